@@ -1,0 +1,1 @@
+"""Where clips and their truth come from, one file per source."""

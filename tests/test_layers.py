@@ -1,0 +1,47 @@
+"""The order of the pipeline, enforced: a module imports only what comes before it."""
+
+import ast
+from pathlib import Path
+
+import hearsight
+
+ORDER = (
+    "errors",
+    "media",
+    "clips",
+    "datasets",
+    "spectrogram",
+    "transforms",
+    "encoders",
+    "response",
+    "objectives",
+    "recipe",
+    "recipes",
+    "batches",
+    "step",
+    "curriculum",
+    "checkpoint",
+    "metrics",
+    "protocols",
+    "evaluate",
+    "trainer",
+    "draw",
+    "localise",
+    "report",
+    "ablation",
+    "demo",
+    "cli",
+)
+
+
+def test_modules_import_only_earlier_stages() -> None:
+    root = Path(hearsight.__file__).parent
+    for file in root.rglob("*.py"):
+        stage = file.relative_to(root).parts[0].removesuffix(".py")
+        if stage == "__init__":
+            continue
+        assert stage in ORDER, f"{file} has no place in the pipeline"
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hearsight."):
+                used = node.module.split(".")[1]
+                assert used == stage or ORDER.index(used) < ORDER.index(stage), f"{file}: {used}"
