@@ -1,0 +1,336 @@
+"""A clip: one frame and the sound around it, with what is known of their source.
+
+`Clip` is what a file or shard holds (encoded bytes), `DecodedClip` what training and scoring
+use (arrays). Whatever gives `DecodedClip`s by number is a `Clips`: a store of shards, a folder
+in an official layout, composed scenes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int16, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from hearsight.errors import HearsightError
+
+RATE = 16_000  # samples per second of every clip's sound
+MOST_PIXELS = 2**26  # of one frame: a hostile header must not claim the whole memory
+
+Box = tuple[float, float, float, float]
+"""[x0, y0, x1, y1] as fractions of the frame's width and height; raw, so perhaps outside 0..1."""
+
+PICTURE_SUFFIXES = {"JPEG": "jpg", "WEBP": "webp", "PNG": "png"}
+
+
+class UnreadableClip(HearsightError):
+    """One clip that cannot be read: skip it, keep it by name for the summary, never replace it."""
+
+    def __init__(self, id: str, reason: str = "") -> None:
+        super().__init__(id, reason)
+        self.id = id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"clip '{self.id}' cannot be read: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedClip:
+    """A clip as arrays.
+
+    frame: RGB, 0..255. sound: 16-bit samples at `RATE`, one channel. boxes: fractions of the
+    frame, unclamped; None where nobody annotated, () where annotators saw no source.
+    mask: true on the source, the size of the frame. time: seconds into the source.
+    """
+
+    id: str
+    frame: UInt8[np.ndarray, "height width 3"]
+    sound: Int16[np.ndarray, " samples"]
+    label: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    mask: Bool[np.ndarray, "height width"] | None = None
+    source: str = ""
+    time: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A clip as it is stored.
+
+    frame: a JPEG, WebP or PNG file. sound: a FLAC or WAV file, 16 bit, one channel, `RATE`.
+    mask: a PNG file of one channel, 255 on the source. The rest as in `DecodedClip`.
+    """
+
+    id: str
+    frame: bytes
+    sound: bytes
+    label: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    mask: bytes | None = None
+    source: str = ""
+    time: float | None = None
+
+    def decode(self) -> DecodedClip:
+        """The same clip as arrays.
+
+        Raises:
+            UnreadableClip: the frame, sound or mask is damaged, or the sound is not 16-bit mono
+                at `RATE`.
+        """
+        try:
+            frame = decode_picture(self.frame)
+            mask = None if self.mask is None else _decode_mask(self.mask, frame.shape[:2])
+            sound = decode_sound(self.sound)
+        except ValueError as error:
+            raise UnreadableClip(self.id, str(error)) from error
+        return DecodedClip(
+            id=self.id,
+            frame=frame,
+            sound=sound,
+            label=self.label,
+            boxes=self.boxes,
+            mask=mask,
+            source=self.source,
+            time=self.time,
+        )
+
+
+@runtime_checkable
+class Clips(Protocol):
+    """Clips by number, from any process, in any order."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The name of every clip; each occurs once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> DecodedClip:
+        """The clip at `index`; raises `UnreadableClip` if its files are damaged or missing."""
+
+    def sound(self, index: int, /) -> Int16[np.ndarray, " samples"]:
+        """The sound alone, without the cost of the frame; raises `UnreadableClip`."""
+
+
+@runtime_checkable
+class StoredClips(Clips, Protocol):
+    """Clips that lie somewhere in encoded form."""
+
+    def clip(self, index: int, /) -> Clip:
+        """The clip at `index`, still encoded; raises `UnreadableClip`."""
+
+
+def list_unreadable(unreadable: Sequence[UnreadableClip], total: int, *, most: int = 20) -> str:
+    """What was skipped, by name: a first line with the count, one line for each of `most`."""
+    if not unreadable:
+        return ""
+    lines = [f"{len(unreadable):,} of {total:,} clips could not be read and were left out:"]
+    lines += [f"  {one.id}: {one.reason}" for one in unreadable[:most]]
+    if len(unreadable) > most:
+        lines.append(f"  ... and {len(unreadable) - most:,} more")
+    return "\n".join(lines)
+
+
+def encode_clip(
+    id: str,
+    frame: UInt8[np.ndarray, "height width 3"],
+    sound: Int16[np.ndarray, " samples"],
+    *,
+    quality: int = 90,
+    picture: str = "JPEG",
+    label: str | None = None,
+    boxes: tuple[Box, ...] | None = None,
+    mask: Bool[np.ndarray, "height width"] | None = None,
+    source: str = "",
+    time: float | None = None,
+) -> Clip:
+    """A clip from arrays: the sound becomes FLAC, the frame JPEG (or `picture` WEBP or PNG).
+
+    quality: of JPEG and WebP, 1..100; PNG loses nothing. The same arrays give the same bytes.
+    """
+    return Clip(
+        id=id,
+        frame=encode_picture(frame, picture, quality),
+        sound=encode_sound(sound),
+        label=label,
+        boxes=boxes,
+        mask=None if mask is None else encode_picture(mask.astype(np.uint8) * 255, "PNG"),
+        source=source,
+        time=time,
+    )
+
+
+def encode_picture(
+    pixels: UInt8[np.ndarray, "height width *colours"], picture: str = "JPEG", quality: int = 90
+) -> bytes:
+    """A picture file from 8-bit pixels."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, picture, quality=quality)
+    return file.getvalue()
+
+
+def encode_sound(sound: Int16[np.ndarray, " samples"]) -> bytes:
+    """A FLAC file at `RATE`: about half the bytes of WAV, the same samples."""
+    import soundfile  # type: ignore[import-untyped]
+
+    file = BytesIO()
+    soundfile.write(file, sound, RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def picture_suffix(file: bytes) -> str | None:
+    """`jpg`, `png` or `webp` by the first bytes of a picture file; None for anything else."""
+    if file[:3] == b"\xff\xd8\xff":
+        return "jpg"
+    if file[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    return "webp" if file[:4] == b"RIFF" and file[8:12] == b"WEBP" else None
+
+
+def sound_suffix(file: bytes) -> str | None:
+    """`flac` or `wav` by the first bytes of a sound file; None for anything else."""
+    if file[:4] == b"fLaC":
+        return "flac"
+    return "wav" if file[:4] == b"RIFF" and file[8:12] == b"WAVE" else None
+
+
+def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    """The RGB pixels of a picture file, as stored (an EXIF rotation is not applied).
+
+    JPEG goes through simplejpeg where it is installed, twice as fast and the same pixels.
+
+    Raises:
+        ValueError: not a picture, damaged, or larger than `MOST_PIXELS`.
+    """
+    if picture_suffix(file) == "jpg":
+        pixels = _decode_jpeg(file)
+        if pixels is not None:
+            return pixels
+    with _open_picture(file) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
+    """Through simplejpeg; None where it is missing or in doubt, and Pillow has the word."""
+    try:
+        import simplejpeg  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(file, strict=True)
+        if height * width > MOST_PIXELS or colours not in ("YCbCr", "Gray"):
+            return None
+        return np.asarray(simplejpeg.decode_jpeg(file, strict=True))
+    except ValueError:
+        return None
+
+
+def _open_picture(file: bytes) -> Image.Image:
+    """A loaded picture, or ValueError saying what is wrong."""
+    try:
+        image = Image.open(BytesIO(file))
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"the picture claims {image.width} x {image.height} pixels")
+        image.load()
+    except UnidentifiedImageError as error:
+        raise ValueError("the frame is not a picture") from error
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"the picture is damaged ({error})") from error
+    return image
+
+
+def _decode_mask(file: bytes, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+    with _open_picture(file) as image:
+        mask = np.asarray(image.convert("L")) > 127
+    if mask.shape != size:
+        raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the frame is not")
+    return mask
+
+
+def decode_sound(file: bytes) -> Int16[np.ndarray, " samples"]:
+    """The samples of a FLAC or WAV file of 16 bit, one channel, `RATE`.
+
+    Raises:
+        ValueError: not such a file, damaged, or empty; the sentence names what it is instead.
+    """
+    import soundfile
+
+    if sound_suffix(file) is None:
+        raise ValueError("the sound is neither FLAC nor WAV")
+    try:
+        with soundfile.SoundFile(BytesIO(file)) as opened:
+            if opened.samplerate != RATE:
+                raise ValueError(f"the sound has {opened.samplerate} Hz, a clip needs {RATE} Hz")
+            if opened.channels != 1:
+                raise ValueError(f"the sound has {opened.channels} channels, a clip needs one")
+            if opened.subtype != "PCM_16":
+                raise ValueError(f"the sound is {opened.subtype}, a clip needs 16-bit samples")
+            expected = opened.frames
+            samples = opened.read(dtype="int16")
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"the sound is damaged ({error})") from error
+    if not len(samples):
+        raise ValueError("the sound is empty")
+    if len(samples) < expected:
+        raise ValueError(f"the sound ends after {len(samples)} of {expected} samples")
+    return np.asarray(samples)
+
+
+def to_samples(waveform: Float[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
+    """16-bit samples from a waveform in [-1, 1]; louder parts are clipped."""
+    return np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
+
+
+class JoinedClips:
+    """Several `Clips` as one, in the order given.
+
+    Where two hold a clip of the same id, the first one counts; `repeated` names the ids that
+    were left out for it.
+    """
+
+    def __init__(self, parts: Sequence[Clips]) -> None:
+        self.ids: list[str] = []
+        self.repeated: list[str] = []
+        self._parts = list(parts)
+        self._places: list[tuple[int, int]] = []
+        seen: set[str] = set()
+        for number, part in enumerate(self._parts):
+            for index, id in enumerate(part.ids):
+                if id in seen:
+                    self.repeated.append(id)
+                    continue
+                seen.add(id)
+                self.ids.append(id)
+                self._places.append((number, index))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        number, inside = self._places[index]
+        return self._parts[number][inside]
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        number, inside = self._places[index]
+        return self._parts[number].sound(inside)
+
+
+class ChosenClips:
+    """Some clips of a `Clips`, by their numbers, in that order."""
+
+    def __init__(self, clips: Clips, indices: Sequence[int]) -> None:
+        self._clips = clips
+        self._indices = np.asarray(indices, dtype=np.int64)
+        self.ids = [clips.ids[index] for index in indices]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        return self._clips[int(self._indices[index])]
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        return self._clips.sound(int(self._indices[index]))
