@@ -1,0 +1,45 @@
+"""From embeddings to response maps: where in each frame could each sound come from?
+
+Letters, here and everywhere in the package:
+    b  frames in the batch      c     embedding channels
+    a  sounds in the batch      h, w  response grid (14 x 14 for a 224-pixel frame)
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import logsigmoid, normalize, softmax
+
+
+def response(
+    visual: Float[Tensor, "b c h w"], audio: Float[Tensor, "a c"]
+) -> Float[Tensor, "b a h w"]:
+    """Cosine similarity of every place of every frame with every sound, in [-1, 1].
+
+    Always at least single precision, also under autocast: the masks of the contrast divide
+    these cosines by 0.03, which would magnify the rounding of bfloat16.
+
+    Source: SSL-TIE, Liu et al., ACM MM 2022, Eq. 3.
+    """
+    with torch.autocast(visual.device.type, enabled=False):
+        if visual.dtype in (torch.float16, torch.bfloat16):
+            visual, audio = visual.float(), audio.float()
+        audio = audio.to(visual.dtype)
+        return torch.einsum("bchw,ac->bahw", normalize(visual, dim=1), normalize(audio, dim=1))
+
+
+def matched(responses: Float[Tensor, "b a h w"], first: int = 0) -> Float[Tensor, "b h w"]:
+    """The response maps of each frame to its own sound, which is sound `first` + its row."""
+    return responses.diagonal(first).movedim(-1, 0)
+
+
+def region_mean(
+    values: Float[Tensor, "*batch h w"], inside: Float[Tensor, "*batch h w"]
+) -> Float[Tensor, "*batch"]:
+    """Mean of `values` over a soft region; `inside` is its logit, positive within.
+
+    Equals sum(sigmoid(inside) * values) / sum(sigmoid(inside)), computed in the log domain:
+    early in training every weight is near 1e-10, which half precision rounds to 0 / 0.
+    """
+    weights = softmax(logsigmoid(inside).flatten(-2), dim=-1)
+    return (values.flatten(-2) * weights).sum(-1)
