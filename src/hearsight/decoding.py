@@ -1,0 +1,230 @@
+"""What an open file decodes to: upright frames, and sound without holes at a wanted rate."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from itertools import chain
+from typing import NamedTuple, TypeAlias
+
+import av
+import numpy as np
+import soxr  # type: ignore[import-untyped]
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.buffer import Buffer
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import Float32, UInt8
+
+Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
+Samples: TypeAlias = Float32[np.ndarray, " samples"]
+
+JITTER = 0.05  # seconds; smaller steps in a sound's timestamps are rounding, larger ones are holes
+LONGEST_HOLE = 3600.0  # seconds; a hole longer than this is a broken clock and is not filled
+PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
+CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
+EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "flac"}  # a true clock after a seek
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The first stream of moving pictures that can be decoded, if any; cover art is none."""
+    for stream in container.streams.video:
+        cover = stream.disposition & av.stream.Disposition.attached_pic
+        if not cover and stream.codec_context is not None:
+            return stream
+    return None
+
+
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """The first sound stream that can be decoded, if any."""
+    return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+def clock_zero(container: InputContainer) -> Fraction:
+    """The timestamp, in seconds, at which the file's own clock stands when it begins."""
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in (picture_stream(container), sound_stream(container))
+        if stream is not None and stream.start_time is not None and stream.time_base is not None
+    ]
+    return max(Fraction(min(starts, default=0)), Fraction(0))
+
+
+def decode_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Every frame that can be decoded from here on, each with a timestamp."""
+    following = 0
+    for frame in decode(container, stream):
+        assert isinstance(frame, VideoFrame)
+        if frame.pts is None:
+            frame.pts = following
+        if frame.time_base is None or not frame.time_base:
+            frame.time_base = stream.time_base or Fraction(1, 25)
+        rate = stream.average_rate or stream.guessed_rate or 25
+        following = frame.pts + (frame.duration or round(1 / (rate * frame.time_base)))
+        yield frame
+
+
+def decode(
+    container: InputContainer, stream: VideoStream | AudioStream
+) -> Iterator[VideoFrame | AudioFrame]:
+    """Leave out what the decoder refuses; end where a damaged file stops making sense."""
+    packets = container.demux(stream)
+    ended = False
+    while not ended:
+        try:
+            packet = next(packets)
+            ended = not packet.size
+        except (av.FFmpegError, StopIteration):
+            packet, ended = None, True
+        frames: list[VideoFrame] | list[AudioFrame] = []
+        with suppress(av.FFmpegError):
+            frames = stream.codec_context.decode(packet)
+        yield from frames
+
+
+def upright(frame: VideoFrame, width: int | None = None, height: int | None = None) -> Pixels:
+    """The pixels of a decoded frame, turned and mirrored as the file asks; scaled before if wanted.
+
+    `width` and `height` count before turning.
+    """
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if isinstance(matrix, Buffer):
+        # 16.16 fixed point, x' = a x + c y, y' = b x + d y, with y pointing down
+        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+        turned = abs(b) > abs(a)
+        if turned:
+            pixels = pixels.transpose(1, 0, 2)
+        pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
+        pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
+    return np.ascontiguousarray(pixels)
+
+
+def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:
+    """When a decoded frame begins, in seconds on the clock of its file."""
+    assert frame.pts is not None
+    assert frame.time_base is not None
+    return frame.pts * frame.time_base
+
+
+def mono(frame: AudioFrame) -> Samples:
+    """The mean of the channels, full scale being 1."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    kind = samples.dtype.name
+    middle, scale = {"uint8": (128, 128), "int16": (0, 1 << 15), "int32": (0, 1 << 31)}.get(
+        kind, (0, 1)
+    )
+    mean: Samples = ((samples.astype(np.float64) - middle) / scale).mean(axis=0).astype(np.float32)
+    return mean
+
+
+class Piece(NamedTuple):
+    """Decoded samples and the place of the first, counted at `rate` since the clock's zero."""
+
+    rate: int  # hertz
+    place: int
+    samples: Samples
+
+
+def decode_sound(container: InputContainer, stream: AudioStream, start: float) -> Iterator[Piece]:
+    """Pieces of sound from a little before `start` (seconds) on; their places are exact.
+
+    Where the clock of the container is too coarse to know the place after a seek, everything
+    before `start` is decoded as well.
+    """
+    pieces = _pieces(container, stream)
+    first = next(pieces, None)
+    if first is None:
+        return
+    grid = 0
+    if container.format.name in EXACT and stream.time_base is not None:
+        fine = stream.time_base * first.rate <= 1
+        grid = 1 if fine else stream.codec_context.frame_size  # samples in every packet
+    if grid and start > PREROLL + 1:
+        _seek(container, stream, start - PREROLL)
+        pieces = _pieces(container, stream)
+        next(pieces, None)  # may be cut short
+        landed = next(pieces, None)
+        if landed is not None and landed.place <= (start - CONTEXT) * first.rate:
+            anchor = first.place + len(first.samples)
+            place = anchor + round((landed.place - anchor) / grid) * grid
+            yield from chain([landed._replace(place=place)], pieces)
+            return
+        _seek(container, stream, 0.0)
+        pieces = _pieces(container, stream)
+        first = next(pieces)
+    yield from chain([first], pieces)
+
+
+def _seek(container: InputContainer, stream: AudioStream, moment: float) -> None:
+    assert stream.time_base is not None
+    target = (Fraction(moment) + clock_zero(container)) / stream.time_base
+    container.seek(math.floor(target), stream=stream)
+
+
+def _pieces(container: InputContainer, stream: AudioStream) -> Iterator[Piece]:
+    zero = clock_zero(container)
+    following = 0
+    for frame in decode(container, stream):
+        assert isinstance(frame, AudioFrame)
+        if not frame.samples:
+            continue
+        place = following
+        if frame.pts is not None and frame.time_base:
+            place = round((timestamp(frame) - zero) * frame.sample_rate)
+        yield Piece(frame.sample_rate, place, mono(frame))
+        following = place + frame.samples
+
+
+def continuous(pieces: Iterable[Piece], first: int) -> Iterator[Samples]:
+    """The samples from place `first` on, one rate throughout: silence in holes, overlaps cut."""
+    expected = None
+    done = first
+    for rate, stamped, samples in pieces:
+        place = stamped
+        if expected is not None:
+            step = abs(stamped - expected) / rate
+            place = expected if step <= JITTER or step > LONGEST_HOLE else stamped
+        expected = place + len(samples)
+        while done < place:
+            hole = min(place - done, rate)
+            yield np.zeros(hole, np.float32)
+            done += hole
+        if expected > done:
+            yield samples[done - place :]
+            done = expected
+
+
+def resampled(pieces: Iterator[Piece], rate: int, start: float) -> Iterator[Samples]:
+    """Blocks of sound in [-1, 1] at `rate` hertz, from sample round(start * rate) on."""
+    first_piece = next(pieces, None)
+    if first_piece is None:
+        return
+    native = first_piece.rate
+    alike = (_at_rate(piece, native) for piece in chain([first_piece], pieces))
+    stride = native // math.gcd(native, rate)  # the grids of both rates meet every so many samples
+    first = max(0, math.floor((start - CONTEXT) * native / stride)) * stride
+    surplus = round(start * rate) - first * rate // native
+    resampler = soxr.ResampleStream(native, rate, 1, dtype="float32", quality="HQ")
+    for samples in chain(continuous(alike, first), [None]):
+        if native != rate:
+            chunk = np.zeros(0, np.float32) if samples is None else samples
+            block = resampler.resample_chunk(chunk, last=samples is None)
+        elif samples is not None:
+            block = samples
+        else:
+            return
+        if len(block) > surplus:
+            yield np.clip(block[surplus:], -1, 1)
+        surplus = max(0, surplus - len(block))
+
+
+def _at_rate(piece: Piece, rate: int) -> Piece:
+    if piece.rate == rate:
+        return piece
+    place = round(piece.place * rate / piece.rate)
+    return Piece(rate, place, soxr.resample(piece.samples, piece.rate, rate))

@@ -1,0 +1,313 @@
+"""Videos, sounds and pictures read: what a file holds, its frames, its sound.
+
+All times are seconds since the file's first frame or sample, whichever comes first; picture and
+sound share that clock. `hearsight.film` writes videos.
+"""
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image, ImageOps
+
+from hearsight.decoding import (
+    Pixels,
+    Samples,
+    clock_zero,
+    decode_frames,
+    decode_sound,
+    picture_stream,
+    resampled,
+    sound_stream,
+    timestamp,
+    upright,
+)
+from hearsight.errors import HearsightError
+
+FAR = 3.0  # seconds; a wanted frame further ahead than this is sought, a nearer one decoded up to
+
+
+class MediaError(HearsightError):
+    """A media file that cannot be read or written; names the file and says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaInfo:
+    """What a media file says it holds."""
+
+    path: Path
+    duration: float  # seconds
+    width: int | None = None  # pixels, after rotation
+    height: int | None = None  # pixels, after rotation
+    frame_rate: Fraction | None = None  # frames per second; the mean one where it varies
+    sound_rate: int | None = None  # hertz
+    channels: int | None = None
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether there are moving pictures; cover art is none."""
+        return self.width is not None
+
+    @property
+    def has_sound(self) -> bool:
+        return self.sound_rate is not None
+
+
+class Frame(NamedTuple):
+    """One picture of a video, upright, from `time` (seconds) on."""
+
+    time: float
+    pixels: Pixels
+
+
+@contextmanager
+def open_media(path: Path | str) -> Iterator[InputContainer]:
+    """The file, open for demuxing; no file it may refer to over a network is fetched.
+
+    Raises:
+        MediaError: if it is missing, no file, empty, unreadable or not a media file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MediaError(f"'{path}' does not exist.")
+    if not path.is_file():
+        raise MediaError(f"'{path}' is not a file.")
+    try:
+        if path.stat().st_size == 0:
+            raise MediaError(f"'{path}' is empty.")
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except PermissionError as error:
+        raise MediaError(f"'{path}' may not be read: permission denied.") from error
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"'{path}' is not a media file, or its beginning is damaged.") from error
+    with container:
+        for stream in container.streams.video:
+            if stream.codec_context is not None:
+                stream.thread_type = "AUTO"
+        yield container
+
+
+def decode_pictures(path: Path | str) -> Iterator[tuple[VideoFrame, Frame]]:
+    """Every decoded frame with its `Frame`, in the order they are shown, all of the first's size.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
+    """
+    with open_media(path) as container:
+        stream = _wanted_picture(container, path)
+        zero = clock_zero(container)
+        size = None
+        for frame in decode_frames(container, stream):
+            size = size or (frame.width, frame.height)
+            yield frame, Frame(float(timestamp(frame) - zero), upright(frame, *size))
+        if size is None:
+            raise MediaError(f"No frame of '{path}' can be decoded.")
+
+
+def stream_frames(path: Path | str) -> Iterator[Frame]:
+    """Every frame of a video in the order they are shown, in constant memory.
+
+    A damaged video gives the frames that can be decoded.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
+    """
+    for _, frame in decode_pictures(path):
+        yield frame
+
+
+def _wanted_picture(container: InputContainer, path: Path | str) -> VideoStream:
+    stream = picture_stream(container)
+    if stream is None:
+        raise MediaError(f"'{path}' has no moving pictures.")
+    return stream
+
+
+def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
+    """For each wanted time (seconds, in any order) the frame shown then; seeks.
+
+    Before the first frame it is the first, after the end the last. `Frame.time` is the frame's
+    own time, not the wanted one.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
+    """
+    with open_media(path) as container:
+        stream = _wanted_picture(container, path)
+        zero = clock_zero(container)
+        far = FAR
+        frames = decode_frames(container, stream)
+        shown = following = next(frames, None)
+        for wanted in times:
+            moment = Fraction(wanted) + zero
+            if shown is not None and not 0 <= moment - timestamp(shown) <= far:
+                before = timestamp(shown)
+                frames = _frames_from(container, stream, moment, zero)
+                shown = following = next(frames, None)
+                if shown is not None and timestamp(shown) <= before < moment:
+                    far *= 2  # key frames lie so far apart that seeking went back
+            while following is not None and (shown is following or timestamp(following) <= moment):
+                shown, following = following, next(frames, None)
+            if shown is None:
+                raise MediaError(f"No frame of '{path}' can be decoded.")
+            yield Frame(float(timestamp(shown) - zero), upright(shown))
+
+
+def _frames_from(
+    container: InputContainer, stream: VideoStream, moment: Fraction, zero: Fraction
+) -> Iterator[VideoFrame]:
+    """Frames from a key frame at or before `moment` (a timestamp in seconds) on, or from zero."""
+    assert stream.time_base is not None
+    back = Fraction(0)
+    while True:
+        target = max(moment - back, zero)
+        container.seek(math.floor(target / stream.time_base), stream=stream)
+        frames = decode_frames(container, stream)
+        first = next(frames, None)
+        if first is not None and (timestamp(first) <= moment or target == zero):
+            return chain([first], frames)
+        if target == zero:
+            return iter(())
+        back = back * 2 or Fraction(1)  # some containers land after the wanted time
+
+
+def probe(path: Path | str) -> MediaInfo:
+    """What the file holds. One frame is decoded, to know which way up it is.
+
+    Raises:
+        MediaError: if the file cannot be read, or holds neither sound nor moving pictures.
+    """
+    with open_media(path) as container:
+        picture, sound = picture_stream(container), sound_stream(container)
+        if picture is None and sound is None:
+            raise MediaError(f"'{path}' holds neither sound nor moving pictures.")
+        width = height = frame_rate = None
+        if picture is not None:
+            frame = next(decode_frames(container, picture), None)
+            if frame is None:
+                raise MediaError(f"No frame of '{path}' can be decoded.")
+            height, width, _ = upright(frame).shape
+            frame_rate = picture.average_rate or picture.guessed_rate
+        return MediaInfo(
+            path=Path(path),
+            duration=_duration(path, container),
+            width=width,
+            height=height,
+            frame_rate=frame_rate,
+            sound_rate=sound.codec_context.sample_rate if sound else None,
+            channels=sound.codec_context.layout.nb_channels if sound else None,
+        )
+
+
+def _duration(path: Path | str, container: InputContainer) -> float:
+    if container.duration is not None:
+        return container.duration / 1_000_000
+    end = zero = clock_zero(container)
+    with open_media(path) as again:  # a recording without a length: its last packet tells
+        for packet in again.demux(*again.streams.video, *again.streams.audio):
+            if packet.pts is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    return float(end - zero)
+
+
+def read_picture(path: Path | str) -> Pixels:
+    """A picture file as RGB, upright as its EXIF data asks; grey becomes RGB, clear becomes white.
+
+    Raises:
+        MediaError: if it is missing, no picture, damaged, or has too many pixels to be honest.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MediaError(f"'{path}' does not exist.")
+    if not path.is_file():
+        raise MediaError(f"'{path}' is not a file.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow itself would cut off at 255
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
+    if rate <= 0 or start < 0:
+        raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
+    with open_media(path) as container:
+        stream = sound_stream(container)
+        if stream is None:
+            raise MediaError(f"'{path}' has no sound.")
+        pieces = decode_sound(container, stream, start)
+        first = next(pieces, None)
+        if first is None:
+            raise MediaError(f"No sound of '{path}' can be decoded.")
+        yield from resampled(chain([first], pieces), rate, start)
+
+
+def read_sound(
+    path: Path | str, *, rate: int = 16_000, start: float = 0.0, seconds: float | None = None
+) -> Samples:
+    """The sound from `start` (seconds) on, mono in [-1, 1] at `rate` hertz.
+
+    Sample 0 lies at `round(start * rate)` of the whole sound at that rate. Shorter than `seconds`
+    where the sound ends sooner, empty where it has ended. Channels are averaged; where the file
+    has no sound for a while (it may begin later than the picture) there is silence.
+
+    Raises:
+        MediaError: if the file cannot be read, has no sound, or none can be decoded.
+    """
+    wanted = math.inf if seconds is None else round(seconds * rate)
+    blocks: list[Samples] = []
+    count = 0
+    for block in _sound(path, rate, start):
+        blocks.append(block)
+        count += len(block)
+        if count >= wanted:
+            break
+    sound = np.concatenate([np.zeros(0, np.float32), *blocks])
+    return sound if seconds is None else sound[: round(seconds * rate)]
+
+
+def stream_sound(
+    path: Path | str, *, rate: int = 16_000, seconds: float = 10.0
+) -> Iterator[Samples]:
+    """The same sound in blocks of `seconds` (the last one shorter), in constant memory.
+
+    Raises:
+        MediaError: if the file cannot be read, has no sound, or none can be decoded.
+    """
+    size = round(seconds * rate)
+    kept: list[Samples] = []
+    count = 0
+    for block in _sound(path, rate, 0.0):
+        kept.append(block)
+        count += len(block)
+        while count >= size:
+            whole = np.concatenate(kept)
+            yield whole[:size]
+            kept, count = [whole[size:]], count - size
+    if count:
+        yield np.concatenate(kept)
