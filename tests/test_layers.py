@@ -11,6 +11,8 @@ ORDER = (
     "media",
     "film",
     "clips",
+    "shards",
+    "shard_writer",
     "datasets",
     "spectrogram",
     "transforms",

@@ -1,0 +1,299 @@
+"""Writing a store: clips go into shards that are whole or not there."""
+
+import fcntl
+import os
+import re
+import tarfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from jaxtyping import Int64
+
+from hearsight.clips import (
+    Clip,
+    Clips,
+    StoredClips,
+    UnreadableClip,
+    encode_clip,
+    picture_suffix,
+    sound_suffix,
+)
+from hearsight.errors import HearsightError
+from hearsight.shards import (
+    FACTS,
+    FRAME,
+    MASK,
+    SOUND,
+    ShardIndex,
+    encode_facts,
+    read_index,
+    shard_key,
+    write_index,
+)
+
+LOCK = ".writing"
+SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
+
+
+class StoreWriter:
+    """Adds clips to a store; a clip whose id is already there is left as it is.
+
+    A shard gets its name when it is whole and on the disk, so whatever ends the writer, the
+    store holds whole shards only; what was written to an unfinished one is lost and may be
+    added again. Leaving the `with` block, by an error too, finishes the last shard.
+
+    Raises:
+        HearsightError: the folder cannot be written, the disk is full, or another process
+            is writing to the store.
+    """
+
+    def __init__(self, folder: Path | str, clips_per_shard: int = 1000) -> None:
+        self.folder = Path(folder)
+        self.clips_per_shard = clips_per_shard
+        self._ids: set[str] = set()
+        self._number = 0
+        self._shard: _ShardInWriting | None = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock_folder(self.folder)
+        except OSError as error:
+            raise HearsightError(f"cannot write to '{self.folder}': {error.strerror}") from error
+        try:
+            self._continue()
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _continue(self) -> None:
+        """Learn what is there and clear away what a killed writer left."""
+        for part in self.folder.glob(".*.part"):
+            part.unlink()
+        for shard in self.folder.glob("*.tar"):
+            self._ids.update(read_index(shard).ids)
+            if number := SHARD_NAME.fullmatch(shard.name):
+                self._number = max(self._number, int(number[1]) + 1)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._ids
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def add(self, clip: Clip) -> bool:
+        """Add a clip; False if the store has one of that id.
+
+        Raises:
+            UnreadableClip: its frame is no JPEG, PNG or WebP, or its sound no FLAC or WAV.
+            HearsightError: the disk is full or the folder cannot be written.
+        """
+        if clip.id in self._ids:
+            return False
+        files = _clip_files(clip)
+        with self._whole_or_not():
+            if self._shard is None:
+                self._shard = _ShardInWriting(self.folder / f"clips-{self._number:06d}.tar")
+            self._shard.add(clip.id, files)
+            self._ids.add(clip.id)
+            if len(self._shard.ids) >= self.clips_per_shard:
+                self._finish()
+        return True
+
+    def close(self) -> None:
+        """Finish the last shard and let others write."""
+        try:
+            with self._whole_or_not():
+                self._finish()
+        finally:
+            self._unlock()
+
+    @contextmanager
+    def _whole_or_not(self) -> Iterator[None]:
+        """Drop the shard in writing at any error: its last clip may be half there."""
+        try:
+            yield
+        except OSError as error:
+            self._drop()
+            raise HearsightError(f"cannot write to '{self.folder}': {error.strerror}") from error
+        except BaseException:
+            self._drop()
+            raise
+
+    def _finish(self) -> None:
+        if self._shard is not None:
+            self._shard.finish()
+            self._shard = None
+            self._number += 1
+
+    def _drop(self) -> None:
+        if self._shard is not None:
+            self._ids.difference_update(self._shard.ids)
+            self._shard.drop()
+            self._shard = None
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            (self.folder / LOCK).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _lock_folder(folder: Path) -> int:
+    """Keep other writers out; the system ends the lock with the process, however it ends."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.path.samestat(os.fstat(descriptor), (folder / LOCK).stat())
+    except (BlockingIOError, FileNotFoundError):
+        ours = False
+    except OSError:
+        os.close(descriptor)
+        raise
+    if not ours:  # locked, or unlinked by a writer that ended in between
+        os.close(descriptor)
+        raise HearsightError(f"another process is writing to '{folder}'")
+    return descriptor
+
+
+def _clip_files(clip: Clip) -> list[tuple[int, str, bytes]]:
+    """Column of the index, suffix and content of each file of a clip."""
+    if not clip.id:
+        raise UnreadableClip(clip.id, "it has no id")
+    frame, sound = picture_suffix(clip.frame), sound_suffix(clip.sound)
+    if frame is None:
+        raise UnreadableClip(clip.id, "its frame is neither JPEG, PNG nor WebP")
+    if sound is None:
+        raise UnreadableClip(clip.id, "its sound is neither FLAC nor WAV")
+    files = [(FRAME, frame, clip.frame), (SOUND, sound, clip.sound)]
+    files.append((FACTS, "json", encode_facts(clip)))
+    if clip.mask is not None:
+        files.append((MASK, "mask.png", clip.mask))
+    return files
+
+
+class _ShardInWriting:
+    """A shard under a temporary name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self.ids: list[str] = []
+        self._places: list[Int64[np.ndarray, "4 2"]] = []
+        self._file = self.part.open("wb")
+        self._tar = tarfile.TarFile(self.part, "w", self._file, format=tarfile.USTAR_FORMAT)
+
+    def add(self, id: str, files: list[tuple[int, str, bytes]]) -> None:
+        places = np.zeros((4, 2), dtype=np.int64)
+        key = shard_key(id)
+        for column, suffix, content in files:
+            member = tarfile.TarInfo(f"{key}.{suffix}")
+            member.size = len(content)
+            places[column] = (self._tar.offset + tarfile.BLOCKSIZE, len(content))
+            self._tar.addfile(member, BytesIO(content))
+        self.ids.append(id)
+        self._places.append(places)
+
+    def finish(self) -> None:
+        """Give the shard its name once every byte is on the disk."""
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size = self._file.tell()
+        self._file.close()
+        self.part.replace(self.path)
+        index = ShardIndex(ids=self.ids, places=np.stack(self._places))
+        write_index(self.path.with_suffix(".index"), index, size)
+
+    def drop(self) -> None:
+        with suppress(OSError):  # it fails once more to write what the disk had no room for
+            self._file.close()
+        self.part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What `write_store` did: clips added, clips that were there before, clips left out."""
+
+    added: int = 0
+    present: int = 0
+    unreadable: tuple[UnreadableClip, ...] = ()
+
+
+def write_store(
+    clips: Clips,
+    folder: Path | str,
+    *,
+    clips_per_shard: int = 1000,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write every readable clip to a store, those it has already excepted.
+
+    Encoded clips keep their bytes; composed ones are encoded here. Each is decoded once to be
+    sure that it can be. workers: threads that read ahead. progress: is told after each clip how
+    many are done, and of how many.
+    """
+    added = 0
+    unreadable: list[UnreadableClip] = []
+    with StoreWriter(folder, clips_per_shard) as writer:
+        wanted = [index for index, id in enumerate(clips.ids) if id not in writer]
+        present = len(clips) - len(wanted)
+        for done, clip in enumerate(_read_ahead(clips, wanted, workers), start=present + 1):
+            if isinstance(clip, UnreadableClip):
+                unreadable.append(clip)
+            else:
+                added += writer.add(clip)
+            if progress is not None:
+                progress(done, len(clips))
+    return Written(added=added, present=present, unreadable=tuple(unreadable))
+
+
+def _read_ahead(clips: Clips, indices: list[int], workers: int) -> Iterator[Clip | UnreadableClip]:
+    """The clips in order, or why one cannot be read; a few per worker are in memory at a time."""
+    waiting: deque[Future[Clip | UnreadableClip]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for index in indices:
+                waiting.append(pool.submit(_read_checked, clips, index))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read_checked(clips: Clips, index: int) -> Clip | UnreadableClip:
+    try:
+        if isinstance(clips, StoredClips):
+            clip = clips.clip(index)
+            clip.decode()
+            _clip_files(clip)
+            return clip
+        decoded = clips[index]
+        return encode_clip(
+            decoded.id,
+            decoded.frame,
+            decoded.sound,
+            label=decoded.label,
+            boxes=decoded.boxes,
+            mask=decoded.mask,
+            source=decoded.source,
+            time=decoded.time,
+        )
+    except UnreadableClip as error:
+        return error
