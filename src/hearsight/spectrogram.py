@@ -68,19 +68,19 @@ class MelSpectrogram:
         return fit(pcm, round(self.seconds * RATE))
 
     def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
-        """Power per mel band; a full-scale sine gives about a quarter of `fft`."""
+        """Power per mel band, of each frame divided by the energy of its window."""
         device = waveforms.device
         window = hann(self.fft, device)
         filters = mel_filters(self.fft, self.bins, device)
         power = waveforms.new_empty(len(waveforms), 1, *self.shape)
-        chunk = CACHED_SOUNDS if device.type == "cpu" else max(1, len(waveforms))
         with torch.autocast(device.type, enabled=False):
-            for sounds, target in zip(waveforms.split(chunk), power.split(chunk), strict=True):
-                centred = pad(sounds[:, None], (self.fft // 2, self.fft // 2), mode="reflect")
-                frames = centred[:, 0].unfold(-1, self.fft, self.hop) * window
+            for part in _passes(waveforms):
+                sounds, half = waveforms[part, None], self.fft // 2
+                centred = pad(sounds, (half, half), mode="reflect")[:, 0]
+                frames = centred.unfold(-1, self.fft, self.hop) * window
                 spectrum = _squared(torch.fft.rfft(frames)).transpose(1, 2)
                 for bands, frequencies, weights in filters:
-                    target[:, 0, bands] = weights @ spectrum[:, frequencies]
+                    power[part, 0, bands] = weights @ spectrum[:, frequencies]
         return power
 
     def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
@@ -144,11 +144,10 @@ class LogSpectrogram:
         window = tukey(self.fft, self.taper, device)
         doubled = one_sided(self.fft, device)
         power = waveforms.new_empty(len(waveforms), 1, *self.shape)
-        chunk = CACHED_SOUNDS if device.type == "cpu" else max(1, len(waveforms))
-        for sounds, target in zip(waveforms.split(chunk), power.split(chunk), strict=True):
-            frames = sounds.unfold(-1, self.fft, self.fft - self.overlap)
+        for part in _passes(waveforms):
+            frames = waveforms[part].unfold(-1, self.fft, self.fft - self.overlap)
             frames = (frames - frames.mean(-1, keepdim=True)).mul_(window)
-            target[:, 0] = _squared(torch.fft.rfft(frames)).mul_(doubled).transpose(1, 2)
+            power[part, 0] = _squared(torch.fft.rfft(frames)).mul_(doubled).transpose(1, 2)
         return power
 
     def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
@@ -242,6 +241,12 @@ def one_sided(fft: int, device: torch.device) -> Float[Tensor, " frequencies"]:
     if fft % 2 == 0:
         factors[-1] = 1
     return factors
+
+
+def _passes(waveforms: Float[Tensor, "b samples"]) -> list[slice]:
+    """Rows to work on at a time: on a CPU so few that their frames stay in its cache."""
+    size = CACHED_SOUNDS if waveforms.device.type == "cpu" else max(1, len(waveforms))
+    return [slice(start, start + size) for start in range(0, len(waveforms), size)]
 
 
 def _squared(spectrum: Tensor) -> Tensor:

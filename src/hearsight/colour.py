@@ -1,0 +1,114 @@
+"""Changes of colour and sharpness, batched, with one value of each per image.
+
+Images are "b 3 h w", RGB in [0, 1]; every function returns new ones in that range.
+"""
+
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, red, green, blue
+DEVIATION = (0.229, 0.224, 0.225)
+BLUR_REACH = 3  # standard deviations, where the Gaussian is cut
+
+
+def grey(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Luminance."""
+    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
+    return (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2])
+
+
+def brighten(
+    images: Float[Tensor, "b 3 h w"], factors: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3 h w"]:
+    """Scale: factor 0 gives black, 1 the image."""
+    return (images * factors[:, None, None, None]).clamp_(0, 1)
+
+
+def change_contrast(
+    images: Float[Tensor, "b 3 h w"], factors: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3 h w"]:
+    """Move away from the mean luminance: factor 0 gives uniform grey, 1 the image."""
+    middle = grey(images.mean((2, 3), keepdim=True))
+    offset = (1 - factors)[:, None, None, None] * middle
+    return (images * factors[:, None, None, None]).add_(offset).clamp_(0, 1)
+
+
+def saturate(
+    images: Float[Tensor, "b 3 h w"], factors: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3 h w"]:
+    """Move away from the own luminance: factor 0 gives a grey image, 1 the image."""
+    return torch.lerp(grey(images), images, factors[:, None, None, None]).clamp_(0, 1)
+
+
+def shift_hue(
+    images: Float[Tensor, "b 3 h w"], turns: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3 h w"]:
+    """Turn the hue of HSV by a share of the colour circle; value and saturation stay.
+
+    Hue is counted in sixths of the circle; each channel is a trapezium of it:
+    low + range * clamp(distance of the hue from the channel's own opposite - 1, 0, 1).
+    """
+    red, green, blue = images.unbind(1)
+    high = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    span = high - low
+    scale = 1 / span.clamp(min=1e-12)
+    sixths = torch.where(green == high, (blue - red) * scale + 2, (red - green) * scale + 4)
+    sixths = torch.where(red == high, (green - blue) * scale, sixths)
+    sixths += 6 * turns[:, None, None]
+    shifted = torch.empty_like(images)
+    for channel, opposite in enumerate((3.0, 5.0, 1.0)):
+        distance = sixths - opposite
+        distance -= 6 * (distance / 6).round_()
+        shifted[:, channel] = distance.abs_().sub_(1).clamp_(0, 1).mul_(span).add_(low)
+    return shifted
+
+
+def blur(
+    images: Float[Tensor, "b 3 h w"], deviations: Float[Tensor, " b"], reach: int
+) -> Float[Tensor, "b 3 h w"]:
+    """Gaussian blur, cut at `BLUR_REACH` deviations; beyond the border its pixels go on.
+
+    Args:
+        images: RGB.
+        deviations: of the Gaussian, in pixels; 0 leaves the image as it is.
+        reach: the largest of `blur_reach(deviations)`, or more: pixels to each side.
+    """
+    offsets = torch.arange(reach + 1, device=images.device)
+    ratios = offsets / deviations.clamp(min=1e-6)[:, None]
+    weights = torch.exp(-0.5 * ratios.square()) * (offsets <= blur_reach(deviations)[:, None])
+    weights /= 2 * weights.sum(1, keepdim=True) - weights[:, :1]
+    weights = weights.to(images.dtype)[:, :, None, None, None]
+    for dim in (2, 3):
+        side = images.shape[dim]
+        border = (0, 0, reach, reach) if dim == 2 else (reach, reach, 0, 0)
+        padded = pad(images, border, mode="replicate")
+        images = images * weights[:, 0]
+        for offset in range(1, reach + 1):
+            before = padded.narrow(dim, reach - offset, side)
+            after = padded.narrow(dim, reach + offset, side)
+            images.addcmul_(before + after, weights[:, offset])
+    return images
+
+
+def blur_reach(deviations: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """Whole pixels to each side that a blur takes in."""
+    return (BLUR_REACH * deviations + 0.5).floor()
+
+
+def normalise(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Subtract ImageNet's mean and divide by its deviation, per channel."""
+    scale, offset = _normal(images.device)
+    return torch.addcmul(offset, images, scale)
+
+
+@cache
+def _normal(device: torch.device) -> tuple[Float[Tensor, "3 1 1"], Float[Tensor, "3 1 1"]]:
+    """What `normalise` multiplies by and adds."""
+    scale = 1 / torch.tensor(DEVIATION, device=device)[:, None, None]
+    return scale, -torch.tensor(MEAN, device=device)[:, None, None] * scale
