@@ -1,0 +1,303 @@
+"""Composed scenes: cut-outs, sounds and backgrounds in; endless clips with exact truth out.
+
+One object sounds, others stand by in silence. A `Pack` is what scenes are made of; `toys` makes
+one in code, `menagerie` reads photographs and recordings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16, UInt8
+from PIL import Image
+
+from hearsight.clips import RATE, Clip, DecodedClip, encode_clip
+from hearsight.datasets.composing import (
+    LIGHTS,
+    Sprite,
+    box_of,
+    draw_layout,
+    light_table,
+    paint,
+    visible_mask,
+)
+from hearsight.datasets.sound_bank import CUTOFF, SoundBank
+from hearsight.errors import HearsightError, nearest
+
+PACKS = ("toys", "menagerie")
+SPLITS = ("train", "val")
+ROOM = 1.25  # the shorter side of a background over the side of a scene: room for random crops
+SOUND, PICTURE = 0, 1  # a scene's two streams of random numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutout:
+    """A picture of one object. pixels: red, green, blue, alpha; at least one of them solid."""
+
+    id: str
+    label: str
+    pixels: UInt8[np.ndarray, "height width 4"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A sound of one object: 16-bit samples at `RATE`, one channel."""
+
+    id: str
+    label: str
+    samples: Int16[np.ndarray, " samples"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """One split of what scenes are made of. Every label has cut-outs and recordings.
+
+    Raises:
+        HearsightError: no backgrounds, no labels, or a label without cut-outs or recordings.
+    """
+
+    name: str
+    split: str
+    cutouts: tuple[Cutout, ...]
+    recordings: tuple[Recording, ...]
+    backgrounds: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+
+    def __post_init__(self) -> None:
+        if not self.backgrounds:
+            raise HearsightError(f"the pack '{self.name}' has no backgrounds for '{self.split}'")
+        seen, heard = ({one.label for one in part} for part in (self.cutouts, self.recordings))
+        if not seen | heard:
+            raise HearsightError(f"the pack '{self.name}' has no classes for '{self.split}'")
+        if seen != heard:
+            lone = min(seen ^ heard)
+            lack = "recording" if lone in seen else "cut-out"
+            raise HearsightError(
+                f"the pack '{self.name}' has no {lack} of '{lone}' for '{self.split}'"
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in alphabetical order."""
+        return tuple(sorted({recording.label for recording in self.recordings}))
+
+
+def load_pack(
+    name: str,
+    folder: Path | None = None,
+    *,
+    split: str,
+    classes: Sequence[str] | int | None = None,
+) -> Pack:
+    """A pack by its name: `toys`, or `menagerie` from `folder` (by default the user's cache).
+
+    Args:
+        name: one of `PACKS`.
+        folder: where the menagerie lies.
+        split: train or val; they share no cut-out, no stretch of a recording, no background.
+        classes: names, or how many; None means every class that has both splits.
+
+    Raises:
+        HearsightError: unknown name, split or class; a pack that is missing or damaged.
+    """
+    from hearsight.datasets import menagerie, toys
+
+    if split not in SPLITS:
+        raise HearsightError(f"unknown split '{split}': it may be train or val")
+    if name == "toys":
+        return toys.make_toys(split=split, classes=classes)
+    if name == "menagerie":
+        return menagerie.read_menagerie(folder, split=split, classes=classes)
+    raise HearsightError(
+        f"unknown pack '{name}': it may be toys or menagerie.{nearest(name, PACKS)}"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """Who plays in a scene: the class that sounds, and ids; the first cut-out is the source."""
+
+    label: str
+    recording: str
+    cutouts: tuple[str, ...]
+    background: int
+
+
+class Scenes:
+    """Clips composed on the fly, each from (seed, epoch, index) alone: the same bytes every time.
+
+    The pictures are square. The one box bounds the visible part of the sounding object, which
+    the mask gives exactly: the pixels that show at least half of it. Its area follows
+    `composing.AREAS`; at most a quarter of the object is hidden behind others.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        count: int,
+        *,
+        size: int = 224,
+        silent: tuple[int, int] = (0, 3),
+        seed: int = 0,
+        seconds: float = 3.0,
+        endless: bool = False,
+        cutoff: float = CUTOFF,
+    ) -> None:
+        """Make the pack ready to compose.
+
+        Args:
+            pack: one split of a pack.
+            count: scenes, in an epoch if `endless`.
+            size: side of the frame in pixels.
+            silent: fewest and most silent objects, drawn evenly.
+            seed: of everything that is drawn.
+            seconds: of sound.
+            endless: whether `set_epoch` gives other scenes, under the same ids.
+            cutoff: Hz, above which no scene sounds.
+
+        Raises:
+            HearsightError: a number is out of range; silent objects wanted of a pack of one class.
+        """
+        if count < 1 or size < 32 or not 0 <= silent[0] <= silent[1] <= 20 or seconds <= 0:
+            raise HearsightError(
+                f"cannot compose {count} scenes of {size} pixels and {seconds} seconds with"
+                f" {silent[0]} to {silent[1]} silent objects"
+            )
+        if len(pack.labels) == 1 and silent[1]:
+            raise HearsightError(
+                f"the pack '{pack.name}' has one class only: nothing can be silent"
+            )
+        self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
+        self.endless, self.epoch = endless, 0
+        self.samples = round(seconds * RATE)
+        self.ids = [f"{pack.name}-{pack.split}-{seed}-{index:07d}" for index in range(count)]
+        self._cutouts = _by_label(pack, [cutout.label for cutout in pack.cutouts])
+        self._recordings = _by_label(pack, [recording.label for recording in pack.recordings])
+        self._sprites = [Sprite(cutout.pixels) for cutout in pack.cutouts]
+        self._bank = SoundBank((one.samples for one in pack.recordings), cutoff=cutoff)
+        self._backgrounds = [_fitted(pixels, round(ROOM * size)) for pixels in pack.backgrounds]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Change the scenes, if they are endless; epoch 0 comes first."""
+        if self.endless:
+            self.epoch = epoch
+
+    def cast(self, index: int) -> Cast:
+        """Who plays in the scene at `index`."""
+        label, recording, _ = self._draw_sound(index)
+        cutouts, background, _ = self._draw_picture(index, label)
+        return Cast(
+            label=self.pack.labels[label],
+            recording=self.pack.recordings[recording].id,
+            cutouts=tuple(self.pack.cutouts[number].id for number in cutouts),
+            background=background,
+        )
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        """The sound of the scene at `index` alone: that of the whole scene."""
+        _, recording, generator = self._draw_sound(index)
+        return self._bank.play(generator, recording, self.samples)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        label, recording, sounding = self._draw_sound(index)
+        cutouts, background, generator = self._draw_picture(index, label)
+        canvas = self._draw_background(generator, background)
+        sprites = [self._sprites[number] for number in cutouts]
+        layout, source = draw_layout(generator, sprites, self.size)
+        for placed, light in zip(layout, generator.integers(LIGHTS, size=len(layout)), strict=True):
+            paint(canvas, placed, int(light))
+        mask = visible_mask(layout, source, self.size)
+        return DecodedClip(
+            id=self.ids[index],
+            frame=np.array(canvas),
+            sound=self._bank.play(sounding, recording, self.samples),
+            label=self.pack.labels[label],
+            boxes=(box_of(mask),),
+            mask=mask,
+            source=f"{self.pack.cutouts[cutouts[0]].id} {self.pack.recordings[recording].id}",
+        )
+
+    def clip(self, index: int) -> Clip:
+        """The scene at `index` encoded, to be written to a store."""
+        scene = self[index]
+        return encode_clip(
+            scene.id,
+            scene.frame,
+            scene.sound,
+            label=scene.label,
+            boxes=scene.boxes,
+            mask=scene.mask,
+            source=scene.source,
+        )
+
+    def _stream(self, index: int, which: int) -> np.random.Generator:
+        """The random numbers of one scene, for its sound or its picture."""
+        number = range(len(self.ids))[index]  # refuses what is out of range, counts -1 from the end
+        place = (self.epoch << 40) | (number << 1) | which
+        return np.random.Generator(np.random.Philox(key=[self.seed, place]))
+
+    def _draw_sound(self, index: int) -> tuple[int, int, np.random.Generator]:
+        """Class and recording by number, and the stream that goes on to play it."""
+        generator = self._stream(index, SOUND)
+        label = int(generator.integers(len(self.pack.labels)))
+        return label, _one_of(generator, self._recordings[label]), generator
+
+    def _draw_picture(self, index: int, label: int) -> tuple[list[int], int, np.random.Generator]:
+        """Cut-outs (the source first) and background by number, and the stream that goes on."""
+        generator = self._stream(index, PICTURE)
+        count = int(generator.integers(self.silent[0], self.silent[1], endpoint=True))
+        others = generator.permutation(len(self.pack.labels) - 1)
+        others += others >= label
+        labels = [label, *(int(others[number % len(others)]) for number in range(count))]
+        cutouts = [_one_of(generator, self._cutouts[one]) for one in labels]
+        return cutouts, int(generator.integers(len(self._backgrounds))), generator
+
+    def _draw_background(self, generator: np.random.Generator, number: int) -> Image.Image:
+        """A random part of a background, mirrored or not, in a random light."""
+        whole = self._backgrounds[number]
+        x = int(generator.integers(whole.width - self.size, endpoint=True))
+        y = int(generator.integers(whole.height - self.size, endpoint=True))
+        canvas = whole.crop((x, y, x + self.size, y + self.size))
+        if generator.random() < 0.5:
+            canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return canvas.point(light_table(int(generator.integers(LIGHTS))))
+
+
+def open_scenes(
+    name: str,
+    folder: Path | None = None,
+    *,
+    split: str = "train",
+    seed: int = 0,
+    size: int = 224,
+    count: int = 10_000,
+    classes: Sequence[str] | int | None = None,
+    silent: tuple[int, int] = (0, 3),
+    seconds: float = 3.0,
+    endless: bool = False,
+) -> Scenes:
+    """Scenes of a pack by its name: `load_pack`, then `Scenes`."""
+    pack = load_pack(name, folder, split=split, classes=classes)
+    return Scenes(
+        pack, count, size=size, silent=silent, seed=seed, seconds=seconds, endless=endless
+    )
+
+
+def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
+    """For every class of the pack, the places where it stands in a list."""
+    return [[at for at, one in enumerate(labels) if one == label] for label in pack.labels]
+
+
+def _one_of(generator: np.random.Generator, numbers: list[int]) -> int:
+    return numbers[int(generator.integers(len(numbers)))]
+
+
+def _fitted(pixels: UInt8[np.ndarray, "_ _ 3"], shorter: int) -> Image.Image:
+    """A background with its shorter side at so many pixels."""
+    image = Image.fromarray(pixels)
+    scale = shorter / min(image.size)
+    width, height = (max(round(side * scale), shorter) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
