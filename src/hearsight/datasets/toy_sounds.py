@@ -57,7 +57,7 @@ def _crescent(time: Wave, pitch: float, pace: float, generator: np.random.Genera
 def _cross(time: Wave, pitch: float, pace: float, generator: np.random.Generator) -> Wave:
     """A two-tone horn."""
     high = np.sin(2 * np.pi * 1.1 * pace * time) > 0
-    return _tone(time, pitch * np.where(high, 587.0, 440.0), (1, 0.7, 0.5, 0.3, 0.2))
+    return _tone(time, pitch * np.where(high, 587.0, 440.0), (1.0, 0.7, 0.5, 0.3, 0.2))
 
 
 def _disc(time: Wave, pitch: float, pace: float, generator: np.random.Generator) -> Wave:
@@ -75,7 +75,7 @@ def _drop(time: Wave, pitch: float, pace: float, generator: np.random.Generator)
 
 def _flower(time: Wave, pitch: float, pace: float, generator: np.random.Generator) -> Wave:
     """A soft chord that swells."""
-    chord = sum(_tone(time, pitch * 260 * ratio, (1, 0.4)) for ratio in (1, 1.26, 1.5))
+    chord = sum(_tone(time, pitch * 260 * ratio, (1.0, 0.4)) for ratio in (1, 1.26, 1.5))
     return np.asarray(chord * (1 - 0.8 * np.cos(2 * np.pi * 0.9 * pace * time)))
 
 
@@ -90,7 +90,7 @@ def _heart(time: Wave, pitch: float, pace: float, generator: np.random.Generator
     since = _since(time, 0.85 / pace)
     second = np.clip(since - 0.25 / pace, 0, None)
     thump = np.exp(-since * 16) + 0.8 * np.exp(-second * 16) * (second > 0)
-    return np.asarray(_tone(time, pitch * 95, (1, 0.5, 0.25)) * thump)
+    return np.asarray(_tone(time, pitch * 95, (1.0, 0.5, 0.25)) * thump)
 
 
 def _ring(time: Wave, pitch: float, pace: float, generator: np.random.Generator) -> Wave:
@@ -103,7 +103,7 @@ def _star(time: Wave, pitch: float, pace: float, generator: np.random.Generator)
     """Four notes up and again."""
     note = np.floor(time * 7 * pace) % 4
     return np.asarray(
-        _tone(time, pitch * 750 * 1.26**note, (1, 0.3)) * np.exp(-8 * (time * 7 * pace % 1) / 7)
+        _tone(time, pitch * 750 * 1.26**note, (1.0, 0.3)) * np.exp(-8 * (time * 7 * pace % 1) / 7)
     )
 
 

@@ -153,12 +153,14 @@ def _spiked(spikes: int, inner: float) -> Points:
 
 def _arrow(v: float) -> Points:
     w = 0.2 + 0.15 * v
-    return [(0, -1), (0.8, 0), (w, 0), (w, 1), (-w, 1), (-w, 0), (-0.8, 0)]
+    half = [(0.0, -1.0), (0.8, 0.0), (w, 0.0), (w, 1.0)]
+    return [*half, *[(-x, y) for x, y in reversed(half[1:])]]
 
 
 def _bolt(v: float) -> Points:
     s = 0.1 * v
-    return [(0.4, -1), (-0.6, 0.15), (-0.05 - s, 0.15), (-0.4, 1), (0.6, -0.25), (0.05 + s, -0.25)]
+    half = [(0.4, -1.0), (-0.6, 0.2), (-0.05 - s, 0.2)]
+    return [*half, *[(-x, -y) for x, y in half]]
 
 
 def _crescent(v: float) -> Points:
@@ -170,8 +172,8 @@ def _crescent(v: float) -> Points:
 
 def _cross(v: float) -> Points:
     w = 0.22 + 0.14 * v
-    quarter = [(-w, -1), (w, -1), (w, -w), (1, -w), (1, w), (w, w)]
-    return [*quarter, *[(-x, -y) for x, y in quarter]]
+    half = [(-w, -1.0), (w, -1.0), (w, -w), (1.0, -w), (1.0, w), (w, w)]
+    return [*half, *[(-x, -y) for x, y in half]]
 
 
 def _drop(v: float) -> Points:
