@@ -30,6 +30,7 @@ ORDER = (
     "checkpoint",
     "metrics",
     "protocols",
+    "scoring",
     "evaluate",
     "runs",
     "trainer",

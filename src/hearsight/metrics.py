@@ -51,7 +51,7 @@ def ciou(
     """
     shared = np.where(marks, truths, 0).sum((1, 2), dtype=np.float64)
     joined = truths.sum((1, 2), dtype=np.float64) + (marks & (truths == 0)).sum((1, 2))
-    scores = np.zeros_like(shared)
+    scores: Float64[np.ndarray, " n"] = np.zeros_like(shared)
     np.divide(shared, joined, out=scores, where=joined > 0)
     return scores
 

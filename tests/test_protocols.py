@@ -1,0 +1,335 @@
+"""Protocols: the released evaluators' numbers, and their rules on known answers."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import interpolate
+
+from hearsight.errors import HearsightError
+from hearsight.metrics import area_under_curve, success_rate
+from hearsight.protocols import (
+    HALF,
+    PIXELS,
+    PROTOCOLS,
+    SIDE,
+    Protocol,
+    adaptive_place,
+    covers_nothing,
+    is_corrupt,
+    load_protocol,
+    mark,
+    normalise,
+    rasterise,
+    upsampling_matrix,
+)
+from hearsight.scoring import make_table, score_maps, score_one_map
+
+Shared = Callable[[str], Path]
+SSL_TIE, LVS, EZ_VSL, ADAPTIVE = map(load_protocol, ("ssl-tie", "lvs", "ez-vsl", "adaptive"))
+
+
+def random_maps(seed: int, count: int, side: int = 14) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, side, side)).astype(np.float32)
+
+
+def random_boxes(seed: int, count: int) -> list[tuple[tuple[float, float, float, float], ...]]:
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        corners = np.sort(generator.random((generator.integers(1, 4), 2, 2)), axis=1)
+        found.append(tuple(map(tuple, corners.reshape(-1, 4).tolist())))
+    return found
+
+
+def boxes_of(lists: list[list[float]]) -> tuple[tuple[float, float, float, float], ...]:
+    return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in lists)
+
+
+def test_the_released_ssl_tie_numbers(shared: Shared) -> None:
+    known = np.load(shared("reference/evaluator.npz"))
+    boxes = json.loads(str(known["boxes_json"]))
+    truths = [rasterise(boxes_of(one), SSL_TIE.truth) for one in boxes]
+    assert np.array_equal([truth.weight for truth in truths], known["gt_px"])
+    scores = score_maps(known["heatmaps"], truths, SSL_TIE)
+    assert np.abs(scores.ciou - known["ciou"]).max() <= 5e-5
+    assert success_rate(scores.ciou) == known["mean_ciou_at_05"]
+    assert area_under_curve(scores.ciou) == pytest.approx(float(known["auc"]), abs=1e-6)
+
+
+def entries(path: Path) -> list[tuple[tuple[float, float, float, float], ...]]:
+    return [boxes_of(entry["bbox"]) for entry in json.loads(path.read_text())]
+
+
+def test_blind_rows_and_ceiling_of_vgg_ss(shared: Shared) -> None:
+    boxes = entries(shared("metadata/lvs/vggss.json"))
+    nothing = score_maps(np.zeros((1, 2, 2), np.float32), [rasterise((), "union")], LVS)
+    _, blind, ceiling = make_table("", nothing, boxes, LVS)
+    found = {row.name: (row.success_rate, row.auc) for row in blind}
+    assert found["blind: centred disc"] == pytest.approx((0.340, 0.374), abs=6e-4)
+    assert found["blind: whole image"] == pytest.approx((0.2195, 0.3125), abs=5e-5)
+    assert found["blind: mean truth"] == pytest.approx((0.345, 0.378), abs=6e-4)
+    assert (ceiling.success_rate, ceiling.auc) == pytest.approx((0.505, 0.495), abs=5e-4)
+    assert {row.ceiling for row in blind} == {ceiling.success_rate}
+
+
+def test_corrupt_boxes_of_vgg_ss(shared: Shared) -> None:
+    entries = json.loads(shared("metadata/lvs/vggss.json").read_text())
+    boxes = [box for entry in entries for box in boxes_of(entry["bbox"])]
+    assert sum(map(is_corrupt, boxes)) == 12
+    assert sum(map(covers_nothing, boxes)) == 18
+    empty = []
+    for entry in entries:
+        own = boxes_of(entry["bbox"])
+        pixels = {rasterise(own, kind).pixels for kind in ("union", "unclamped union")}
+        assert len(pixels) == 1  # in the published boxes the two readings agree
+        if pixels == {0}:
+            empty.append(entry["file"])
+    assert empty == ["M1P1xla8rg0_000000", "MKC9LvRivTM_000030"]
+
+
+def test_truth_of_boxes() -> None:
+    truth = rasterise(((0.0, 0.0, 0.5, 1.0), (0.25, 0.0, 0.75, 0.5)), "union")
+    assert truth.pixels == truth.weight == 112 * 224 + 56 * 112
+    assert truth.full is None
+    assert not truth.inside[112:, 112:].any()
+    assert rasterise(((0.5, 0.0, 0.504, 1.0),), "union").pixels == 0  # 112 to int(112.896)
+    assert rasterise((), "union").pixels == 0
+
+
+def test_negative_edges_count_from_the_far_side_in_ssl_tie_only() -> None:
+    box = (0.25, 0.0, -0.25, 1.0)
+    assert rasterise((box,), "union").pixels == 0
+    wrapped = rasterise((box,), "unclamped union")
+    assert wrapped.pixels == 112 * 224  # columns 56 to 224 - 56
+    assert wrapped.inside[0, 56:168].all()
+    for value in (-2.88230376e16, -1e300):
+        assert rasterise(((0.1, 0.1, value, 0.9),), "unclamped union").pixels == 0
+    assert rasterise(((0.0, 0.0, 1e300, 7.0),), "unclamped union").pixels == PIXELS
+    assert rasterise(((-1e300, -5.0, 1.0, 1.0),), "union").pixels == PIXELS
+
+
+def test_each_annotator_of_flickr_gives_half() -> None:
+    left, right = (0.0, 0.0, 0.75, 1.0), (0.25, 0.0, 1.0, 1.0)
+    alone = rasterise((left,), "consensus")
+    assert (alone.pixels, alone.weight) == (168 * 224, 84 * 224)
+    both = rasterise((left, right), "consensus")
+    assert (both.pixels, both.weight) == (PIXELS, 168 * 224)
+    weights = both.weights()
+    assert (weights[0, 0], weights[0, 112], weights[0, 223]) == (0.5, 1, 0.5)
+    assert rasterise((left,) * 300, "consensus").weight == 168 * 224
+
+
+def test_flickr_pixels_are_those_of_its_256_pixel_annotations() -> None:
+    for value in range(-20, 300):
+        assert int(224 * value / 256) == int(SIDE * (value / 256))
+
+
+def released(one: np.ndarray, weights: np.ndarray, protocol: Protocol, adaptive: bool) -> float:
+    """One sample as the released loops score it, with their interpolation by torch."""
+    ways = {
+        "linear": {"mode": "bilinear", "align_corners": False},
+        "linear corners": {"mode": "bilinear", "align_corners": True},
+        "cubic": {"mode": "bicubic", "align_corners": False},
+    }
+    values = interpolate(
+        torch.from_numpy(one)[None, None], (SIDE, SIDE), **ways[protocol.upsampling]
+    )[0, 0].numpy()
+    if protocol.reverse:
+        values = -values
+    values = (values - values.min()) / (values.max() - values.min())
+    if protocol.reverse:
+        values = 1 - values
+    place = HALF
+    if adaptive:
+        count = int((weights != 0).sum())
+        place = PIXELS - (count or HALF)
+    threshold = np.sort(values.flatten())[place]
+    inclusive = protocol.inclusive and not adaptive
+    marks = np.where(values >= threshold if inclusive else values > threshold, 1.0, 0.0)
+    joined = np.sum(weights) + np.sum(marks * (weights == 0))
+    return float(np.sum(marks * weights) / joined)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+@pytest.mark.parametrize("side", [7, 12, 14])
+def test_scores_are_those_of_a_loop_over_samples(protocol: Protocol, side: int) -> None:
+    maps = random_maps(side, 6, side)
+    truths = [rasterise(boxes, protocol.truth) for boxes in random_boxes(side, 6)]
+    scores = score_maps(maps, truths, protocol)
+    for i, truth in enumerate(truths):
+        for found, adaptive in ((scores.ciou, False), (scores.adaptive, True)):
+            wanted = released(maps[i], truth.weights(), protocol, adaptive)
+            assert found[i] == pytest.approx(wanted, abs=5e-5 if truth.pixels > 9000 else 2e-4)
+
+
+def opencv_linear(row: np.ndarray) -> list[float]:
+    """INTER_LINEAR of one row, pixel by pixel, as OpenCV documents it."""
+    grown = []
+    for pixel in range(SIDE):
+        place = (pixel + 0.5) * len(row) / SIDE - 0.5
+        left = int(np.floor(place))
+        share = np.float32(place - left)
+        if left < 0:
+            left, share = 0, np.float32(0)
+        if left >= len(row) - 1:
+            left, share = len(row) - 1, np.float32(0)
+        right = min(left + 1, len(row) - 1)
+        grown.append(row[left] * (1 - share) + row[right] * share)
+    return grown
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 12, 14, 28, 224, 300])
+def test_upsampling_is_that_of_the_libraries(length: int) -> None:
+    row = random_maps(3, 1, length)[0, 0]
+    assert np.allclose(upsampling_matrix(length, "linear") @ row, opencv_linear(row), atol=2e-6)
+    grid = torch.from_numpy(row).expand(1, 1, length, length)
+    for kind, mode, corners in (
+        ("linear", "bilinear", False),
+        ("linear corners", "bilinear", True),
+        ("cubic", "bicubic", False),
+    ):
+        wanted = interpolate(grid, (SIDE, SIDE), mode=mode, align_corners=corners)[0, 0, 0]
+        assert np.allclose(upsampling_matrix(length, kind) @ row, wanted, atol=1e-4)
+        assert np.allclose(upsampling_matrix(length, kind).sum(1), 1, atol=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(PROTOCOLS))
+def test_scores_do_not_know_left_from_right(seed: int, protocol: Protocol) -> None:
+    maps, box = random_maps(seed, 1), (0.125, 0.25, 0.5, 0.75)
+    mirrored = rasterise(((0.5, 0.25, 0.875, 0.75),), protocol.truth)
+    plain = score_maps(maps, [rasterise((box,), protocol.truth)], protocol)
+    turned = score_maps(maps[:, :, ::-1].copy(), [mirrored], protocol)
+    # upsampled values may differ in the last digit, and with them a pixel at the threshold
+    assert plain.ciou == pytest.approx(turned.ciou, abs=2e-4)
+    assert plain.adaptive == pytest.approx(turned.adaptive, abs=2e-4)
+    assert plain.pointing == turned.pointing
+
+
+def canvas(boxes: tuple[tuple[float, float, float, float], ...]) -> np.ndarray:
+    """A map of the canvas's size that is highest inside the boxes, no two pixels alike."""
+    slope = np.arange(PIXELS, dtype=np.float32).reshape(1, SIDE, SIDE) / PIXELS
+    return np.asarray(rasterise(boxes, "union").inside + slope, np.float32)
+
+
+def test_a_map_equal_to_its_truth_or_opposite() -> None:
+    boxes = ((0.25, 0.25, 0.75, 0.75),)
+    truth = rasterise(boxes, "union")
+    n = truth.pixels
+    right = score_maps(canvas(boxes), [truth], LVS)
+    assert right.ciou == [n / (HALF - 1)]
+    assert right.adaptive == [(n - 1) / n]
+    assert right.pointing == [1]
+    wrong = score_maps(-canvas(boxes), [truth], LVS)
+    assert (wrong.ciou, wrong.adaptive, wrong.pointing) == ([0], [0], [0])
+    assert score_maps(canvas(boxes), [truth], EZ_VSL).ciou == [n / HALF]
+
+
+def test_a_truth_of_one_pixel() -> None:
+    truth = rasterise(((0.5, 0.5, 0.505, 0.505),), "union")
+    assert truth.pixels == 1
+    one = np.zeros((1, SIDE, SIDE), np.float32)
+    one[0, 112, 112] = 1
+    found = score_maps(one, [truth], ADAPTIVE)
+    assert found.adaptive == [0]  # no pixel stands above the highest
+    assert found.pointing == [1]
+    # half of the map ties at 0: the median is 0 and only the peak is above it
+    assert found.ciou == [1]
+    assert score_maps(one, [truth], EZ_VSL).ciou == [1 / PIXELS]
+
+
+def test_an_empty_truth_scores_0() -> None:
+    for protocol in PROTOCOLS:
+        found = score_maps(random_maps(0, 1), [rasterise((), protocol.truth)], protocol)
+        assert (found.ciou, found.adaptive, found.pointing) == ([0], [0], [0])
+    assert adaptive_place(rasterise((), "union")) == HALF
+
+
+@pytest.mark.parametrize(
+    ("protocol", "value", "ciou"),
+    [
+        (SSL_TIE, 0.5, 0.25),  # 1 + 0.5 is saturated: everything is marked
+        (SSL_TIE, 0.0, 0.25),
+        (SSL_TIE, -0.5, 0.0),  # 1 - 0.5 is not above itself
+        (ADAPTIVE, 0.5, 0.0),
+        (EZ_VSL, 0.5, 0.25),
+        (EZ_VSL, -0.5, 0.25),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_a_constant_map(protocol: Protocol, value: float, ciou: float) -> None:
+    truth = rasterise(((0.0, 0.0, 0.5, 0.5),), "union")
+    maps = np.full((1, 14, 14), value, np.float32)
+    assert score_maps(maps, [truth], protocol).ciou == [ciou]
+
+
+def test_ties_at_the_threshold() -> None:
+    half = np.zeros((1, SIDE, SIDE), np.float32)
+    half[0, :140] = 1  # more than half of the canvas is highest: the threshold is 1
+    truth = rasterise(((0.0, 0.0, 1.0, 1.0),), "union")
+    share = 140 / 224
+    assert score_maps(half, [truth], SSL_TIE).ciou == [share]  # saturated pixels stay marked
+    assert score_maps(half, [truth], replace(LVS, saturated=False)).ciou == [0]
+    assert score_maps(half, [truth], EZ_VSL).ciou == [share]
+    assert score_maps(1 - half, [truth], LVS).ciou == [1 - share]
+    assert score_maps(1 - half, [truth], EZ_VSL).ciou == [1]
+
+
+def test_one_map_for_all_truths_is_scored_like_each_alone() -> None:
+    for protocol in PROTOCOLS:
+        truths = [rasterise(boxes, protocol.truth) for boxes in (*random_boxes(1, 5), ())]
+        one = random_maps(9, 1, SIDE)[0]
+        fast = score_one_map(one, truths, protocol)
+        slow = score_maps(np.repeat(one[None], 6, axis=0), truths, protocol)
+        for name in ("ciou", "adaptive", "pointing"):
+            assert np.array_equal(getattr(fast, name), getattr(slow, name))
+
+
+def test_the_blind_disc_marks_as_many_pixels_as_allowed() -> None:
+    boxes = [((0.25, 0.25, 0.75, 0.75),)] * 2
+    nothing = score_maps(np.zeros((2, 2, 2), np.float32), [rasterise(boxes[0], "union")] * 2, LVS)
+    model, (disc, whole, mean), ceiling = make_table("mine", nothing, boxes, ADAPTIVE)
+    assert model.name == "mine"
+    assert model.protocol == "adaptive"
+    inner = np.pi / 4  # a disc of the square's area: what of it lies in the square
+    assert disc.success_rate == 1
+    assert disc.adaptive_auc == pytest.approx(0.825, abs=0.03)
+    assert inner < 1
+    assert whole.pointing == whole.adaptive_auc - 0.025 == pytest.approx(0.25)
+    assert mean.adaptive_auc <= ceiling.auc
+    assert (ceiling.success_rate, disc.ceiling, ceiling.pointing) == (1, 1, 1)
+
+
+def test_maps_that_are_not_numbers_are_refused() -> None:
+    maps = random_maps(0, 2)
+    maps[1, 3, 3] = np.nan
+    truths = [rasterise(boxes, "union") for boxes in random_boxes(0, 2)]
+    with pytest.raises(ValueError, match="finite"):
+        score_maps(maps, truths, LVS)
+    with pytest.raises(ValueError, match="shorter"):
+        score_maps(random_maps(0, 3), truths, LVS)
+
+
+def test_normalised_maps_lie_between_0_and_1() -> None:
+    for protocol in (LVS, EZ_VSL):
+        values = 5 * random_maps(4, 1, SIDE)[0] - 2
+        order = np.argsort(values, axis=None)
+        normalise(values, protocol)
+        assert (values.min(), values.max()) == (0, 1)
+        assert (np.diff(values.reshape(-1)[order]) >= 0).all()
+        assert mark(values, np.sort(values, axis=None)[HALF], protocol).sum() == protocol.marked
+
+
+def test_protocols_by_name() -> None:
+    assert len({protocol.name for protocol in PROTOCOLS}) == len(PROTOCOLS)
+    assert load_protocol("lvs:flickr") == replace(
+        LVS, name="lvs:flickr", says=f"{LVS.says}; soft truth", truth="consensus"
+    )
+    with pytest.raises(HearsightError, match=r"'ssltie'.*Did you mean 'ssl-tie'"):
+        load_protocol("ssltie")
