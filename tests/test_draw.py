@@ -1,10 +1,14 @@
 """Painters change what they say they change, at every size."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hearsight import draw
+from hearsight.clips import DecodedClip
+from hearsight.errors import HearsightError
 
 SIZES = [(96, 96), (96, 171), (1, 1), (3, 2), (33, 200), (720, 1280)]
 
@@ -169,7 +173,38 @@ def test_a_dashed_line_is_not_a_whole_one() -> None:
     assert 0.4 * whole < dashed < 0.8 * whole
 
 
-def test_what_is_painted_can_be_saved(tmp_path) -> None:
-    Image.fromarray(draw.heat(frame_of(20, 30), np.eye(3, dtype=np.float32))).save(
-        tmp_path / "a.png"
-    )
+def test_a_picture_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(HearsightError, match="No space left"):
+        draw.save_picture(frame_of(5, 5), tmp_path / "painted.png")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(HearsightError, match="must end in"):
+        draw.save_picture(frame_of(5, 5), tmp_path / "painted.txt")
+
+
+def test_a_sheet_of_clips_shows_their_truth(tmp_path: Path) -> None:
+    clips = [
+        DecodedClip(
+            id=f"clip{i}",
+            frame=np.full((64, 96, 3), 100, np.uint8),
+            sound=np.zeros(100, np.int16),
+            label="dog" if i else None,
+            boxes=((0.25, 0.25, 0.75, 0.75),) if i else None,
+            mask=None,
+            source="",
+            time=None,
+        )
+        for i in range(2)
+    ]
+    draw.save_sheet(clips, tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+    turquoise = np.abs(sheet - draw.TRUTH).max(2) < 40
+    assert not turquoise[:, : sheet.shape[1] // 2].any()
+    assert turquoise[:, sheet.shape[1] // 2 :].sum() > 100
+    with pytest.raises(HearsightError, match="no clip"):
+        draw.save_sheet([], tmp_path / "none.png")

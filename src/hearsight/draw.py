@@ -6,13 +6,20 @@ with values from 0 (nothing heard there) to 1 (the strongest place); it covers t
 Boxes are in pixels of the frame, [x0, y0, x1, y1], x1 and y1 excluded.
 """
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from hearsight.clips import DecodedClip
+from hearsight.errors import HearsightError
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
 LEVEL = 0.5  # strength on the edge of the region: where contours run and boxes end
 Colour = tuple[int, int, int]
 FOUND: Colour = (255, 196, 46)  # amber: what the model says
@@ -282,6 +289,45 @@ def gallery(
         sheet.paste(picture, (x + (side - size[0]) // 2, y + (side - size[1]) // 2))
         pen.text((x, y + side + line // 5), _shortened(caption, font, side), font=font, fill=INK)
     return np.asarray(sheet)
+
+
+def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
+    """Write a sheet of clips' frames with their truth boxes, each over its class and id.
+
+    Raises:
+        HearsightError: no clip, or `path` cannot be written or has no ending of `PICTURES`.
+    """
+    if not clips:
+        raise HearsightError(f"'{path}' is not written: there is no clip to draw.")
+    frames, captions = [], []
+    for clip in clips:
+        height, width, _ = clip.frame.shape
+        frame = clip.frame
+        for edges in clip.boxes or ():
+            scaled = np.array(edges) * (width, height, width, height)
+            frame = box(frame, scaled.tolist(), colour=TRUTH, dashed=True)
+        frames.append(frame)
+        captions.append(f"{clip.label}  {clip.id}" if clip.label else clip.id)
+    save_picture(gallery(frames, captions, columns=6 if len(clips) > 8 else 4), path)
+
+
+def save_picture(pixels: UInt8[np.ndarray, "height width 3"], path: Path) -> None:
+    """Write a picture whole or not at all.
+
+    Raises:
+        HearsightError: it cannot be written, or `path` has no ending of `PICTURES`.
+    """
+    if path.suffix.lower() not in PICTURES:
+        raise HearsightError(f"'{path}' must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        Image.fromarray(pixels).save(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
