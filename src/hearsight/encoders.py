@@ -82,7 +82,7 @@ def process_count() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def gather(values: Float[Tensor, "*shape"]) -> Float[Tensor, "processes *shape"]:
+def gather(values: Float[Tensor, "n c"]) -> Float[Tensor, "processes n c"]:
     """The values of all processes in order of rank, with gradients back to each of them.
 
     Every process must give the same shape. The gradient that arrives in a process is that of the

@@ -1,0 +1,117 @@
+"""SSL-TIE. Liu et al., Exploiting Transformation Invariance and Equivariance for
+Self-supervised Sound Localisation, ACM MM 2022 (arXiv 2206.12772).
+
+`a` to `f` are the rows of its Table 1: every row is the one above it plus one thing. The numbers
+are those of the released code, except 80 epochs, which the paper prints (its scripts train 100).
+"""
+
+from hearsight.encoders import Encoder
+from hearsight.objectives.contrast import PaperContrast, TrimapContrast
+from hearsight.recipe import Recipe
+from hearsight.spectrogram import MelSpectrogram
+from hearsight.transforms import Appearance, Mixing, SpectrogramMask, Warp
+
+
+def a() -> Recipe:
+    """The contrast alone, on plain clips."""
+    return Recipe(contrast=TrimapContrast(), batch_size=32, epochs=80, learning_rate=1e-4)
+
+
+def b() -> Recipe:
+    """+ invariance to appearance."""
+    recipe = a()
+    recipe.appearance = Appearance()
+    return recipe
+
+
+def c() -> Recipe:
+    """+ invariance to geometry: warped frames are contrasted too."""
+    recipe = b()
+    recipe.warp = Warp()
+    return recipe
+
+
+def d() -> Recipe:
+    """+ invariance to a masked spectrogram."""
+    recipe = c()
+    recipe.mask = SpectrogramMask()
+    return recipe
+
+
+def e() -> Recipe:
+    """+ each sound mixed with its nearest neighbour, more and more."""
+    recipe = d()
+    recipe.mixing = Mixing()
+    return recipe
+
+
+def f() -> Recipe:
+    """+ equivariance: the response moves with the frame."""
+    recipe = e()
+    recipe.equivariance = 1.0
+    return recipe
+
+
+ssl_tie = f
+
+
+def paper() -> Recipe:
+    """The contrast as printed in Eq. 5-8 instead of the released one."""
+    recipe = f()
+    recipe.contrast = PaperContrast()
+    return recipe
+
+
+def shrink(recipe: Recipe) -> Recipe:
+    """The same method for minutes on a CPU: a small network, 96-pixel frames, 3 s of sound.
+
+    A frame of 3 x 96 x 96 gives 128 x 12 x 12, a spectrogram of 1 x 64 x 134 gives 128 x 4 x 9.
+    """
+    recipe.frame_size = 96
+    recipe.spectrogram = MelSpectrogram(seconds=3.0, fft=512, hop=360, bins=64)
+    recipe.encoder = Encoder(
+        widths=(24, 48, 96, 128),
+        blocks=(1, 1, 1, 1),
+        strides=(1, 2, 1, 1),
+        sound_strides=(1, 2, 2, 1),
+    )
+    if recipe.warp is not None:
+        recipe.warp = Warp(form="per_image")
+    if recipe.mask is not None:
+        recipe.mask = SpectrogramMask(times=36, bins=9)  # the same shares of a spectrogram
+    recipe.batch_size = 48
+    recipe.learning_rate = 1e-3
+    return recipe
+
+
+def small_a() -> Recipe:
+    """`a` at the size of minutes on a CPU."""
+    return shrink(a())
+
+
+def small_b() -> Recipe:
+    """`b` at the size of minutes on a CPU."""
+    return shrink(b())
+
+
+def small_c() -> Recipe:
+    """`c` at the size of minutes on a CPU."""
+    return shrink(c())
+
+
+def small_d() -> Recipe:
+    """`d` at the size of minutes on a CPU."""
+    return shrink(d())
+
+
+def small_e() -> Recipe:
+    """`e` at the size of minutes on a CPU."""
+    return shrink(e())
+
+
+def small_f() -> Recipe:
+    """`f` at the size of minutes on a CPU."""
+    return shrink(f())
+
+
+small = small_f

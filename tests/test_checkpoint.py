@@ -1,0 +1,291 @@
+"""Weights and recipe in one file: whole or not at all, and never code."""
+
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import textwrap
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hearsight.checkpoint import (
+    import_weights,
+    load_checkpoint,
+    load_encoders,
+    official_name,
+    save_checkpoint,
+)
+from hearsight.encoders import Encoder, Encoders
+from hearsight.errors import HearsightError
+from hearsight.recipe import Recipe, load_recipe
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    recipe = load_recipe("ssl_tie:small")
+    recipe.encoder = Encoder(widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2))
+    return recipe
+
+
+@pytest.fixture
+def saved(recipe: Recipe, tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    state = {"step": torch.tensor(7), "moment.a": torch.randn(3)}
+    save_checkpoint(path, Encoders(recipe.encoder), recipe, facts={"clips": 5}, state=state)
+    return path
+
+
+def test_a_checkpoint_comes_back_as_it_was(recipe: Recipe, tmp_path: Path) -> None:
+    path, encoders = tmp_path / "model.safetensors", Encoders(recipe.encoder)
+    encoders.embed_sounds(torch.randn(2, 1, 40, 40))
+    state = {"moment": torch.randn(3), "step": torch.tensor(7)}
+    save_checkpoint(path, encoders, recipe, facts={"clips": 5}, state=state)
+    found = load_checkpoint(path)
+    assert (found.recipe, found.facts) == (recipe, {"clips": 5})
+    assert found.weights.keys() == encoders.state_dict().keys()
+    for name, value in encoders.state_dict().items():
+        assert torch.equal(found.weights[name], value)
+    assert found.state is not None
+    assert found.state["step"].item() == 7
+    assert torch.equal(found.state["moment"], state["moment"])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_the_weights_are_read_when_only_they_are_wanted(saved: Path) -> None:
+    assert load_checkpoint(saved, with_state=False).state is None
+
+
+def test_loaded_encoders_give_the_same_maps(recipe: Recipe, tmp_path: Path) -> None:
+    encoders = Encoders(recipe.encoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    save_checkpoint(tmp_path / "m.safetensors", encoders, recipe)
+    loaded, same, facts = load_encoders(tmp_path / "m.safetensors")
+    frames, sounds = torch.randn(2, 3, 32, 32), torch.randn(2, 1, 40, 40)
+    torch.testing.assert_close(loaded(frames, sounds), encoders.eval()(frames, sounds))
+    assert (same, facts) == (recipe, {})
+    assert not loaded.training
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match=r"no checkpoint .*gone\.safetensors"):
+        load_encoders(tmp_path / "gone.safetensors")
+    with pytest.raises(HearsightError, match="'ssl_tie:smal' is neither a checkpoint file nor"):
+        load_encoders("ssl_tie:smal")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_refused(saved: Path, share: float) -> None:
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(HearsightError, match=r"model\.safetensors is not a checkpoint, or is cut"):
+        load_checkpoint(saved)
+
+
+@pytest.mark.parametrize("content", [b"hello, I am text", os.urandom(4096), b"\xff" * 64])
+def test_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.safetensors").write_bytes(content)
+    with pytest.raises(HearsightError, match="is not a checkpoint"):
+        load_checkpoint(tmp_path / "m.safetensors")
+
+
+def test_tensors_without_a_recipe_are_refused(tmp_path: Path) -> None:
+    save_file({"weights/a": torch.zeros(2)}, tmp_path / "m.safetensors")
+    with pytest.raises(HearsightError, match="holds tensors but no recipe"):
+        load_checkpoint(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"speed": 1}'])
+def test_a_recipe_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
+    metadata = {"recipe": text, "facts": "{}"}
+    save_file({"weights/a": torch.zeros(2)}, tmp_path / "m.safetensors", metadata)
+    with pytest.raises(HearsightError, match=r"recipe in .*m\.safetensors cannot be read"):
+        load_checkpoint(tmp_path / "m.safetensors")
+
+
+def resaved(path: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    """Change the tensors of a checkpoint behind its back."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata)
+
+
+def test_weights_of_another_recipe_are_refused(saved: Path) -> None:
+    name = "weights/frames.stages.0.0.first.weight"
+    resaved(saved, lambda tensors: tensors.update({name: torch.zeros(4, 5, 3, 3)}))
+    with pytest.raises(HearsightError, match=r"frames\.stages\.0\.0\.first\.weight .* \(4, 5, 3"):
+        load_checkpoint(saved)
+    resaved(saved, lambda tensors: tensors.pop(name))
+    with pytest.raises(HearsightError, match=r"lacks frames\.stages\.0\.0\.first\.weight"):
+        load_checkpoint(saved)
+    resaved(saved, lambda tensors: tensors.update({name: torch.zeros(4, 4, 3, 3)}))
+    load_checkpoint(saved)
+    resaved(saved, lambda tensors: tensors.update({"weights/extra": torch.zeros(1)}))
+    with pytest.raises(HearsightError, match="holds extra, which its recipe has not"):
+        load_checkpoint(saved)
+
+
+def test_a_folder_that_does_not_exist_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match=r"Cannot write .*model\.safetensors: No such file"):
+        save_checkpoint(tmp_path / "no" / "model.safetensors", Encoders(recipe.encoder), recipe)
+
+
+def test_a_folder_cannot_be_overwritten(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(HearsightError, match=r"Cannot write .*: Is a directory"):
+        save_checkpoint(tmp_path / "model.safetensors", Encoders(recipe.encoder), recipe)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_disk_that_fills_up_keeps_the_old_file(recipe: Recipe, saved: Path) -> None:
+    """The system refuses to let any file grow past 20 kB: writing fails half-way, for real."""
+    before = saved.read_bytes()
+    assert len(before) > 20_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(HearsightError, match=r"Cannot write .*model\.safetensors"):
+            save_checkpoint(saved, Encoders(recipe.encoder), recipe)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(saved: Path) -> None:
+    """A process saves over and over until it is killed; what stands there can always be read."""
+    script = textwrap.dedent(
+        f"""
+        from hearsight.checkpoint import load_encoders, save_checkpoint
+        encoders, recipe, _ = load_encoders({str(saved)!r})
+        print("ready", flush=True)
+        for count in range(1_000_000):
+            save_checkpoint({str(saved)!r}, encoders, recipe, facts={{"count": count}})
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        for _ in range(15):
+            load_checkpoint(saved)
+        writer.kill()
+    load_checkpoint(saved)
+
+
+# The authors' files
+
+
+def zeros(key: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.tensor(0) if key.endswith("tracked") else torch.full(shape, len(key) / 1000)
+
+
+@pytest.fixture
+def released(shared: Callable[[str], Path]) -> OrderedDict[str, Tensor]:
+    """A model file of the released layout, all 257 entries of it."""
+    reference = np.load(shared("reference/avenet.npz"))
+    shapes = (json.loads(f"[{s.strip('(),')}]") for s in reference["state_shapes"].tolist())
+    keys = reference["state_keys"].tolist()
+    return OrderedDict((k, zeros(k, tuple(s))) for k, s in zip(keys, shapes, strict=True))
+
+
+def test_our_weights_have_official_names(released: OrderedDict[str, Tensor]) -> None:
+    for name, value in Encoders(Encoder()).state_dict().items():
+        assert released[official_name(name)].shape == value.shape
+    name = "frames.stages.1.0.shortcut.1.bias"
+    assert official_name(name) == "imgnet.layer2.0.downsample.1.bias"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "inside"),
+    [("", None), ("module.", "model_state_dict"), ("module.", "state_dict"), ("", "model")],
+)
+def test_released_files_are_imported(
+    released: OrderedDict[str, Tensor], tmp_path: Path, prefix: str, inside: str | None
+) -> None:
+    model = OrderedDict((prefix + key, value) for key, value in released.items())
+    scores = {"epoch": 80, "best_acc": np.float64(0.38), "args": None}
+    file, target = tmp_path / "best.pth.tar", tmp_path / "best.safetensors"
+    torch.save(model if inside is None else {inside: model, **scores}, file)
+    import_weights(file, target)
+    found = load_checkpoint(target)
+    assert found.recipe == load_recipe("ssl_tie")
+    for name, value in found.weights.items():
+        assert torch.equal(value, released[official_name(name)])
+
+
+def test_files_of_old_torch_are_imported(
+    released: OrderedDict[str, Tensor], tmp_path: Path
+) -> None:
+    file = tmp_path / "best.pth.tar"
+    torch.save({"state_dict": released}, file, _use_new_zipfile_serialization=False)
+    import_weights(file, tmp_path / "best.safetensors")
+
+
+def test_another_key_layout_is_refused(released: OrderedDict[str, Tensor], tmp_path: Path) -> None:
+    file, target = tmp_path / "best.pth.tar", tmp_path / "best.safetensors"
+    key = "imgnet.layer3.0.conv2.weight"
+    weight = released.pop(key)
+    for change, says in (
+        ({}, f"lacks {key}"),
+        ({key: weight, "head.weight": weight}, r"holds the unexpected head\.weight"),
+        ({key: weight[:7]}, rf"{key} .* shape \(7, 256, 3, 3\), not \(256, 256, 3, 3\)"),
+    ):
+        torch.save({**released, **change}, file)
+        with pytest.raises(HearsightError, match=says):
+            import_weights(file, target)
+    torch.save([1, 2], file)
+    with pytest.raises(HearsightError, match="holds no named weights"):
+        import_weights(file, target)
+    assert not target.exists()
+
+
+class Hostile:
+    """Unpickled by a careless reader, it makes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.trace}",)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
+def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, form: str) -> None:
+    trace, file = tmp_path / "trace", tmp_path / "evil.pth.tar"
+    hostile = {"state_dict": {"imgnet.conv1.weight": Hostile(trace)}}
+    if form == "bare pickle":
+        file.write_bytes(pickle.dumps(hostile))
+    else:
+        torch.save(hostile, file, _use_new_zipfile_serialization=form == "zip")
+    with pytest.raises(HearsightError, match=r"evil\.pth\.tar (was refused|is no weights)"):
+        import_weights(file, tmp_path / "out.safetensors")
+    assert not trace.exists()
+    assert not (tmp_path / "out.safetensors").exists()
+    torch.load(file, weights_only=False) if form != "bare pickle" else pickle.loads(
+        file.read_bytes()
+    )
+    assert trace.exists()  # the trap was real
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights here", b"PK\x03\x04" + b"\0" * 60])
+def test_a_file_that_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "best.pth.tar"
+    file.write_bytes(content)
+    with pytest.raises(HearsightError, match=r"best\.pth\.tar"):
+        import_weights(file, tmp_path / "out.safetensors")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match=r"no file .*best\.pth\.tar"):
+        import_weights(tmp_path / "best.pth.tar", tmp_path / "out.safetensors")
