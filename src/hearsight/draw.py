@@ -36,9 +36,9 @@ def colour_map() -> UInt8[np.ndarray, "256 3"]:
     Source: Ottosson, A perceptual color space for image processing, 2020 (the two matrices).
     """
     along = np.linspace(0.0, 1.0, 256)
-    lightness = 0.30 + 0.65 * along
+    lightness = 0.28 + 0.62 * along
     hue = np.deg2rad(-60.0 + 165.0 * along)
-    chroma = 0.24 - 0.13 * along**2
+    chroma = 0.25 - 0.06 * along**2
     for _ in range(40):  # pull what sRGB cannot show towards grey: lightness stays
         colours = _oklab_to_linear(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
         outside = (colours.min(1) < 0) | (colours.max(1) > 1)
@@ -100,7 +100,7 @@ def heat(
 @cache
 def _veil() -> tuple[np.ndarray, np.ndarray]:
     """For each of 256 strengths: colour times opacity, and what is kept of the frame, of 256."""
-    rise = np.clip((np.linspace(0, 1, 256) - 0.2) / 0.6, 0, 1)
+    rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
     opacity = np.rint(256 * 0.7 * rise * rise * (3 - 2 * rise)).astype(np.uint16)
     return COLOURS * opacity[:, None], 256 - opacity
 
