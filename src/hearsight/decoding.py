@@ -99,7 +99,7 @@ def upright(frame: VideoFrame, width: int | None = None, height: int | None = No
             pixels = pixels.transpose(1, 0, 2)
         pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
         pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
-    return np.ascontiguousarray(pixels)
+    return np.array(pixels, order="C")  # never the decoder's own memory
 
 
 def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:

@@ -37,7 +37,9 @@ OPTIONS = {
     "libx264": {"preset": "veryfast", "crf": "18"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
 }
+MATROSKA = (".mkv", ".webm")
 FINEST = 1 << 24  # ticks per second; a clock finer than this is of no use to any container
+LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # of sounds that do not say, for .mp4
 BT709 = 1  # its number in every colour property of FFmpeg
 LIMITED = 1  # FFmpeg's number of the colour range 16 to 235
 
@@ -61,7 +63,7 @@ def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame],
         for decoded, frame in decode_pictures(source):
             pixels = paint(frame)
             if track is None:
-                track = _track_like(original, film, pixels)
+                track = _track_like(original, film, frame, pixels)
                 packets = _copied_sound(original, film)
                 waiting = next(packets, None)
             while waiting is not None and _begin(waiting) <= frame.time:
@@ -128,7 +130,7 @@ class _Film:
 def _said_plainly(target: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # all of FFmpeg's errors are of this kind too
+    except (av.FFmpegError, OSError) as error:
         raise MediaError(f"'{target}' cannot be written: {error.strerror}.") from error
 
 
@@ -146,11 +148,13 @@ def _film(target: Path) -> Iterator[_Film]:
     temporary = target.with_name(f".{target.stem}.{uuid4().hex}{target.suffix}")
     try:
         with _said_plainly(target):
-            output = av.open(f"file:{temporary}", "w")
+            # a sound decoder's lead-in lies before zero; moving all up by it would delay the frames
+            options = {"avoid_negative_ts": "disabled"} if target.suffix.lower() in MATROSKA else {}
+            output = av.open(f"file:{temporary}", "w", options=options)
         try:
             yield _Film(target=target, output=output)
         except BaseException:
-            with suppress(OSError):
+            with suppress(av.FFmpegError):
                 output.close()
             raise
         with _said_plainly(target):
@@ -169,6 +173,7 @@ class _Track:
     clock: Fraction  # seconds per tick
     frame_rate: Fraction | None  # a broadcast rate that times too coarse are set right to
     coarse: Fraction  # seconds per tick of the times given
+    shape: tuple[int, ...]  # of every frame
     first: Fraction | None = None
     last: int = -1  # ticks
     durations: dict[int, int] = field(default_factory=dict)  # ticks, of frames in the encoder
@@ -194,14 +199,23 @@ class _Track:
         context.time_base = clock
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
-        return cls(film=film, stream=stream, clock=clock, frame_rate=broadcast, coarse=coarse)
+        return cls(
+            film=film,
+            stream=stream,
+            clock=clock,
+            frame_rate=broadcast,
+            coarse=coarse,
+            shape=pixels.shape,
+        )
 
     def add(self, pixels: Pixels, moment: Fraction, duration: Fraction) -> None:
         """Show `pixels` from `moment` (seconds) on, for `duration` if nothing follows."""
         height, width, _ = pixels.shape
+        if pixels.shape != self.shape:
+            raise ValueError(f"a frame of shape {pixels.shape} in a film of {self.shape}")
         padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         frame = VideoFrame.from_ndarray(padded).reformat(
-            format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED
+            format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation="AREA"
         )
         self.last = frame.pts = max(self.last + 1, round(self._exact(moment) / self.clock))
         frame.time_base = self.clock
@@ -226,11 +240,17 @@ class _Track:
             self.film.mux(packet)
 
 
-def _track_like(original: InputContainer, film: _Film, pixels: Pixels) -> _Track:
+def _track_like(original: InputContainer, film: _Film, frame: Frame, pixels: Pixels) -> _Track:
     stream = picture_stream(original)
     assert stream is not None
     assert stream.time_base is not None
-    return _Track.begin(film, pixels, stream.average_rate or stream.guessed_rate, stream.time_base)
+    rate = stream.average_rate or stream.guessed_rate
+    track = _Track.begin(film, pixels, rate, stream.time_base)
+    aspect = stream.sample_aspect_ratio  # of one pixel
+    if aspect:
+        turned = frame.pixels.shape[1] != stream.codec_context.width
+        track.stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
+    return track
 
 
 def _copied_sound(original: InputContainer, film: _Film) -> Iterator[Encoded]:
@@ -240,26 +260,34 @@ def _copied_sound(original: InputContainer, film: _Film) -> Iterator[Encoded]:
         return iter(())
     try:
         copied = film.output.add_stream_from_template(stream)
+        layout = LAYOUTS.get(stream.codec_context.layout.name)
+        if layout is not None:
+            copied.codec_context.layout = layout
     except ValueError as error:
         codec = stream.codec_context.name
         raise MediaError(
-            f"'{film.target}' cannot hold the sound of '{original.name}', which is {codec};"
+            f"'{film.target}' cannot hold the sound of '{_name(original)}', which is {codec};"
             " write to a name ending in .mkv instead."
         ) from error
     return _packets(original, stream, copied)
 
 
+def _name(original: InputContainer) -> str:
+    return original.name.removeprefix("file:")
+
+
 def _packets(
     original: InputContainer, stream: AudioStream, copied: AudioStream
 ) -> Iterator[Encoded]:
+    """Each packet as it is, its time counted from the clock's zero."""
     assert stream.time_base is not None
-    offset = round(clock_zero(original) / stream.time_base)
+    zero = round(clock_zero(original) / stream.time_base)
     with suppress(av.FFmpegError):  # a damaged file: its sound ends here
         for packet in original.demux(stream):
-            if packet.dts is None:
+            stated = packet.dts if packet.pts is None else packet.pts
+            if stated is None:
                 continue  # the sign of the end
-            packet.pts = (packet.dts if packet.pts is None else packet.pts) - offset
-            packet.dts -= offset
+            packet.pts = packet.dts = stated - zero
             packet.stream = copied
             yield packet
 

@@ -7,7 +7,7 @@ sound share that clock. `hearsight.film` writes videos.
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -36,6 +36,9 @@ from hearsight.decoding import (
 from hearsight.errors import HearsightError
 
 FAR = 3.0  # seconds; a wanted frame further ahead than this is sought, a nearer one decoded up to
+
+
+BLIND = {"mpeg"}  # containers whose timestamps are only guessed after a seek
 
 
 class MediaError(HearsightError):
@@ -71,6 +74,21 @@ class Frame(NamedTuple):
     pixels: Pixels
 
 
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise MediaError(f"'{path}' is empty.")
+    except FileNotFoundError as error:
+        raise MediaError(f"'{path}' does not exist.") from error
+    except IsADirectoryError as error:
+        raise MediaError(f"'{path}' is a folder, not a file.") from error
+    except OSError as error:
+        raise MediaError(f"'{path}' cannot be read: {error.strerror}.") from error
+    return path
+
+
 @contextmanager
 def open_media(path: Path | str) -> Iterator[InputContainer]:
     """The file, open for demuxing; no file it may refer to over a network is fetched.
@@ -78,17 +96,9 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
     Raises:
         MediaError: if it is missing, no file, empty, unreadable or not a media file.
     """
-    path = Path(path)
-    if not path.exists():
-        raise MediaError(f"'{path}' does not exist.")
-    if not path.is_file():
-        raise MediaError(f"'{path}' is not a file.")
+    path = _existing(path)
     try:
-        if path.stat().st_size == 0:
-            raise MediaError(f"'{path}' is empty.")
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except PermissionError as error:
-        raise MediaError(f"'{path}' may not be read: permission denied.") from error
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"'{path}' is not a media file, or its beginning is damaged.") from error
     with container:
@@ -143,8 +153,8 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
     Raises:
         MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
     """
-    with open_media(path) as container:
-        stream = _wanted_picture(container, path)
+    with ExitStack() as opened:
+        container, stream = _open_picture(opened, path)
         zero = clock_zero(container)
         far = FAR
         frames = decode_frames(container, stream)
@@ -153,7 +163,12 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
             moment = Fraction(wanted) + zero
             if shown is not None and not 0 <= moment - timestamp(shown) <= far:
                 before = timestamp(shown)
-                frames = _frames_from(container, stream, moment, zero)
+                sought = _seek_frames(container, stream, moment, zero)
+                if sought is None:
+                    opened.close()
+                    container, stream = _open_picture(opened, path)
+                    sought = decode_frames(container, stream)
+                frames = sought
                 shown = following = next(frames, None)
                 if shown is not None and timestamp(shown) <= before < moment:
                     far *= 2  # key frames lie so far apart that seeking went back
@@ -164,22 +179,29 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
             yield Frame(float(timestamp(shown) - zero), upright(shown))
 
 
-def _frames_from(
+def _open_picture(opened: ExitStack, path: Path | str) -> tuple[InputContainer, VideoStream]:
+    container = opened.enter_context(open_media(path))
+    return container, _wanted_picture(container, path)
+
+
+def _seek_frames(
     container: InputContainer, stream: VideoStream, moment: Fraction, zero: Fraction
-) -> Iterator[VideoFrame]:
-    """Frames from a key frame at or before `moment` (a timestamp in seconds) on, or from zero."""
-    assert stream.time_base is not None
+) -> Iterator[VideoFrame] | None:
+    """Frames from a key frame at or before `moment` (a timestamp in seconds) on, if any."""
+    if container.format.name in BLIND or stream.time_base is None:
+        return None
     back = Fraction(0)
-    while True:
-        target = max(moment - back, zero)
-        container.seek(math.floor(target / stream.time_base), stream=stream)
+    while moment - back >= zero:
+        try:
+            container.seek(math.floor((moment - back) / stream.time_base), stream=stream)
+        except av.FFmpegError:
+            return None
         frames = decode_frames(container, stream)
         first = next(frames, None)
-        if first is not None and (timestamp(first) <= moment or target == zero):
+        if first is not None and timestamp(first) <= moment:
             return chain([first], frames)
-        if target == zero:
-            return iter(())
         back = back * 2 or Fraction(1)  # some containers land after the wanted time
+    return None
 
 
 def probe(path: Path | str) -> MediaInfo:
@@ -216,8 +238,8 @@ def _duration(path: Path | str, container: InputContainer) -> float:
     end = zero = clock_zero(container)
     with open_media(path) as again:  # a recording without a length: its last packet tells
         for packet in again.demux(*again.streams.video, *again.streams.audio):
-            if packet.pts is not None:
-                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            begin = end if packet.pts is None else packet.pts * packet.time_base
+            end = max(end, begin + (packet.duration or 0) * packet.time_base)
     return float(end - zero)
 
 
@@ -227,16 +249,12 @@ def read_picture(path: Path | str) -> Pixels:
     Raises:
         MediaError: if it is missing, no picture, damaged, or has too many pixels to be honest.
     """
-    path = Path(path)
-    if not path.exists():
-        raise MediaError(f"'{path}' does not exist.")
-    if not path.is_file():
-        raise MediaError(f"'{path}' is not a file.")
+    path = _existing(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+                return np.array(_as_rgb(ImageOps.exif_transpose(image)))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
