@@ -1,0 +1,283 @@
+"""The `hearsight` command.
+
+Results go to stdout as JSON lines or a table, progress and errors to stderr. Bad input ends in
+one sentence and exit code 2. Heavy modules are imported by the command that needs them.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight import __version__
+from hearsight.console import Bars
+from hearsight.data_commands import data
+from hearsight.errors import HearsightError
+
+app = typer.Typer(
+    help="See where in the picture a sound comes from; learn it from raw video alone.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(data, name="data")
+
+Data = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        help="A folder of shards, a dataset's own layout, `toys`, `menagerie` or "
+        "`menagerie:FOLDER`. May be given several times.",
+    ),
+]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
+]
+Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`; by itself the best there is.")]
+Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1)]
+Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
+
+
+def version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        print(f"hearsight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """See where in the picture a sound comes from; learn it from raw video alone."""
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run folder.")],
+    changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
+    validation: Annotated[
+        str | None, typer.Option(help="Clips with boxes, scored while training.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
+    resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    device: Device = None,
+    workers: Workers = 1,
+    threads: Threads = 2,
+) -> None:
+    """Train a recipe and write a run folder: log, last and best checkpoint.
+
+    Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
+    """
+    import torch
+
+    from hearsight.datasets import open_clips, open_joined
+    from hearsight.recipe import assign, load_recipe
+    from hearsight.trainer import Options
+    from hearsight.trainer import train as run_training
+
+    torch.set_num_threads(threads)
+    method = load_recipe(recipe)
+    for change in changes:
+        assign(method, change)
+    size = round(method.frame_size * 4 / 3)
+    clips = open_joined(data, split="train", size=size, seed=method.seed)
+    held_out = (
+        None if validation is None else open_clips(validation, split="val", size=method.frame_size)
+    )
+    with Bars() as bars:
+        result = run_training(
+            method,
+            clips,
+            out,
+            validation=held_out,
+            options=Options(
+                resume=resume,
+                minutes=minutes,
+                device=device,
+                workers=workers,
+                protocol=protocol,
+                facts={"command": command_line(), "data": data, "version": __version__},
+                progress=bars,
+            ),
+        )
+    for name, reason in result.unreadable.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    print(
+        json.dumps(
+            {
+                "run": str(result.folder),
+                "steps": result.steps,
+                "seconds": round(result.seconds, 1),
+                "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
+                "skipped": len(result.unreadable),
+                "finished": result.finished,
+            }
+        )
+    )
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run folder, or a model name.")],
+    data: Data,
+    protocol: Annotated[str, typer.Option(help="See `hearsight protocols`.")] = "ssl-tie",
+    scores: Annotated[
+        Path | None, typer.Option(help="Write the score of each clip: .parquet or .csv.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    device: Device = None,
+    threads: Threads = 2,
+) -> None:
+    """Score a checkpoint on annotated clips, beside the blind rows and the ceiling.
+
+    Example: hearsight evaluate runs/first --data menagerie --protocol adaptive
+    """
+    import torch
+
+    from hearsight.checkpoint import load_encoders
+    from hearsight.datasets import open_joined
+    from hearsight.evaluate import evaluate as score
+    from hearsight.evaluate import table_text, write_scores
+
+    torch.set_num_threads(threads)
+    encoders, recipe, _ = load_encoders(checkpoint)
+    clips = open_joined(data, split="val", size=recipe.frame_size)
+    with Bars() as bars:
+        evaluation = score(
+            encoders,
+            recipe,
+            clips,
+            protocol,
+            batch_size=batch_size,
+            device=device,
+            progress=lambda done, total: bars("scoring", done, total),
+        )
+    if scores is not None:
+        write_scores(evaluation, scores)
+    for line in (
+        [json.dumps(row) for row in evaluation.rows()] if as_json else [table_text(evaluation)]
+    ):
+        print(line)
+
+
+@app.command()
+def localise(
+    source: Annotated[Path, typer.Argument(help="A video, or a picture with --sound.")],
+    sound: Annotated[Path | None, typer.Option(help="The sound of a picture.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint, run folder or name.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
+    ] = None,
+    every: Annotated[float, typer.Option(help="Seconds between two answers.")] = 1.0,
+    style: Annotated[str, typer.Option(help="`heat`, `contour` or `box`.")] = "heat",
+    threshold: Annotated[
+        float | None, typer.Option(help="Confidence below which there is no source.")
+    ] = None,
+    device: Device = None,
+    threads: Threads = 2,
+) -> None:
+    """Say where the sound of a video, or of a picture with a sound, comes from.
+
+    Prints one JSON object per moment: time in seconds, box in pixels [x0, y0, x1, y1] or null,
+    confidence, share of the frame.
+
+    Example: hearsight localise concert.mp4 -o painted.mp4
+    """
+    import torch
+
+    from hearsight.localise import localise_image, localise_video
+
+    torch.set_num_threads(threads)
+    settings = {
+        "model": model,
+        "overlay": output,
+        "style": style,
+        "threshold": threshold,
+        "device": device,
+    }
+    if sound is not None:
+        print(json.dumps(asdict(localise_image(source, sound, **settings))))
+        return
+    for moment in localise_video(source, every=every, **settings):
+        print(json.dumps(asdict(moment)), flush=True)
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this one, whole.")] = None,
+) -> None:
+    """List the recipes, or show every field of one.
+
+    Example: hearsight recipes ssl_tie:small
+    """
+    from hearsight.recipe import describe_recipes, load_recipe, to_json
+
+    if name is not None:
+        print(json.dumps(to_json(load_recipe(name)), indent=2))
+        return
+    for each, says in describe_recipes().items():
+        print(f"{each:24} {says}")
+
+
+@app.command()
+def protocols() -> None:
+    """List the protocols and what each computes.
+
+    Example: hearsight protocols
+    """
+    from hearsight.protocols import PROTOCOLS
+
+    for protocol in PROTOCOLS:
+        print(f"{protocol.name:16} {protocol.says}")
+
+
+@app.command("import-weights")
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="The authors' *.pth.tar.")],
+    out: Annotated[Path | None, typer.Option(help="Default: FILE with .safetensors.")] = None,
+) -> None:
+    """Turn the released SSL-TIE weights into a checkpoint of this package.
+
+    Example: hearsight import-weights SSL_TIE_vggss144k.pth.tar --out vggss144k.safetensors
+    """
+    from hearsight.checkpoint import import_weights as convert
+
+    target = out or file.with_name(file.name.removesuffix(".tar").removesuffix(".pth")).with_suffix(
+        ".safetensors"
+    )
+    convert(file, target)
+    print(json.dumps({"checkpoint": str(target)}))
+
+
+def command_line() -> str:
+    """The command as it was typed, the program by its bare name."""
+    import shlex
+
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command; end mistakes of the user's in one sentence and exit code 2."""
+    try:
+        app()
+    except HearsightError as error:
+        print(f"hearsight: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has had enough: nothing to say
+        sys.exit(0)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"hearsight: {named}{error.strerror or error}.", file=sys.stderr)
+        sys.exit(2)

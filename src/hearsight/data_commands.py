@@ -1,0 +1,143 @@
+"""`hearsight data`: get clips, make clips, look at clips."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight.console import Bars
+
+data = typer.Typer(
+    help="Get clips, make clips, look at clips.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Out = Annotated[Path, typer.Option(help="The store: a folder of shards.")]
+
+
+def tell_skipped(unreadable: dict[str, str]) -> None:
+    """Name on stderr what could not be read."""
+    for name, reason in unreadable.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+
+
+@data.command("import")
+def import_clips(
+    source: Annotated[
+        str, typer.Argument(help="A folder of videos, or a dataset's own layout: DIR or DIR@LIST.")
+    ],
+    out: Out,
+    every: Annotated[
+        float | None, typer.Option(help="Videos: a clip every so many seconds, not one each.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=1)] = 2,
+) -> None:
+    """Write clips into a store; run it again to continue after an interruption.
+
+    Example: hearsight data import ~/Videos --out stores/mine --every 5
+    """
+    from hearsight.datasets import open_clips
+    from hearsight.shard_writer import write_store
+
+    with Bars() as bars:
+        written = write_store(
+            open_clips(source, every=every),
+            out,
+            workers=workers,
+            progress=lambda done, total: bars("importing", done, total),
+        )
+    tell_skipped({error.id: error.reason for error in written.unreadable})
+    print(
+        json.dumps(
+            {
+                "store": str(out),
+                "added": written.added,
+                "already_there": written.present,
+                "skipped": len(written.unreadable),
+            }
+        )
+    )
+
+
+@data.command()
+def scenes(
+    pack: Annotated[str, typer.Argument(help="`toys`, `menagerie` or `menagerie:FOLDER`.")],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1)] = 1000,
+    size: Annotated[int, typer.Option(help="Side of the frames in pixels.", min=32)] = 224,
+    split: Annotated[str, typer.Option(help="`train` or `val`: no instance is in both.")] = "train",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Compose scenes of cut-outs and sounds with exact truth, and write them into a store.
+
+    Example: hearsight data scenes toys --out stores/toys --count 500
+    """
+    from hearsight.datasets import open_clips
+    from hearsight.shard_writer import write_store
+
+    with Bars() as bars:
+        written = write_store(
+            open_clips(pack, split=split, seed=seed, size=size, count=count),
+            out,
+            progress=lambda done, total: bars("composing", done, total),
+        )
+    print(
+        json.dumps(
+            {"store": str(out), "added": written.added, "already_there": written.present}
+        )
+    )
+
+
+@data.command()
+def menagerie(
+    debs: Annotated[
+        Path | None, typer.Option(help="A folder that holds the .deb files already.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The pack's folder; by itself one in the user's cache.")
+    ] = None,
+) -> None:
+    """Build the pack of real photographs and recordings from two Debian packages.
+
+    tuxpaint-stamps-default and scratch are fetched with `apt-get download` and unpacked, not
+    installed. Licences and origins are written beside the pack.
+
+    Example: hearsight data menagerie --debs ~/Downloads
+    """
+    from hearsight.datasets.menagerie import default_folder
+    from hearsight.datasets.menagerie_builder import build_menagerie
+
+    with Bars() as bars:
+        built = build_menagerie(out or default_folder(), debs, bars)
+    print(json.dumps({"pack": str(built)}))
+
+
+@data.command()
+def show(
+    source: Annotated[str, typer.Argument(help="Anything that --data takes.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The picture: .png, .jpg or .webp.")
+    ] = Path("clips.png"),
+    count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 24,
+    split: Annotated[str, typer.Option(help="Of scenes: `train` or `val`.")] = "train",
+) -> None:
+    """Draw clips with their truth boxes on one sheet, to look at them before training.
+
+    Example: hearsight data show toys -o toys.png
+    """
+    from hearsight.clips import UnreadableClip
+    from hearsight.datasets import open_clips
+    from hearsight.draw import save_sheet
+
+    clips = open_clips(source, split=split)
+    chosen = []
+    for index in range(min(count, len(clips))):
+        try:
+            chosen.append(clips[index])
+        except UnreadableClip as error:
+            tell_skipped({error.id: error.reason})
+    save_sheet(chosen, output)
+    print(json.dumps({"clips": len(clips), "picture": str(output)}))

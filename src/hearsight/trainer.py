@@ -1,0 +1,453 @@
+"""The loop: clips and a recipe in, a run folder with its log and checkpoints out.
+
+Every draw follows from (seed, step), every order from (seed, epoch). A run that was killed and
+resumed therefore ends with the same weights as one that was not: on a CPU, bit for bit.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from hearsight.batches import Batch, Batches
+from hearsight.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hearsight.clips import Clips, UnreadableClip
+from hearsight.confidence import choose_threshold
+from hearsight.curriculum import partners as find_partners
+from hearsight.encoders import Encoders
+from hearsight.errors import HearsightError
+from hearsight.evaluate import evaluate
+from hearsight.recipe import Recipe, to_json
+from hearsight.runs import BEST, LAST, LOG, Log
+from hearsight.step import Step, draw
+
+Advance = Callable[[str, int, int], None]  # stage, done, of how many
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What concerns one run on one machine and does not belong to the method."""
+
+    resume: bool = False
+    minutes: float | None = None  # stop after so long, at the end of a step
+    device: str | None = None  # "cpu", or the best there is
+    workers: int = 1
+    log_every: int = 10  # steps
+    save_every: int = 500  # steps, and after each epoch
+    protocol: str = "adaptive"  # of the validation
+    facts: dict[str, Any] = field(default_factory=dict)  # go into the checkpoints
+    progress: Advance = silent
+
+
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """How far a run has come."""
+
+    epoch: int = 0
+    batch: int = 0  # of the epoch: the next one
+    step: int = 0  # optimiser steps done
+    best: float = -1.0  # validation score of the weights in `best`; -1 before the first
+    partners: Int64[np.ndarray, " count"] | None = None  # of the current epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run left behind."""
+
+    folder: Path
+    steps: int
+    seconds: float  # in this process, data loading and curriculum included
+    curriculum_seconds: float
+    unreadable: dict[str, str]  # id: reason
+    finished: bool  # False if the minutes ran out first
+
+
+class Run:
+    """One training run: the state that the loop moves, and where it is written."""
+
+    def __init__(self, recipe: Recipe, clips: Clips, folder: Path, options: Options) -> None:
+        self.recipe, self.clips, self.folder, self.options = recipe, clips, folder, options
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if recipe.precision == "bf16" else "no",
+            cpu=options.device == "cpu",
+        )
+        torch.manual_seed(recipe.seed)
+        self.encoders = Encoders(recipe.encoder)
+        self.position = Position()
+        previous = self._open_folder()
+        if previous is not None:
+            self.encoders.load_state_dict(previous.weights)
+        self.encoders.to(self.accelerator.device)
+        if recipe.channels_last:
+            self.encoders.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.Adam(
+            self.encoders.parameters(),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+        )
+        if previous is not None:
+            self._restore(previous)
+        step = Step(recipe, self.encoders)
+        if recipe.compile:
+            for trunk in self.encoders.children():
+                trunk.compile()
+        self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
+        self.batches = Batches(
+            clips,
+            recipe,
+            workers=options.workers,
+            processes=self.accelerator.num_processes,
+            rank=self.accelerator.process_index,
+        )
+        self.unreadable: dict[str, str] = {}
+        self.curriculum_seconds = 0.0
+        self.first_bad = torch.tensor(-1, device=self.accelerator.device)
+        self.started = time.monotonic()
+        self.log = Log(folder, step=self.position.step, active=self.accelerator.is_main_process)
+
+    def _open_folder(self) -> Checkpoint | None:
+        """Make the run folder, or find in it the checkpoint to continue from."""
+        last = self.folder / LAST
+        if not self.options.resume:
+            if (self.folder / LOG).exists() or last.exists():
+                raise HearsightError(
+                    f"{self.folder} already holds a run: add --resume to continue it, "
+                    "or name another folder."
+                )
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise HearsightError(f"Cannot make {self.folder}: {error.strerror}.") from error
+            return None
+        if not self.folder.is_dir():
+            raise HearsightError(f"There is no run to resume in {self.folder}.")
+        if not last.exists():
+            return None  # killed before the first checkpoint: nothing is lost by starting anew
+        previous = load_checkpoint(last)
+        old, new = to_json(previous.recipe), to_json(self.recipe)
+        changed = [key for key in new if old[key] != new[key] and key != "epochs"]
+        if changed:
+            raise HearsightError(
+                f"The run in {self.folder} was made with another recipe: it differs in "
+                f"{', '.join(changed)}."
+            )
+        return previous
+
+    def _restore(self, previous: Checkpoint) -> None:
+        """Put optimiser and position back where the checkpoint left them."""
+        if previous.state is None or "position" not in previous.facts:
+            raise HearsightError(f"{self.folder / LAST} holds weights only: it cannot be resumed.")
+        state = dict(previous.state)
+        found = state.pop("partners", None)
+        self.position = Position(**previous.facts["position"])
+        self.position.partners = None if found is None else found.numpy()
+        load_optimiser(self.optimiser, dict(self.encoders.named_parameters()), state)
+
+    def spent(self) -> bool:
+        """Have the minutes of this run run out? The same answer for every process."""
+        if self.options.minutes is None:
+            return False
+        over = time.monotonic() - self.started > 60 * self.options.minutes
+        flag = torch.tensor(float(over), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def save(self, name: str) -> None:
+        """Write a checkpoint; `last` also holds what a resumed run needs."""
+        if not self.accelerator.is_main_process:
+            return
+        position = self.position
+        facts = {
+            **self.options.facts,
+            "position": {
+                "epoch": position.epoch,
+                "batch": position.batch,
+                "step": position.step,
+                "best": position.best,
+            },
+        }
+        state: dict[str, Tensor] | None = None
+        if name == LAST:
+            state = optimiser_state(self.optimiser, dict(self.encoders.named_parameters()))
+            if position.partners is not None:
+                state["partners"] = torch.from_numpy(position.partners)
+        save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
+
+    def finish(self) -> None:
+        """Add to the last weights the threshold of confidence that suits them."""
+        if self.accelerator.is_main_process:
+            threshold = choose_threshold(
+                self.encoders, self.recipe, self.clips, device=self.accelerator.device
+            )
+            if threshold is not None:
+                self.options.facts["threshold"] = threshold
+            self.save(LAST)
+            if not (self.folder / BEST).exists():
+                self.save(BEST)
+
+    def check_finite(self) -> None:
+        """Stop at a loss that is not a number, naming the step it came from.
+
+        Raises:
+            HearsightError: some loss since the last check was not finite.
+        """
+        bad = self.accelerator.gather(self.first_bad.reshape(1)).max().item()
+        if bad >= 0:
+            kept = self.folder / LAST
+            raise HearsightError(
+                f"The loss is not a number at step {int(bad)}. "
+                + (f"The last good weights are in {kept}." if kept.exists() else "")
+                + " A lower learning_rate, or precision fp32, often helps."
+            )
+
+    def find_partners(self) -> None:
+        """Before an epoch: which sounds are mixed in it, if the recipe mixes at all."""
+        mixing, position = self.recipe.mixing, self.position
+        position.partners = None
+        if mixing is None or mixing.strength(position.epoch, self.recipe.epochs)[1] <= 0:
+            return
+        begin, done = time.monotonic(), 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            self.options.progress("embedding sounds", done, len(self.clips))
+
+        position.partners = find_partners(
+            self.recipe,
+            self.encoders,
+            self.clips,
+            epoch=position.epoch,
+            accelerator=self.accelerator,
+            workers=self.options.workers,
+            advance=advance,
+        )
+        self.curriculum_seconds += time.monotonic() - begin
+
+    def note_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
+        for error in found:
+            self.unreadable.setdefault(error.id, error.reason)
+
+    def even(self, batch: Batch | None) -> Batch | None:
+        """The batch, cut to the smallest that any process could read."""
+        if self.accelerator.num_processes == 1:
+            return batch
+        count = torch.tensor([0 if batch is None else len(batch)], device=self.accelerator.device)
+        smallest = int(self.accelerator.gather(count).min().item())
+        return batch.first(smallest) if batch is not None and smallest else None
+
+    def train_step(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """One optimiser step; returns the named terms of the loss."""
+        accelerator, position, recipe = self.accelerator, self.position, self.recipe
+        generator = torch.Generator().manual_seed(step_seed(recipe.seed, position.step))
+        count, rank = len(batch), accelerator.process_index
+        draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
+        draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
+        for group in self.prepared.param_groups:
+            group["lr"] = self.learning_rate()
+        terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)
+        loss = torch.stack(list(terms.values())).sum()
+        bad = ~torch.isfinite(loss.detach()) & (self.first_bad < 0)
+        self.first_bad = torch.where(bad, position.step, self.first_bad)
+        accelerator.backward(loss)
+        self.prepared.step()
+        self.prepared.zero_grad(set_to_none=True)
+        return {name: term.detach() for name, term in terms.items()}
+
+    def learning_rate(self) -> float:
+        """The recipe's rate; with `decay` it falls to zero along half a cosine."""
+        if not self.recipe.decay:
+            return self.recipe.learning_rate
+        done = self.position.step / max(1, self.recipe.epochs * len(self.batches))
+        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of a step's draws: far apart for neighbouring steps and seeds."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def optimiser_state(
+    optimiser: torch.optim.Adam, parameters: dict[str, torch.nn.Parameter]
+) -> dict[str, Tensor]:
+    """Adam's moments as named tensors."""
+    return {
+        f"{key}.{name}": value.detach().clone()
+        for name, parameter in parameters.items()
+        for key, value in optimiser.state.get(parameter, {}).items()
+    }
+
+
+def load_optimiser(
+    optimiser: torch.optim.Adam,
+    parameters: dict[str, torch.nn.Parameter],
+    state: dict[str, Tensor],
+) -> None:
+    """Put back what `optimiser_state` took."""
+    for name, parameter in parameters.items():
+        moments = {
+            key: state[f"{key}.{name}"]
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"{key}.{name}" in state
+        }
+        if moments:
+            optimiser.state[parameter] = {
+                key: value.clone() if key == "step" else value.to(parameter.device).clone()
+                for key, value in moments.items()
+            }
+
+
+def train(
+    recipe: Recipe,
+    clips: Clips,
+    folder: Path,
+    *,
+    validation: Clips | None = None,
+    options: Options | None = None,
+) -> Result:
+    """Train a recipe on clips; write the run into `folder`.
+
+    Args:
+        recipe: the method.
+        clips: what to learn from. A clip that cannot be read is skipped and named in the result.
+        folder: the run folder; it must be new unless `options.resume`.
+        validation: clips with boxes, scored every `recipe.validate_every` epochs.
+        options: device, budget, progress.
+
+    Raises:
+        HearsightError: a folder that holds another run, data smaller than a batch, a loss that
+            is not a number.
+    """
+    run = Run(recipe, clips, folder, options or Options())
+    position, finished = run.position, True
+    try:
+        while position.epoch < recipe.epochs and finished:
+            if position.batch == 0:
+                run.find_partners()
+            finished = train_epoch(run)
+            if finished:
+                position.epoch, position.batch = position.epoch + 1, 0
+                if validation is not None and (
+                    position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
+                ):
+                    validate(run, validation)
+            run.check_finite()
+            run.save(LAST)
+        run.finish()
+    finally:
+        run.log.close()
+    run.accelerator.wait_for_everyone()
+    return Result(
+        folder=folder,
+        steps=position.step,
+        seconds=time.monotonic() - run.started,
+        curriculum_seconds=run.curriculum_seconds,
+        unreadable=run.unreadable,
+        finished=finished,
+    )
+
+
+def train_epoch(run: Run) -> bool:
+    """Train to the end of the epoch; False if the minutes ran out before it."""
+    run.encoders.train()
+    position, options = run.position, run.options
+    total = run.recipe.epochs * len(run.batches)
+    window, clips_seen = time.monotonic(), 0
+    batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
+    for loaded in batches:
+        if loaded is not None:
+            run.note_unreadable(loaded.unreadable)
+        batch = run.even(loaded)
+        position.batch += 1
+        if batch is None:
+            continue
+        terms = run.train_step(batch)
+        position.step += 1
+        clips_seen += len(batch) * run.accelerator.num_processes
+        options.progress("training", position.epoch * len(run.batches) + position.batch, total)
+        if position.step % options.log_every == 0:
+            run.check_finite()
+            now = time.monotonic()
+            run.log.write(
+                "train",
+                step=position.step,
+                epoch=position.epoch,
+                **{name: term.item() for name, term in terms.items()},
+                loss=sum(term.item() for term in terms.values()),
+                learning_rate=run.learning_rate(),
+                samples_per_second=clips_seen / (now - window),
+            )
+            window, clips_seen = now, 0
+        if position.step % options.save_every == 0:
+            run.check_finite()
+            run.save(LAST)
+        if run.spent():
+            return False
+    return True
+
+
+def validate(run: Run, validation: Clips) -> None:
+    """Score the validation clips; keep the weights if no earlier ones were better."""
+    run.check_finite()
+    if run.accelerator.is_main_process:
+        evaluation = evaluate(
+            run.encoders,
+            run.recipe,
+            validation,
+            run.options.protocol,
+            device=run.accelerator.device,
+        )
+        score = evaluation.success_rate
+        run.log.write(
+            "validation",
+            step=run.position.step,
+            epoch=run.position.epoch,
+            **evaluation.numbers(),
+        )
+        if score > run.position.best:
+            run.position.best = score
+            run.save(BEST)
+    run.accelerator.wait_for_everyone()
+
+
+def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: Options) -> int:
+    """Measure a few steps: how many epochs of this recipe fit into `minutes` here?
+
+    At least 1. The measured weights are thrown away.
+    """
+    batches = Batches(clips, recipe, workers=options.workers)
+    accelerator = Accelerator(
+        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=options.device == "cpu"
+    )
+    encoders = Encoders(recipe.encoder).to(accelerator.device)
+    step = accelerator.prepare(Step(recipe, encoders))
+    warm, timed, begin = 3, 12, 0.0
+    everyone = np.arange(len(clips)) if recipe.mixing else None
+    for done, batch in enumerate(batches.epoch(0, partners=everyone)):
+        if done == warm:
+            begin = time.monotonic()
+        if done == warm + timed:
+            break
+        if batch is not None:
+            draws = draw(recipe, len(batch), 0, torch.Generator().manual_seed(done))
+            terms = step(batch.to(accelerator.device), draws.to(accelerator.device))
+            accelerator.backward(torch.stack(list(terms.values())).sum())
+        options.progress("measuring the speed", done + 1, warm + timed)
+    per_step = (time.monotonic() - begin) / timed
+    begin = time.monotonic()
+    if recipe.mixing:
+        find_partners(recipe, encoders, clips, epoch=0, accelerator=accelerator)
+    per_epoch = per_step * len(batches) + time.monotonic() - begin
+    return max(1, int(60 * minutes / per_epoch))
