@@ -50,22 +50,21 @@ def shift_hue(
 ) -> Float[Tensor, "b 3 h w"]:
     """Turn the hue of HSV by a share of the colour circle; value and saturation stay.
 
-    Hue is counted in sixths of the circle; each channel is a trapezium of it:
-    low + range * clamp(distance of the hue from the channel's own opposite - 1, 0, 1).
+    With channels scaled to [0, 1] (lowest to highest), the hue in sixths of the circle is
+    1 + green + blue - red, below 0 where blue exceeds green. Each channel is a trapezium of it.
     """
     red, green, blue = images.unbind(1)
     high = torch.maximum(torch.maximum(red, green), blue)
     low = torch.minimum(torch.minimum(red, green), blue)
     span = high - low
-    scale = 1 / span.clamp(min=1e-12)
-    sixths = torch.where(green == high, (blue - red) * scale + 2, (red - green) * scale + 4)
-    sixths = torch.where(red == high, (green - blue) * scale, sixths)
-    sixths += 6 * turns[:, None, None]
+    hue = (green + blue).sub_(red).sub_(low).div_(span.clamp(min=1e-12)).add_(1)
+    hue = hue.copysign_(green - blue).div_(6).add_(1 + turns[:, None, None]).frac_()
+    span.mul_(6)
     shifted = torch.empty_like(images)
-    for channel, opposite in enumerate((3.0, 5.0, 1.0)):
-        distance = sixths - opposite
-        distance -= 6 * (distance / 6).round_()
-        shifted[:, channel] = distance.abs_().sub_(1).clamp_(0, 1).mul_(span).add_(low)
+    trapezia = ((low, 1 / 2, 1), (high, 1 / 3, -1), (high, 2 / 3, -1))
+    for channel, (base, middle, sign) in enumerate(trapezia):
+        slope = (hue - middle).abs_().clamp_(1 / 6, 1 / 3).sub_(1 / 6)
+        torch.addcmul(base, slope, span, value=sign, out=shifted[:, channel])
     return shifted
 
 

@@ -5,7 +5,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from functools import partial
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -15,20 +16,22 @@ from hearsight import colour, resample
 
 CACHED_IMAGES = 8  # per pass on a CPU
 
+Kind = TypeVar("Kind", bound="Drawn")
+
 
 @dataclass(slots=True, kw_only=True)
 class Drawn:
     """What was drawn for a batch: tensors with one row per sample; other fields hold for all."""
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self: Kind, device: torch.device | str) -> Kind:
         """Copy to `device`."""
         return self._each(lambda rows: rows.to(device, non_blocking=True))
 
-    def part(self, start: int, stop: int) -> Self:
+    def part(self: Kind, start: int, stop: int) -> Kind:
         """The rows `start` to `stop`."""
         return self._each(lambda rows: rows[start:stop])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def _each(self: Kind, change: Callable[[Tensor], Tensor]) -> Kind:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, Tensor)})
 
@@ -79,10 +82,9 @@ class Look(Drawn):
             spans = [slice(i, i + CACHED_IMAGES) for i in starts]
             return torch.cat([self.part(s.start, s.stop)(frames[s], sizes[s], side) for s in spans])
         images = resample.crop(frames, self.boxes(sizes), self.mirrored, side)
-        rows = _rows(self.coloured)
-        images[rows] = self._shade(images[rows], self.shades[rows])
-        rows = _rows(self.greyed)
-        images[rows] = colour.saturate(images[rows], 1 - self.greyed[rows].float())
+        images = _change(images, self.coloured, self._shade, self.shades)
+        colourless = 1 - self.greyed.float()
+        images = _change(images, self.greyed, colour.saturate, colourless)
         return colour.normalise(self._blur(images))
 
     def _shade(
@@ -100,9 +102,8 @@ class Look(Drawn):
             return colour.blur(images, self.deviations, self.reach)
         reaches = colour.blur_reach(self.deviations)
         for reach in range(1, self.reach + 1):
-            rows = (reaches == reach).nonzero().flatten()
-            if len(rows):
-                images[rows] = colour.blur(images[rows], self.deviations[rows], reach)
+            blur = partial(colour.blur, reach=reach)
+            images = _change(images, reaches == reach, blur, self.deviations)
         return images
 
 
@@ -172,8 +173,21 @@ class Blend(Drawn):
         return torch.lerp(waveforms, partners, self.shares[:, None])
 
 
-def _rows(chosen: Bool[Tensor, " b"]) -> Tensor | slice:
-    """The chosen rows; on a GPU all rows, since counting would wait for it (and the values drawn
-    for the others change nothing).
+def _change(
+    images: Float[Tensor, "b 3 h w"],
+    chosen: Bool[Tensor, " b"],
+    change: Callable[[Tensor, Tensor], Tensor],
+    values: Float[Tensor, "b ..."],
+) -> Float[Tensor, "b 3 h w"]:
+    """Change the chosen images, in place, each by its value.
+
+    A GPU changes all, since counting the chosen would wait for it: the values drawn for the
+    others change nothing.
     """
-    return chosen.nonzero().flatten() if chosen.device.type == "cpu" else slice(None)
+    if images.device.type != "cpu":
+        return change(images, values)
+    rows = chosen.nonzero().flatten()
+    if len(rows) == 0:
+        return images
+    changed = change(images.index_select(0, rows), values.index_select(0, rows))
+    return images.index_copy_(0, rows, changed)

@@ -33,7 +33,9 @@ def crop(
     grid = frames.new_empty(len(frames), side, side, 2, dtype=torch.float32)
     grid[..., 0] = (places[0] * (2 / max(width - 1, 1)) - 1)[:, None, :]
     grid[..., 1] = (places[1] * (2 / max(height - 1, 1)) - 1)[:, :, None]
-    return grid_sample(frames * (1 / 255), grid, padding_mode="border", align_corners=True)
+    return grid_sample(
+        frames.float().mul_(1 / 255), grid, padding_mode="border", align_corners=True
+    )
 
 
 def rotate(
@@ -61,7 +63,7 @@ def rotate(
     taps = _taps(canvas, side, images.device)
     for row, row_weights in taps:
         for column, column_weights in taps:
-            x = torch.where(mirrored[:, None], column.flip(0), column) - canvas / 2
+            x = _mirror(column, mirrored) - canvas / 2
             y = row - canvas / 2
             grid = images.new_empty(len(images), side, side, 2)
             torch.add((cos * x)[:, None, :], (-sin * y)[:, :, None], out=grid[..., 0])
@@ -70,8 +72,16 @@ def rotate(
             seen = grid_sample(images, grid, align_corners=True)
             if len(taps) == 1:
                 return seen
-            turned = turned + seen * (row_weights[:, None] * column_weights)
+            weights = row_weights[:, None] * _mirror(column_weights, mirrored)[:, None, None, :]
+            turned = turned + seen * weights
     return turned
+
+
+def _mirror(
+    values: Float[Tensor, " side"], mirrored: Bool[Tensor, " b"]
+) -> Float[Tensor, "b side"]:
+    """The values of each image's columns, from right to left where it is mirrored."""
+    return torch.where(mirrored[:, None], values.flip(0), values)
 
 
 def _cos_sin(

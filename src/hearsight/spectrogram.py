@@ -17,7 +17,6 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float, Int16
 from torch import Tensor
-from torch.nn.functional import pad
 
 from hearsight.clips import RATE
 from hearsight.errors import HearsightError
@@ -75,12 +74,11 @@ class MelSpectrogram:
         power = waveforms.new_empty(len(waveforms), 1, *self.shape)
         with torch.autocast(device.type, enabled=False):
             for part in _passes(waveforms):
-                sounds, half = waveforms[part, None], self.fft // 2
-                centred = pad(sounds, (half, half), mode="reflect")[:, 0]
-                frames = centred.unfold(-1, self.fft, self.hop) * window
-                spectrum = _squared(torch.fft.rfft(frames)).transpose(1, 2)
-                for bands, frequencies, weights in filters:
-                    power[part, 0, bands] = weights @ spectrum[:, frequencies]
+                frames = _centred(waveforms[part], self.fft // 2).unfold(-1, self.fft, self.hop)
+                spectrum = torch.view_as_real(torch.fft.rfft(frames * window))
+                squares = spectrum.flatten(2).square_().transpose(1, 2)
+                for bands, heard, weights in filters:
+                    power[part, 0, bands] = weights @ squares[:, heard]
         return power
 
     def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
@@ -147,7 +145,9 @@ class LogSpectrogram:
         for part in _passes(waveforms):
             frames = waveforms[part].unfold(-1, self.fft, self.fft - self.overlap)
             frames = (frames - frames.mean(-1, keepdim=True)).mul_(window)
-            power[part, 0] = _squared(torch.fft.rfft(frames)).mul_(doubled).transpose(1, 2)
+            spectrum = torch.fft.rfft(frames)
+            squares = spectrum.real.square() + spectrum.imag.square()
+            power[part, 0] = squares.mul_(doubled).transpose(1, 2)
         return power
 
     def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
@@ -200,16 +200,16 @@ def mel_triangles(fft: int, bins: int) -> Float[Tensor, "bins frequencies"]:
 def mel_filters(
     fft: int, bins: int, device: torch.device
 ) -> list[tuple[slice, slice, Float[Tensor, "some few"]]]:
-    """`mel_triangles` in float32, as blocks of (bands, frequencies that they hear, weights).
+    """`mel_triangles` in float32 as blocks: bands, what of the spectrum they hear, weights.
 
-    Each frequency lies in two triangles, so on a CPU eight narrow products replace one wide one
-    in a third of the time; a GPU does the wide one.
+    What they hear are rows of (real, imaginary, real, ...) squares. Each frequency lies in two
+    triangles, so on a CPU twelve narrow products take less than half of one wide one; a GPU
+    does the wide one.
     """
-    triangles = mel_triangles(fft, bins)
-    count = min(8, bins) if device.type == "cpu" else 1
-    edges = [bins * i // count for i in range(count + 1)]
+    triangles = mel_triangles(fft, bins).repeat_interleave(2, dim=1)
+    count = min(12, bins) if device.type == "cpu" else 1
     blocks = []
-    for first, last in pairwise(edges):
+    for first, last in pairwise(bins * i // count for i in range(count + 1)):
         heard = triangles[first:last].any(dim=0).nonzero().flatten().tolist() or [0]
         low, high = heard[0], heard[-1] + 1
         weights = triangles[first:last, low:high].float().to(device).contiguous()
@@ -249,9 +249,10 @@ def _passes(waveforms: Float[Tensor, "b samples"]) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(waveforms), size)]
 
 
-def _squared(spectrum: Tensor) -> Tensor:
-    """Squared magnitude, without the square root that `abs` takes."""
-    return spectrum.real.square() + spectrum.imag.square()
+def _centred(waveforms: Float[Tensor, "b samples"], half: int) -> Float[Tensor, "b more"]:
+    """Waveforms with `half` samples mirrored to each end; the same as a reflecting pad, faster."""
+    before, after = waveforms[:, 1 : half + 1], waveforms[:, -half - 1 : -1]
+    return torch.cat([before.flip(1), waveforms, after.flip(1)], dim=1)
 
 
 def _check(seconds: float, fft: int) -> None:

@@ -250,7 +250,7 @@ class Mixing:
         return Blend(shares=alpha * mixed.float())
 
 
-def _check(name: str, value: float, low: float, high: float) -> None:
+def _check(name: str, value: float | int, low: float | int, high: float | int) -> None:
     """Refuse a value outside its range."""
     if not low <= value <= high:
         raise HearsightError(f"{name} must lie between {low} and {high}, not {value}.")
