@@ -135,14 +135,16 @@ def rasterise(boxes: Sequence[Box], annotation: Annotation) -> Truth:
 
     Source: LVS `testset_gt` (union), SSL-TIE `test` (unclamped union), both (consensus).
     """
-    counts = np.zeros((SIDE, SIDE), np.uint8)
+    inside = np.zeros((SIDE, SIDE), np.bool_)
+    full = np.zeros_like(inside) if annotation == "consensus" else None
     for box in boxes:
         x0, y0, x1, y1 = (
             int(SIDE * (max(value, 0.0) if annotation == "union" else value)) for value in box
         )
-        region = counts[y0:y1, x0:x1]
-        np.minimum(region + 1, 2, out=region, casting="unsafe")
-    return Truth.of(counts > 0, counts > 1 if annotation == "consensus" else None)
+        if full is not None:
+            full[y0:y1, x0:x1] |= inside[y0:y1, x0:x1]
+        inside[y0:y1, x0:x1] = True
+    return Truth.of(inside, full)
 
 
 def covers_nothing(box: Box) -> bool:

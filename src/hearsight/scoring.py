@@ -100,6 +100,21 @@ def centred_disc() -> Float32[np.ndarray, "side side"]:
     return disc.reshape(SIDE, SIDE)
 
 
+def mean_truth(truths: Iterable[Truth]) -> Float32[np.ndarray, "side side"]:
+    """The mean weight of every pixel; 0 where there are no truths."""
+    total = np.zeros((SIDE, SIDE))
+    halves = np.zeros((SIDE, SIDE), np.uint8)  # 20 times as fast to add to
+    count = 0
+    for count, truth in enumerate(truths, 1):
+        halves += truth.inside
+        halves += truth.inside if truth.full is None else truth.full
+        if count % 100 == 0:
+            total += halves
+            halves[:] = 0
+    mean: Float32[np.ndarray, "side side"] = (total + halves) / (2 * max(1, count))
+    return mean.astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One row of a table; all numbers are fractions from 0 to 1.
@@ -148,10 +163,8 @@ def make_table(
     def truths() -> Iterator[Truth]:
         return (rasterise(one, protocol.truth) for one in boxes)
 
-    total = np.zeros((SIDE, SIDE))
     share, inside, best, best_adaptive = np.zeros((4, len(boxes)))
     for i, truth in enumerate(truths()):
-        total += truth.weights()
         share[i], inside[i] = truth.weight / (truth.weight + PIXELS - truth.pixels), truth.pixels
         best[i] = best_possible(truth, protocol.marked)
         best_adaptive[i] = best_possible(truth, PIXELS - 1 - adaptive_place(truth))
@@ -173,13 +186,12 @@ def make_table(
             ceiling_auc=ceiling[1],
         )
 
-    mean = (total / len(boxes)).astype(np.float32)
     whole = MapScores(ciou=share, adaptive=share, pointing=inside / PIXELS)
     highest = MapScores(ciou=best, adaptive=best_adaptive, pointing=(inside > 0).astype(float))
     blind = (
         score("blind: centred disc", score_one_map(centred_disc(), truths(), protocol)),
         score("blind: whole image", whole),
-        score("blind: mean truth", score_one_map(mean, truths(), protocol)),
+        score("blind: mean truth", score_one_map(mean_truth(truths()), truths(), protocol)),
     )
     return score(name, found), blind, score("ceiling", highest)
 
