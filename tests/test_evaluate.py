@@ -246,8 +246,10 @@ def test_scores_that_cannot_be_written(tmp_path: Path) -> None:
 def test_5000_maps_in_5_seconds_on_one_core() -> None:
     # in a process of its own, where shapes are not checked at every call
     program = """
+from time import process_time
 import numpy as np
-from hearsight.protocols from hearsight.scoring import score_maps
+from hearsight.protocols import load_protocol, rasterise
+from hearsight.scoring import score_maps
 maps = np.random.default_rng(0).standard_normal((5_000, 14, 14)).astype(np.float32)
 protocol = load_protocol("ssl-tie")
 begin = process_time()
