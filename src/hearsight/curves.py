@@ -1,0 +1,116 @@
+"""Curves of a run as SVG that stands inside a page and takes its text colour from there."""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import cycle
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+COLOURS = ("#3f83c8", "#e0792f", "#2f9a74", "#a168c4", "#d24a60", "#8a8f3a")
+GREY = "#8b93a1"
+INK = "#010203"  # stands for the page's text colour until the end
+POINTS = 400  # of a curve; longer ones are averaged in bins
+STYLE: Any = {  # matplotlib types each of its settings apart
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hearsight",
+    "font.family": "sans-serif",
+    "font.size": 10.0,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Numbers over the steps of a run."""
+
+    name: str
+    steps: Float[np.ndarray, " n"]
+    values: Float[np.ndarray, " n"]
+    aside: bool = False  # a sum or a bound, drawn grey and broken behind the others
+
+
+def plot(title: str, curves: Sequence[Curve], *, unit: str) -> str:
+    """One set of axes with all curves that have a point, as SVG; empty if none has.
+
+    Its description, for those who cannot see it, says where each curve begins and ends.
+    """
+    curves = [curve for curve in curves if len(curve.steps)]
+    if not curves:
+        return ""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.3), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        colours = cycle(COLOURS)
+        for curve in curves:
+            _draw(axes, curve, GREY if curve.aside else next(colours))
+        axes.set_title(f"{title} ({unit})" if unit else title, loc="left", fontsize=11)
+        axes.set_xlabel("step")
+        axes.margins(x=0.02)
+        axes.grid(alpha=0.15, color=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["bottom", "left"]].set_alpha(0.4)
+        if len(curves) > 1:
+            figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(file.getvalue(), title, _description(title, curves, unit))
+
+
+def _draw(axes: Axes, curve: Curve, colour: str) -> None:
+    steps, values = thinned(curve.steps), thinned(curve.values)
+    axes.plot(
+        steps,
+        values,
+        color=colour,
+        label=curve.name,
+        marker="o" if len(steps) <= 30 else None,
+        markersize=3,
+        linewidth=1.3,
+        linestyle="--" if curve.aside else "-",
+        zorder=1.5 if curve.aside else 2,
+    )
+
+
+def thinned(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+    """At most `POINTS` numbers: the means of bins that are equally full, but for one."""
+    if len(values) <= POINTS:
+        return values
+    size = -(-len(values) // POINTS)
+    starts = np.arange(0, len(values), size)
+    means: Float[np.ndarray, " m"] = np.add.reduceat(values, starts) / np.diff(
+        np.append(starts, len(values))
+    )
+    return means
+
+
+def _description(title: str, curves: Sequence[Curve], unit: str) -> str:
+    ends = (f"{c.name} from {c.values[0]:.4g} to {c.values[-1]:.4g}" for c in curves)
+    last = max(curve.steps[-1] for curve in curves)
+    return f"{title}{f' in {unit}' if unit else ''} over {last:,.0f} steps: {'; '.join(ends)}."
+
+
+def _inline(svg: str, title: str, description: str) -> str:
+    """Drop the head of the file, keep its names apart from other plots', take the page's ink."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    prefix = re.sub(r"\W", "", title) + "-"
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = svg.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+    svg = svg.replace(INK, "currentColor")
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*sans-serif", "system-ui, sans-serif", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
