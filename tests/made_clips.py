@@ -3,13 +3,29 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from hearsight.clips import (
+    RATE,
     Clip,
     encode_clip,
 )
 from hearsight.shard_writer import StoreWriter
 from hearsight.shards import Store
+
+
+def picture(seed: int = 0, height: int = 37, width: int = 51) -> np.ndarray:
+    """Smooth colours with some noise, so that JPEG has work to do."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize((width, height)), dtype=np.int16)
+    noise = random.integers(-8, 9, smooth.shape)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+
+
+def tone(samples: int = RATE // 4, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return random.normal(0, 3000, samples).astype(np.int16)
 
 
 def made(number: int, id: str | None = None) -> Clip:

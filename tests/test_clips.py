@@ -9,15 +9,12 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from made_clips import picture, tone
 from PIL import Image
 
 from hearsight.clips import (
     RATE,
-    ChosenClips,
     Clip,
-    Clips,
-    DecodedClip,
-    JoinedClips,
     UnreadableClip,
     decode_picture,
     encode_clip,
@@ -25,20 +22,6 @@ from hearsight.clips import (
     list_unreadable,
     to_samples,
 )
-
-
-def picture(seed: int = 0, height: int = 37, width: int = 51) -> np.ndarray:
-    """Smooth colours with some noise, so that JPEG has work to do."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    smooth = np.asarray(Image.fromarray(coarse).resize((width, height)), dtype=np.int16)
-    noise = random.integers(-8, 9, smooth.shape)
-    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
-
-
-def tone(samples: int = RATE // 4, seed: int = 0) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    return random.normal(0, 3000, samples).astype(np.int16)
 
 
 def wav(sound: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") -> bytes:
@@ -128,6 +111,7 @@ def damaged_clips() -> dict[str, tuple[Clip, str]]:
         "44100 Hz": (changed(sound=wav(tone(), 44_100)), "44100 Hz"),
         "stereo": (changed(sound=wav(stereo)), "2 channels"),
         "float": (changed(sound=wav(tone() / 32768, subtype="FLOAT")), "FLOAT"),
+        "cut wav": (changed(sound=wav(tone())[:5000]), "cut: 5,000 of 8,044 bytes"),
         "empty sound": (changed(sound=wav(tone(0))), "empty"),
         "mask of another size": (changed(mask=encode_picture(picture()[:5, :, 0], "PNG")), "mask"),
         "mask of text": (changed(mask=b"hello"), "picture"),
@@ -180,40 +164,3 @@ def test_samples_are_the_nearest_and_loud_ones_are_clipped() -> None:
     sound = tone()
     assert np.array_equal(to_samples(sound / np.float32(32768)), sound)
     assert to_samples(np.array([2.0, -2.0, 0.0])).tolist() == [32767, -32768, 0]
-
-
-class Listed:
-    """Clips held in a list."""
-
-    def __init__(self, *ids: str, source: str = "") -> None:
-        self.ids = list(ids)
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: int) -> DecodedClip:
-        id = self.ids[index]
-        return DecodedClip(id=id, frame=picture(), sound=self.sound(index), source=self._source)
-
-    def sound(self, index: int) -> np.ndarray:
-        return tone(100, seed=len(self.ids[index]))
-
-
-def test_joined_clips_keep_the_first_of_equal_ids_and_name_the_rest() -> None:
-    joined = JoinedClips([Listed("a", "bb", source="1"), Listed("bb", "ccc", source="2")])
-    assert isinstance(joined, Clips)
-    assert joined.ids == ["a", "bb", "ccc"]
-    assert joined.repeated == ["bb"]
-    assert [joined[n].source for n in range(len(joined))] == ["1", "1", "2"]
-    assert all(np.array_equal(joined[n].sound, joined.sound(n)) for n in range(3))
-    assert joined[-1].id == "ccc"
-    with pytest.raises(IndexError):
-        joined[3]
-
-
-def test_chosen_clips_keep_their_order() -> None:
-    chosen = ChosenClips(Listed("a", "bb", "ccc"), [2, 0])
-    assert isinstance(chosen, Clips)
-    assert [chosen[n].id for n in range(len(chosen))] == chosen.ids == ["ccc", "a"]
-    assert np.array_equal(chosen.sound(0), tone(100, seed=3))

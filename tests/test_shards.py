@@ -17,7 +17,6 @@ from hearsight.clips import (
     RATE,
     Clip,
     Clips,
-    JoinedClips,
     StoredClips,
     UnreadableClip,
 )
@@ -221,13 +220,6 @@ def test_a_clip_of_another_rate_is_reported_by_its_rate(tmp_path: Path) -> None:
     for read in (Store(tmp_path).__getitem__, Store(tmp_path).sound):
         with pytest.raises(UnreadableClip, match=f"44100 Hz, a clip needs {RATE} Hz"):
             read(0)
-
-
-def test_several_stores_joined_are_one(tmp_path: Path) -> None:
-    joined = JoinedClips([fill(tmp_path / "a", range(5)), fill(tmp_path / "b", range(3, 9))])
-    assert joined.ids == [f"clip {n}" for n in range(9)]
-    assert joined.repeated == ["clip 3", "clip 4"]
-    assert all(np.array_equal(joined[n].sound, made(n).decode().sound) for n in range(9))
 
 
 def test_a_clip_twice_in_foreign_shards_counts_once(tmp_path: Path) -> None:

@@ -123,6 +123,31 @@ class StoredClips(Clips, Protocol):
         """The clip at `index`, still encoded; raises `UnreadableClip`."""
 
 
+@runtime_checkable
+class EndlessClips(Clips, Protocol):
+    """Clips that are others in every epoch, under the same ids."""
+
+    def set_epoch(self, epoch: int, /) -> None:
+        """Change to the clips of an epoch, the first of which is 0."""
+
+
+def encoded(clips: Clips, index: int) -> Clip:
+    """The clip at `index` encoded: with its own bytes where it has some; raises UnreadableClip."""
+    if isinstance(clips, StoredClips):
+        return clips.clip(index)
+    clip = clips[index]
+    return encode_clip(
+        clip.id,
+        clip.frame,
+        clip.sound,
+        label=clip.label,
+        boxes=clip.boxes,
+        mask=clip.mask,
+        source=clip.source,
+        time=clip.time,
+    )
+
+
 def list_unreadable(unreadable: Sequence[UnreadableClip], total: int, *, most: int = 20) -> str:
     """What was skipped, by name: a first line with the count, one line for each of `most`."""
     if not unreadable:
@@ -260,6 +285,7 @@ def decode_sound(file: bytes) -> Int16[np.ndarray, " samples"]:
 
     if sound_suffix(file) is None:
         raise ValueError("the sound is neither FLAC nor WAV")
+    check_wav_length(file)
     try:
         with soundfile.SoundFile(BytesIO(file)) as opened:
             if opened.samplerate != RATE:
@@ -279,58 +305,13 @@ def decode_sound(file: bytes) -> Int16[np.ndarray, " samples"]:
     return np.asarray(samples)
 
 
+def check_wav_length(file: bytes) -> None:
+    """Raise ValueError for a WAV file that was cut: libsndfile takes what is left for the whole."""
+    told = int.from_bytes(file[4:8], "little") + 8
+    if sound_suffix(file) == "wav" and len(file) < told < 0x7FFF0000:  # more: "not known"
+        raise ValueError(f"the sound is cut: {len(file):,} of {told:,} bytes are there")
+
+
 def to_samples(waveform: Float[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
     """16-bit samples from a waveform in [-1, 1]; louder parts are clipped."""
     return np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
-
-
-class JoinedClips:
-    """Several `Clips` as one, in the order given.
-
-    Where two hold a clip of the same id, the first one counts; `repeated` names the ids that
-    were left out for it.
-    """
-
-    def __init__(self, parts: Sequence[Clips]) -> None:
-        self.ids: list[str] = []
-        self.repeated: list[str] = []
-        self._parts = list(parts)
-        self._places: list[tuple[int, int]] = []
-        seen: set[str] = set()
-        for number, part in enumerate(self._parts):
-            for index, id in enumerate(part.ids):
-                if id in seen:
-                    self.repeated.append(id)
-                    continue
-                seen.add(id)
-                self.ids.append(id)
-                self._places.append((number, index))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: int) -> DecodedClip:
-        number, inside = self._places[index]
-        return self._parts[number][inside]
-
-    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
-        number, inside = self._places[index]
-        return self._parts[number].sound(inside)
-
-
-class ChosenClips:
-    """Some clips of a `Clips`, by their numbers, in that order."""
-
-    def __init__(self, clips: Clips, indices: Sequence[int]) -> None:
-        self._clips = clips
-        self._indices = np.asarray(indices, dtype=np.int64)
-        self.ids = [clips.ids[index] for index in indices]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: int) -> DecodedClip:
-        return self._clips[int(self._indices[index])]
-
-    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
-        return self._clips.sound(int(self._indices[index]))

@@ -19,9 +19,8 @@ from jaxtyping import Int64
 from hearsight.clips import (
     Clip,
     Clips,
-    StoredClips,
     UnreadableClip,
-    encode_clip,
+    encoded,
     picture_suffix,
     sound_suffix,
 )
@@ -279,21 +278,9 @@ def _read_ahead(clips: Clips, indices: list[int], workers: int) -> Iterator[Clip
 
 def _read_checked(clips: Clips, index: int) -> Clip | UnreadableClip:
     try:
-        if isinstance(clips, StoredClips):
-            clip = clips.clip(index)
-            clip.decode()
-            _clip_files(clip)
-            return clip
-        decoded = clips[index]
-        return encode_clip(
-            decoded.id,
-            decoded.frame,
-            decoded.sound,
-            label=decoded.label,
-            boxes=decoded.boxes,
-            mask=decoded.mask,
-            source=decoded.source,
-            time=decoded.time,
-        )
+        clip = encoded(clips, index)
+        clip.decode()
+        _clip_files(clip)
+        return clip
     except UnreadableClip as error:
         return error

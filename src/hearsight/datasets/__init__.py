@@ -1,1 +1,138 @@
 """Where clips and their truth come from, one file per source."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hearsight.clips import Clips
+from hearsight.datasets import flickr, vggsound
+from hearsight.datasets.folders import FolderClips, read_xml
+from hearsight.datasets.joined import ChosenClips, JoinedClips
+from hearsight.errors import HearsightError, nearest
+from hearsight.shards import Store
+
+PACKS = ("toys", "menagerie")
+COUNTS = {"train": 10_000, "val": 500}  # scenes
+KINDS = "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie"
+
+
+def open_joined(
+    specs: Sequence[str], *, split: str = "train", seed: int = 0, size: int = 224
+) -> Clips:
+    """Several `open_clips` as one; where two hold a clip of the same id, the first counts."""
+    opened = [open_clips(spec, split=split, seed=seed, size=size) for spec in specs]
+    return opened[0] if len(opened) == 1 else JoinedClips(opened)
+
+
+def open_clips(
+    spec: str,
+    *,
+    split: str = "train",
+    seed: int = 0,
+    size: int = 224,
+    count: int | None = None,
+    every: float | None = None,
+) -> Clips:
+    """Clips by what a user may name them.
+
+    Args:
+        spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
+            `FOLDER@LIST` for the clips a list names, LIST being a path from here, from the folder
+            or from beside it; `toys`, `menagerie` or `menagerie:PACK` for composed scenes.
+        split: train or val; which scenes, and which rows of a list that tells its splits.
+        seed: of the scenes.
+        size: of the scenes' frames, pixels.
+        count: of the scenes.
+        every: seconds between the clips of a video; None for the middle one alone.
+
+    Raises:
+        HearsightError: it is none of these, or it is damaged.
+    """
+    name, colon, pack = spec.partition(":")
+    if name in PACKS and not (colon and name == "toys"):
+        return _open_scenes(name, pack, split=split, seed=seed, size=size, count=count)
+    folder, _, listed = spec.rpartition("@")
+    if folder and not Path(spec).is_dir():
+        return _open_folder(Path(folder), _find_list(Path(folder), listed), split, every)
+    if not spec or not Path(spec).is_dir():
+        hint = nearest(spec, PACKS)
+        raise HearsightError(f"'{spec}' names no clips: it may be {KINDS}.{hint}")
+    return _open_folder(Path(spec), None, split, every)
+
+
+def _open_scenes(
+    name: str, pack: str, *, split: str, seed: int, size: int, count: int | None
+) -> Clips:
+    from hearsight.datasets.scenes import open_scenes
+
+    return open_scenes(
+        name,
+        Path(pack) if pack else None,
+        split=split,
+        seed=seed,
+        size=size,
+        count=COUNTS.get(split, COUNTS["train"]) if count is None else count,
+        endless=split == "train",
+    )
+
+
+def _find_list(folder: Path, listed: str) -> Path:
+    for path in (Path(listed), folder / listed, folder.parent / listed):
+        if path.is_file():
+            return path
+    raise HearsightError(f"there is no list '{listed}', neither here nor in or beside '{folder}'")
+
+
+def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
+    """A folder by what lies in it."""
+    if not folder.is_dir():
+        raise HearsightError(f"there is no folder '{folder}'")
+    if any(folder.glob("*.tar")):
+        return _choose(Store(folder), listed)
+    has = {path.name for path in folder.iterdir() if path.is_dir()}
+    if has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}:
+        return _open_vggsound(folder, listed, split)
+    if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
+        if "mp3" in has or _is_flickr(folder):
+            return flickr.open_flickr(folder, listed=listed)
+        return _open_vggsound(folder, listed, split)
+    from hearsight.datasets.videos import NoVideosError, VideoClips
+
+    try:
+        return _choose(VideoClips(folder, every=every), listed)
+    except NoVideosError as error:
+        raise HearsightError(
+            f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
+            "Flickr-SoundNet (frame and audio folders), nor videos"
+        ) from error
+
+
+def _open_vggsound(folder: Path, listed: Path | None, split: str) -> FolderClips:
+    known = {"train": "train", "val": "test"}.get(split)
+    return vggsound.open_vggsound(folder, listed=listed, split=known)
+
+
+def _is_flickr(folder: Path) -> bool:
+    """Whether the first annotation has the form of Flickr-SoundNet's annotators."""
+    for name in flickr.ANNOTATIONS:
+        for path in sorted((folder / name).glob("*.xml"))[:1]:
+            try:
+                root = read_xml(path)
+            except ValueError:
+                continue
+            return root is not None and root.find("*/bbox") is not None
+    return False
+
+
+def _choose(clips: Clips, listed: Path | None) -> Clips:
+    """The clips of a store that a list names, in the list's order."""
+    if listed is None:
+        return clips
+    places = {id: index for index, id in enumerate(clips.ids)}
+    wanted = [one.id for one in vggsound.read_vggsound_list(listed)]
+    missing = [id for id in wanted if id not in places]
+    if missing:
+        raise HearsightError(
+            f"{len(missing):,} of {len(wanted):,} clips in '{listed}' are not there, "
+            f"the first of them '{missing[0]}'"
+        )
+    return ChosenClips(clips, [places[id] for id in wanted])

@@ -1,0 +1,92 @@
+"""Flickr-SoundNet as its users lay it out, with the boxes of its annotators.
+
+Test: `frame/ID.jpg` (or `frames`), `audio/ID.wav` or `mp3/ID.mp3`, and `anno/ID.xml` (or
+`Annotations`). Training: `frames/ID/00000003.jpg` and `mp3/ID.mp3`, of which the first four
+seconds are used.
+
+Source: SoundNet, Aytar et al., NeurIPS 2016; the boxes: Senocak et al., CVPR 2018; the training
+layout is that of SSL-TIE, Liu et al., ACM MM 2022.
+"""
+
+from pathlib import Path
+
+from hearsight.clips import Box
+from hearsight.datasets.folders import (
+    FolderClips,
+    Named,
+    as_box,
+    first_existing,
+    read_rows,
+    read_xml,
+    stems,
+    subfolder,
+    unique,
+)
+from hearsight.errors import HearsightError
+
+FRAMES = ("frame", "frames")
+SOUNDS = {"audio": ("wav", "flac", "mp3"), "mp3": ("mp3",)}
+ANNOTATIONS = ("anno", "Annotations", "annotations")
+TRAINING_FRAME = "00000003.jpg"
+TRAINING_SECONDS = 4.0
+SIDE = 256  # pixels of the square the annotators saw
+
+
+class AnnotatorBoxes:
+    """One `ID.xml` per clip: the boxes of every annotator in order, as fractions of `SIDE`.
+
+    Two who agree give two boxes, so that the truth can weigh a place by how many marked it.
+    In each `bbox` the first child is no coordinate.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self._folder = Path(folder)
+
+    def boxes(self, id: str) -> tuple[Box, ...] | None:
+        root = read_xml(self._folder / f"{id}.xml")
+        if root is None:
+            return None
+        return tuple(
+            as_box([int(number.text or "") / SIDE for number in box[1:5]])
+            for annotator in root
+            for box in annotator.iterfind("bbox")
+        )
+
+
+def read_flickr_list(path: Path) -> list[Named]:
+    """The clips of a list: `ID`, `ID.jpg`, or `ID,FRAME`, whose second column is ignored."""
+    return unique(Named(id=row[0].removesuffix(".jpg")) for row in read_rows(path))
+
+
+def open_flickr(
+    folder: Path | str, *, listed: Path | str | None = None, truth: Path | str | None = None
+) -> FolderClips:
+    """The clips of a folder in the test or the training layout.
+
+    listed: a file that names the clips wanted, in order; by default all. truth: the folder of the
+    annotators' XML; by default the one in the folder, if any.
+
+    Raises:
+        HearsightError: the folder, list or truth is missing, or they do not belong together: not
+            one clip has its files.
+    """
+    folder = Path(folder)
+    frames, heard = subfolder(folder, *FRAMES), subfolder(folder, *SOUNDS)
+    sounds = [f"{heard}/*.{suffix}" for suffix in SOUNDS[heard.name]]
+    if truth is not None and not Path(truth).is_dir():
+        raise HearsightError(f"there is no folder '{truth}'")
+    there = (folder / name for name in ANNOTATIONS if (folder / name).is_dir())
+    annotations = Path(truth) if truth is not None else next(there, None)
+    if listed is not None:
+        named = read_flickr_list(Path(listed))
+    else:
+        named = [Named(id=id) for id in stems(heard, [".wav", ".flac", ".mp3"])]
+    patterns = [f"{frames}/*.jpg", f"{frames}/*/{TRAINING_FRAME}"]
+    used = first_existing(patterns, [one.id for one in named])
+    return FolderClips(
+        named,
+        frames=[used or patterns[0]],
+        sounds=sounds,
+        truth=None if annotations is None else AnnotatorBoxes(annotations),
+        seconds=TRAINING_SECONDS if used == patterns[1] else None,
+    )

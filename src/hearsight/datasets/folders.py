@@ -1,0 +1,262 @@
+"""Clips whose frames and sounds lie as single files in folders, and the lists that name them."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from math import isfinite
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import (  # type: ignore[import-untyped]
+    DefusedXmlException,
+    ElementTree,
+)
+from jaxtyping import Int16
+
+from hearsight.clips import (
+    RATE,
+    Box,
+    Clip,
+    DecodedClip,
+    UnreadableClip,
+    check_wav_length,
+    decode_picture,
+    encode_picture,
+    encode_sound,
+    picture_suffix,
+    sound_suffix,
+    to_samples,
+)
+from hearsight.errors import HearsightError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A clip that a list names."""
+
+    id: str
+    label: str | None = None
+
+
+@runtime_checkable
+class Truth(Protocol):
+    """Where the sources are."""
+
+    def boxes(self, id: str, /) -> tuple[Box, ...] | None:
+        """The boxes of a clip as annotated; None if it is not; ValueError if they are damaged."""
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """The rows of a list, its columns stripped, without empty rows.
+
+    Raises:
+        HearsightError: no such file, no text, an empty list, or pairs of a frame and the sound of
+            another clip, which no importer reads.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
+    except OSError as error:
+        raise HearsightError(f"the list '{path}' cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise HearsightError(f"the list '{path}' is not a text file") from error
+    if any("\0" in cell for row in rows for cell in row):
+        raise HearsightError(f"the list '{path}' is not a text file")
+    rows = [row for row in rows if row and row[0]]
+    if not rows:
+        raise HearsightError(f"the list '{path}' is empty")
+    if rows[0][:2] == ["video", "audio"]:
+        raise HearsightError(
+            f"the list '{path}' pairs frames with sounds of other clips, which is not supported"
+        )
+    return rows
+
+
+def unique(named: Iterator[Named]) -> list[Named]:
+    """Each id once, where it stands first."""
+    first: dict[str, Named] = {}
+    for one in named:
+        first.setdefault(one.id, one)
+    return list(first.values())
+
+
+def first_existing(patterns: Sequence[str], ids: Sequence[str]) -> str | None:
+    """The first pattern under which one of the ids has a file; `*` stands for the id."""
+    for id in ids:
+        for pattern in patterns:
+            if Path(pattern.replace("*", id)).is_file():
+                return pattern
+    return None
+
+
+def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """The names of a folder's files of some suffixes, without these, sorted."""
+    return sorted(
+        path.stem
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
+
+
+def subfolder(folder: Path, *names: str) -> Path:
+    """The first of some subfolders that is there; raises HearsightError if none is."""
+    if not folder.is_dir():
+        raise HearsightError(f"there is no folder '{folder}'")
+    for name in names:
+        if (folder / name).is_dir():
+            return folder / name
+    raise HearsightError(f"'{folder}' has no folder '{names[0]}'")
+
+
+class FolderClips:
+    """Clips read from one frame file and one sound file each.
+
+    frames, sounds: paths in which `*` stands for the id. Sounds of another rate are resampled,
+    several channels averaged. seconds: only so much of each sound's beginning is used.
+
+    Raises:
+        HearsightError: none of the named clips has both files.
+    """
+
+    def __init__(
+        self,
+        named: Sequence[Named],
+        *,
+        frames: Sequence[str],
+        sounds: Sequence[str],
+        truth: Truth | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        self.ids = [one.id for one in named]
+        self._labels = [one.label for one in named]
+        self._truth = truth
+        self._seconds = seconds
+        for kind, patterns in (("frame", frames), ("sound", sounds)):
+            if first_existing(patterns, self.ids) is None:
+                raise HearsightError(
+                    f"none of {len(named):,} clips has a {kind}: for '{self.ids[0]}' there is no "
+                    f"'{patterns[0].replace('*', self.ids[0])}'"
+                    if named
+                    else f"there is no {kind} at '{patterns[0]}'"
+                )
+        self._frames, self._sounds = list(frames), list(sounds)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        id = self.ids[index]
+        _, frame = self._file(id, self._frames)
+        try:
+            return DecodedClip(
+                id=id,
+                frame=decode_picture(frame),
+                sound=self.sound(index),
+                label=self._labels[index],
+                boxes=self._boxes(id),
+            )
+        except ValueError as error:
+            raise UnreadableClip(id, str(error)) from error
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        id = self.ids[index]
+        path, file = self._file(id, self._sounds)
+        try:
+            samples = decode_any_sound(path, file)
+        except ValueError as error:
+            raise UnreadableClip(id, str(error)) from error
+        return samples if self._seconds is None else samples[: round(self._seconds * RATE)]
+
+    def clip(self, index: int) -> Clip:
+        """The clip as a store keeps it: the frame's own bytes, the sound as FLAC at `RATE`."""
+        id = self.ids[index]
+        _, frame = self._file(id, self._frames)
+        try:
+            if picture_suffix(frame) is None:
+                frame = encode_picture(decode_picture(frame), "PNG")
+        except ValueError as error:
+            raise UnreadableClip(id, str(error)) from error
+        return Clip(
+            id=id,
+            frame=frame,
+            sound=encode_sound(self.sound(index)),
+            label=self._labels[index],
+            boxes=self._boxes(id),
+        )
+
+    def _boxes(self, id: str) -> tuple[Box, ...] | None:
+        try:
+            return None if self._truth is None else self._truth.boxes(id)
+        except ValueError as error:
+            raise UnreadableClip(id, f"its boxes are damaged: {error}") from error
+
+    def _file(self, id: str, patterns: list[str]) -> tuple[Path, bytes]:
+        paths = [Path(pattern.replace("*", id)) for pattern in patterns]
+        path = next((path for path in paths if path.is_file()), paths[0])
+        try:
+            return path, path.read_bytes()
+        except OSError as error:
+            raise UnreadableClip(id, f"'{path}': {error.strerror}") from error
+
+
+def decode_any_sound(path: Path, file: bytes) -> Int16[np.ndarray, " samples"]:
+    """The content of any sound file as 16-bit mono samples at `RATE`.
+
+    Raises:
+        ValueError: damaged, empty or no sound.
+    """
+    import soundfile  # type: ignore[import-untyped]
+
+    if sound_suffix(file) is None:  # compressed in some other way
+        samples = _decode_compressed(path)
+    else:
+        check_wav_length(file)
+        try:
+            with soundfile.SoundFile(BytesIO(file)) as opened:
+                if (opened.samplerate, opened.channels, opened.subtype) == (RATE, 1, "PCM_16"):
+                    samples = np.asarray(opened.read(dtype="int16"))
+                else:
+                    rows = opened.read(dtype="float32", always_2d=True)
+                    samples = _resample(rows.mean(axis=1), opened.samplerate)
+        except soundfile.LibsndfileError as error:
+            raise ValueError(f"the sound is damaged ({error})") from error
+    if not len(samples):
+        raise ValueError("the sound is empty")
+    return samples
+
+
+def _resample(waveform: np.ndarray, rate: int) -> Int16[np.ndarray, " samples"]:
+    import soxr  # type: ignore[import-untyped]
+
+    return to_samples(waveform if rate == RATE else soxr.resample(waveform, rate, RATE))
+
+
+def _decode_compressed(path: Path) -> Int16[np.ndarray, " samples"]:
+    from hearsight.media import MediaError, read_sound
+
+    try:
+        return to_samples(read_sound(path, rate=RATE))
+    except MediaError as error:
+        raise ValueError(str(error)) from error
+
+
+def read_xml(path: Path) -> Element | None:
+    """The root of an annotation, None if there is no such file; ValueError if it is damaged."""
+    try:
+        root: Element = ElementTree.parse(path).getroot()
+        return root
+    except FileNotFoundError:
+        return None
+    except (ParseError, DefusedXmlException, OSError) as error:
+        raise ValueError(f"'{path}' is no whole XML file ({error})") from error
+
+
+def as_box(values: Sequence[float | int]) -> Box:
+    """Four finite numbers as a box, whatever they are; ValueError otherwise."""
+    if len(values) != 4 or not all(map(isfinite, values)):
+        raise ValueError(f"{list(values)} is not four numbers")
+    x0, y0, x1, y1 = map(float, values)
+    return (x0, y0, x1, y1)

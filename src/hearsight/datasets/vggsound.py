@@ -1,0 +1,140 @@
+"""VGGSound as its users lay it out, with VGG-SS boxes.
+
+Training: `total_video_frames/ID/125.jpg` (the frame 5 s into the clip) and
+`total_video_3s_audio/ID.wav`. Test: `frame/ID.jpg` (or `frames`), `audio/ID.wav` and the boxes
+as `anno/ID.xml` or as the authors' `vggss.json`. ID is a YouTube id and the second where the
+clip begins there, as `zpWuikVorYg_000032`.
+
+Source: VGGSound, Chen et al., ICASSP 2020; VGG-SS, Chen et al., CVPR 2021; the XML and the
+training layout are those of SSL-TIE, Liu et al., ACM MM 2022.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from hearsight.clips import Box
+from hearsight.datasets.folders import (
+    FolderClips,
+    Named,
+    Truth,
+    as_box,
+    read_rows,
+    read_xml,
+    stems,
+    subfolder,
+    unique,
+)
+from hearsight.errors import HearsightError
+
+TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
+SUFFIXES = (".mp4", ".jpg", ".wav")  # that lists write behind an id
+
+
+class VggSsBoxes:
+    """The boxes of `vggss.json`: fractions of the frame, exactly as they stand there.
+
+    A few of its coordinates are corrupt (down to -2.9e16) and some boxes have no area. They are
+    kept: what becomes of them is the protocol's business.
+
+    Raises:
+        HearsightError: the file is missing or not of that form.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        try:
+            held = json.loads(Path(path).read_bytes())
+            if not isinstance(held, list) or not held:
+                raise ValueError("no list, or an empty one")
+            self.labels: dict[str, str] = {item["file"]: str(item["class"]) for item in held}
+            self._boxes = {item["file"]: tuple(map(as_box, item["bbox"])) for item in held}
+        except OSError as error:
+            raise HearsightError(f"'{path}' cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise HearsightError(
+                f"'{path}' is not a list of file, class and bbox as vggss.json is"
+            ) from error
+
+    def boxes(self, id: str) -> tuple[Box, ...] | None:
+        return self._boxes.get(id)
+
+
+class XmlBoxes:
+    """One `ID.xml` per clip: below each `bbox` of the root, boxes of four fractions, unclamped."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self._folder = Path(folder)
+
+    def boxes(self, id: str) -> tuple[Box, ...] | None:
+        root = read_xml(self._folder / f"{id}.xml")
+        if root is None:
+            return None
+        return tuple(
+            as_box([float(number.text or "") for number in box])
+            for group in root.iterfind("bbox")
+            for box in group
+        )
+
+
+def read_vggsound_list(path: Path, split: str | None = None) -> list[Named]:
+    """The clips of a list: `ID`, `ID.mp4`, `ID.mp4,LABEL`, or `YOUTUBE,SECOND,LABEL,SPLIT`.
+
+    split: train or test, of lists that know it; None takes both.
+    """
+    rows = read_rows(path)
+    named = unique(_named(row) for row in rows if split is None or row[3:4] in ([], [split]))
+    if not named:
+        raise HearsightError(f"the list '{path}' has no clip of the split '{split}'")
+    return named
+
+
+def _named(row: Sequence[str]) -> Named:
+    if len(row) == 4 and row[1].isdigit():
+        return Named(id=f"{row[0]}_{int(row[1]):06d}", label=row[2])
+    id = row[0]
+    for suffix in SUFFIXES:
+        id = id.removesuffix(suffix)
+    return Named(id=id, label=row[1] if len(row) == 2 else None)
+
+
+def open_vggsound(
+    folder: Path | str,
+    *,
+    listed: Path | str | None = None,
+    truth: Path | str | None = None,
+    split: str | None = None,
+) -> FolderClips:
+    """The clips of a folder in the training or the test layout.
+
+    listed: a file that names the clips wanted, in order; by default those of vggss.json, else
+    all. truth: a folder of XML or a vggss.json; by default `anno` or `vggss.json` in the folder.
+
+    Raises:
+        HearsightError: the folder, list or truth is missing, of another form, or they do not
+            belong together: not one clip has its files.
+    """
+    folder = Path(folder)
+    known = _open_truth(folder, truth)
+    if (folder / TRAINING_FRAMES).is_dir() or (folder / TRAINING_SOUNDS).is_dir():
+        frames, sounds = subfolder(folder, TRAINING_FRAMES), subfolder(folder, TRAINING_SOUNDS)
+        frame = f"{frames}/*/125.jpg"
+    else:
+        frames, sounds = subfolder(folder, "frame", "frames"), subfolder(folder, "audio")
+        frame = f"{frames}/*.jpg"
+    if listed is not None:
+        named = read_vggsound_list(Path(listed), split)
+    elif isinstance(known, VggSsBoxes):
+        named = [Named(id=id) for id in known.labels]
+    else:
+        named = [Named(id=id) for id in stems(sounds, [".wav"])]
+    if isinstance(known, VggSsBoxes):
+        named = [Named(id=one.id, label=one.label or known.labels.get(one.id)) for one in named]
+    return FolderClips(named, frames=[frame], sounds=[f"{sounds}/*.wav"], truth=known)
+
+
+def _open_truth(folder: Path, truth: Path | str | None) -> Truth | None:
+    if truth is not None:
+        return XmlBoxes(truth) if Path(truth).is_dir() else VggSsBoxes(truth)
+    if (folder / "vggss.json").is_file():
+        return VggSsBoxes(folder / "vggss.json")
+    return XmlBoxes(folder / "anno") if (folder / "anno").is_dir() else None

@@ -1,0 +1,148 @@
+"""A folder of one's own videos as clips: a frame and the sound around it."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16, UInt8
+from PIL import Image
+
+from hearsight.clips import RATE, Clip, DecodedClip, UnreadableClip, encode_clip, to_samples
+from hearsight.errors import HearsightError
+from hearsight.media import MediaError, MediaInfo, frames_at, probe, read_sound
+
+SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
+
+
+class NoVideosError(HearsightError):
+    """A folder without any video."""
+
+
+def find_videos(folder: Path | str) -> list[Path]:
+    """Every video below a folder, sorted; hidden files and folders are passed over.
+
+    Raises:
+        NoVideosError: none is there.
+        HearsightError: no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise HearsightError(f"there is no folder '{folder}'")
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not found:
+        raise NoVideosError(f"'{folder}' holds no videos ({' '.join(SUFFIXES)})")
+    return found
+
+
+class VideoClips:
+    """The middle frame of every video below a folder, or one frame every so many seconds.
+
+    seconds: length of the sound, centred on the frame and moved inwards at the video's ends.
+    every: seconds between frames, the first one at half of that; None means the middle frame
+    alone. side: longer frames are shrunk so that their shorter side has that many pixels.
+    The id is the path below the folder, with `@SECOND` behind it where there are several.
+
+    Raises:
+        HearsightError: no such folder, no video in it, or a length that is not positive.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        seconds: float = 3.0,
+        every: float | None = None,
+        side: int = 360,
+    ) -> None:
+        for name, value in (("seconds", seconds), ("every", every), ("side", side)):
+            if value is not None and not value > 0:
+                raise HearsightError(f"{name} is {value}, but must be more than 0")
+        self._folder = Path(folder)
+        self._seconds, self._side = seconds, side
+        self.ids: list[str] = []
+        self._moments: list[tuple[str, float | None]] = []
+        for path in find_videos(folder):
+            name = path.relative_to(self._folder).as_posix()
+            times = [None] if every is None else _times(path, every)
+            for time in times:
+                self.ids.append(name if time is None else f"{name}@{time:.2f}")
+                self._moments.append((name, time))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        id, (name, _) = self.ids[index], self._moments[index]
+        try:
+            path, info, time = self._moment(index)
+            shown = next(frames_at(path, [time]))
+            sound = self._sound(path, info, time)
+        except MediaError as error:
+            raise UnreadableClip(id, str(error)) from error
+        if not len(sound):
+            raise UnreadableClip(id, f"'{path}' has no sound at {time:.2f} s")
+        frame = _shrink(shown.pixels, self._side)
+        return DecodedClip(id=id, frame=frame, sound=sound, source=name, time=time)
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        try:
+            path, info, time = self._moment(index)
+            sound = self._sound(path, info, time)
+        except MediaError as error:
+            raise UnreadableClip(self.ids[index], str(error)) from error
+        if not len(sound):
+            raise UnreadableClip(self.ids[index], f"'{path}' has no sound at {time:.2f} s")
+        return sound
+
+    def clip(self, index: int) -> Clip:
+        """The clip as a store keeps it: JPEG of quality 90 and FLAC."""
+        clip = self[index]
+        return encode_clip(clip.id, clip.frame, clip.sound, source=clip.source, time=clip.time)
+
+    def _moment(self, index: int) -> tuple[Path, MediaInfo, float]:
+        name, time = self._moments[index]
+        path = self._folder / name
+        info = probe(path)
+        if not info.has_picture:
+            raise MediaError(f"'{path}' has no moving pictures.")
+        if not info.has_sound:
+            raise MediaError(f"'{path}' has no sound.")
+        return path, info, info.duration / 2 if time is None else time
+
+    def _sound(self, path: Path, info: MediaInfo, time: float) -> Int16[np.ndarray, " samples"]:
+        last = max(info.duration - self._seconds, 0.0)
+        start = min(max(time - self._seconds / 2, 0.0), last)
+        return to_samples(read_sound(path, rate=RATE, start=start, seconds=self._seconds))
+
+
+def _times(path: Path, every: float) -> list[float | None]:
+    """The middle of every whole stretch of a video; None alone where there is nothing to divide.
+
+    A video that cannot be read, or has no sound, is one clip, to be reported once.
+    """
+    try:
+        info = probe(path)
+    except MediaError:
+        return [None]
+    if not (info.has_picture and info.has_sound) or info.duration < every:
+        return [None]
+    return [every * (number + 0.5) for number in range(int(info.duration / every))]
+
+
+def _shrink(
+    pixels: UInt8[np.ndarray, "height width 3"], side: int
+) -> UInt8[np.ndarray, "new_height new_width 3"]:
+    height, width, _ = pixels.shape
+    scale = side / min(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
