@@ -219,6 +219,8 @@ class _Track:
         )
         self.last = frame.pts = max(self.last + 1, round(self._exact(moment) / self.clock))
         frame.time_base = self.clock
+        if self.frame_rate and abs(duration - 1 / self.frame_rate) <= self.coarse:
+            duration = 1 / self.frame_rate
         self.durations[frame.pts] = round(duration / self.clock)
         self._mux(self.stream.encode(frame))
 
