@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, normalize
 from hearsight import localise as module
 from hearsight.clips import RATE
 from hearsight.colour import DEVIATION, MEAN
+from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
 from hearsight.film import write_video
 from hearsight.localise import localise_image, localise_video
@@ -31,8 +32,11 @@ LOW, HIGH = 300.0, 3000.0  # hertz
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 
-class Colours(torch.nn.Module):
-    """A grid of colours against the colour of a sound."""
+class Colours(Encoders):
+    """A grid of colours against the colour of a sound; nothing is learned."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
 
     def forward(self, frames: Tensor, spectrograms: Tensor) -> Tensor:
         deviation = torch.tensor(DEVIATION)[:, None, None]
@@ -307,3 +311,11 @@ def test_the_whole_frame_is_seen(height: int, width: int, seen: tuple[int, int])
     assert tuple(frame.colours.shape[1:]) == seen
     assert frame.colours[:, :, -1].min() > 1.5  # the right edge is there
     assert frame.colours[:, :, 0].max() < -1.5
+
+
+def test_damaged_weights_are_said(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Colours, "forward", lambda self, f, s: torch.full((len(f), len(s), 3, 3), torch.nan)
+    )
+    with pytest.raises(HearsightError, match="not finite"):
+        next(localise_video(film))

@@ -32,6 +32,7 @@ from hearsight.clips import RATE
 from hearsight.colour import DEVIATION, MEAN
 from hearsight.draw import PICTURES, save_picture
 from hearsight.errors import HearsightError, nearest
+from hearsight.evaluate import move
 from hearsight.film import SUFFIXES, paint_video
 from hearsight.media import Frame, MediaInfo, frames_at, probe, read_picture, stream_sound
 from hearsight.moments import STYLES, Answer, Moment, Painting, paint, region_box, relative
@@ -168,11 +169,17 @@ class Localiser:
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[Seen], sounds: Sequence[Heard]) -> list[Answer]:
-        """One answer for each frame with its sound; all of one size and one length."""
+        """One answer for each frame with its sound; all of one size and one length.
+
+        Raises:
+            HearsightError: a response map is not finite.
+        """
         seen = torch.stack([frame.colours for frame in frames])
         pcm = torch.from_numpy(np.stack([_pcm(heard.samples) for heard in sounds]))
         spectrograms = self.recipe.spectrogram(pcm.to(self.device))
         responses = matched(self.encoders(seen.to(self.device), spectrograms)).float().cpu()
+        if not responses.isfinite().all():
+            raise HearsightError("A response map is not finite: the weights are damaged.")
         return [
             self._answer(response, frame, heard)
             for response, frame, heard in zip(responses.numpy(), frames, sounds, strict=True)
@@ -181,7 +188,7 @@ class Localiser:
     def _answer(self, response: Float32[np.ndarray, "h w"], frame: Seen, heard: Heard) -> Answer:
         silent = heard.level < QUIET
         confidence = 0.0 if silent else float(response.max())
-        if silent or not confidence >= self.threshold:
+        if silent or confidence < self.threshold:
             nowhere = Moment(time=heard.time, box=None, confidence=confidence, share=0.0)
             return Answer(moment=nowhere, strength=np.zeros(response.shape, np.uint8))
         strength = relative(response)
@@ -267,30 +274,19 @@ def _load(
         )
     if batch < 1:
         raise HearsightError(f"`batch` must be at least 1, not {batch}.")
-    place = _device(device)
     encoders, recipe, facts = load_encoders(MODEL if model is None else model)
+    place = move(encoders, device)
     if threshold is None:
         threshold = float(facts.get("threshold", THRESHOLD))
     if not -1 <= threshold <= 1:
         raise HearsightError(f"The threshold is a cosine from -1 to 1, not {threshold}.")
     return Localiser(
-        encoders=encoders.to(place).eval(),
+        encoders=encoders.eval(),
         recipe=recipe,
         threshold=threshold,
         device=place,
         batch=batch,
     )
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        raise HearsightError(f"This machine has no device '{name}'.") from error
-    return device
 
 
 def _checked_target(target: Path, source: Path, endings: Sequence[str]) -> Path:
