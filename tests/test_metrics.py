@@ -140,5 +140,19 @@ def test_best_possible_of_whole_truths() -> None:
 def test_elements_are_those_of_the_sorted_values(values: list[float], data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(values) - 1), min_size=1, max_size=4))
     array = np.array(values, np.float32)
-    found = elements(array.copy(), np.array(places))
-    assert np.array_equal(found, np.sort(array)[places])
+    assert elements(array, places) == np.sort(array)[places].tolist()
+
+
+@pytest.mark.parametrize("kind", ["noise", "smooth", "ties", "misleading", "alike"])
+def test_elements_of_many_values(kind: str) -> None:
+    noise = np.random.default_rng(1).standard_normal(50_176).astype(np.float32)
+    values = {
+        "noise": noise,
+        "smooth": np.sin(np.arange(50_176, dtype=np.float32) / 900),
+        "ties": noise.round(1),
+        "misleading": np.where(np.arange(50_176) % 37 == 0, noise + 9, noise),
+        "alike": np.full_like(noise, 0.25),
+    }[kind]
+    before, places = values.copy(), [25_088, 0, 50_175, 40_000, 17]
+    assert elements(values, places) == np.sort(values)[places].tolist()
+    assert np.array_equal(values, before)

@@ -57,13 +57,11 @@ def score_maps(
     scores = np.zeros((3, len(maps)))
     # 200 kB each: buffers that are used again stay in the cache
     values = np.empty((SIDE, SIDE), np.float32)
-    shuffled = np.empty(PIXELS, np.float32)
     marks = np.empty((SIDE, SIDE), np.bool_)
     for score, one, truth in zip(scores.T, maps, truths, strict=True):
         np.matmul(rows, one @ columns, out=values)
         normalise(values, protocol)
-        np.copyto(shuffled, values.reshape(-1))
-        median, adaptive = elements(shuffled, np.array([HALF, adaptive_place(truth)]))
+        median, adaptive = elements(values.reshape(-1), (HALF, adaptive_place(truth)))
         score[0] = overlap(mark(values, median, protocol, out=marks), truth)
         score[1] = overlap(np.greater(values, adaptive, out=marks), truth)
         score[2] = truth.inside.flat[values.argmax()]
