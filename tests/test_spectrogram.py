@@ -121,6 +121,15 @@ def test_a_sound_does_not_depend_on_its_batch(
     assert torch.allclose(batch, alone.repeat(3, 1, 1, 1), atol=1e-4)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_a_gpu_gives_the_same(front_end: MelSpectrogram | LogSpectrogram, pcm: Tensor) -> None:
+    with torch.autocast("cuda", torch.bfloat16):
+        ours = front_end(pcm.cuda())
+    assert ours.is_cuda
+    assert_allclose(ours.cpu(), front_end(pcm), rtol=0, atol=0.01)
+
+
 def test_short_sounds_are_repeated_and_long_ones_cut_to_their_middle() -> None:
     pcm = torch.arange(7, dtype=torch.int16)[None]
     assert (fit(pcm, 17) * 32768).tolist() == [[*range(7), *range(7), *range(3)]]

@@ -42,16 +42,14 @@ def frames_and_sizes(count: int, filling: int = 0) -> tuple[Tensor, Tensor]:
     return frames, sizes
 
 
-def apply(drawn: Any, start: int, stop: int) -> Tensor:
+def apply(drawn: Any, start: int, stop: int, device: str = "cpu") -> Tensor:
     """The drawn object applied to the rows `start` to `stop` of an input it takes."""
     if isinstance(drawn, transforms.Look):
         frames, sizes = frames_and_sizes(stop)
-        return drawn(frames[start:], sizes[start:], 16)
-    if isinstance(drawn, transforms.Blend):
-        waves = torch.randn(2, stop, 9, generator=seeded())[:, start:]
-        return drawn(waves[0], waves[1])
+        return drawn(frames[start:].to(device), sizes[start:].to(device), 16)
     rows, columns = (30, 40) if isinstance(drawn, transforms.Silencing) else (9, 9)
-    return drawn(torch.arange(1.0, stop * rows * columns + 1).view(stop, 1, rows, columns)[start:])
+    values = torch.arange(1.0, stop * rows * columns + 1) / (rows * columns)
+    return drawn(values.view(stop, 1, rows, columns)[start:].to(device))
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: type(s).__name__)
@@ -72,6 +70,15 @@ def test_draws_follow_the_seed_alone(setting: Any) -> None:
     first, second, other = (apply(setting.draw(8, seeded(s)), 0, 8) for s in (1, 1, 2))
     assert torch.equal(first, second)
     assert first.shape != other.shape or not torch.equal(first, other)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: type(s).__name__)
+def test_a_gpu_gives_the_same(setting: Any) -> None:
+    drawn = setting.draw(30, seeded())
+    ours = apply(drawn.to("cuda"), 0, 30, "cuda")
+    assert ours.is_cuda
+    assert_allclose(ours.cpu(), apply(drawn, 0, 30), atol=1e-3)
 
 
 # Appearance

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hearsight import colour, resample
 
-CACHED_IMAGES = 8  # per pass on a CPU
+CACHED_PIXELS = 2**19  # of the output per pass on a CPU: ten images of 224 x 224
 
 Kind = TypeVar("Kind", bound="Drawn")
 
@@ -25,7 +25,8 @@ class Drawn:
 
     def to(self: Kind, device: torch.device | str) -> Kind:
         """Copy to `device`."""
-        return self._each(lambda rows: rows.to(device, non_blocking=True))
+        waiting = torch.device(device).type == "cpu"
+        return self._each(lambda rows: rows.to(device, non_blocking=not waiting))
 
     def part(self: Kind, start: int, stop: int) -> Kind:
         """The rows `start` to `stop`."""
@@ -77,9 +78,9 @@ class Look(Drawn):
         self, frames: UInt8[Tensor, "b 3 height width"], sizes: Int[Tensor, "b 2"], side: int
     ) -> Float[Tensor, "b 3 side side"]:
         """Frames with their looks, as squares of `side` pixels, ImageNet-normalised."""
-        if frames.device.type == "cpu" and len(frames) > CACHED_IMAGES:
-            starts = range(0, len(frames), CACHED_IMAGES)
-            spans = [slice(i, i + CACHED_IMAGES) for i in starts]
+        count = max(1, CACHED_PIXELS // side**2)
+        if frames.device.type == "cpu" and len(frames) > count:
+            spans = [slice(start, start + count) for start in range(0, len(frames), count)]
             return torch.cat([self.part(s.start, s.stop)(frames[s], sizes[s], side) for s in spans])
         images = resample.crop(frames, self.boxes(sizes), self.mirrored, side)
         images = _change(images, self.coloured, self._shade, self.shades)
@@ -149,7 +150,7 @@ class Silencing(Drawn):
         keep_bins, keep_times = (
             self._keep(axis, power.shape[axis + 2], power.device) for axis in (0, 1)
         )
-        return power * keep_bins[:, None, :, None] * keep_times[:, None, None, :]
+        return (power * keep_bins[:, None, :, None]).mul_(keep_times[:, None, None, :])
 
     def _keep(self, axis: int, size: int, device: torch.device) -> Float[Tensor, "b size"]:
         """1 where the spectrogram stays along one axis, 0 where it is masked."""
