@@ -101,7 +101,7 @@ def test_the_terms_are_their_definition() -> None:
     torch.testing.assert_close(terms["equivariance"], 3 * (gap**2).mean())
 
 
-class Pointwise(torch.nn.Module):
+class Pointwise(Encoders):
     """Colour is the visual embedding, mean loudness per band the audible one."""
 
     def embed_frames(self, frames: Tensor) -> Tensor:
@@ -116,8 +116,8 @@ def test_mirroring_costs_a_pointwise_model_nothing() -> None:
     recipe.warp = Warp(degrees=0.0, shrink=1.0, mirror=1.0)
     move = recipe.warp.draw(4, torch.Generator())
     frames, spectrograms = torch.rand(4, 3, 28, 28), torch.rand(4, 1, 8, 10)
-    pointwise: Any = Pointwise()
-    assert losses(recipe, pointwise, frames, spectrograms, move)["equivariance"] < 1e-10
+    terms = losses(recipe, Pointwise(TINY), frames, spectrograms, move)
+    assert terms["equivariance"] < 1e-10
 
 
 def test_sounds_are_mixed_as_waves_and_masked_as_power() -> None:
