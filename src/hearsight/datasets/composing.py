@@ -6,7 +6,6 @@ is whole, because Pillow blends four times as fast as numpy; masks are numpy arr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -14,103 +13,93 @@ from PIL import Image
 
 from hearsight.clips import Box
 
-AREAS = ((0.0, 0.01), (0.1, 0.05), (0.5, 0.25), (0.9, 0.68), (1.0, 0.92))
-"""(probability, share of the frame): quantiles of the area of a sounding object's box.
+AREAS = ((0.0, 0.01), (0.1, 0.056), (0.5, 0.255), (0.9, 0.7), (1.0, 0.95))
+"""(probability, share of the frame): quantiles of the box area that is drawn for an object.
 
-The 10th, 50th and 90th percentile are those of the boxes of VGG-SS; between the points the
-side (the root of the area) is uniform.
+Between the points the side (the root of the area) is uniform. Composed, where others hide parts
+and very long objects cannot be so large, the boxes have the 10th, 50th and 90th percentile of
+those of VGG-SS: 5, 25 and 68 % of the frame.
 """
 
 SOLID = 128  # alpha from here on belongs to the object: it makes up at least half of the pixel
 LONGEST = 2.0  # sides of the frame: an object longer than the frame shows at least half of itself
 LEAST_SEEN = (0.75, 0.5)  # share of the sounding and of a silent object that nothing hides
-LIGHTS = 256  # different lights
+PLACES = 4  # tried for a silent object before it shrinks
+SHRINK = 0.7  # of its area
+
+Light = tuple[tuple[int, int, int], float]
+"""A colour, and how far pictures go towards it: 0 not at all, 1 all the way."""
 
 
 class Sprite:
     """A cut-out at several sizes, cut to the pixels that are solid.
 
-    Colours are continued beyond the edge of the object, so that colours and alpha may be resized
-    apart from each other, without a dark seam.
+    Colours are continued beyond the edge of the object, so that the four bands may be resized
+    apart from each other without a dark seam; Pillow does so for pictures of mode RGBX.
     """
 
     def __init__(self, pixels: UInt8[np.ndarray, "height width 4"]) -> None:
         left, top, right, bottom = bounds(pixels[..., 3] >= SOLID)
-        pixels = pixels[top:bottom, left:right]
-        colours = Image.fromarray(_continue_colours(pixels))
-        alpha = Image.fromarray(np.ascontiguousarray(pixels[..., 3]))
-        self.levels = [(colours, alpha)]
-        while max(colours.size) > 24:
-            width, height = (max(round(side / 2**0.5), 1) for side in colours.size)
-            colours, alpha = (
-                image.resize((width, height), Image.Resampling.BILINEAR)
-                for image in (colours, alpha)
-            )
-            self.levels.append((colours, alpha))
+        pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+        pixels[..., :3] = _continue_colours(pixels)
+        size = (right - left, bottom - top)
+        self.levels = [Image.frombuffer("RGBX", size, pixels.tobytes(), "raw", "RGBX", 0, 1)]
+        while max(self.levels[-1].size) > 24:
+            width, height = (max(round(edge / 2**0.5), 1) for edge in self.levels[-1].size)
+            smaller = self.levels[-1].resize((width, height), Image.Resampling.BILINEAR)
+            self.levels.append(smaller)
 
     @property
     def aspect(self) -> float:
         """Width over height."""
-        width, height = self.levels[0][0].size
-        return width / height
+        return self.levels[0].width / self.levels[0].height
 
-    def level(self, width: int) -> tuple[Image.Image, Image.Image]:
-        """Colours and alpha of the smallest level at least `width` pixels wide."""
-        return next(
-            (level for level in reversed(self.levels) if level[0].width >= width), self.levels[0]
-        )
+    def level(self, width: float) -> Image.Image:
+        """The level whose width is nearest to so many pixels, as a ratio."""
+        enough = (level for level in reversed(self.levels) if level.width * 2**0.25 >= width)
+        return next(enough, self.levels[0])
+
+
+@dataclass(slots=True)
+class View:
+    """A sprite at the size it is shown, or as much of it as the frame can hold.
+
+    colours: of mode RGBX, whose fourth band is the alpha. alpha: the same as an array.
+    """
+
+    colours: Image.Image
+    alpha: UInt8[np.ndarray, "rows columns"]
+
+
+def view(
+    sprite: Sprite, size: tuple[float, float], part: Box = (0, 0, 1, 1), *, mirrored: bool = False
+) -> View:
+    """A sprite, `size` pixels wide and high, of it the `part` (fractions) that shows."""
+    level = sprite.level(size[0])
+    x0, y0, x1, y1 = (
+        edge * length for edge, length in zip(part, (level.width, level.height) * 2, strict=True)
+    )
+    across = max(round((part[2] - part[0]) * size[0]), 1)
+    down = max(round((part[3] - part[1]) * size[1]), 1)
+    colours = level.resize((across, down), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1))
+    if mirrored:
+        colours = colours.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return View(colours, np.asarray(colours.getchannel("X")))
 
 
 @dataclass(slots=True)
 class Placed:
-    """A sprite in a frame of `side` x `side` pixels: its whole rectangle, perhaps partly outside.
+    """A view with its upper left corner at x, y (pixels); it lies wholly inside the frame."""
 
-    x, y, width, height: pixels. window: the part inside, [x0, y0, x1, y1). alpha: of the window.
-    """
-
-    sprite: Sprite
+    view: View
     x: int
     y: int
-    width: int
-    height: int
-    mirrored: bool
-    window: tuple[int, int, int, int]
-    alpha: UInt8[np.ndarray, "rows columns"]
 
     @property
-    def rows(self) -> slice:
-        return slice(self.window[1], self.window[3])
-
-    @property
-    def columns(self) -> slice:
-        return slice(self.window[0], self.window[2])
-
-
-def place(
-    sprite: Sprite, x: int, y: int, width: int, height: int, mirrored: bool, side: int
-) -> Placed:
-    """A sprite at a place and size in pixels; at least a part must lie inside the frame."""
-    window = (max(x, 0), max(y, 0), min(x + width, side), min(y + height, side))
-    placed = Placed(sprite, x, y, width, height, mirrored, window, np.empty((0, 0), np.uint8))
-    placed.alpha = np.asarray(_resized(placed, 1))
-    return placed
-
-
-def _resized(placed: Placed, layer: int) -> Image.Image:
-    """The visible part of a sprite's colours (0) or alpha (1), at the size it is shown."""
-    x0, y0, x1, y1 = placed.window
-    image = placed.sprite.level(placed.width)[layer]
-    if placed.mirrored:
-        x0, x1 = 2 * placed.x + placed.width - x1, 2 * placed.x + placed.width - x0
-    across, down = image.width / placed.width, image.height / placed.height
-    part = (
-        (x0 - placed.x) * across,
-        (y0 - placed.y) * down,
-        min((x1 - placed.x) * across, image.width),
-        min((y1 - placed.y) * down, image.height),
-    )
-    shown = image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=part)
-    return shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if placed.mirrored else shown
+    def window(self) -> tuple[slice, slice]:
+        """Its rows and columns in the frame."""
+        rows, columns = self.view.alpha.shape
+        return slice(self.y, self.y + rows), slice(self.x, self.x + columns)
 
 
 def draw_area(generator: np.random.Generator) -> float:
@@ -119,91 +108,127 @@ def draw_area(generator: np.random.Generator) -> float:
     return float(np.interp(generator.random(), chances, np.sqrt(areas))) ** 2
 
 
-def draw_place(generator: np.random.Generator, sprite: Sprite, area: float, side: int) -> Placed:
-    """A sprite at a random place, mirrored or not, so that its box covers `area` of the frame.
+def draw_view(generator: np.random.Generator, sprite: Sprite, area: float, side: int) -> View:
+    """A sprite, mirrored or not, whose box covers a share `area` of a frame of `side` pixels.
 
-    It lies inside the frame unless its proportions forbid so large an area; then it reaches
-    over two opposite edges, and the part inside has the area (up to `LONGEST`).
+    Its proportions stay. Where they forbid so large an area, it reaches over two opposite edges
+    of the frame and a random part shows that has the area (up to `LONGEST`).
     """
     width, height = (area * sprite.aspect) ** 0.5, (area / sprite.aspect) ** 0.5
-    if max(width, height) > 1:
-        longer = min(area * max(sprite.aspect, 1 / sprite.aspect), LONGEST)
-        width, height = (
-            (longer, longer / sprite.aspect) if width > height else (longer * sprite.aspect, longer)
-        )
-    across, down = (max(round(edge * side), 2) for edge in (width, height))
-    corner = [
-        int(generator.integers(min(0, side - edge), max(0, side - edge), endpoint=True))
-        for edge in (across, down)
-    ]
-    mirrored = bool(generator.random() < 0.5)
-    return place(sprite, corner[0], corner[1], across, down, mirrored, side)
+    x, y = 0.0, 0.0
+    if width > 1:
+        width = min(area * sprite.aspect, LONGEST)
+        height = width / sprite.aspect
+        x = generator.uniform(0, 1 - 1 / width)
+    elif height > 1:
+        height = min(area / sprite.aspect, LONGEST)
+        width = height * sprite.aspect
+        y = generator.uniform(0, 1 - 1 / height)
+    part = (x, y, x + min(1, 1 / width), y + min(1, 1 / height))
+    return view(sprite, (width * side, height * side), part, mirrored=generator.random() < 0.5)
 
 
-def draw_layout(
-    generator: np.random.Generator, sprites: Sequence[Sprite], side: int
-) -> tuple[list[Placed], int]:
-    """The objects of a scene from the back to the front, and which of them is `sprites[0]`.
+def draw_place(generator: np.random.Generator, shown: View, side: int) -> Placed:
+    """A view at a random place inside the frame."""
+    rows, columns = shown.alpha.shape
+    x, y = generator.random(2).tolist()
+    return Placed(shown, int(x * (side - columns + 1)), int(y * (side - rows + 1)))
 
-    The first one has the size that was drawn for it. Each of the others goes in front of all or
-    behind all that are there, wherever every object keeps its share of `LEAST_SEEN`; it shrinks
-    by a fifth after every attempt that fails, so that an attempt succeeds at last.
+
+class Layout:
+    """Objects in a frame from the back to the front, every one seen well enough.
+
+    order: the objects. source: where in it the first one stands that was added.
     """
-    owners = np.zeros((side, side), np.uint8)
-    order: list[int] = []
-    placed: list[Placed] = []
-    seen: list[int] = []
-    whole: list[int] = []
-    for number, sprite in enumerate(sprites, start=1):
-        area = draw_area(generator)
-        while True:
-            candidate = draw_place(generator, sprite, area, side)
-            solid = candidate.alpha >= SOLID
-            window = owners[candidate.rows, candidate.columns]
-            size = int(np.count_nonzero(solid))
-            hidden = np.bincount(window[solid], minlength=number)[1:].tolist()
-            before = bool(generator.random() < 0.5)
-            if before:
-                left = [now - lost for now, lost in zip(seen, hidden, strict=True)]
-            else:
-                left = list(seen)
-            own = size if before else size - sum(hidden)
-            shares = [now / total for now, total in zip([*left, own], [*whole, size], strict=True)]
-            if shares[0] >= LEAST_SEEN[0] and min(shares) >= LEAST_SEEN[1]:
-                break
-            area *= 0.8
-        window[solid if before else solid & (window == 0)] = number
-        seen, whole = [*left, own], [*whole, size]
-        placed.append(candidate)
-        order.insert(len(order) if before else 0, number - 1)
-    return [placed[number] for number in order], order.index(0)
+
+    def __init__(self, width: int, height: int) -> None:
+        self.order: list[Placed] = []
+        self.source = 0
+        self._owners = np.zeros((height, width), np.uint8)  # 0, or the number of who is seen there
+        self._whole: list[int] = []  # pixels of each object by number, and those that are seen
+        self._seen: list[int] = []
+
+    def add(self, placed: Placed, *, front: bool) -> bool:
+        """Put an object before or behind all others; False if one would be hidden too much."""
+        solid = placed.view.alpha >= SOLID
+        owners = self._owners[placed.window]
+        covered = np.bincount(owners[solid], minlength=len(self._seen) + 1).tolist()
+        if front:
+            seen = [now - lost for now, lost in zip(self._seen, covered[1:], strict=True)]
+            seen.append(sum(covered))
+        else:
+            seen = [*self._seen, covered[0]]
+            solid &= owners == 0
+        whole = [*self._whole, sum(covered)]
+        least = [LEAST_SEEN[0], *(LEAST_SEEN[1] for _ in self._seen)]
+        if any(now < share * all_ for now, share, all_ in zip(seen, least, whole, strict=True)):
+            return False
+        owners[solid] = len(seen)
+        self._whole, self._seen = whole, seen
+        self.order.insert(len(self.order) if front else 0, placed)
+        self.source += not front and len(seen) > 1
+        return True
+
+    def mask(self) -> Bool[np.ndarray, "height width"]:
+        """Where the source makes up at least half of the pixel."""
+        share = np.zeros_like(self._owners)
+        source = self.order[self.source]
+        share[source.window] = source.view.alpha
+        for other in self.order[self.source + 1 :]:
+            under = share[other.window].astype(np.uint16)
+            under *= 255 - other.view.alpha
+            share[other.window] = (under + 127) // 255
+        return share >= SOLID
 
 
-def visible_mask(layout: Sequence[Placed], which: int, side: int) -> Bool[np.ndarray, "side side"]:
-    """Where one object of the layout makes up at least half of the pixel."""
-    mask = np.zeros((side, side), np.uint8)
-    one = layout[which]
-    mask[one.rows, one.columns] = one.alpha
-    for other in layout[which + 1 :]:
-        under = mask[other.rows, other.columns].astype(np.uint16)
-        under *= 255 - other.alpha
-        mask[other.rows, other.columns] = (under + 127) // 255
-    return mask >= SOLID
+def draw_layout(generator: np.random.Generator, sprites: Sequence[Sprite], side: int) -> Layout:
+    """The objects of a scene, the sounding one first, at random sizes and places.
+
+    It keeps the size that was drawn for it; the others shrink until there is a place for them
+    where every object keeps its share of `LEAST_SEEN`.
+    """
+    layout = Layout(side, side)
+    for sprite in sprites:
+        area, added = draw_area(generator), False
+        while not added:  # ends: the smallest object hides nearly nothing in front of the others
+            shown = draw_view(generator, sprite, area, side)
+            for _ in range(PLACES):
+                placed = draw_place(generator, shown, side)
+                front = bool(generator.random() < 0.5)
+                added = layout.add(placed, front=front) or layout.add(placed, front=not front)
+                if added:
+                    break
+            area *= SHRINK
+    return layout
 
 
-def paint(canvas: Image.Image, placed: Placed, light: int) -> None:
-    """Paste a placed sprite into an RGB picture."""
-    colours = _resized(placed, 0).point(light_table(light))
-    canvas.paste(colours, placed.window[:2], Image.fromarray(placed.alpha))
+def paint(canvas: Image.Image, placed: Placed, light: Light) -> None:
+    """Paste an object into an RGB picture, in a light."""
+    colours = relight(placed.view.colours, light).convert("RGB")
+    canvas.paste(colours, (placed.x, placed.y), Image.fromarray(placed.view.alpha))
 
 
-@lru_cache(maxsize=LIGHTS)
-def light_table(number: int) -> list[int]:
-    """One of `LIGHTS` lights as a table for `Image.point`: brightness 0.7 to 1.3, a slight tint."""
-    generator = np.random.Generator(np.random.Philox(key=[0x11647, number]))
-    gains = generator.uniform(0.7, 1.3) * generator.uniform(0.92, 1.08, 3)
-    values = np.clip(np.rint(np.arange(256) * gains[:, None]), 0, 255)
-    return [int(value) for value in values.ravel()]
+def draw_light(generator: np.random.Generator) -> Light:
+    """Up to a third towards a random, nearly grey colour, or up to a quarter away from it."""
+    grey = generator.uniform(30, 225)
+    red, green, blue = (round(grey + 30 * tint) for tint in generator.uniform(-1, 1, 3).tolist())
+    return (red, green, blue), generator.uniform(-0.25, 0.35)
+
+
+def relight(image: Image.Image, light: Light) -> Image.Image:
+    """A picture in a light; a fourth band is spoilt."""
+    colour, strength = light
+    return Image.blend(image, Image.new(image.mode, image.size, colour), strength)
+
+
+def fitted(pixels: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> Image.Image:
+    """A background, its proportions kept, just large enough to cover so many pixels."""
+    image = Image.fromarray(pixels)
+    scale = max(size[0] / image.width, size[1] / image.height)
+    width, height = (
+        max(round(scale * edge), least) for edge, least in zip(image.size, size, strict=True)
+    )
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def bounds(mask: Bool[np.ndarray, "height width"]) -> tuple[int, int, int, int]:

@@ -14,13 +14,13 @@ from PIL import Image
 
 from hearsight.clips import RATE, Clip, DecodedClip, encode_clip
 from hearsight.datasets.composing import (
-    LIGHTS,
     Sprite,
     box_of,
     draw_layout,
-    light_table,
+    draw_light,
+    fitted,
     paint,
-    visible_mask,
+    relight,
 )
 from hearsight.datasets.sound_bank import CUTOFF, SoundBank
 from hearsight.errors import HearsightError, nearest
@@ -170,12 +170,14 @@ class Scenes:
         self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
         self.endless, self.epoch = endless, 0
         self.samples = round(seconds * RATE)
+        self.labels = pack.labels
         self.ids = [f"{pack.name}-{pack.split}-{seed}-{index:07d}" for index in range(count)]
         self._cutouts = _by_label(pack, [cutout.label for cutout in pack.cutouts])
         self._recordings = _by_label(pack, [recording.label for recording in pack.recordings])
         self._sprites = [Sprite(cutout.pixels) for cutout in pack.cutouts]
         self._bank = SoundBank((one.samples for one in pack.recordings), cutoff=cutoff)
-        self._backgrounds = [_fitted(pixels, round(ROOM * size)) for pixels in pack.backgrounds]
+        room = (round(ROOM * size),) * 2
+        self._backgrounds = [fitted(pixels, room) for pixels in pack.backgrounds]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -190,7 +192,7 @@ class Scenes:
         label, recording, _ = self._draw_sound(index)
         cutouts, background, _ = self._draw_picture(index, label)
         return Cast(
-            label=self.pack.labels[label],
+            label=self.labels[label],
             recording=self.pack.recordings[recording].id,
             cutouts=tuple(self.pack.cutouts[number].id for number in cutouts),
             background=background,
@@ -206,15 +208,15 @@ class Scenes:
         cutouts, background, generator = self._draw_picture(index, label)
         canvas = self._draw_background(generator, background)
         sprites = [self._sprites[number] for number in cutouts]
-        layout, source = draw_layout(generator, sprites, self.size)
-        for placed, light in zip(layout, generator.integers(LIGHTS, size=len(layout)), strict=True):
-            paint(canvas, placed, int(light))
-        mask = visible_mask(layout, source, self.size)
+        layout = draw_layout(generator, sprites, self.size)
+        for placed in layout.order:
+            paint(canvas, placed, draw_light(generator))
+        mask = layout.mask()
         return DecodedClip(
             id=self.ids[index],
             frame=np.array(canvas),
             sound=self._bank.play(sounding, recording, self.samples),
-            label=self.pack.labels[label],
+            label=self.labels[label],
             boxes=(box_of(mask),),
             mask=mask,
             source=f"{self.pack.cutouts[cutouts[0]].id} {self.pack.recordings[recording].id}",
@@ -242,14 +244,14 @@ class Scenes:
     def _draw_sound(self, index: int) -> tuple[int, int, np.random.Generator]:
         """Class and recording by number, and the stream that goes on to play it."""
         generator = self._stream(index, SOUND)
-        label = int(generator.integers(len(self.pack.labels)))
+        label = int(generator.integers(len(self.labels)))
         return label, _one_of(generator, self._recordings[label]), generator
 
     def _draw_picture(self, index: int, label: int) -> tuple[list[int], int, np.random.Generator]:
         """Cut-outs (the source first) and background by number, and the stream that goes on."""
         generator = self._stream(index, PICTURE)
         count = int(generator.integers(self.silent[0], self.silent[1], endpoint=True))
-        others = generator.permutation(len(self.pack.labels) - 1)
+        others = generator.permutation(len(self.labels) - 1)
         others += others >= label
         labels = [label, *(int(others[number % len(others)]) for number in range(count))]
         cutouts = [_one_of(generator, self._cutouts[one]) for one in labels]
@@ -263,7 +265,7 @@ class Scenes:
         canvas = whole.crop((x, y, x + self.size, y + self.size))
         if generator.random() < 0.5:
             canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return canvas.point(light_table(int(generator.integers(LIGHTS))))
+        return relight(canvas, draw_light(generator))
 
 
 def open_scenes(
@@ -293,11 +295,3 @@ def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
 
 def _one_of(generator: np.random.Generator, numbers: list[int]) -> int:
     return numbers[int(generator.integers(len(numbers)))]
-
-
-def _fitted(pixels: UInt8[np.ndarray, "_ _ 3"], shorter: int) -> Image.Image:
-    """A background with its shorter side at so many pixels."""
-    image = Image.fromarray(pixels)
-    scale = shorter / min(image.size)
-    width, height = (max(round(side * scale), shorter) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)

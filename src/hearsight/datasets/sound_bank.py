@@ -47,9 +47,12 @@ class SoundBank:
         gain = 10 ** (generator.uniform(*GAIN) / 20)
         level = gain * LOUDNESS * 32767 * 10 ** (generator.uniform(*NOISE) / 20)
         sound *= np.float32(gain)
-        start = int(generator.integers(len(self.noise)))
-        sound += np.float32(level) * _tiled(self.noise, start, samples)
+        sound += np.float32(level) * self.hiss(generator, samples)
         return np.asarray(np.clip(np.rint(sound), -32768, 32767), np.int16)
+
+    def hiss(self, generator: np.random.Generator, samples: int) -> Float32[np.ndarray, " samples"]:
+        """Noise with a root mean square of 1."""
+        return _tiled(self.noise, int(generator.integers(len(self.noise))), samples)
 
     def part(
         self, generator: np.random.Generator, number: int, samples: int
@@ -70,8 +73,12 @@ def _tiled(loop: Samples, start: int, length: int) -> Samples:
     """So many samples of an endless loop."""
     if start + length <= len(loop):
         return loop[start : start + length]
-    repeats = -(-(start + length) // len(loop))
-    return np.tile(loop, repeats)[start : start + length]
+    samples = np.empty(length, loop.dtype)
+    at, part = 0, loop[start:]
+    while at < length:
+        samples[at : at + len(part)] = part[: length - at]
+        at, part = at + len(part), loop
+    return samples
 
 
 @lru_cache(maxsize=2 * PITCHES)
