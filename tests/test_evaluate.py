@@ -144,7 +144,7 @@ def test_unreadable_clips_are_skipped_and_named() -> None:
     assert "clip 3: its sound is empty" in table_text(found)
     gone = MadeClips(1)
     gone.clips[0] = UnreadableClip("torn", "its frame is damaged")
-    with pytest.raises(HearsightError, match="none of the 1 clips"):
+    with pytest.raises(HearsightError, match="None of the 1 clips"):
         evaluated(gone)
 
 

@@ -297,10 +297,8 @@ def test_the_blind_disc_marks_as_many_pixels_as_allowed() -> None:
     model, (disc, whole, mean), ceiling = make_table("mine", nothing, boxes, ADAPTIVE)
     assert model.name == "mine"
     assert model.protocol == "adaptive"
-    inner = np.pi / 4  # a disc of the square's area: what of it lies in the square
     assert disc.success_rate == 1
     assert disc.adaptive_auc == pytest.approx(0.825, abs=0.03)
-    assert inner < 1
     assert whole.pointing == whole.adaptive_auc - 0.025 == pytest.approx(0.25)
     assert mean.adaptive_auc <= ceiling.auc
     assert (ceiling.success_rate, disc.ceiling, ceiling.pointing) == (1, 1, 1)
@@ -329,7 +327,7 @@ def test_normalised_maps_lie_between_0_and_1() -> None:
 def test_protocols_by_name() -> None:
     assert len({protocol.name for protocol in PROTOCOLS}) == len(PROTOCOLS)
     assert load_protocol("lvs:flickr") == replace(
-        LVS, name="lvs:flickr", says=f"{LVS.says}; soft truth", truth="consensus"
+        LVS, name="lvs:flickr", says=f"{LVS.says}, each box half", truth="consensus"
     )
     with pytest.raises(HearsightError, match=r"'ssltie'.*Did you mean 'ssl-tie'"):
         load_protocol("ssltie")

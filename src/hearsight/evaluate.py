@@ -110,10 +110,10 @@ def _read(clips: Clips, index: int, side: int, protocol: Protocol) -> _Item | Un
         return error
     if clip.boxes is None:
         raise HearsightError(
-            f"clip '{clip.id}' has no boxes: only clips whose source was annotated can be scored"
+            f"Clip '{clip.id}' has no boxes: only clips with an annotated source can be scored."
         )
     if not np.isfinite(np.array(clip.boxes, np.float64)).all():
-        raise HearsightError(f"clip '{clip.id}' has a box with an edge that is no number")
+        raise HearsightError(f"Clip '{clip.id}' has a box with an edge that is no number.")
     if not len(clip.sound):
         return UnreadableClip(clip.id, "its sound is empty")
     frame = prepare_frame(clip.frame, side, protocol)
@@ -157,7 +157,7 @@ def response_maps(
     for item, one in zip(items, maps, strict=True):
         if not np.isfinite(one).all():
             raise HearsightError(
-                f"the response map of clip '{item.id}' is not finite: the weights are damaged"
+                f"The response map of clip '{item.id}' is not finite: the weights are damaged."
             )
     return maps
 
@@ -212,7 +212,7 @@ def evaluate(
     finally:
         encoders.train(training)
     if not scored:
-        raise HearsightError(f"none of the {len(clips)} clips can be read: there is no score")
+        raise HearsightError(f"None of the {len(clips)} clips can be read, so there is no score.")
     return _summary(name, protocol, scored, boxes, skipped)
 
 
@@ -274,7 +274,7 @@ def move(encoders: Encoders, device: torch.device | str | None) -> torch.device:
         place = torch.device(device)
         encoders.to(place)
     except (RuntimeError, AssertionError) as error:
-        raise HearsightError(f"there is no device '{device}' here") from error
+        raise HearsightError(f"There is no device '{device}' here.") from error
     return place
 
 
@@ -283,9 +283,13 @@ def table_text(evaluation: Evaluation, *, width: int = 120) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(caption=f"protocol {evaluation.protocol.name}: {evaluation.protocol.says}")
+    protocol = evaluation.protocol
+    table = Table(
+        caption=f"protocol {protocol.name}: {protocol.says}; truth: {protocol.truth} of boxes"
+    )
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("name", "protocol") else "right")
+        left = column in ("name", "protocol")
+        table.add_column(column, justify="left" if left else "right", no_wrap=left)
     for row in evaluation.rows():
         table.add_row(*map(cell, row.values()))
     console = Console(file=io.StringIO(), width=width)
@@ -335,10 +339,10 @@ def write_scores(evaluation: Evaluation, path: Path) -> None:
                 writer.writerow(names)
                 writer.writerows(lines)
         else:
-            raise HearsightError(f"scores are written as .parquet or .csv, not as '{path.name}'")
+            raise HearsightError(f"Scores are written as .parquet or .csv, not as '{path.name}'.")
         part.replace(path)
     except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}") from error
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
             part.unlink()

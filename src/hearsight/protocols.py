@@ -103,7 +103,9 @@ _ON_BOXES = (
 PROTOCOLS = (
     *_ON_BOXES,
     *(
-        replace(one, name=f"{one.name}:flickr", says=f"{one.says}; soft truth", truth="consensus")
+        replace(
+            one, name=f"{one.name}:flickr", says=f"{one.says}, each box half", truth="consensus"
+        )
         for one in _ON_BOXES
     ),
 )
@@ -118,7 +120,7 @@ def load_protocol(name: str) -> Protocol:
     known = {protocol.name: protocol for protocol in PROTOCOLS}
     if name not in known:
         raise HearsightError(
-            f"there is no protocol '{name}': choose from {', '.join(known)}.{nearest(name, known)}"
+            f"There is no protocol '{name}': choose from {', '.join(known)}.{nearest(name, known)}"
         )
     return known[name]
 
