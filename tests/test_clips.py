@@ -85,6 +85,12 @@ def test_pictures_of_every_mode_become_rgb(mode: str) -> None:
     assert decode_picture(file.getvalue()).shape == (37, 51, 3)
 
 
+def claiming(flac: bytes, samples: int) -> bytes:
+    """A FLAC file whose header claims so many samples: 36 bits that end at byte 26."""
+    head = int.from_bytes(flac[21:26], "big") >> 36 << 36 | samples
+    return flac[:21] + head.to_bytes(5, "big") + flac[26:]
+
+
 def damaged_clips() -> dict[str, tuple[Clip, str]]:
     """Each damage with the words its reason must hold."""
     clip = encode_clip("x", picture(), tone())
@@ -106,6 +112,8 @@ def damaged_clips() -> dict[str, tuple[Clip, str]]:
         "huge frame": (changed(frame=bytes(huge)), "picture"),
         "no sound": (changed(sound=b""), "neither FLAC nor WAV"),
         "text sound": (changed(sound=b"hello"), "neither FLAC nor WAV"),
+        "huge sound": (changed(sound=claiming(flac, 2**36 - 1)), "claims 68,719,476,735 samples"),
+        "longer sound": (changed(sound=claiming(flac, 5000)), "ends after 4,000 of 5,000|damaged"),
         "cut sound": (changed(sound=flac[: len(flac) // 2]), "sound"),
         "sound header alone": (changed(sound=flac[:30]), "sound"),
         "44100 Hz": (changed(sound=wav(tone(), 44_100)), "44100 Hz"),

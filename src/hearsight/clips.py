@@ -8,16 +8,17 @@ in an official layout, composed scenes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int16, UInt8
+from jaxtyping import Bool, Float, Int16, Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from hearsight.errors import HearsightError
 
 RATE = 16_000  # samples per second of every clip's sound
 MOST_PIXELS = 2**26  # of one frame: a hostile header must not claim the whole memory
+MOST_SAMPLES = 2**27  # of one sound, likewise: 2.3 hours at `RATE`
 
 Box = tuple[float, float, float, float]
 """[x0, y0, x1, y1] as fractions of the frame's width and height; raw, so perhaps outside 0..1."""
@@ -294,15 +295,22 @@ def decode_sound(file: bytes) -> Int16[np.ndarray, " samples"]:
                 raise ValueError(f"the sound has {opened.channels} channels, a clip needs one")
             if opened.subtype != "PCM_16":
                 raise ValueError(f"the sound is {opened.subtype}, a clip needs 16-bit samples")
-            expected = opened.frames
-            samples = opened.read(dtype="int16")
+            samples = read_whole(opened, "int16")[:, 0]
     except soundfile.LibsndfileError as error:
         raise ValueError(f"the sound is damaged ({error})") from error
+    return samples
+
+
+def read_whole(opened: Any, kind: str) -> Shaped[np.ndarray, "samples channels"]:
+    """All samples of an open `soundfile.SoundFile`; ValueError if they are not all there."""
+    if opened.frames > MOST_SAMPLES:
+        raise ValueError(f"the sound claims {opened.frames:,} samples")
+    samples = np.asarray(opened.read(dtype=kind, always_2d=True))
     if not len(samples):
         raise ValueError("the sound is empty")
-    if len(samples) < expected:
-        raise ValueError(f"the sound ends after {len(samples)} of {expected} samples")
-    return np.asarray(samples)
+    if len(samples) < opened.frames:
+        raise ValueError(f"the sound ends after {len(samples):,} of {opened.frames:,} samples")
+    return samples
 
 
 def check_wav_length(file: bytes) -> None:

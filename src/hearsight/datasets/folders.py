@@ -27,6 +27,7 @@ from hearsight.clips import (
     encode_picture,
     encode_sound,
     picture_suffix,
+    read_whole,
     sound_suffix,
     to_samples,
 )
@@ -217,9 +218,9 @@ def decode_any_sound(path: Path, file: bytes) -> Int16[np.ndarray, " samples"]:
         try:
             with soundfile.SoundFile(BytesIO(file)) as opened:
                 if (opened.samplerate, opened.channels, opened.subtype) == (RATE, 1, "PCM_16"):
-                    samples = np.asarray(opened.read(dtype="int16"))
+                    samples = read_whole(opened, "int16")[:, 0]
                 else:
-                    rows = opened.read(dtype="float32", always_2d=True)
+                    rows = read_whole(opened, "float32")
                     samples = _resample(rows.mean(axis=1), opened.samplerate)
         except soundfile.LibsndfileError as error:
             raise ValueError(f"the sound is damaged ({error})") from error
