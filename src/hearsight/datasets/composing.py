@@ -40,7 +40,7 @@ class Sprite:
 
     def __init__(self, pixels: UInt8[np.ndarray, "height width 4"]) -> None:
         left, top, right, bottom = bounds(pixels[..., 3] >= SOLID)
-        pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+        pixels = pixels[top:bottom, left:right].copy()
         pixels[..., :3] = _continue_colours(pixels)
         size = (right - left, bottom - top)
         self.levels = [Image.frombuffer("RGBX", size, pixels.tobytes(), "raw", "RGBX", 0, 1)]
@@ -72,7 +72,7 @@ class View:
 
 
 def view(
-    sprite: Sprite, size: tuple[float, float], part: Box = (0, 0, 1, 1), *, mirrored: bool = False
+    sprite: Sprite, size: tuple[float, float], part: Box = (0.0, 0.0, 1.0, 1.0), *, mirrored: bool = False
 ) -> View:
     """A sprite, `size` pixels wide and high, of it the `part` (fractions) that shows."""
     level = sprite.level(size[0])
