@@ -280,6 +280,7 @@ def test_no_more_files_are_open_than_allowed(
     assert open_files() <= before
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_data_loader_workers_read_at_random(tmp_path: Path) -> None:
     from torch.utils.data import DataLoader
 
