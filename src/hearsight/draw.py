@@ -88,21 +88,14 @@ def heat(
     frame: UInt8[np.ndarray, "height width 3"], strength: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Colour by strength. What is weak stays clear; the strongest place is covered by 70 %."""
-    levels = (spread(strength, *frame.shape[:2]) * 255 + 0.5).astype(np.uint8)
-    veil, keep = _veil()
-    painted = frame * keep[levels][..., None]  # at most 255 * 256: fits 16 bits
-    painted += veil[levels]
-    painted >>= 8
-    result: UInt8[np.ndarray, "_ _ 3"] = painted.astype(np.uint8)
-    return result
-
-
-@cache
-def _veil() -> tuple[np.ndarray, np.ndarray]:
-    """For each of 256 strengths: colour times opacity, and what is kept of the frame, of 256."""
+    height, width, _ = frame.shape
+    grid = Image.fromarray(np.asarray(strength * 255 + 0.5, dtype=np.float32))
+    levels = grid.resize((width, height), Image.Resampling.BICUBIC).convert("L")
     rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
-    opacity = np.rint(256 * 0.7 * rise * rise * (3 - 2 * rise)).astype(np.uint16)
-    return COLOURS * opacity[:, None], 256 - opacity
+    opacity = np.rint(255 * 0.7 * rise * rise * (3 - 2 * rise)).astype(int).tolist()
+    veil = levels.point(opacity)
+    levels.putpalette(COLOURS.tobytes())
+    return np.asarray(Image.composite(levels.convert("RGB"), Image.fromarray(frame), veil))
 
 
 def contour(
@@ -121,11 +114,14 @@ def contour(
     # The distance to the line in pixels, to first order; flat ground is far from every line.
     distance = np.abs(wide - np.float32(level)) / np.maximum(steepness, 1e-6)
     half = _line_width(frame) / 2
-    rim = np.clip(half + 1.5 - distance, 0, 1)[..., None] * np.float32(0.6)
-    line = np.clip(half + 0.5 - distance, 0, 1)[..., None]
-    painted = frame * (1 - rim) + np.array(INK, np.float32) * rim
+    near = distance < half + 1.5
+    distance = distance[near][:, None]
+    rim = np.clip(half + 1.5 - distance, 0, 1) * np.float32(0.6)
+    line = np.clip(half + 0.5 - distance, 0, 1)
+    painted = frame[near] * (1 - rim) + np.array(INK, np.float32) * rim
     painted = painted * (1 - line) + np.array(colour, np.float32) * line
-    result: UInt8[np.ndarray, "_ _ 3"] = (painted + 0.5).astype(np.uint8)
+    result = frame.copy()
+    result[near] = (painted + 0.5).astype(np.uint8)
     return result
 
 

@@ -9,7 +9,7 @@ from hearsight import draw
 from hearsight.media import Frame
 
 STYLES = ("heat", "contour", "box")
-RASTER = 256  # pixels, longer side of the raster on which a region is found
+RASTER = 128  # pixels, longer side of the raster on which a region is found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
