@@ -6,9 +6,8 @@
 Two threads; encoders of the size of `ssl_tie:small`, not trained: the answers mean nothing, the
 work is the same. The threshold is -1, so that every frame is painted. One moment per second, as
 the command does by default, and ten. Decoding, sound and encoding of the painted video count.
-Prints one
-JSON object; a machine that is busy with other things shows in the processor's seconds, which
-stay, against the clock's, which grow.
+Prints one JSON object. On a machine that is busy with other things the clock's seconds grow; the
+processor's stay.
 """
 
 import os
