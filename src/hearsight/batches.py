@@ -20,6 +20,7 @@ from hearsight.errors import HearsightError
 from hearsight.recipe import Recipe
 
 NO_PARTNER = -1
+COMPOSED = 7 / 6  # side of scenes composed for training, in frame sizes: room for crops, cheaply
 CANVAS = 4 / 3  # shorter side of a loaded frame at most, in frame sizes: what a crop can still use
 
 
@@ -114,7 +115,8 @@ class ClipItems(Dataset[Item | UnreadableClip]):
             clip = self.clips[slot.clip]
         except UnreadableClip as error:
             return error
-        partner, unreadable = None, ()
+        partner = None
+        unreadable: tuple[UnreadableClip, ...] = ()
         if slot.partner != NO_PARTNER:
             try:
                 partner = self.clips.sound(slot.partner)

@@ -80,6 +80,7 @@ def train(
     """
     import torch
 
+    from hearsight.batches import COMPOSED
     from hearsight.datasets import open_clips, open_joined
     from hearsight.recipe import assign, load_recipe
     from hearsight.trainer import Options
@@ -88,8 +89,8 @@ def train(
     torch.set_num_threads(threads)
     method = load_recipe(recipe)
     for change in changes:
-        assign(method, change)
-    size = round(method.frame_size * 4 / 3)
+        method = assign(method, change)
+    size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
     held_out = (
         None if validation is None else open_clips(validation, split="val", size=method.frame_size)
@@ -148,7 +149,7 @@ def evaluate(
     from hearsight.checkpoint import load_encoders
     from hearsight.datasets import open_joined
     from hearsight.evaluate import evaluate as score
-    from hearsight.evaluate import table_text, write_scores
+    from hearsight.evaluate import notes, table_text, write_scores
 
     torch.set_num_threads(threads)
     encoders, recipe, _ = load_encoders(checkpoint)
@@ -165,10 +166,13 @@ def evaluate(
         )
     if scores is not None:
         write_scores(evaluation, scores)
-    for line in (
-        [json.dumps(row) for row in evaluation.rows()] if as_json else [table_text(evaluation)]
-    ):
-        print(line)
+    if not as_json:
+        print(table_text(evaluation))
+        return
+    for row in evaluation.rows():
+        print(json.dumps(row))
+    for note in notes(evaluation):
+        print(note, file=sys.stderr)
 
 
 @app.command()
@@ -199,18 +203,30 @@ def localise(
     from hearsight.localise import localise_image, localise_video
 
     torch.set_num_threads(threads)
-    settings = {
-        "model": model,
-        "overlay": output,
-        "style": style,
-        "threshold": threshold,
-        "device": device,
-    }
     if sound is not None:
-        print(json.dumps(asdict(localise_image(source, sound, **settings))))
+        moment = localise_image(
+            source,
+            sound,
+            model=model,
+            overlay=output,
+            style=style,
+            threshold=threshold,
+            device=device,
+        )
+        print(json.dumps(asdict(moment)))
         return
-    for moment in localise_video(source, every=every, **settings):
-        print(json.dumps(asdict(moment)), flush=True)
+    with Bars() as bars:
+        for moment in localise_video(
+            source,
+            model=model,
+            every=every,
+            overlay=output,
+            style=style,
+            threshold=threshold,
+            device=device,
+            progress=bars,
+        ):
+            print(json.dumps(asdict(moment)), flush=True)
 
 
 @app.command()
@@ -258,6 +274,109 @@ def import_weights(
     )
     convert(file, target)
     print(json.dumps({"checkpoint": str(target)}))
+
+
+@app.command()
+def ablate(
+    method: Annotated[str, typer.Argument(help="`ssl_tie` or `ssl_tie:small`.")],
+    data: Data,
+    held_out: Annotated[
+        str | None, typer.Option(help="Annotated clips to score; by itself --data's held-out ones.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Run folders, table and plot.")] = Path("ablation"),
+    seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
+    changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
+    count: Annotated[int, typer.Option(help="Held-out scenes, if scenes are composed.")] = 600,
+    device: Device = None,
+    workers: Workers = 1,
+    threads: Threads = 2,
+) -> None:
+    """Train rungs A to F of SSL-TIE's Table 1 with the same seeds and print its layout.
+
+    Finished runs in OUT are not repeated, an interrupted one goes on.
+
+    Example: hearsight ablate ssl_tie:small --data menagerie --set epochs=12
+    """
+    import torch
+
+    from hearsight import ablation
+    from hearsight.trainer import Options
+
+    torch.set_num_threads(threads)
+    chosen = parse_seeds(seeds)
+    with Bars() as bars:
+        rungs = ablation.ablate_data(
+            method,
+            data,
+            held_out,
+            out,
+            seeds=chosen,
+            settings=changes,
+            count=count,
+            options=Options(
+                device=device,
+                workers=workers,
+                facts={"command": command_line(), "data": data, "version": __version__},
+                progress=bars,
+            ),
+        )
+    table = ablation.table(rungs, ablation.PROTOCOL, seeds=chosen, command=command_line())
+    (out / "table.md").write_text(table + "\n")
+    ablation.plot(rungs, out / "ladder.png")
+    print(table)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(help="Of training; the rest takes one or two.")] = 6.5,
+    pack: Annotated[
+        str | None,
+        typer.Option(help="`menagerie`, `menagerie:FOLDER` or `toys`; else the best to be had."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 4,
+    device: Device = None,
+    workers: Workers = 1,
+    threads: Threads = 2,
+) -> None:
+    """Compose scenes, train SSL-TIE on them, score it, localise in a video, write report.html.
+
+    Example: hearsight demo --out demo --minutes 6.5
+    """
+    import torch
+
+    from hearsight.demo import Settings as DemoSettings
+    from hearsight.demo import run_demo
+    from hearsight.evaluate import table_text
+
+    torch.set_num_threads(threads)
+    with Bars() as bars:
+        made = run_demo(
+            out,
+            DemoSettings(
+                minutes=minutes,
+                pack=pack,
+                seed=seed,
+                device=device,
+                workers=workers,
+                command=command_line(),
+                progress=bars,
+            ),
+        )
+    print(f"Made of {made.pack}.")
+    print(table_text(made.evaluation))
+    print(f"Adaptive cIoU@0.5 is {made.points:+.1f} points from the blind centred disc.")
+    print(f"Model: {made.model}")
+    print(f"Report: {made.report.resolve()}")
+    print(f"Took {made.seconds / 60:.1f} minutes.")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Whole numbers with commas between them."""
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError as error:
+        raise HearsightError(f"--seeds takes whole numbers with commas, not '{text}'.") from error
 
 
 def command_line() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator  # type: ignore[import-untyped]
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -67,7 +67,8 @@ def embed_sounds(
     """
     training = encoders.training
     encoders.eval()
-    embeddings, indices = [], []
+    embeddings: list[Tensor] = []
+    indices: list[int] = []
     loader = DataLoader(
         Subset(Sounds(clips, recipe.spectrogram.seconds, epoch), wanted),
         batch_size=recipe.batch_size,

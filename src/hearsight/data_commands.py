@@ -84,11 +84,7 @@ def scenes(
             out,
             progress=lambda done, total: bars("composing", done, total),
         )
-    print(
-        json.dumps(
-            {"store": str(out), "added": written.added, "already_there": written.present}
-        )
-    )
+    print(json.dumps({"store": str(out), "added": written.added, "already_there": written.present}))
 
 
 @data.command()

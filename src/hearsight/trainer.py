@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator  # type: ignore[import-untyped]
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -29,10 +29,10 @@ from hearsight.recipe import Recipe, to_json
 from hearsight.runs import BEST, LAST, LOG, Log
 from hearsight.step import Step, draw
 
-Advance = Callable[[str, int, int], None]  # stage, done, of how many
+Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
 
 
-def silent(stage: str, done: int, total: int) -> None:
+def silent(stage: str, done: int, total: int | None) -> None:
     """Show no progress."""
 
 
