@@ -1,5 +1,6 @@
 """A painted video is the original one with other pixels: its times and its sound stay."""
 
+import gc
 import resource
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -11,7 +12,7 @@ import pytest
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine, turn
 
 from hearsight.film import paint_video, write_video
-from hearsight.media import Frame, MediaError, probe, read_sound, stream_frames
+from hearsight.media import Frame, MediaError, probe, read_sound, stream_frames, stream_sound
 
 NTSC = Fraction(30_000, 1001)
 FRAMES = [numbered(number) for number in range(40)]
@@ -180,6 +181,24 @@ def fail_late() -> Callable[[Frame], np.ndarray]:
         return frame.pixels
 
     return paint
+
+
+def test_frames_are_let_go_at_once(tmp_path: Path) -> None:
+    original = make_video(tmp_path / "a.mp4", FRAMES, sound=TONE)
+    kept = []
+
+    def count(frame: Frame) -> np.ndarray:
+        kinds = (av.VideoFrame, av.AudioFrame)
+        kept.append(sum(isinstance(thing, kinds) for thing in gc.get_objects()))
+        return frame.pixels
+
+    gc.collect()
+    gc.disable()  # a frame in a cycle would wait for the collector, a gigabyte of them too
+    paint_video(original, tmp_path / "b.mp4", count)
+    for _ in stream_sound(original, seconds=0.1):
+        count(Frame(0.0, FRAMES[0]))
+    gc.enable()
+    assert max(kept) <= kept[0] + 4
 
 
 def test_a_failure_leaves_nothing_behind_and_the_older_file_as_it_was(tmp_path: Path) -> None:

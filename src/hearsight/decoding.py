@@ -20,6 +20,8 @@ from jaxtyping import Float32, UInt8
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
+# a, b, c, d of x' = a x + c y, y' = b x + d y, with y pointing down; only their signs count
+Matrix: TypeAlias = tuple[int, int, int, int]
 
 JITTER = 0.05  # seconds; smaller steps in a sound's timestamps are rounding, larger ones are holes
 LONGEST_HOLE = 3600.0  # seconds; a hole longer than this is a broken clock and is not filled
@@ -84,21 +86,29 @@ def decode(
         yield from frames
 
 
-def upright(frame: VideoFrame, width: int | None = None, height: int | None = None) -> Pixels:
-    """The pixels of a decoded frame, turned and mirrored as the file asks; scaled before if wanted.
+def display_matrix(frame: VideoFrame) -> Matrix:
+    """How the frames of a stream must be turned and mirrored, told by one of them.
 
-    `width` and `height` count before turning.
+    Ask only the first: PyAV keeps a frame whose side data was looked at until the next full
+    garbage collection, and frames are large.
     """
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(stored, Buffer):
+        return (1, 0, 0, 1)
+    a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
+    return (a, b, c, d)
+
+
+def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = None) -> Pixels:
+    """The pixels of a decoded frame, scaled to `size` (width, height) if wanted, then turned."""
+    width, height = size or (None, None)
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if isinstance(matrix, Buffer):
-        # 16.16 fixed point, x' = a x + c y, y' = b x + d y, with y pointing down
-        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
-        turned = abs(b) > abs(a)
-        if turned:
-            pixels = pixels.transpose(1, 0, 2)
-        pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
-        pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
+    a, b, c, d = matrix
+    turned = abs(b) > abs(a)
+    if turned:
+        pixels = pixels.transpose(1, 0, 2)
+    pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
+    pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
     return np.array(pixels, order="C")  # never the decoder's own memory
 
 

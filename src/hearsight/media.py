@@ -27,6 +27,7 @@ from hearsight.decoding import (
     clock_zero,
     decode_frames,
     decode_sound,
+    display_matrix,
     picture_stream,
     resampled,
     sound_stream,
@@ -117,10 +118,11 @@ def decode_pictures(path: Path | str) -> Iterator[tuple[VideoFrame, Frame]]:
     with open_media(path) as container:
         stream = _wanted_picture(container, path)
         zero = clock_zero(container)
-        size = None
+        size = matrix = None
         for frame in decode_frames(container, stream):
-            size = size or (frame.width, frame.height)
-            yield frame, Frame(float(timestamp(frame) - zero), upright(frame, *size))
+            if matrix is None or size is None:
+                size, matrix = (frame.width, frame.height), display_matrix(frame)
+            yield frame, Frame(float(timestamp(frame) - zero), upright(frame, matrix, size))
         if size is None:
             raise MediaError(f"No frame of '{path}' can be decoded.")
 
@@ -156,27 +158,28 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
     with ExitStack() as opened:
         container, stream = _open_picture(opened, path)
         zero = clock_zero(container)
-        far = FAR
+        far = math.inf if container.format.name in BLIND else FAR
         frames = decode_frames(container, stream)
         shown = following = next(frames, None)
+        if shown is None:
+            raise MediaError(f"No frame of '{path}' can be decoded.")
+        matrix = display_matrix(shown)
         for wanted in times:
             moment = Fraction(wanted) + zero
-            if shown is not None and not 0 <= moment - timestamp(shown) <= far:
-                before = timestamp(shown)
+            before = timestamp(shown)
+            if not 0 <= moment - before <= far:
                 sought = _seek_frames(container, stream, moment, zero)
                 if sought is None:
                     opened.close()
                     container, stream = _open_picture(opened, path)
-                    sought = decode_frames(container, stream)
+                    sought, far = decode_frames(container, stream), math.inf
                 frames = sought
-                shown = following = next(frames, None)
-                if shown is not None and timestamp(shown) <= before < moment:
+                shown = following = next(frames, shown)
+                if timestamp(shown) <= before < moment:
                     far *= 2  # key frames lie so far apart that seeking went back
             while following is not None and (shown is following or timestamp(following) <= moment):
                 shown, following = following, next(frames, None)
-            if shown is None:
-                raise MediaError(f"No frame of '{path}' can be decoded.")
-            yield Frame(float(timestamp(shown) - zero), upright(shown))
+            yield Frame(float(timestamp(shown) - zero), upright(shown, matrix))
 
 
 def _open_picture(opened: ExitStack, path: Path | str) -> tuple[InputContainer, VideoStream]:
@@ -219,7 +222,7 @@ def probe(path: Path | str) -> MediaInfo:
             frame = next(decode_frames(container, picture), None)
             if frame is None:
                 raise MediaError(f"No frame of '{path}' can be decoded.")
-            height, width, _ = upright(frame).shape
+            height, width, _ = upright(frame, display_matrix(frame)).shape
             frame_rate = picture.average_rate or picture.guessed_rate
         return MediaInfo(
             path=Path(path),
