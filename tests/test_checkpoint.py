@@ -1,5 +1,6 @@
 """Weights and recipe in one file: whole or not at all, and never code."""
 
+import errno
 import json
 import os
 import pickle
@@ -146,6 +147,23 @@ def test_a_folder_cannot_be_overwritten(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match=r"Cannot write .*: Is a directory"):
         save_checkpoint(tmp_path / "model.safetensors", Encoders(recipe.encoder), recipe)
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.ENOSPC, "No space left on device"), (errno.EACCES, "Permission")]
+)
+def test_what_the_system_refuses_is_said(
+    number: int, says: str, recipe: Recipe, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(HearsightError, match=rf"Cannot write .*model\.safetensors: {says}"):
+        save_checkpoint(saved, Encoders(recipe.encoder), recipe)
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
 
 
 def test_a_disk_that_fills_up_keeps_the_old_file(recipe: Recipe, saved: Path) -> None:
