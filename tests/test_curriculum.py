@@ -86,9 +86,7 @@ def test_alike_sounds_become_partners_and_unreadable_ones_none(small: Recipe) ->
     torch.manual_seed(0)
     encoders = Encoders(small.encoder).eval()
     tones = Tones([300.0, 2500.0, 305.0, 2480.0, 900.0], unreadable=4)
-    found = partners(
-        small, encoders, tones, epoch=0, accelerator=Accelerator(cpu=True), workers=0
-    )
+    found = partners(small, encoders, tones, epoch=0, accelerator=Accelerator(cpu=True), workers=0)
     assert found.tolist() == [2, 3, 0, 1, NO_PARTNER]
 
 

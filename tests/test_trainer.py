@@ -1,0 +1,224 @@
+"""The loop: it learns, logs, survives being killed, and says plainly when it cannot go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hearsight.checkpoint import load_checkpoint
+from hearsight.clips import DecodedClip, UnreadableClip
+from hearsight.datasets import open_clips
+from hearsight.datasets.scenes import Scenes, load_pack
+from hearsight.encoders import Encoder
+from hearsight.errors import HearsightError
+from hearsight.recipe import Recipe, load_recipe
+from hearsight.runs import BEST, LAST, LOG, read_log
+from hearsight.trainer import Options, step_seed, train
+
+QUIET = Options(device="cpu", workers=0, log_every=1)
+
+
+@pytest.fixture
+def tiny() -> Recipe:
+    """Every part of SSL-TIE, as small as it gets."""
+    recipe = load_recipe("ssl_tie:small")
+    recipe.encoder = Encoder(
+        widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(2, 2), stem_kernel=3
+    )
+    recipe.frame_size, recipe.batch_size, recipe.epochs = 32, 4, 3
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Scenes:
+    return Scenes(load_pack("toys", split="train", classes=4), 12, size=40, endless=True)
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(run / LAST).weights
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_leaves_a_log_and_checkpoints_that_hold_recipe_and_facts(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    validation = open_clips("toys", split="val", size=32, count=8)
+    facts = {"data": "toys"}
+    options = replace(QUIET, facts=facts)
+    result = train(tiny, scenes, tmp_path / "run", validation=validation, options=options)
+    assert result.steps == 9
+    assert result.finished
+    entries = read_log(result.folder)
+    trained = [entry for entry in entries if entry["kind"] == "train"]
+    assert [entry["step"] for entry in trained] == list(range(1, 10))
+    for entry in trained:
+        assert {"contrast", "equivariance", "learning_rate", "samples_per_second"} <= set(entry)
+        assert entry["loss"] == pytest.approx(entry["contrast"] + entry["equivariance"])
+    assert [entry["epoch"] for entry in entries if entry["kind"] == "validation"] == [1, 2, 3]
+    for name in (LAST, BEST):
+        checkpoint = load_checkpoint(result.folder / name)
+        assert checkpoint.recipe == tiny
+        assert checkpoint.facts["data"] == "toys"
+    assert -1 <= load_checkpoint(result.folder / LAST).facts["threshold"] <= 1
+    assert any((result.folder / "tensorboard").iterdir())
+
+
+def test_one_seed_one_result(tiny: Recipe, scenes: Scenes, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        train(tiny, scenes, tmp_path / name, options=QUIET)
+    train(replace(tiny, seed=5), scenes, tmp_path / "other", options=QUIET)
+    assert same(weights_of(tmp_path / "one"), weights_of(tmp_path / "two"))
+    assert not same(weights_of(tmp_path / "one"), weights_of(tmp_path / "other"))
+
+
+KILLED = """
+import sys, torch
+from pathlib import Path
+torch.set_num_threads(1)
+from hearsight.checkpoint import load_checkpoint
+from hearsight.datasets.scenes import Scenes, load_pack
+from hearsight.trainer import Options, train
+recipe = load_checkpoint(Path(sys.argv[2])).recipe
+scenes = Scenes(load_pack("toys", split="train", classes=4), 12, size=40, endless=True)
+print("ready", flush=True)
+options = Options(device="cpu", workers=0, log_every=1, save_every=2, resume=True)
+Path(sys.argv[1]).mkdir(exist_ok=True)
+train(recipe, scenes, Path(sys.argv[1]), options=options)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_run_killed_again_and_again_ends_with_the_weights_of_an_undisturbed_one(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    tiny.epochs = 5
+    whole = train(tiny, scenes, tmp_path / "whole", options=QUIET).folder
+    torch.set_num_threads(threads)
+    folder = tmp_path / "killed"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    kills = 0
+    while True:
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(folder), str(whole / LAST)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        wanted = 5 * (kills + 1)  # steps after which this attempt is killed
+        while process.poll() is None and kills < 2:
+            if any(entry["step"] >= wanted for entry in read_log(folder)):
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        code = process.wait()
+        process.stdout.close()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+    assert kills >= 1
+    assert same(weights_of(whole), weights_of(folder))
+    steps = [entry["step"] for entry in read_log(folder) if entry["kind"] == "train"]
+    assert steps == list(range(1, 16))
+
+
+def test_a_run_stopped_by_its_minutes_can_be_resumed_to_the_same_end(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    train(tiny, scenes, tmp_path / "whole", options=QUIET)
+    stopped = train(tiny, scenes, tmp_path / "parts", options=replace(QUIET, minutes=1e-9))
+    assert not stopped.finished
+    assert stopped.steps == 1
+    rest = train(tiny, scenes, tmp_path / "parts", options=replace(QUIET, resume=True))
+    assert rest.steps == 9
+    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(replace(tiny, epochs=1), scenes, run, options=QUIET)
+    good = weights_of(run)
+    wild = replace(tiny, epochs=4, learning_rate=1e30)
+    folder = tmp_path / "wild"
+    with pytest.raises(HearsightError, match=r"not a number at step \d+"):
+        train(wild, scenes, folder, options=replace(QUIET, save_every=1))
+    kept = folder / LAST
+    if kept.exists():
+        assert all(value.isfinite().all() for value in load_checkpoint(kept).weights.values())
+    assert same(good, weights_of(run))
+
+
+def test_a_used_folder_is_refused_and_another_recipe_not_resumed(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(replace(tiny, epochs=1), scenes, run, options=QUIET)
+    with pytest.raises(HearsightError, match="already holds a run: add --resume"):
+        train(tiny, scenes, run, options=QUIET)
+    with pytest.raises(HearsightError, match="differs in learning_rate"):
+        train(replace(tiny, learning_rate=0.5), scenes, run, options=replace(QUIET, resume=True))
+    with pytest.raises(HearsightError, match="no run to resume"):
+        train(tiny, scenes, tmp_path / "none", options=replace(QUIET, resume=True))
+
+
+def test_more_epochs_go_on_from_where_the_run_ended(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(replace(tiny, epochs=1), scenes, run, options=QUIET)
+    longer = train(replace(tiny, epochs=2), scenes, run, options=replace(QUIET, resume=True))
+    assert longer.steps == 6
+
+
+def test_a_log_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    whole = {"kind": "train", "step": 1, "epoch": 0}
+    (tmp_path / LOG).write_text(json.dumps(whole) + '\n{"kind": "tra')
+    assert read_log(tmp_path) == [whole]
+
+
+class Broken:
+    """Scenes of which one cannot be read."""
+
+    def __init__(self, scenes: Scenes) -> None:
+        self.scenes, self.ids = scenes, scenes.ids
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def sound(self, index: int) -> np.ndarray:
+        return self.scenes.sound(index)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        if index == 3:
+            raise UnreadableClip(self.ids[3], "its frame is cut short")
+        return self.scenes[index]
+
+
+def test_an_unreadable_clip_is_named_in_the_result(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    clips = Broken(scenes)
+    result = train(replace(tiny, epochs=1), clips, tmp_path / "run", options=QUIET)
+    assert result.unreadable == {clips.ids[3]: "its frame is cut short"}
+
+
+def test_step_seeds_do_not_meet() -> None:
+    seeds = {step_seed(seed, step) for seed in range(20) for step in range(200)}
+    assert len(seeds) == 4000
