@@ -1,7 +1,7 @@
 """Localising a 640x360 video of 25 frames per second, with and without painting it.
 
     python benchmarks/localise.py            speed, as a multiple of real time
-    python benchmarks/localise.py --memory   peak memory for 1 and for 30 minutes of video
+    python benchmarks/localise.py --memory   peak memory for 1 and for 20 minutes of video
 
 Two threads; encoders of the size of `ssl_tie:small`, not trained: the answers mean nothing, the
 work is the same. The threshold is -1, so that every frame is painted. One moment per second, as
@@ -109,7 +109,7 @@ def measure_peak(folder: Path, minutes: int) -> None:
     make_model(model)
     script = f"import sys; sys.argv = ['']; import runpy; m = runpy.run_path({__file__!r}); "
     script += f"from pathlib import Path; m['make_video'](Path({str(video)!r}), {60 * minutes}, "
-    subprocess.run([sys.executable, "-c", script + "90, 160, 10)"], check=True)
+    subprocess.run([sys.executable, "-c", script + "90, 160, 4)"], check=True)
     timed(video, model, 1.0, folder / "painted.mp4", "heat")
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
@@ -122,12 +122,12 @@ def main() -> None:
         if "--peak" in sys.argv:
             measure_peak(folder, int(sys.argv[-1]))
         elif "--memory" in sys.argv:
-            short, long = peak(1), peak(30)
+            short, long = peak(1), peak(20)
             print(
                 json.dumps(
                     {
                         "peak for 1 minute, MiB": short,
-                        "peak for 30 minutes, MiB": long,
+                        "peak for 20 minutes, MiB": long,
                         "ratio": round(long / short, 3),
                     }
                 )

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
 from hearsight import localise as module
+from hearsight.checkpoint import load_encoders, save_checkpoint
 from hearsight.clips import RATE
 from hearsight.colour import DEVIATION, MEAN
 from hearsight.encoders import Encoders
@@ -25,7 +26,7 @@ from hearsight.film import write_video
 from hearsight.localise import localise_image, localise_video
 from hearsight.media import open_media, stream_frames
 from hearsight.moments import Moment
-from hearsight.recipe import Recipe
+from hearsight.recipe import Recipe, load_recipe
 from hearsight.spectrogram import MelSpectrogram
 
 LOW, HIGH = 300.0, 3000.0  # hertz
@@ -319,3 +320,17 @@ def test_damaged_weights_are_said(film: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     with pytest.raises(HearsightError, match="not finite"):
         next(localise_video(film))
+
+
+def test_a_checkpoint_on_disk_serves(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "load_encoders", load_encoders)
+    torch.manual_seed(0)
+    recipe = load_recipe("ssl_tie:small")
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, Encoders(recipe.encoder), recipe, facts={"threshold": -1.0})
+    moments = list(localise_video(film, model=path, every=3.0))
+    assert [moment.box is None for moment in moments] == [False, False, True, False]
+    with pytest.raises(HearsightError, match="no checkpoint"):
+        localise_video(film, model=tmp_path / "none.safetensors")
