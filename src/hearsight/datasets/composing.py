@@ -72,7 +72,11 @@ class View:
 
 
 def view(
-    sprite: Sprite, size: tuple[float, float], part: Box = (0.0, 0.0, 1.0, 1.0), *, mirrored: bool = False
+    sprite: Sprite,
+    size: tuple[float, float],
+    part: Box = (0.0, 0.0, 1.0, 1.0),
+    *,
+    mirrored: bool = False,
 ) -> View:
     """A sprite, `size` pixels wide and high, of it the `part` (fractions) that shows."""
     level = sprite.level(size[0])
@@ -250,21 +254,14 @@ def _continue_colours(
     pixels: UInt8[np.ndarray, "height width 4"],
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The colours, where alpha is low replaced by those of the nearest solid surroundings."""
-    height, width = pixels.shape[:2]
-    alpha = pixels[..., 3:].astype(np.float32) / 255
-    colours, weight = pixels[..., :3] * alpha, alpha.copy()
-    for shrink in (4, 16, 64, 256):
-        small = (max(width // shrink, 1), max(height // shrink, 1))
-        layers = [
-            np.asarray(
-                Image.fromarray(layer)
-                .resize(small, Image.Resampling.BOX)
-                .resize((width, height), Image.Resampling.BILINEAR)
-            )
-            for layer in (*np.moveaxis(pixels[..., :3] * alpha, -1, 0), alpha[..., 0])
-        ]
-        around = np.stack(layers, -1)
-        missing = np.clip(1 - weight, 0, None)
-        colours += around[..., :3] * missing
-        weight += around[..., 3:] * missing
-    return np.clip(colours / np.maximum(weight, 1e-6), 0, 255).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    filled = image.resize((1, 1), Image.Resampling.BOX)
+    filled.putalpha(255)
+    filled = filled.resize(image.size)
+    for shrink in (32, 8, 2):  # resized, a pixel's colour is the mean of what is solid in it
+        small = image.resize(
+            (max(image.width // shrink, 1), max(image.height // shrink, 1)), Image.Resampling.BOX
+        )
+        filled.alpha_composite(small.resize(image.size, Image.Resampling.BILINEAR))
+    filled.alpha_composite(image)
+    return np.asarray(filled)[..., :3]

@@ -42,9 +42,7 @@ def find_debs(names: Sequence[str], folder: Path) -> list[Deb]:
     for name in names:
         files = sorted(folder.glob(f"{name}_*.deb"))
         if not files:
-            raise HearsightError(
-                f"there is no package '{name}' (a file {name}_*.deb) in '{folder}'"
-            )
+            raise HearsightError(f"there is no package {name}_*.deb in the folder '{folder}'")
         found.append(read_deb(files[-1]))
     return found
 

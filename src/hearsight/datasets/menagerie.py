@@ -214,7 +214,7 @@ def _samples(folder: Path, share: Share) -> Int16[np.ndarray, " samples"]:
     return np.ascontiguousarray(sound[first:last])
 
 
-def trim_silence(sound: Int16[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
+def trim_silence(sound: Int16[np.ndarray, " samples"]) -> Int16[np.ndarray, " loud"]:
     """A sound without what lies 40 dB below its peak at either end."""
     level = np.abs(sound.astype(np.int32))
     loud = np.flatnonzero(level > level.max(initial=0) / 100)

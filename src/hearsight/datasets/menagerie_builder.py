@@ -164,7 +164,7 @@ def cut_sound(file: bytes) -> bytes:
     return result.getvalue()
 
 
-def even_sound(sound: Float64[np.ndarray, " samples"], rate: int) -> Int16[np.ndarray, " _"]:
+def even_sound(sound: Float64[np.ndarray, " samples"], rate: int) -> Int16[np.ndarray, " loud"]:
     """A sound at `RATE`, without silence at its ends, at most `LONGEST`, of loudness `LOUDNESS`."""
     import soxr  # type: ignore[import-untyped]
 

@@ -1,5 +1,6 @@
 """Recordings made ready to be played: endless loops of one bandwidth, at any pitch, with noise."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TypeVar
@@ -20,7 +21,9 @@ PITCHES = 25  # different ones, evenly spaced
 FINER = 4  # loops are kept at so many times RATE: then linear interpolation leaves -50 dB behind
 LOUDNESS = 0.1  # root mean square of a recording at gain 1, where its peaks allow
 PEAK = 0.95
-BLOCK = 160  # samples; long loops are whole blocks, for a length the transform is quick at
+QUICK = sorted(2**a * 3**b * 5**c for a in range(22) for b in range(5) for c in range(4))
+"""Lengths of loops, in samples: the Fourier transform is quick at these."""
+
 GAIN = (-12.0, 0.0)  # dB
 NOISE = (-45.0, -15.0)  # dB, against the sound
 
@@ -94,8 +97,8 @@ def _reading(
 
 def _loop(recording: Int16[np.ndarray, " samples"], cutoff: float) -> Int16[np.ndarray, " fine"]:
     """A recording low-passed, even in loudness, at `FINER` times its rate."""
-    whole = len(recording) - len(recording) % BLOCK if len(recording) > 10 * BLOCK else None
-    sound = recording[:whole].astype(np.float64) / 32768
+    length = QUICK[bisect_right(QUICK, len(recording)) - 1]  # at most a fifteenth goes
+    sound = recording[:length].astype(np.float64) / 32768
     fade = min(len(sound) // 4, RATE // 100)
     ramp = np.linspace(0, 1, fade, endpoint=False)
     sound[:fade] *= ramp

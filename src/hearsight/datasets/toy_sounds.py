@@ -9,11 +9,11 @@ Wave = Float64[np.ndarray, " samples"]
 
 
 def voice(label: str, generator: np.random.Generator, rate: int) -> Wave:
-    """A new sound of a class: 2.5 to 4 s at `rate` samples per second, of any level.
+    """A new sound of a class: 2 to 3 s at `rate` samples per second, of any level.
 
     Pitch (within a fifth), pace (within a fifth) and timbre are drawn.
     """
-    time = np.arange(round(generator.uniform(2.5, 4.0) * rate)) / rate
+    time = np.arange(round(generator.uniform(2.0, 3.0) * rate)) / rate
     pitch = 2 ** generator.uniform(-0.3, 0.3)
     pace = 2 ** generator.uniform(-0.3, 0.3)
     rise = np.minimum(1, time / generator.uniform(0.01, 0.1))

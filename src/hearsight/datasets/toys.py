@@ -18,8 +18,8 @@ from hearsight.datasets.toy_sounds import voice
 from hearsight.errors import HearsightError, nearest
 
 SIDE = 192  # pixels of a cut-out before it is cut to its bounds
-INSTANCES = {"train": 24, "val": 8}  # cut-outs, and as many recordings, of each class
-BACKGROUNDS = {"train": 48, "val": 16}
+INSTANCES = {"train": 16, "val": 6}  # cut-outs, and as many recordings, of each class
+BACKGROUNDS = {"train": 32, "val": 12}
 BACKGROUND_SIDE = 320
 
 Grid = Float64[np.ndarray, "side side"]
