@@ -35,6 +35,7 @@ ORDER = (
     "confidence",
     "runs",
     "trainer",
+    "pacing",
     "draw",
     "moments",
     "windows",

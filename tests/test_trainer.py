@@ -20,8 +20,8 @@ from hearsight.datasets.scenes import Scenes, load_pack
 from hearsight.encoders import Encoder
 from hearsight.errors import HearsightError
 from hearsight.recipe import Recipe, load_recipe
-from hearsight.runs import BEST, LAST, LOG, read_log
-from hearsight.trainer import Options, step_seed, train
+from hearsight.runs import BEST, LAST, LOG, Options, read_log, step_seed
+from hearsight.trainer import train
 
 QUIET = Options(device="cpu", workers=0, log_every=1)
 
@@ -88,7 +88,8 @@ from pathlib import Path
 torch.set_num_threads(1)
 from hearsight.checkpoint import load_checkpoint
 from hearsight.datasets.scenes import Scenes, load_pack
-from hearsight.trainer import Options, train
+from hearsight.runs import Options
+from hearsight.trainer import train
 recipe = load_checkpoint(Path(sys.argv[2])).recipe
 scenes = Scenes(load_pack("toys", split="train", classes=4), 12, size=40, endless=True)
 print("ready", flush=True)

@@ -18,8 +18,8 @@ from hearsight.datasets import open_clips, open_joined
 from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
 from hearsight.recipe import Recipe, assign, load_recipe
-from hearsight.runs import LAST
-from hearsight.trainer import Options, train
+from hearsight.runs import LAST, Options
+from hearsight.trainer import train
 
 PROTOCOL = "ssl-tie"
 RUNGS = {

@@ -83,7 +83,7 @@ def train(
     from hearsight.batches import COMPOSED
     from hearsight.datasets import open_clips, open_joined
     from hearsight.recipe import assign, load_recipe
-    from hearsight.trainer import Options
+    from hearsight.runs import Options
     from hearsight.trainer import train as run_training
 
     torch.set_num_threads(threads)
@@ -300,7 +300,7 @@ def ablate(
     import torch
 
     from hearsight import ablation
-    from hearsight.trainer import Options
+    from hearsight.runs import Options
 
     torch.set_num_threads(threads)
     chosen = parse_seeds(seeds)

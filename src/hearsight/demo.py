@@ -23,11 +23,12 @@ from hearsight.evaluate import Evaluation, evaluate, write_scores
 from hearsight.film import write_video
 from hearsight.localise import Model, localise_video
 from hearsight.moments import Moment, relative
+from hearsight.pacing import fit_epochs
 from hearsight.recipe import Recipe, load_recipe, to_json
 from hearsight.report import Film, Picture, Report, Role, Table, write_report
 from hearsight.response import matched
-from hearsight.runs import LAST, read_log
-from hearsight.trainer import Advance, Options, fit_epochs, silent, train
+from hearsight.runs import LAST, Advance, Options, read_log, silent
+from hearsight.trainer import train
 from hearsight.transforms import test_frame
 
 CLASSES = 12

@@ -6,10 +6,62 @@ weights with the best validation score.
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
+
+
+Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
+
+
+def silent(stage: str, done: int, total: int | None) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What concerns one run on one machine and does not belong to the method."""
+
+    resume: bool = False
+    minutes: float | None = None  # stop after so long, at the end of a step
+    device: str | None = None  # "cpu", or the best there is
+    workers: int = 1
+    log_every: int = 10  # steps
+    save_every: int = 500  # steps, and after each epoch
+    protocol: str = "adaptive"  # of the validation
+    facts: dict[str, Any] = field(default_factory=dict)  # go into the checkpoints
+    progress: Advance = silent
+
+
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """How far a run has come."""
+
+    epoch: int = 0
+    batch: int = 0  # of the epoch: the next one
+    step: int = 0  # optimiser steps done
+    best: float = -1.0  # validation score of the weights in `best`; -1 before the first
+    partners: Int64[np.ndarray, " count"] | None = None  # of the current epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run left behind."""
+
+    folder: Path
+    steps: int
+    seconds: float  # in this process, data loading and curriculum included
+    curriculum_seconds: float
+    unreadable: dict[str, str]  # id: reason
+    finished: bool  # False if the minutes ran out first
 
 
 class Log:
@@ -57,3 +109,38 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return entries
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of a step's draws: far apart for neighbouring steps and seeds."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def optimiser_state(
+    optimiser: torch.optim.Adam, parameters: dict[str, torch.nn.Parameter]
+) -> dict[str, Tensor]:
+    """Adam's moments as named tensors."""
+    return {
+        f"{key}.{name}": value.detach().clone()
+        for name, parameter in parameters.items()
+        for key, value in optimiser.state.get(parameter, {}).items()
+    }
+
+
+def load_optimiser(
+    optimiser: torch.optim.Adam,
+    parameters: dict[str, torch.nn.Parameter],
+    state: dict[str, Tensor],
+) -> None:
+    """Put back what `optimiser_state` took."""
+    for name, parameter in parameters.items():
+        moments = {
+            key: state[f"{key}.{name}"]
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"{key}.{name}" in state
+        }
+        if moments:
+            optimiser.state[parameter] = {
+                key: value.clone() if key == "step" else value.to(parameter.device).clone()
+                for key, value in moments.items()
+            }

@@ -6,15 +6,11 @@ resumed therefore ends with the same weights as one that was not: on a CPU, bit 
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.batches import Batch, Batches
@@ -26,52 +22,19 @@ from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
 from hearsight.recipe import Recipe, to_json
-from hearsight.runs import BEST, LAST, LOG, Log
+from hearsight.runs import (
+    BEST,
+    LAST,
+    LOG,
+    Log,
+    Options,
+    Position,
+    Result,
+    load_optimiser,
+    optimiser_state,
+    step_seed,
+)
 from hearsight.step import Step, draw
-
-Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
-
-
-def silent(stage: str, done: int, total: int | None) -> None:
-    """Show no progress."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What concerns one run on one machine and does not belong to the method."""
-
-    resume: bool = False
-    minutes: float | None = None  # stop after so long, at the end of a step
-    device: str | None = None  # "cpu", or the best there is
-    workers: int = 1
-    log_every: int = 10  # steps
-    save_every: int = 500  # steps, and after each epoch
-    protocol: str = "adaptive"  # of the validation
-    facts: dict[str, Any] = field(default_factory=dict)  # go into the checkpoints
-    progress: Advance = silent
-
-
-@dataclass(slots=True, kw_only=True)
-class Position:
-    """How far a run has come."""
-
-    epoch: int = 0
-    batch: int = 0  # of the epoch: the next one
-    step: int = 0  # optimiser steps done
-    best: float = -1.0  # validation score of the weights in `best`; -1 before the first
-    partners: Int64[np.ndarray, " count"] | None = None  # of the current epoch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a run left behind."""
-
-    folder: Path
-    steps: int
-    seconds: float  # in this process, data loading and curriculum included
-    curriculum_seconds: float
-    unreadable: dict[str, str]  # id: reason
-    finished: bool  # False if the minutes ran out first
 
 
 class Run:
@@ -274,41 +237,6 @@ class Run:
         return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def step_seed(seed: int, step: int) -> int:
-    """The seed of a step's draws: far apart for neighbouring steps and seeds."""
-    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def optimiser_state(
-    optimiser: torch.optim.Adam, parameters: dict[str, torch.nn.Parameter]
-) -> dict[str, Tensor]:
-    """Adam's moments as named tensors."""
-    return {
-        f"{key}.{name}": value.detach().clone()
-        for name, parameter in parameters.items()
-        for key, value in optimiser.state.get(parameter, {}).items()
-    }
-
-
-def load_optimiser(
-    optimiser: torch.optim.Adam,
-    parameters: dict[str, torch.nn.Parameter],
-    state: dict[str, Tensor],
-) -> None:
-    """Put back what `optimiser_state` took."""
-    for name, parameter in parameters.items():
-        moments = {
-            key: state[f"{key}.{name}"]
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"{key}.{name}" in state
-        }
-        if moments:
-            optimiser.state[parameter] = {
-                key: value.clone() if key == "step" else value.to(parameter.device).clone()
-                for key, value in moments.items()
-            }
-
-
 def train(
     recipe: Recipe,
     clips: Clips,
@@ -420,34 +348,3 @@ def validate(run: Run, validation: Clips) -> None:
             run.position.best = score
             run.save(BEST)
     run.accelerator.wait_for_everyone()
-
-
-def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: Options) -> int:
-    """Measure a few steps: how many epochs of this recipe fit into `minutes` here?
-
-    At least 1. The measured weights are thrown away.
-    """
-    batches = Batches(clips, recipe, workers=options.workers)
-    accelerator = Accelerator(
-        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=options.device == "cpu"
-    )
-    encoders = Encoders(recipe.encoder).to(accelerator.device)
-    step = accelerator.prepare(Step(recipe, encoders))
-    warm, timed, begin = 3, 12, 0.0
-    everyone = np.arange(len(clips)) if recipe.mixing else None
-    for done, batch in enumerate(batches.epoch(0, partners=everyone)):
-        if done == warm:
-            begin = time.monotonic()
-        if done == warm + timed:
-            break
-        if batch is not None:
-            draws = draw(recipe, len(batch), 0, torch.Generator().manual_seed(done))
-            terms = step(batch.to(accelerator.device), draws.to(accelerator.device))
-            accelerator.backward(torch.stack(list(terms.values())).sum())
-        options.progress("measuring the speed", done + 1, warm + timed)
-    per_step = (time.monotonic() - begin) / timed
-    begin = time.monotonic()
-    if recipe.mixing:
-        find_partners(recipe, encoders, clips, epoch=0, accelerator=accelerator)
-    per_epoch = per_step * len(batches) + time.monotonic() - begin
-    return max(1, int(60 * minutes / per_epoch))

@@ -65,22 +65,26 @@ def paper() -> Recipe:
 def shrink(recipe: Recipe) -> Recipe:
     """The same method for minutes on a CPU: a small network, 96-pixel frames, 3 s of sound.
 
-    A frame of 3 x 96 x 96 gives 128 x 12 x 12, a spectrogram of 1 x 64 x 134 gives 128 x 4 x 9.
+    A frame of 3 x 96 x 96 gives 64 x 12 x 12, a spectrogram of 1 x 64 x 134 gives 64 x 4 x 9.
+    Blur and masks keep their share of the smaller frame and spectrogram. Crops keep more of the
+    frame, because composed scenes have their source anywhere and a small crop often loses it.
     """
     recipe.frame_size = 96
     recipe.spectrogram = MelSpectrogram(seconds=3.0, fft=512, hop=360, bins=64)
     recipe.encoder = Encoder(
-        widths=(24, 48, 96, 128),
+        widths=(16, 32, 64, 64),
         blocks=(1, 1, 1, 1),
         strides=(1, 2, 1, 1),
         sound_strides=(1, 2, 2, 1),
     )
+    if recipe.appearance is not None:
+        recipe.appearance = Appearance(smallest_crop=0.6, most_blur=0.85)
     if recipe.warp is not None:
         recipe.warp = Warp(form="per_image")
     if recipe.mask is not None:
-        recipe.mask = SpectrogramMask(times=36, bins=9)  # the same shares of a spectrogram
-    recipe.batch_size = 48
-    recipe.learning_rate = 1e-3
+        recipe.mask = SpectrogramMask(times=36, bins=9)
+    recipe.learning_rate, recipe.decay = 1e-3, True
+    recipe.channels_last = True
     return recipe
 
 
