@@ -152,26 +152,33 @@ class Layout:
         self._whole: list[int] = []  # pixels of each object by number, and those that are seen
         self._seen: list[int] = []
 
-    def add(self, placed: Placed, *, front: bool) -> bool:
-        """Put an object before or behind all others; False if one would be hidden too much."""
+    def add(self, placed: Placed, *, front: bool, either: bool = False) -> bool:
+        """Put an object before or behind all others; False if one would be hidden too much.
+
+        If `either`, the other way will do as well.
+        """
         solid = placed.view.alpha >= SOLID
         owners = self._owners[placed.window]
-        covered = np.bincount(owners[solid], minlength=len(self._seen) + 1).tolist()
-        if front:
-            seen = [now - lost for now, lost in zip(self._seen, covered[1:], strict=True)]
-            seen.append(sum(covered))
-        else:
-            seen = [*self._seen, covered[0]]
-            solid &= owners == 0
-        whole = [*self._whole, sum(covered)]
+        size = int(np.count_nonzero(solid))
+        taken = owners * solid
+        covered = [int(np.count_nonzero(taken == at + 1)) for at in range(len(self._seen))]
+        whole = [*self._whole, size]
         least = [LEAST_SEEN[0], *(LEAST_SEEN[1] for _ in self._seen)]
-        if any(now < share * all_ for now, share, all_ in zip(seen, least, whole, strict=True)):
-            return False
-        owners[solid] = len(seen)
-        self._whole, self._seen = whole, seen
-        self.order.insert(len(self.order) if front else 0, placed)
-        self.source += not front and len(seen) > 1
-        return True
+        for way in (front, not front) if either else (front,):
+            if way:
+                seen = [now - lost for now, lost in zip(self._seen, covered, strict=True)]
+                seen.append(size)
+            else:
+                seen = [*self._seen, size - sum(covered)]
+            if all(
+                now >= share * all_ for now, share, all_ in zip(seen, least, whole, strict=True)
+            ):
+                owners[solid if way else solid & (owners == 0)] = len(seen)
+                self._whole, self._seen = whole, seen
+                self.order.insert(len(self.order) if way else 0, placed)
+                self.source += not way and len(seen) > 1
+                return True
+        return False
 
     def mask(self) -> Bool[np.ndarray, "height width"]:
         """Where the source makes up at least half of the pixel."""
@@ -199,7 +206,7 @@ def draw_layout(generator: np.random.Generator, sprites: Sequence[Sprite], side:
             for _ in range(PLACES):
                 placed = draw_place(generator, shown, side)
                 front = bool(generator.random() < 0.5)
-                added = layout.add(placed, front=front) or layout.add(placed, front=not front)
+                added = layout.add(placed, front=front, either=True)
                 if added:
                     break
             area *= SHRINK
