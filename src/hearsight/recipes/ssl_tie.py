@@ -65,24 +65,30 @@ def paper() -> Recipe:
 def shrink(recipe: Recipe) -> Recipe:
     """The same method for minutes on a CPU: a small network, 96-pixel frames, 3 s of sound.
 
-    A frame of 3 x 96 x 96 gives 64 x 12 x 12, a spectrogram of 1 x 64 x 134 gives 64 x 4 x 9.
-    Blur and masks keep their share of the smaller frame and spectrogram. Crops keep more of the
-    frame, because composed scenes have their source anywhere and a small crop often loses it.
+    A frame of 3 x 96 x 96 gives 96 x 12 x 12, a spectrogram of 1 x 64 x 134 gives 96 x 4 x 9.
+    Blur and masks keep their share of the smaller frame and spectrogram. All draws are milder:
+    minutes are too few to see through the full ones, composed scenes have their source anywhere,
+    so that a small crop often loses it, and on a grid of 12 cells little is left of what shrinks.
+    Mixing grows with the whole run, because epochs of composed scenes are as short as one likes.
     """
     recipe.frame_size = 96
     recipe.spectrogram = MelSpectrogram(seconds=3.0, fft=512, hop=360, bins=64)
     recipe.encoder = Encoder(
-        widths=(16, 32, 64, 64),
+        widths=(16, 32, 64, 96),
         blocks=(1, 1, 1, 1),
         strides=(1, 2, 1, 1),
         sound_strides=(1, 2, 2, 1),
     )
     if recipe.appearance is not None:
-        recipe.appearance = Appearance(smallest_crop=0.6, most_blur=0.85)
+        recipe.appearance = Appearance(
+            smallest_crop=0.8, colour_probability=0.5, grey=0.1, blur=0.3, most_blur=0.85
+        )
     if recipe.warp is not None:
-        recipe.warp = Warp(form="per_image")
+        recipe.warp = Warp(form="per_image", shrink=0.75)
     if recipe.mask is not None:
-        recipe.mask = SpectrogramMask(times=36, bins=9)
+        recipe.mask = SpectrogramMask(times=36, bins=9, probability=0.5)
+    if recipe.mixing is not None:
+        recipe.mixing = Mixing(schedule="paper", strongest=0.4)
     recipe.learning_rate, recipe.decay = 1e-3, True
     recipe.channels_last = True
     return recipe
