@@ -163,7 +163,10 @@ def command_lines(page: Path) -> Iterator[tuple[list[str], bool]]:
             words = words[: words.index(end)] if end in words else words
         called = [i for i, word in enumerate(words) if word in OURS]
         if called and words[called[0] + 1 :]:
-            yield words[called[0] + 1 :], runnable and "..." not in words and "[" not in line
+            yield (
+                words[called[0] + 1 :],
+                runnable and not {"...", "…"} & {*words} and "[" not in line,
+            )
 
 
 def find_command(words: list[str]) -> tuple[Any, list[str], str]:
@@ -171,7 +174,7 @@ def find_command(words: list[str]) -> tuple[Any, list[str], str]:
     command: Any = typer.main.get_command(app)
     name = "hearsight"
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
-        if words[0] == "...":
+        if words[0] in ("...", "…") or PLACEHOLDER.fullmatch(words[0]):
             break
         assert words[0] in command.commands, f"`{name}` has no command '{words[0]}'"
         command, name, words = command.commands[words[0]], f"{name} {words[0]}", words[1:]
