@@ -47,6 +47,7 @@ ORDER = (
     "demo",
     "data_commands",
     "cli",
+    "__main__",
 )
 
 

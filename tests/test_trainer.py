@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from hearsight.checkpoint import load_checkpoint
+from hearsight.checkpoint import BEST, LAST, load_checkpoint
 from hearsight.clips import DecodedClip, UnreadableClip
 from hearsight.datasets import open_clips
 from hearsight.datasets.scenes import Scenes, load_pack
 from hearsight.encoders import Encoder
 from hearsight.errors import HearsightError
 from hearsight.recipe import Recipe, load_recipe
-from hearsight.runs import BEST, LAST, LOG, Options, read_log, step_seed
+from hearsight.runs import LOG, Options, read_log, step_seed
 from hearsight.trainer import train
 
 QUIET = Options(device="cpu", workers=0, log_every=1)
@@ -70,7 +70,8 @@ def test_a_run_leaves_a_log_and_checkpoints_that_hold_recipe_and_facts(
         checkpoint = load_checkpoint(result.folder / name)
         assert checkpoint.recipe == tiny
         assert checkpoint.facts["data"] == "toys"
-    assert -1 <= load_checkpoint(result.folder / LAST).facts["threshold"] <= 1
+        assert -1 <= checkpoint.facts["threshold"] <= 1
+    assert facts == {"data": "toys"}
     assert any((result.folder / "tensorboard").iterdir())
 
 

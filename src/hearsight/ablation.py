@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from hearsight.batches import COMPOSED
-from hearsight.checkpoint import load_encoders
+from hearsight.checkpoint import LAST, load_encoders
 from hearsight.clips import Clips
-from hearsight.datasets import open_clips, open_joined
+from hearsight.datasets import PACKS, open_clips, open_joined
 from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
 from hearsight.recipe import Recipe, assign, load_recipe
-from hearsight.runs import LAST, Options
+from hearsight.runs import Options
 from hearsight.trainer import train
 
 PROTOCOL = "ssl-tie"
@@ -166,16 +166,29 @@ def ablate_data(
     seeds: Sequence[int],
     settings: Sequence[str],
     count: int,
+    classes: int | None,
     options: Options,
 ) -> list[Rung]:
-    """`ablate` on clips by name; of composed scenes, held-out ones with 1 or 2 silent objects."""
+    """`ablate` on clips by name; of composed scenes, held-out ones with 1 or 2 silent objects.
+
+    Raises:
+        HearsightError: no held-out clips, where the data are not composed with their own.
+    """
     recipe = rung_recipe(method, "f", settings)
-    clips = open_joined(data, split="train", size=round(recipe.frame_size * COMPOSED))
+    if held_out is None and data[0].partition(":")[0] not in PACKS:
+        raise HearsightError(
+            f"Name annotated clips to score with --held-out: '{data[0]}' has none kept apart."
+        )
+    clips = open_joined(
+        data, split="train", size=round(recipe.frame_size * COMPOSED), classes=classes
+    )
     kept = open_clips(
         held_out or data[0],
         split="val",
         size=recipe.frame_size,
         count=count,
+        classes=classes,
+        silent=(1, 2),
     )
     return ablate(method, clips, kept, folder, seeds=seeds, settings=settings, options=options)
 

@@ -26,6 +26,7 @@ from hearsight.recipe import Recipe, from_json, load_recipe, recipe_names, to_js
 
 WEIGHTS = "weights/"
 STATE = "state/"
+LAST, BEST = "last.safetensors", "best.safetensors"  # in a run folder
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -156,13 +157,16 @@ def load_encoders(source: str | Path) -> tuple[Encoders, Recipe, dict[str, Any]]
     """Encoders ready to use (on the CPU, in evaluation mode), their recipe, and facts.
 
     Args:
-        source: a checkpoint file, or the name of a model that comes with the package.
+        source: a checkpoint file, a run folder (its best weights, else its last), or the name of a
+            model that comes with the package.
 
     Raises:
         HearsightError: neither, or a file that is no sound checkpoint.
     """
     path, shipped = Path(source), shipped_models()
-    if not path.exists() and str(source) in shipped:
+    if path.is_dir():
+        path = path / (BEST if (path / BEST).exists() else LAST)
+    elif not path.exists() and str(source) in shipped:
         path = shipped[str(source)]
     elif not path.exists() and path.suffix != ".safetensors":
         known = ", ".join(sorted(shipped)) or "none in this installation"

@@ -113,6 +113,8 @@ def train(
         )
     for name, reason in result.unreadable.items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
+    if not result.main:
+        return
     print(
         json.dumps(
             {
@@ -287,6 +289,9 @@ def ablate(
     seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
     changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
     count: Annotated[int, typer.Option(help="Held-out scenes, if scenes are composed.")] = 600,
+    classes: Annotated[
+        int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
+    ] = None,
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -313,6 +318,7 @@ def ablate(
             seeds=chosen,
             settings=changes,
             count=count,
+            classes=classes,
             options=Options(
                 device=device,
                 workers=workers,

@@ -33,6 +33,9 @@ def import_clips(
     every: Annotated[
         float | None, typer.Option(help="Videos: a clip every so many seconds, not one each.")
     ] = None,
+    split: Annotated[
+        str, typer.Option(help="Of a list that tells its splits: `train` or `val` (its test rows).")
+    ] = "train",
     workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=1)] = 2,
 ) -> None:
     """Write clips into a store; run it again to continue after an interruption.
@@ -44,7 +47,7 @@ def import_clips(
 
     with Bars() as bars:
         written = write_store(
-            open_clips(source, every=every),
+            open_clips(source, split=split, every=every),
             out,
             workers=workers,
             progress=lambda done, total: bars("importing", done, total),
@@ -70,6 +73,10 @@ def scenes(
     size: Annotated[int, typer.Option(help="Side of the frames in pixels.", min=32)] = 224,
     split: Annotated[str, typer.Option(help="`train` or `val`: no instance is in both.")] = "train",
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    classes: Annotated[int | None, typer.Option(help="How many; by itself all there are.")] = None,
+    silent: Annotated[
+        tuple[int, int], typer.Option(help="Fewest and most silent objects in a scene.")
+    ] = (0, 3),
 ) -> None:
     """Compose scenes of cut-outs and sounds with exact truth, and write them into a store.
 
@@ -80,7 +87,15 @@ def scenes(
 
     with Bars() as bars:
         written = write_store(
-            open_clips(pack, split=split, seed=seed, size=size, count=count),
+            open_clips(
+                pack,
+                split=split,
+                seed=seed,
+                size=size,
+                count=count,
+                classes=classes,
+                silent=silent,
+            ),
             out,
             progress=lambda done, total: bars("composing", done, total),
         )

@@ -12,7 +12,7 @@ import torch
 
 from hearsight import __version__, draw
 from hearsight.batches import COMPOSED
-from hearsight.checkpoint import load_encoders
+from hearsight.checkpoint import LAST, load_encoders
 from hearsight.clips import DecodedClip
 from hearsight.datasets.composed_videos import ComposedVideo, compose_video
 from hearsight.datasets.menagerie import default_folder
@@ -27,7 +27,7 @@ from hearsight.pacing import fit_epochs
 from hearsight.recipe import Recipe, load_recipe, to_json
 from hearsight.report import Film, Picture, Report, Role, Table, write_report
 from hearsight.response import matched
-from hearsight.runs import LAST, Advance, Options, read_log, silent
+from hearsight.runs import Advance, Options, read_log, silent
 from hearsight.trainer import train
 from hearsight.transforms import test_frame
 

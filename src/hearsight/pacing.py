@@ -11,7 +11,7 @@ from hearsight.clips import Clips
 from hearsight.curriculum import partners
 from hearsight.encoders import Encoders
 from hearsight.recipe import Recipe
-from hearsight.runs import Options
+from hearsight.runs import Options, on_cpu
 from hearsight.step import Step, draw
 
 
@@ -22,7 +22,7 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: Options) -
     """
     batches = Batches(clips, recipe, workers=options.workers)
     accelerator = Accelerator(
-        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=options.device == "cpu"
+        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=on_cpu(options.device)
     )
     encoders = Encoders(recipe.encoder).to(accelerator.device)
     step = accelerator.prepare(Step(recipe, encoders))

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
+LOG = "log.jsonl"
 
 
 Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
@@ -41,6 +41,11 @@ class Options:
     progress: Advance = silent
 
 
+def on_cpu(device: str | None) -> bool:
+    """Whether to compute on the CPU; only then do several processes without a GPU find together."""
+    return device == "cpu" or not torch.cuda.is_available()
+
+
 @dataclass(slots=True, kw_only=True)
 class Position:
     """How far a run has come."""
@@ -60,7 +65,8 @@ class Result:
     steps: int
     seconds: float  # in this process, data loading and curriculum included
     curriculum_seconds: float
-    unreadable: dict[str, str]  # id: reason
+    unreadable: dict[str, str]  # id: reason; of what this process read
+    main: bool  # whether this is the first of the processes, which speaks for all
     finished: bool  # False if the minutes ran out first
 
 

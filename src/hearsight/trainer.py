@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.batches import Batch, Batches
-from hearsight.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hearsight.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
 from hearsight.clips import Clips, UnreadableClip
 from hearsight.confidence import choose_threshold
 from hearsight.curriculum import partners as find_partners
@@ -23,14 +23,13 @@ from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
 from hearsight.recipe import Recipe, to_json
 from hearsight.runs import (
-    BEST,
-    LAST,
     LOG,
     Log,
     Options,
     Position,
     Result,
     load_optimiser,
+    on_cpu,
     optimiser_state,
     step_seed,
 )
@@ -44,7 +43,7 @@ class Run:
         self.recipe, self.clips, self.folder, self.options = recipe, clips, folder, options
         self.accelerator = Accelerator(
             mixed_precision="bf16" if recipe.precision == "bf16" else "no",
-            cpu=options.device == "cpu",
+            cpu=on_cpu(options.device),
         )
         torch.manual_seed(recipe.seed)
         self.encoders = Encoders(recipe.encoder)
@@ -127,13 +126,22 @@ class Run:
         flag = torch.tensor(float(over), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
-    def save(self, name: str) -> None:
-        """Write a checkpoint; `last` also holds what a resumed run needs."""
+    def save(self, name: str, *, calibrated: bool = False) -> None:
+        """Write a checkpoint; `last` also holds what a resumed run needs.
+
+        calibrated: with the threshold of confidence that suits the weights.
+        """
         if not self.accelerator.is_main_process:
             return
         position = self.position
+        threshold = (
+            choose_threshold(self.encoders, self.recipe, self.clips, device=self.accelerator.device)
+            if calibrated
+            else None
+        )
         facts = {
             **self.options.facts,
+            **({} if threshold is None else {"threshold": threshold}),
             "position": {
                 "epoch": position.epoch,
                 "batch": position.batch,
@@ -147,18 +155,6 @@ class Run:
             if position.partners is not None:
                 state["partners"] = torch.from_numpy(position.partners)
         save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
-
-    def finish(self) -> None:
-        """Add to the last weights the threshold of confidence that suits them."""
-        if self.accelerator.is_main_process:
-            threshold = choose_threshold(
-                self.encoders, self.recipe, self.clips, device=self.accelerator.device
-            )
-            if threshold is not None:
-                self.options.facts["threshold"] = threshold
-            self.save(LAST)
-            if not (self.folder / BEST).exists():
-                self.save(BEST)
 
     def check_finite(self) -> None:
         """Stop at a loss that is not a number, naming the step it came from.
@@ -273,7 +269,9 @@ def train(
                     validate(run, validation)
             run.check_finite()
             run.save(LAST)
-        run.finish()
+        run.save(LAST, calibrated=True)
+        if not (folder / BEST).exists():
+            run.save(BEST, calibrated=True)
     finally:
         run.log.close()
     run.accelerator.wait_for_everyone()
@@ -283,6 +281,7 @@ def train(
         seconds=time.monotonic() - run.started,
         curriculum_seconds=run.curriculum_seconds,
         unreadable=run.unreadable,
+        main=run.accelerator.is_main_process,
         finished=finished,
     )
 
@@ -346,5 +345,5 @@ def validate(run: Run, validation: Clips) -> None:
         )
         if score > run.position.best:
             run.position.best = score
-            run.save(BEST)
+            run.save(BEST, calibrated=True)
     run.accelerator.wait_for_everyone()

@@ -16,10 +16,17 @@ KINDS = "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, t
 
 
 def open_joined(
-    specs: Sequence[str], *, split: str = "train", seed: int = 0, size: int = 224
+    specs: Sequence[str],
+    *,
+    split: str = "train",
+    seed: int = 0,
+    size: int = 224,
+    classes: int | None = None,
 ) -> Clips:
     """Several `open_clips` as one; where two hold a clip of the same id, the first counts."""
-    opened = [open_clips(spec, split=split, seed=seed, size=size) for spec in specs]
+    opened = [
+        open_clips(spec, split=split, seed=seed, size=size, classes=classes) for spec in specs
+    ]
     return opened[0] if len(opened) == 1 else JoinedClips(opened)
 
 
@@ -30,6 +37,8 @@ def open_clips(
     seed: int = 0,
     size: int = 224,
     count: int | None = None,
+    classes: int | None = None,
+    silent: tuple[int, int] | None = None,
     every: float | None = None,
 ) -> Clips:
     """Clips by what a user may name them.
@@ -42,6 +51,8 @@ def open_clips(
         seed: of the scenes.
         size: of the scenes' frames, pixels.
         count: of the scenes.
+        classes: of the scenes; None for all that the pack has in both splits.
+        silent: fewest and most silent objects in a scene; None for what `Scenes` takes itself.
         every: seconds between the clips of a video; None for the middle one alone.
 
     Raises:
@@ -49,7 +60,19 @@ def open_clips(
     """
     name, colon, pack = spec.partition(":")
     if name in PACKS and not (colon and name == "toys"):
-        return _open_scenes(name, pack, split=split, seed=seed, size=size, count=count)
+        from hearsight.datasets.scenes import open_scenes
+
+        return open_scenes(
+            name,
+            Path(pack) if pack else None,
+            split=split,
+            seed=seed,
+            size=size,
+            count=COUNTS.get(split, COUNTS["train"]) if count is None else count,
+            classes=classes,
+            silent=(0, 3) if silent is None else silent,
+            endless=split == "train",
+        )
     folder, _, listed = spec.rpartition("@")
     if folder and not Path(spec).is_dir():
         return _open_folder(Path(folder), _find_list(Path(folder), listed), split, every)
@@ -57,22 +80,6 @@ def open_clips(
         hint = nearest(spec, PACKS)
         raise HearsightError(f"'{spec}' names no clips: it may be {KINDS}.{hint}")
     return _open_folder(Path(spec), None, split, every)
-
-
-def _open_scenes(
-    name: str, pack: str, *, split: str, seed: int, size: int, count: int | None
-) -> Clips:
-    from hearsight.datasets.scenes import open_scenes
-
-    return open_scenes(
-        name,
-        Path(pack) if pack else None,
-        split=split,
-        seed=seed,
-        size=size,
-        count=COUNTS.get(split, COUNTS["train"]) if count is None else count,
-        endless=split == "train",
-    )
 
 
 def _find_list(folder: Path, listed: str) -> Path:
