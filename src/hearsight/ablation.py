@@ -165,6 +165,7 @@ def ablate_data(
     *,
     seeds: Sequence[int],
     settings: Sequence[str],
+    epoch: int | None,
     count: int,
     classes: int | None,
     options: Options,
@@ -180,7 +181,11 @@ def ablate_data(
             f"Name annotated clips to score with --held-out: '{data[0]}' has none kept apart."
         )
     clips = open_joined(
-        data, split="train", size=round(recipe.frame_size * COMPOSED), classes=classes
+        data,
+        split="train",
+        size=round(recipe.frame_size * COMPOSED),
+        count=epoch,
+        classes=classes,
     )
     kept = open_clips(
         held_out or data[0],

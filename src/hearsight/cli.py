@@ -288,7 +288,10 @@ def ablate(
     out: Annotated[Path, typer.Option(help="Run folders, table and plot.")] = Path("ablation"),
     seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
     changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
-    count: Annotated[int, typer.Option(help="Held-out scenes, if scenes are composed.")] = 600,
+    epoch: Annotated[
+        int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
+    ] = None,
+    count: Annotated[int, typer.Option(help="Held-out scenes, if so.", min=1)] = 600,
     classes: Annotated[
         int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
     ] = None,
@@ -317,6 +320,7 @@ def ablate(
             out,
             seeds=chosen,
             settings=changes,
+            epoch=epoch,
             count=count,
             classes=classes,
             options=Options(

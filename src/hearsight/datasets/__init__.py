@@ -21,11 +21,13 @@ def open_joined(
     split: str = "train",
     seed: int = 0,
     size: int = 224,
+    count: int | None = None,
     classes: int | None = None,
 ) -> Clips:
     """Several `open_clips` as one; where two hold a clip of the same id, the first counts."""
     opened = [
-        open_clips(spec, split=split, seed=seed, size=size, classes=classes) for spec in specs
+        open_clips(spec, split=split, seed=seed, size=size, count=count, classes=classes)
+        for spec in specs
     ]
     return opened[0] if len(opened) == 1 else JoinedClips(opened)
 

@@ -65,23 +65,27 @@ def paper() -> Recipe:
 def shrink(recipe: Recipe) -> Recipe:
     """The same method for minutes on a CPU: a small network, 96-pixel frames, 3 s of sound.
 
-    A frame of 3 x 96 x 96 gives 96 x 12 x 12, a spectrogram of 1 x 64 x 134 gives 96 x 4 x 9.
-    Blur and masks keep their share of the smaller frame and spectrogram. All draws are milder:
-    minutes are too few to see through the full ones, composed scenes have their source anywhere,
-    so that a small crop often loses it, and on a grid of 12 cells little is left of what shrinks.
-    Mixing grows with the whole run, because epochs of composed scenes are as short as one likes.
+    A frame of 3 x 96 x 96 gives 128 x 6 x 6, a spectrogram of 1 x 64 x 134 gives 128 x 4 x 9; a
+    cell of the grid is 16 pixels wide, as in the full recipe. Blur and masks keep their share of
+    the smaller frame and spectrogram. All draws are milder: minutes are too few to see through
+    the full ones, composed scenes have their source anywhere, so that a small crop often loses
+    it, and on a grid of 6 cells little is left of what shrinks. Mixing grows with the whole run,
+    because epochs of composed scenes are as short as one likes.
     """
     recipe.frame_size = 96
     recipe.spectrogram = MelSpectrogram(seconds=3.0, fft=512, hop=360, bins=64)
-    recipe.encoder = Encoder(
-        widths=(16, 32, 64, 96),
-        blocks=(1, 1, 1, 1),
-        strides=(1, 2, 1, 1),
-        sound_strides=(1, 2, 2, 1),
-    )
+    recipe.encoder = Encoder(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1))
     if recipe.appearance is not None:
         recipe.appearance = Appearance(
-            smallest_crop=0.8, colour_probability=0.5, grey=0.1, blur=0.3, most_blur=0.85
+            smallest_crop=0.8,
+            brightness=0.2,
+            contrast=0.2,
+            saturation=0.2,
+            hue=0.03,
+            colour_probability=0.5,
+            grey=0.1,
+            blur=0.3,
+            most_blur=0.85,
         )
     if recipe.warp is not None:
         recipe.warp = Warp(form="per_image", shrink=0.75)
