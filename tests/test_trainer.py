@@ -34,6 +34,7 @@ def tiny() -> Recipe:
         widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(2, 2), stem_kernel=3
     )
     recipe.frame_size, recipe.batch_size, recipe.epochs = 32, 4, 3
+    recipe.channels_last = False
     return recipe
 
 
@@ -219,6 +220,13 @@ def test_an_unreadable_clip_is_named_in_the_result(
     clips = Broken(scenes)
     result = train(replace(tiny, epochs=1), clips, tmp_path / "run", options=QUIET)
     assert result.unreadable == {clips.ids[3]: "its frame is cut short"}
+
+
+def test_a_layout_that_would_damage_memory_is_refused(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    with pytest.raises(HearsightError, match="multiples of 8"):
+        train(replace(tiny, channels_last=True), scenes, tmp_path / "run", options=QUIET)
 
 
 def test_step_seeds_do_not_meet() -> None:

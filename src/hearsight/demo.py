@@ -35,6 +35,7 @@ CLASSES = 12
 EPOCH = 24  # batches that make an epoch of the endless scenes
 HELD_OUT = 600  # scenes that are scored
 SHOWN = 24  # of them in the report: the first ones, whatever they show
+SECONDS = 16  # of the composed video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +216,7 @@ def localise_composed(
     folder: Path, held_out: Scenes, model: Path, settings: Settings
 ) -> tuple[ComposedVideo, list[Moment]]:
     """Write a short composed video, localise its sound, paint it; moments go to a file too."""
-    film = compose_video(held_out.pack, seconds=16, seed=settings.seed)
+    film = compose_video(held_out.pack, seconds=SECONDS, seed=settings.seed)
     source = folder / "scene.mp4"
     write_video(source, film.frames(), frame_rate=film.frame_rate, sound=film.sound)
     moments = list(

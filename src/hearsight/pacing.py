@@ -1,6 +1,7 @@
 """How much training fits into a given time on this machine."""
 
 import time
+from itertools import count
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from hearsight.clips import Clips
 from hearsight.curriculum import partners
 from hearsight.encoders import Encoders
 from hearsight.recipe import Recipe
-from hearsight.runs import Options, on_cpu
+from hearsight.runs import Options, on_cpu, place
 from hearsight.step import Step, draw
 
 
@@ -24,11 +25,12 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: Options) -
     accelerator = Accelerator(
         mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=on_cpu(options.device)
     )
-    encoders = Encoders(recipe.encoder).to(accelerator.device)
+    encoders = place(Encoders(recipe.encoder), recipe, accelerator.device)
     step = accelerator.prepare(Step(recipe, encoders))
     warm, timed, begin = 3, 12, 0.0
     everyone = np.arange(len(clips)) if recipe.mixing else None
-    for done, batch in enumerate(batches.epoch(0, partners=everyone)):
+    endless = (batch for epoch in count() for batch in batches.epoch(epoch, partners=everyone))
+    for done, batch in enumerate(endless):
         if done == warm:
             begin = time.monotonic()
         if done == warm + timed:
@@ -41,6 +43,6 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: Options) -
     per_step = (time.monotonic() - begin) / timed
     begin = time.monotonic()
     if recipe.mixing:
-        partners(recipe, encoders, clips, epoch=0, accelerator=accelerator)
+        partners(recipe, encoders, clips, epoch=0, accelerator=accelerator, workers=options.workers)
     per_epoch = per_step * len(batches) + time.monotonic() - begin
     return max(1, int(60 * minutes / per_epoch))

@@ -16,6 +16,10 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from hearsight.encoders import Encoders
+from hearsight.errors import HearsightError
+from hearsight.recipe import Recipe
+
 LOG = "log.jsonl"
 
 
@@ -44,6 +48,24 @@ class Options:
 def on_cpu(device: str | None) -> bool:
     """Whether to compute on the CPU; only then do several processes without a GPU find together."""
     return device == "cpu" or not torch.cuda.is_available()
+
+
+def place(encoders: Encoders, recipe: Recipe, device: torch.device) -> Encoders:
+    """Move encoders to a device, in the memory layout that the recipe wants.
+
+    Raises:
+        HearsightError: channels_last on a CPU with a width that is no multiple of 8. There torch's
+            convolutions write past their memory (seen with torch 2.13 on AVX2 at 4 channels).
+    """
+    encoders.to(device)
+    if not recipe.channels_last:
+        return encoders
+    if device.type == "cpu" and any(width % 8 for width in recipe.encoder.widths):
+        raise HearsightError(
+            f"On a CPU channels_last needs widths that are multiples of 8, not "
+            f"{list(recipe.encoder.widths)}: use --set channels_last=false."
+        )
+    return encoders.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from hearsight.runs import (
     load_optimiser,
     on_cpu,
     optimiser_state,
+    place,
     step_seed,
 )
 from hearsight.step import Step, draw
@@ -51,9 +52,7 @@ class Run:
         previous = self._open_folder()
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
-        self.encoders.to(self.accelerator.device)
-        if recipe.channels_last:
-            self.encoders.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        place(self.encoders, recipe, self.accelerator.device)
         self.optimiser = torch.optim.Adam(
             self.encoders.parameters(),
             lr=recipe.learning_rate,

@@ -136,16 +136,7 @@ def compose_video(
     Raises:
         HearsightError: a number is out of range, or more objects than the pack has classes.
     """
-    if seconds < 1 or min(size) < 32 or not 1 <= objects <= 6 or not 0 <= silence <= 1:
-        raise HearsightError(
-            f"cannot compose a video of {seconds} s, {size[0]} x {size[1]} pixels and"
-            f" {objects} objects with silence {silence}"
-        )
-    if objects > len(pack.labels):
-        raise HearsightError(
-            f"the pack '{pack.name}' has {len(pack.labels)} classes, too few for"
-            f" {objects} objects in a video"
-        )
+    _check(pack, seconds, size, objects, silence)
     generator = np.random.Generator(np.random.Philox(key=[seed, 0x71DE0]))
     actors = _draw_actors(generator, pack, objects, seconds, size)
     turns = _draw_turns(generator, objects, seconds, silence)
@@ -157,6 +148,20 @@ def compose_video(
         actors=actors,
         background=_draw_background(generator, pack, size),
     )
+
+
+def _check(pack: Pack, seconds: int, size: tuple[int, int], objects: int, silence: float) -> None:
+    """Refuse what cannot be composed."""
+    if seconds < 1 or min(size) < 32 or not 1 <= objects <= 6 or not 0 <= silence <= 1:
+        raise HearsightError(
+            f"cannot compose a video of {seconds} s, {size[0]} x {size[1]} pixels and"
+            f" {objects} objects with silence {silence}"
+        )
+    if objects > len(pack.labels):
+        raise HearsightError(
+            f"the pack '{pack.name}' has {len(pack.labels)} classes, too few for"
+            f" {objects} objects in a video"
+        )
 
 
 def _all_seen(actors: Sequence[Actor], time: float, size: tuple[int, int]) -> bool:

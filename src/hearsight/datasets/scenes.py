@@ -158,15 +158,7 @@ class Scenes:
         Raises:
             HearsightError: a number is out of range; silent objects wanted of a pack of one class.
         """
-        if count < 1 or size < 32 or not 0 <= silent[0] <= silent[1] <= 20 or seconds <= 0:
-            raise HearsightError(
-                f"cannot compose {count} scenes of {size} pixels and {seconds} seconds with"
-                f" {silent[0]} to {silent[1]} silent objects"
-            )
-        if len(pack.labels) == 1 and silent[1]:
-            raise HearsightError(
-                f"the pack '{pack.name}' has one class only: nothing can be silent"
-            )
+        _check(pack, count, size, silent, seconds)
         self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
         self.endless, self.epoch = endless, 0
         self.samples = round(seconds * RATE)
@@ -286,6 +278,17 @@ def open_scenes(
     return Scenes(
         pack, count, size=size, silent=silent, seed=seed, seconds=seconds, endless=endless
     )
+
+
+def _check(pack: Pack, count: int, size: int, silent: tuple[int, int], seconds: float) -> None:
+    """Refuse what cannot be composed."""
+    if count < 1 or size < 32 or not 0 <= silent[0] <= silent[1] <= 20 or seconds <= 0:
+        raise HearsightError(
+            f"cannot compose {count} scenes of {size} pixels and {seconds} seconds with"
+            f" {silent[0]} to {silent[1]} silent objects"
+        )
+    if len(pack.labels) == 1 and silent[1]:
+        raise HearsightError(f"the pack '{pack.name}' has one class only: nothing can be silent")
 
 
 def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
