@@ -37,8 +37,12 @@ def test_the_demo_leaves_a_report_a_model_scores_and_a_painted_video(tmp_path: P
     assert "toys" in page
     checkpoint = load_checkpoint(demo.model)
     assert len(checkpoint.facts["classes"]) == 12
-    with (tmp_path / "demo" / "scores.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 24
+    assert set(checkpoint.facts["scores"]) == {"Known objects", "New objects"}
+    assert checkpoint.state is None
+    assert -1 <= checkpoint.facts["threshold"] <= 1
+    for name in ("known", "new"):
+        with (tmp_path / "demo" / f"scores-{name}-objects.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == 24
     assert probe(tmp_path / "demo" / "painted.mp4").has_sound
     lines = (tmp_path / "demo" / "moments.jsonl").read_text().splitlines()
     assert [json.loads(line)["time"] for line in lines] == [0.5 * k for k in range(6)]

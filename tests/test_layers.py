@@ -44,6 +44,7 @@ ORDER = (
     "report",
     "ablation",
     "console",
+    "demo_report",
     "demo",
     "data_commands",
     "cli",

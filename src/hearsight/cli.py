@@ -357,6 +357,7 @@ def demo(
 
     from hearsight.demo import Settings as DemoSettings
     from hearsight.demo import run_demo
+    from hearsight.demo_report import sentence
     from hearsight.evaluate import table_text
 
     torch.set_num_threads(threads)
@@ -374,8 +375,10 @@ def demo(
             ),
         )
     print(f"Made of {made.pack}.")
-    print(table_text(made.evaluation))
-    print(f"Adaptive cIoU@0.5 is {made.points:+.1f} points from the blind centred disc.")
+    for title, evaluation in made.scores.items():
+        print(table_text(evaluation))
+        print(sentence(title, evaluation))
+    print(f"In the video {made.hits[0]} of {made.hits[1]} sounding moments are found.")
     print(f"Model: {made.model}")
     print(f"Report: {made.report.resolve()}")
     print(f"Took {made.seconds / 60:.1f} minutes.")
