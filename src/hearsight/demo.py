@@ -33,7 +33,7 @@ EPOCH = 24  # batches that make an epoch of the endless scenes
 HELD_OUT = 600  # scenes that are scored
 SHOWN = 16  # of each kind in the report: the first ones, whatever they show
 KNOWN, NEW = "Known objects", "New objects"
-SECONDS = 16  # of the composed video
+SECONDS = 20  # of the composed video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +256,7 @@ def localise_composed(
     folder: Path, scenes: Scenes, model: Path, settings: Settings
 ) -> tuple[ComposedVideo, list[Moment]]:
     """Write a short composed video, localise its sound, paint it; moments go to a file too."""
-    film = compose_video(scenes.pack, seconds=SECONDS, seed=settings.seed)
+    film = compose_video(scenes.pack, seconds=SECONDS, seed=settings.seed, objects=2)
     source = folder / "scene.mp4"
     write_video(source, film.frames(), frame_rate=film.frame_rate, sound=film.sound)
     moments = list(

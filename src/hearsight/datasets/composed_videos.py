@@ -25,9 +25,9 @@ from hearsight.datasets.scenes import Pack
 from hearsight.datasets.sound_bank import CUTOFF, LOUDNESS, SoundBank
 from hearsight.errors import HearsightError
 
-AREA = (0.06, 0.22)  # of an object's box, as a share of the frame
+AREA = (0.1, 0.3)  # of an object's box, as a share of the frame
 PERIOD = (6.0, 14.0)  # seconds of a movement to and fro
-SOUNDING = (2, 5)  # whole seconds before the sound goes on to another object; the last excluded
+SOUNDING = (4, 7)  # whole seconds before the sound goes on to another object; the last excluded
 PAUSE = (1, 3)  # whole seconds of silence; the last excluded
 HISS = 0.01  # of the loudness of an object: what is heard in silence
 FADE = 160  # samples at both ends of a turn
