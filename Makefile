@@ -15,10 +15,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m slow
 
 lint: setup
 	$(BIN)/ruff check .
@@ -27,6 +27,14 @@ lint: setup
 
 demo: setup
 	$(BIN)/hearsight demo
+
+# What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
+BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise media_memory
+
+bench: setup
+	@for name in $(BENCHMARKS); do \
+		echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist
