@@ -5,6 +5,8 @@ one sentence and exit code 2. Heavy modules are imported by the command that nee
 """
 
 import json
+import math
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +18,10 @@ from hearsight import __version__
 from hearsight.console import Bars
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
+
+# typer names the base of its usage errors in no way that holds for all its versions
+UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
 
 app = typer.Typer(
     help="See where in the picture a sound comes from; learn it from raw video alone.",
@@ -42,11 +48,19 @@ Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1)]
 Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
 
 
-def version(wanted: bool) -> None:
-    """Print the version and stop."""
+def version(wanted: bool) -> bool:
+    """Print the version and stop, if it is wanted."""
     if wanted:
         print(f"hearsight {__version__}")
         raise typer.Exit
+    return wanted
+
+
+def above_zero(number: float | None) -> float | None:
+    """Refuse a span of time that is none."""
+    if number is not None and not (math.isfinite(number) and number > 0):
+        raise typer.BadParameter(f"{number} is not a number above 0.")
+    return number
 
 
 @app.callback()
@@ -69,7 +83,9 @@ def train(
     ] = None,
     protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
     resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes.", callback=above_zero)
+    ] = None,
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -82,11 +98,13 @@ def train(
 
     from hearsight.batches import COMPOSED
     from hearsight.datasets import open_clips, open_joined
+    from hearsight.protocols import load_protocol
     from hearsight.recipe import assign, load_recipe
     from hearsight.runs import Options
     from hearsight.trainer import train as run_training
 
     torch.set_num_threads(threads)
+    load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
     method = load_recipe(recipe)
     for change in changes:
         method = assign(method, change)
@@ -150,10 +168,12 @@ def evaluate(
 
     from hearsight.checkpoint import load_encoders
     from hearsight.datasets import open_joined
+    from hearsight.evaluate import check_scores_path, notes, table_text, write_scores
     from hearsight.evaluate import evaluate as score
-    from hearsight.evaluate import notes, table_text, write_scores
 
     torch.set_num_threads(threads)
+    if scores is not None:
+        check_scores_path(scores)
     encoders, recipe, _ = load_encoders(checkpoint)
     clips = open_joined(data, split="val", size=recipe.frame_size)
     with Bars() as bars:
@@ -339,7 +359,10 @@ def ablate(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(help="Of training; the rest takes one or two.")] = 6.5,
+    minutes: Annotated[
+        float,
+        typer.Option(help="Of training; the rest takes one or two.", callback=above_zero),
+    ] = 6.5,
     pack: Annotated[
         str | None,
         typer.Option(help="`menagerie`, `menagerie:FOLDER` or `toys`; else the best to be had."),
@@ -385,11 +408,11 @@ def demo(
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Whole numbers with commas between them."""
-    try:
-        return [int(seed) for seed in text.split(",")]
-    except ValueError as error:
-        raise HearsightError(f"--seeds takes whole numbers with commas, not '{text}'.") from error
+    """Whole numbers with commas between them, none negative, none twice."""
+    written = [seed.strip() for seed in text.split(",")]
+    if not all(seed.isdecimal() for seed in written) or len(set(written)) < len(written):
+        raise HearsightError(f"--seeds takes different whole numbers with commas, not '{text}'.")
+    return [int(seed) for seed in written]
 
 
 def command_line() -> str:
@@ -399,17 +422,40 @@ def command_line() -> str:
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
-def main() -> None:
-    """Run the command; end mistakes of the user's in one sentence and exit code 2."""
+def say(sentence: str) -> None:
+    """One line on stderr, however many the sentence had."""
+    print(f"hearsight: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def run() -> int:
+    """Run the command as it was typed; its exit code, mistakes of the user's said in a sentence."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     except HearsightError as error:
-        print(f"hearsight: {error}", file=sys.stderr)
-        sys.exit(2)
+        say(str(error))
+    except UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # then rich has printed the help
+            say(error.format_message())
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has had enough: nothing to say
-        sys.exit(0)
+        # the reader has had enough: nothing to say, now or when Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # as typer, where it meets the closed pipe first
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        print(f"hearsight: {named}{error.strerror or error}.", file=sys.stderr)
-        sys.exit(2)
+        say(f"{named}{error.strerror or error}.")
+    except MemoryError:
+        say("There is not enough memory for this.")
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    else:
+        return code if isinstance(code, int) else 0
+    return 2
+
+
+def main() -> None:
+    """The `hearsight` program."""
+    code = run()
+    if code == INTERRUPTED:
+        say("Interrupted; what was written so far is whole.")
+    sys.exit(code)

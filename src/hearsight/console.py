@@ -33,6 +33,8 @@ class Bars:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self.console,
+            # with stdout in a file, results must not be drawn beside the bars on the terminal
+            redirect_stdout=sys.stdout.isatty(),
             disable=not self.live,
         )
 

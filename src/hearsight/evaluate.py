@@ -317,12 +317,26 @@ def notes(evaluation: Evaluation, *, most: int = 20) -> list[str]:
     return [*lines, unreadable] if unreadable else lines
 
 
+def check_scores_path(path: Path) -> None:
+    """Whether `write_scores` can write there, as far as can be said before there are scores.
+
+    Raises:
+        HearsightError: another suffix than .parquet or .csv, or no such folder.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise HearsightError(f"Scores are written as .parquet or .csv, not as '{path.name}'.")
+    if not path.parent.is_dir():
+        raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
+
+
 def write_scores(evaluation: Evaluation, path: Path) -> None:
     """Write one line per clip (fields of `ClipScore`, and the protocol) as .parquet or .csv.
 
     Raises:
-        HearsightError: another suffix, or the file cannot be written; nothing is left behind.
+        HearsightError: another suffix, no such folder, or the file cannot be written; nothing is
+            left behind.
     """
+    check_scores_path(path)
     names = [field.name for field in fields(ClipScore)] + ["protocol"]
     lines = [(*astuple(clip), evaluation.protocol.name) for clip in evaluation.clips]
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -333,13 +347,11 @@ def write_scores(evaluation: Evaluation, path: Path) -> None:
 
             columns = dict(zip(names, map(list, zip(*lines, strict=True)), strict=True))
             pq.write_table(pa.table(columns), part)
-        elif path.suffix == ".csv":
+        else:
             with part.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
                 writer.writerow(names)
                 writer.writerows(lines)
-        else:
-            raise HearsightError(f"Scores are written as .parquet or .csv, not as '{path.name}'.")
         part.replace(path)
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error

@@ -46,7 +46,15 @@ class Options:
 
 
 def on_cpu(device: str | None) -> bool:
-    """Whether to compute on the CPU; only then do several processes without a GPU find together."""
+    """Whether to compute on the CPU; only then do several processes without a GPU find together.
+
+    Raises:
+        HearsightError: a device that is not there.
+    """
+    if device not in (None, "cpu") and not (
+        device.startswith("cuda") and torch.cuda.is_available()
+    ):
+        raise HearsightError(f"There is no device '{device}' here to train on.")
     return device == "cpu" or not torch.cuda.is_available()
 
 
