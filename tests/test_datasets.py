@@ -86,17 +86,19 @@ def test_scenes_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def open_scenes(name: str, folder: Path | None, **options: Any) -> Clips:
         asked.append((name, folder, *options.values()))
-        assert list(options) == ["split", "seed", "size", "count", "endless"]
+        assert list(options) == [
+            *("split", "seed", "size", "count", "classes", "silent", "endless")
+        ]
         return made_scenes
 
     monkeypatch.setattr("hearsight.datasets.scenes.open_scenes", open_scenes)
     assert open_clips("toys") is made_scenes
     open_clips("menagerie", split="val", seed=3, size=64)
-    open_clips("menagerie:my/pack", split="val", count=7)
+    open_clips("menagerie:my/pack", split="val", count=7, classes=5, silent=(1, 2))
     assert asked == [
-        ("toys", None, "train", 0, 224, 10_000, True),
-        ("menagerie", None, "val", 3, 64, 500, False),
-        ("menagerie", Path("my/pack"), "val", 0, 224, 7, False),
+        ("toys", None, "train", 0, 224, 10_000, None, (0, 3), True),
+        ("menagerie", None, "val", 3, 64, 500, None, (0, 3), False),
+        ("menagerie", Path("my/pack"), "val", 0, 224, 7, 5, (1, 2), False),
     ]
 
 

@@ -210,7 +210,7 @@ def test_both_branches_and_their_gradients(
     assert max(gaps) < 3e-3
     assert np.median(gaps) < 2e-4
     total = torch.stack([g.norm() for g in gradients.values()]).norm().item()
-    assert total == pytest.approx(two_branch[f"{case}_grad_total_norm"].item(), rel=1e-4)
+    assert total == pytest.approx(two_branch[f"{case}_grad_total_norm"].item(), rel=3e-4)
     for name in ("imgnet.bn1.weight", "audnet.bn1.weight", "imgnet.layer4.1.bn2.bias"):
         whole = torch.from_numpy(two_branch[f"{case}_grad:{name}"])
         assert (gradients[name] - whole).norm() < 2e-2 * whole.norm()

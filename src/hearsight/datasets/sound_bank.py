@@ -35,7 +35,7 @@ class SoundBank:
     """
 
     def __init__(
-        self, recordings: Iterable[Int16[np.ndarray, " samples"]], *, cutoff: float = CUTOFF
+        self, recordings: Iterable[Int16[np.ndarray, " _"]], *, cutoff: float = CUTOFF
     ) -> None:
         self.loops = [_loop(recording, cutoff / (1 + PITCH)) for recording in recordings]
         white = np.random.Generator(np.random.Philox(key=[0x50FA, 0])).standard_normal(2**18)
