@@ -1,0 +1,217 @@
+"""Which of many vectors are nearest to each query: exact, in blocks, ties broken by index.
+
+Letters: `q` queries, `n` vectors of the gallery, `c` channels, `k` neighbours.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+from torch.nn.functional import normalize
+
+NOBODY = -1  # index where fewer than k neighbours are left
+SPARE = 6  # candidates beyond k whose exact scores are computed
+FOLD = 32  # scores of which only the highest is looked at first
+GRID = 2.0**40  # exact scores are rounded to its inverse, so that equals are equal everywhere
+
+
+def unit(vectors: Float[Tensor, "n c"], heads: int = 1) -> Float[Tensor, "n c"]:
+    """Vectors whose dot product is a cosine: the mean of the heads' cosines, if there are several.
+
+    heads: equal parts of the channels, each a vector of its own. A vector of zeros stays zero.
+    """
+    parts = vectors.reshape(len(vectors), heads, vectors.shape[1] // heads)
+    whole: Tensor = normalize(parts, dim=2).flatten(1)
+    return whole if heads == 1 else whole / heads**0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    """Pairs of a query (its row in a block) and a vector of the gallery that it must not find."""
+
+    rows: Int64[Tensor, " pairs"]
+    columns: Int64[Tensor, " pairs"]
+
+    def hide(self, scores: Float[Tensor, "rows columns"], left: int) -> None:
+        """Put -inf into the scores of a block of the gallery that begins at `left`."""
+        inside = (self.columns >= left) & (self.columns < left + scores.shape[1])
+        scores[self.rows[inside], self.columns[inside] - left] = -torch.inf
+
+    def of(self, chosen: Int64[Tensor, " some"], rows: int) -> "_Hidden":
+        """The pairs of some rows alone, which are counted anew."""
+        places = torch.full((rows,), NOBODY, device=chosen.device)
+        places[chosen] = torch.arange(len(chosen), device=chosen.device)
+        kept = places[self.rows] >= 0
+        return _Hidden(places[self.rows][kept], self.columns[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class _Barred:
+    """Whom each query must not find, without a list of all such pairs."""
+
+    own: Int64[Tensor, " q"] | None
+    groups: Int64[Tensor, " q"] | None
+    sorted_groups: Int64[Tensor, " n"] | None  # of the gallery
+    order: Int64[Tensor, " n"] | None  # where in the gallery they stand
+
+    def pairs(self, block: slice, device: torch.device) -> _Hidden:
+        """The pairs of a block of queries."""
+        rows = [torch.zeros(0, dtype=torch.int64, device=device)]
+        columns = list(rows)
+        if self.own is not None:
+            rows.append((self.own[block] >= 0).nonzero()[:, 0])
+            columns.append(self.own[block][rows[-1]])
+        if self.groups is not None and self.sorted_groups is not None and self.order is not None:
+            wanted = self.groups[block].contiguous()
+            first = torch.searchsorted(self.sorted_groups, wanted)
+            counts = torch.searchsorted(self.sorted_groups, wanted, right=True) - first
+            row = torch.arange(len(wanted), device=device).repeat_interleave(counts)
+            before = counts.cumsum(0) - counts
+            place = torch.arange(len(row), device=device) - before[row] + first[row]
+            rows.append(row)
+            columns.append(self.order[place])
+        return _Hidden(torch.cat(rows), torch.cat(columns))
+
+
+@torch.no_grad()
+def rank(
+    queries: Float[Tensor, "q c"],
+    gallery: Float[Tensor, "n c"],
+    k: int,
+    *,
+    exclude: Int64[Tensor, " q"] | None = None,
+    groups_of_queries: Int64[Tensor, " q"] | None = None,
+    groups_of_gallery: Int64[Tensor, " n"] | None = None,
+    rows: int = 256,
+    columns: int = 32_768,
+) -> tuple[Float[Tensor, "q k"], Int64[Tensor, "q k"]]:
+    """The k vectors of the gallery with the highest dot product, best first, for each query.
+
+    Of equal scores the lower index comes first. A fast product finds `k` + `SPARE` candidates,
+    their scores are then computed in double precision; a query for which the rounding of the fast
+    product could hide one more candidate is compared with the whole gallery in double precision.
+    So the answer depends neither on the blocks nor on the machine or device. Memory stays at
+    `rows` x `columns` scores. `unit` makes vectors whose dot product is the cosine.
+
+    Args:
+        queries: finite; half precision is computed as single precision.
+        gallery: on the same device.
+        k: neighbours wanted.
+        exclude: for each query an index that it must not find (itself), or -1.
+        groups_of_queries: a number for each query; it finds nobody with the same number.
+        groups_of_gallery: the numbers of the gallery.
+        rows: queries compared at once.
+        columns: vectors of the gallery compared at once.
+
+    Returns:
+        Scores and indices; -inf and -1 where fewer than k are left.
+
+    Raises:
+        ValueError: `k` below 1, groups of one side alone, or vectors that are not finite.
+    """
+    if k < 1 or (groups_of_queries is None) != (groups_of_gallery is None):
+        raise ValueError(f"k is {k}; groups are given for both sides or for none")
+    if not (queries.isfinite().all() and gallery.isfinite().all()):
+        raise ValueError("only finite vectors can be ranked")
+    exact = torch.promote_types(queries.dtype, torch.float32)
+    queries, gallery = queries.to(exact), gallery.to(exact)
+    groups = None if groups_of_gallery is None else groups_of_gallery.sort(stable=True)
+    barred = _Barred(exclude, groups_of_queries, *(groups or (None, None)))
+    longest = gallery.norm(dim=1).max() if len(gallery) else 0.0
+    slack = queries.norm(dim=1) * longest * (queries.shape[1] * torch.finfo(exact).eps)
+    board = queries.new_empty(min(rows, len(queries)) * (min(columns, len(gallery)) + FOLD))
+    scores = queries.new_full((len(queries), k), -torch.inf)
+    indices = torch.full_like(scores, NOBODY, dtype=torch.int64)
+    for top in range(0, len(queries) if len(gallery) else 0, rows):
+        block = slice(top, top + rows)
+        hidden = barred.pairs(block, queries.device)
+        rough, found = _candidates(queries[block], gallery, k + SPARE, hidden, columns, board)
+        precise, found = _ordered(_products(queries[block], gallery, found), found)
+        scores[block], indices[block] = precise[:, :k].to(exact), found[:, :k]
+        doubtful = (rough[:, -1] >= rough[:, k - 1] - slack[block]) & rough[:, -1].isfinite()
+        again = doubtful.nonzero()[:, 0]
+        if len(again):
+            few = hidden.of(again, len(found))
+            precise, found = _rank_precisely(queries[block][again], gallery, k, few, columns)
+            scores[again + top], indices[again + top] = precise.to(exact), found
+    return scores, indices
+
+
+def _candidates(
+    queries: Float[Tensor, "rows c"],
+    gallery: Float[Tensor, "n c"],
+    count: int,
+    hidden: _Hidden,
+    columns: int,
+    board: Float[Tensor, " room"],
+) -> tuple[Float[Tensor, "rows count"], Int64[Tensor, "rows count"]]:
+    """The highest scores as the fast product has them, in falling order.
+
+    Scores are folded: the `count` highest lie in the `count` folds with the highest peaks, so
+    only the peaks and these folds are sorted.
+    """
+    best = queries.new_full((len(queries), count), -torch.inf)
+    found = torch.full_like(best, NOBODY, dtype=torch.int64)
+    for left in range(0, len(gallery), columns):
+        part = gallery[left : left + columns]
+        folds = -(-len(part) // FOLD)
+        scores = board[: len(queries) * folds * FOLD].view(len(queries), folds * FOLD)
+        scores[:, len(part) :] = -torch.inf
+        torch.matmul(queries, part.T, out=scores[:, : len(part)])
+        hidden.hide(scores, left)
+        peaks = scores.view(len(queries), FOLD, folds).amax(1)
+        highest = peaks.topk(min(count, folds), dim=1, sorted=False).indices
+        steps = folds * torch.arange(FOLD, device=scores.device)
+        places = (highest[:, None] + steps[:, None]).flatten(1)
+        values = torch.cat([best, scores.gather(1, places)], dim=1)
+        best, order = values.topk(count, dim=1)
+        found = torch.cat([found, places + left], dim=1).gather(1, order)
+        found[best == -torch.inf] = NOBODY
+    return best, found
+
+
+def _products(
+    queries: Float[Tensor, "rows c"],
+    gallery: Float[Tensor, "n c"],
+    found: Int64[Tensor, "rows count"],
+) -> Float64[Tensor, "rows count"]:
+    """The dot products of each query with the vectors it found, in double precision."""
+    near = gallery[found.clamp(min=0)].double()
+    products = _rounded((near @ queries.double()[..., None])[..., 0])
+    return products.masked_fill(found == NOBODY, -torch.inf)
+
+
+def _ordered(
+    scores: Float64[Tensor, "rows count"], found: Int64[Tensor, "rows count"]
+) -> tuple[Float64[Tensor, "rows count"], Int64[Tensor, "rows count"]]:
+    """Candidates by falling score, equal ones by rising index."""
+    found, order = found.sort(dim=1)
+    scores, order = scores.gather(1, order).sort(stable=True, dim=1, descending=True)
+    return scores, found.gather(1, order)
+
+
+def _rank_precisely(
+    queries: Float[Tensor, "rows c"],
+    gallery: Float[Tensor, "n c"],
+    k: int,
+    hidden: _Hidden,
+    columns: int,
+) -> tuple[Float64[Tensor, "rows k"], Int64[Tensor, "rows k"]]:
+    """The k highest of all scores in double precision."""
+    queries = queries.double()
+    best = queries.new_full((len(queries), k), -torch.inf)
+    found = torch.full_like(best, NOBODY, dtype=torch.int64)
+    step = max(1, columns // 8)  # doubles, their order and their copies: as much memory in all
+    for left in range(0, len(gallery), step):
+        scores = _rounded(queries @ gallery[left : left + step].double().T)
+        hidden.hide(scores, left)
+        places = torch.arange(left, left + scores.shape[1], device=scores.device)
+        scores, order = torch.cat([best, scores], dim=1).sort(stable=True, dim=1, descending=True)
+        places = torch.cat([found, places.expand(len(found), -1)], dim=1)
+        best, found = scores[:, :k], places.gather(1, order[:, :k])
+    return best, found.masked_fill(best == -torch.inf, NOBODY)
+
+
+def _rounded(scores: Float64[Tensor, "*any"]) -> Float64[Tensor, "*any"]:
+    return (scores * GRID).round_().div_(GRID)
