@@ -49,7 +49,9 @@ ORDER = (
     "console",
     "demo_report",
     "demo",
+    "arguments",
     "data_commands",
+    "train_commands",
     "cli",
     "__main__",
 )

@@ -5,7 +5,6 @@ one sentence and exit code 2. Heavy modules are imported by the command that nee
 """
 
 import json
-import math
 import os
 import sys
 from dataclasses import asdict
@@ -15,9 +14,11 @@ from typing import Annotated
 import typer
 
 from hearsight import __version__
+from hearsight.arguments import Data, Device, Threads, Workers, above_zero, command_line
 from hearsight.console import Bars
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
+from hearsight.train_commands import ablate, train
 
 # typer names the base of its usage errors in no way that holds for all its versions
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -32,21 +33,6 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 
-Data = Annotated[
-    list[str],
-    typer.Option(
-        "--data",
-        help="A folder of shards, a dataset's own layout, `toys`, `menagerie` or "
-        "`menagerie:FOLDER`. May be given several times.",
-    ),
-]
-Settings = Annotated[
-    list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
-]
-Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`; by itself the best there is.")]
-Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1)]
-Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
-
 
 def version(wanted: bool) -> bool:
     """Print the version and stop, if it is wanted."""
@@ -54,13 +40,6 @@ def version(wanted: bool) -> bool:
         print(f"hearsight {__version__}")
         raise typer.Exit
     return wanted
-
-
-def above_zero(number: float | None) -> float | None:
-    """Refuse a span of time that is none."""
-    if number is not None and not (math.isfinite(number) and number > 0):
-        raise typer.BadParameter(f"{number} is not a number above 0.")
-    return number
 
 
 @app.callback()
@@ -72,79 +51,7 @@ def root(
     """See where in the picture a sound comes from; learn it from raw video alone."""
 
 
-@app.command()
-def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")],
-    data: Data,
-    out: Annotated[Path, typer.Option(help="The run folder.")],
-    changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
-    validation: Annotated[
-        str | None, typer.Option(help="Clips with boxes, scored while training.")
-    ] = None,
-    protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
-    resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
-    minutes: Annotated[
-        float | None, typer.Option(help="Stop after so many minutes.", callback=above_zero)
-    ] = None,
-    device: Device = None,
-    workers: Workers = 1,
-    threads: Threads = 2,
-) -> None:
-    """Train a recipe and write a run folder: log, last and best checkpoint.
-
-    Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
-    """
-    import torch
-
-    from hearsight.batches import COMPOSED
-    from hearsight.datasets import open_clips, open_joined
-    from hearsight.protocols import load_protocol
-    from hearsight.recipe import assign, load_recipe
-    from hearsight.runs import Options
-    from hearsight.trainer import train as run_training
-
-    torch.set_num_threads(threads)
-    load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
-    method = load_recipe(recipe)
-    for change in changes:
-        method = assign(method, change)
-    size = round(method.frame_size * COMPOSED)
-    clips = open_joined(data, split="train", size=size, seed=method.seed)
-    held_out = (
-        None if validation is None else open_clips(validation, split="val", size=method.frame_size)
-    )
-    with Bars() as bars:
-        result = run_training(
-            method,
-            clips,
-            out,
-            validation=held_out,
-            options=Options(
-                resume=resume,
-                minutes=minutes,
-                device=device,
-                workers=workers,
-                protocol=protocol,
-                facts={"command": command_line(), "data": data, "version": __version__},
-                progress=bars,
-            ),
-        )
-    for name, reason in result.unreadable.items():
-        print(f"skipped {name}: {reason}", file=sys.stderr)
-    if not result.main:
-        return
-    print(
-        json.dumps(
-            {
-                "run": str(result.folder),
-                "steps": result.steps,
-                "seconds": round(result.seconds, 1),
-                "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
-                "skipped": len(result.unreadable),
-                "finished": result.finished,
-            }
-        )
-    )
+app.command()(train)
 
 
 @app.command()
@@ -289,7 +196,7 @@ def import_weights(
 
     Example: hearsight import-weights SSL_TIE_vggss144k.pth.tar --out vggss144k.safetensors
     """
-    from hearsight.checkpoint import import_weights as convert
+    from hearsight.released import import_weights as convert
 
     target = out or file.with_name(file.name.removesuffix(".tar").removesuffix(".pth")).with_suffix(
         ".safetensors"
@@ -298,62 +205,7 @@ def import_weights(
     print(json.dumps({"checkpoint": str(target)}))
 
 
-@app.command()
-def ablate(
-    method: Annotated[str, typer.Argument(help="`ssl_tie` or `ssl_tie:small`.")],
-    data: Data,
-    held_out: Annotated[
-        str | None, typer.Option(help="Annotated clips to score; by itself --data's held-out ones.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Run folders, table and plot.")] = Path("ablation"),
-    seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
-    changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
-    epoch: Annotated[
-        int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
-    ] = None,
-    count: Annotated[int, typer.Option(help="Held-out scenes, if so.", min=1)] = 600,
-    classes: Annotated[
-        int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
-    ] = None,
-    device: Device = None,
-    workers: Workers = 1,
-    threads: Threads = 2,
-) -> None:
-    """Train rungs A to F of SSL-TIE's Table 1 with the same seeds and print its layout.
-
-    Finished runs in OUT are not repeated, an interrupted one goes on.
-
-    Example: hearsight ablate ssl_tie:small --data menagerie --set epochs=12
-    """
-    import torch
-
-    from hearsight import ablation
-    from hearsight.runs import Options
-
-    torch.set_num_threads(threads)
-    chosen = parse_seeds(seeds)
-    with Bars() as bars:
-        rungs = ablation.ablate_data(
-            method,
-            data,
-            held_out,
-            out,
-            seeds=chosen,
-            settings=changes,
-            epoch=epoch,
-            count=count,
-            classes=classes,
-            options=Options(
-                device=device,
-                workers=workers,
-                facts={"command": command_line(), "data": data, "version": __version__},
-                progress=bars,
-            ),
-        )
-    table = ablation.table(rungs, ablation.PROTOCOL, seeds=chosen, command=command_line())
-    (out / "table.md").write_text(table + "\n")
-    ablation.plot(rungs, out / "ladder.png")
-    print(table)
+app.command()(ablate)
 
 
 @app.command()
@@ -405,21 +257,6 @@ def demo(
     print(f"Model: {made.model}")
     print(f"Report: {made.report.resolve()}")
     print(f"Took {made.seconds / 60:.1f} minutes.")
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Whole numbers with commas between them, none negative, none twice."""
-    written = [seed.strip() for seed in text.split(",")]
-    if not all(seed.isdecimal() for seed in written) or len(set(written)) < len(written):
-        raise HearsightError(f"--seeds takes different whole numbers with commas, not '{text}'.")
-    return [int(seed) for seed in written]
-
-
-def command_line() -> str:
-    """The command as it was typed, the program by its bare name."""
-    import shlex
-
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def say(sentence: str) -> None:

@@ -1,0 +1,46 @@
+"""What several commands share: options, their checks, and the command as it was typed."""
+
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight.errors import HearsightError
+
+Data = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        help="A folder of shards, a dataset's own layout, `toys`, `menagerie` or "
+        "`menagerie:FOLDER`. May be given several times.",
+    ),
+]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
+]
+Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`; by itself the best there is.")]
+Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1)]
+Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
+
+
+def above_zero(number: float | None) -> float | None:
+    """Refuse a span of time that is none."""
+    if number is not None and not (math.isfinite(number) and number > 0):
+        raise typer.BadParameter(f"{number} is not a number above 0.")
+    return number
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Whole numbers with commas between them, none negative, none twice."""
+    written = [seed.strip() for seed in text.split(",")]
+    if not all(seed.isdecimal() for seed in written) or len(set(written)) < len(written):
+        raise HearsightError(f"--seeds takes different whole numbers with commas, not '{text}'.")
+    return [int(seed) for seed in written]
+
+
+def command_line() -> str:
+    """The command as it was typed, the program by its bare name."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

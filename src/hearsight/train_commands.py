@@ -1,0 +1,152 @@
+"""`hearsight train` and `hearsight ablate`: runs of one recipe, and of a ladder of them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight import __version__
+from hearsight.arguments import (
+    Data,
+    Device,
+    Settings,
+    Threads,
+    Workers,
+    above_zero,
+    command_line,
+    parse_seeds,
+)
+from hearsight.console import Bars
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run folder.")],
+    changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
+    validation: Annotated[
+        str | None, typer.Option(help="Clips with boxes, scored while training.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
+    resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes.", callback=above_zero)
+    ] = None,
+    device: Device = None,
+    workers: Workers = 1,
+    threads: Threads = 2,
+) -> None:
+    """Train a recipe and write a run folder: log, last and best checkpoint.
+
+    Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
+    """
+    import torch
+
+    from hearsight.batches import COMPOSED
+    from hearsight.datasets import open_clips, open_joined
+    from hearsight.protocols import load_protocol
+    from hearsight.recipe import assign, load_recipe
+    from hearsight.runs import Options
+    from hearsight.trainer import train as run_training
+
+    torch.set_num_threads(threads)
+    load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
+    method = load_recipe(recipe)
+    for change in changes:
+        method = assign(method, change)
+    size = round(method.frame_size * COMPOSED)
+    clips = open_joined(data, split="train", size=size, seed=method.seed)
+    held_out = (
+        None if validation is None else open_clips(validation, split="val", size=method.frame_size)
+    )
+    with Bars() as bars:
+        result = run_training(
+            method,
+            clips,
+            out,
+            validation=held_out,
+            options=Options(
+                resume=resume,
+                minutes=minutes,
+                device=device,
+                workers=workers,
+                protocol=protocol,
+                facts={"command": command_line(), "data": data, "version": __version__},
+                progress=bars,
+            ),
+        )
+    for name, reason in result.unreadable.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    if not result.main:
+        return
+    print(
+        json.dumps(
+            {
+                "run": str(result.folder),
+                "steps": result.steps,
+                "seconds": round(result.seconds, 1),
+                "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
+                "skipped": len(result.unreadable),
+                "finished": result.finished,
+            }
+        )
+    )
+
+
+def ablate(
+    method: Annotated[str, typer.Argument(help="`ssl_tie` or `ssl_tie:small`.")],
+    data: Data,
+    held_out: Annotated[
+        str | None, typer.Option(help="Annotated clips to score; by itself --data's held-out ones.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Run folders, table and plot.")] = Path("ablation"),
+    seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
+    changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
+    epoch: Annotated[
+        int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
+    ] = None,
+    count: Annotated[int, typer.Option(help="Held-out scenes, if so.", min=1)] = 600,
+    classes: Annotated[
+        int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
+    ] = None,
+    device: Device = None,
+    workers: Workers = 1,
+    threads: Threads = 2,
+) -> None:
+    """Train rungs A to F of SSL-TIE's Table 1 with the same seeds and print its layout.
+
+    Finished runs in OUT are not repeated, an interrupted one goes on.
+
+    Example: hearsight ablate ssl_tie:small --data menagerie --set epochs=12
+    """
+    import torch
+
+    from hearsight import ablation
+    from hearsight.runs import Options
+
+    torch.set_num_threads(threads)
+    chosen = parse_seeds(seeds)
+    with Bars() as bars:
+        rungs = ablation.ablate_data(
+            method,
+            data,
+            held_out,
+            out,
+            seeds=chosen,
+            settings=changes,
+            epoch=epoch,
+            count=count,
+            classes=classes,
+            options=Options(
+                device=device,
+                workers=workers,
+                facts={"command": command_line(), "data": data, "version": __version__},
+                progress=bars,
+            ),
+        )
+    table = ablation.table(rungs, ablation.PROTOCOL, seeds=chosen, command=command_line())
+    (out / "table.md").write_text(table + "\n")
+    ablation.plot(rungs, out / "ladder.png")
+    print(table)
