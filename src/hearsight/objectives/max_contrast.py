@@ -1,0 +1,66 @@
+"""The contrast of peaks: the strongest place of a frame speaks for all of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hearsight.errors import HearsightError
+from hearsight.normalisation import gather, process_count
+from hearsight.objectives.contrast import true_pairs
+from hearsight.objectives.embedded import Embedded
+
+
+def first_own_frame(first: int) -> int:
+    """Where the own frames begin among those of all processes, which stand as their sounds do."""
+    return first if process_count() > 1 else 0
+
+
+def by_sound(scores: Float[Tensor, "b a"], first: int) -> Float[Tensor, "b n"]:
+    """The scores of the own sounds with the frames of all processes, one row per sound."""
+    return gather(scores).flatten(0, 1)[:, first : first + len(scores)].T
+
+
+def places(scores: Float[Tensor, "b n"], start: int) -> Int64[Tensor, " b"]:
+    """The column of each row's partner, if that of the first row is `start`."""
+    return torch.arange(start, start + len(scores), device=scores.device)
+
+
+@dataclass(slots=True, kw_only=True)
+class MaxContrast:
+    """Tell by the largest cosine of a map which sound belongs to a frame, and which frame to it.
+
+    With s_ij the largest value of map S_ij, the loss is the cross-entropy of s_ij / temperature
+    over the sounds j of each frame, and (`both`) that over the frames i of each sound, added.
+    Own frames are told apart for own sounds among the frames of all processes.
+
+    Source
+        EZ-VSL, Mo and Morgado, ECCV 2022, as released (`both`); AVObject, Afouras et al., ECCV
+        2020, the idea only (`frames`). The margin: MarginNCE, Park et al., ICASSP 2023: (s - m)
+        for every true pair, in both directions; no code of it is public.
+
+    Raises:
+        HearsightError: a temperature that is not positive.
+    """
+
+    temperature: float = 0.03  # cosine
+    margin: float = 0.0  # cosine, subtracted from true pairs; negative eases the contrast
+    directions: Literal["both", "frames"] = "both"  # frames: only a sound is sought, for a frame
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise HearsightError("contrast.temperature must be positive.")
+
+    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+        first = embedded.first
+        scores = embedded.responses.amax((2, 3))
+        eased = torch.where(true_pairs(scores, first), scores - self.margin, scores)
+        logits = eased / self.temperature
+        loss = cross_entropy(logits, places(logits, first))
+        if self.directions == "both":
+            backwards = by_sound(logits, first)
+            loss = loss + cross_entropy(backwards, places(backwards, first_own_frame(first)))
+        return loss

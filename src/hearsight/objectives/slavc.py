@@ -1,0 +1,75 @@
+"""Which clip and which place, told apart by two heads, against slowly following targets."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy, log_softmax
+
+from hearsight.errors import HearsightError
+from hearsight.objectives.contrast import true_pairs
+from hearsight.objectives.embedded import Embedded
+from hearsight.objectives.max_contrast import places
+from hearsight.response import response
+
+HEADS = 2  # correspondence, localisation
+
+
+@dataclass(slots=True, kw_only=True)
+class MomentumContrast:
+    """A place speaks for its frame as far as it stands out there; it says which sound is heard.
+
+    The first head gives p1 = softmax over sounds j of S1_ij / temperature at each place, the
+    second p2 = softmax over places of S2_ij / temperature; the logit of frame i and sound j is
+    log sum over places of p1 p2. The loss adds two cross-entropies over sounds of these logits:
+    of frames with the sounds of the slow copy, and of the frames of the slow copy with sounds.
+
+    It needs `encoder.heads` 2 and `encoder.slow` above 0. The response map is the mean of S1, S2.
+
+    Source
+        SLAVC, Mo and Morgado, NeurIPS 2022, as released. There too both softmaxes and both
+        cross-entropies run over sounds; none runs over frames.
+    Differs from the released code
+        Logits are computed in the log domain. The margin (MarginNCE) is not theirs: a logit is a
+        log-probability, not a cosine, so margin / temperature is subtracted from the logit of the
+        true pair, whose boundary then lies as far away as in a contrast of cosines.
+
+    Raises:
+        HearsightError: a temperature that is not positive; when called, an encoder without slow
+            copy or without two heads.
+    """
+
+    temperature: float = 0.03  # cosine
+    margin: float = 0.0  # cosine; over temperature subtracted from true logits; negative eases
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise HearsightError("contrast.temperature must be positive.")
+
+    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+        if embedded.slow_grids is None or embedded.slow_sounds is None:
+            raise HearsightError("MomentumContrast needs a slow copy: set encoder.slow above 0.")
+        if getattr(embedded.networks, "heads", HEADS) != HEADS or embedded.grids.shape[1] % HEADS:
+            raise HearsightError("MomentumContrast needs encoder.heads=2.")
+        loss = embedded.responses.new_zeros(())
+        for grids, sounds in (
+            (embedded.grids, embedded.slow_sounds),
+            (embedded.slow_grids, embedded.sounds),
+        ):
+            logits = self.logits(grids, sounds)
+            eased = logits - self.margin / self.temperature
+            logits = torch.where(true_pairs(logits, embedded.first), eased, logits)
+            loss = loss + cross_entropy(logits, places(logits, embedded.first))
+        return loss
+
+    def logits(
+        self, grids: Float[Tensor, "b channels h w"], sounds: Float[Tensor, "a channels"]
+    ) -> Float[Tensor, "b a"]:
+        """The log of the probability that sound j is heard in frame i, over places; at most 0."""
+        correspondence, localisation = (
+            response(one, other).flatten(2) / self.temperature
+            for one, other in zip(grids.chunk(HEADS, 1), sounds.chunk(HEADS, 1), strict=True)
+        )
+        which, where = log_softmax(correspondence, dim=1), log_softmax(localisation, dim=2)
+        return torch.logsumexp(which + where, dim=2)

@@ -1,0 +1,100 @@
+"""The contrast of peaks against its definition, written out as loops."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from made_embedded import (
+    HOSTILE,
+    cross_entropy_by_hand,
+    falls_with_the_margin,
+    gradients_are_finite,
+    made,
+    same,
+    shuffled,
+)
+
+from hearsight.errors import HearsightError
+from hearsight.objectives.embedded import Embedded
+from hearsight.objectives.max_contrast import MaxContrast
+
+
+def by_hand(embedded: Embedded, margin: float, both: bool, temperature: float = 0.03) -> float:
+    peaks = [[max(cells) for cells in row] for row in embedded.responses.flatten(2).tolist()]
+    first, count = embedded.first, len(peaks)
+    for i in range(count):
+        peaks[i][first + i] -= margin
+    logits = [[peak / temperature for peak in row] for row in peaks]
+    loss = sum(cross_entropy_by_hand(row, first + i) for i, row in enumerate(logits)) / count
+    if both:
+        for sound in range(count):
+            column = [row[first + sound] for row in logits]
+            loss += cross_entropy_by_hand(column, sound) / count
+    return loss
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.2, 0.2])
+@pytest.mark.parametrize("directions", ["both", "frames"])
+@pytest.mark.parametrize(("sounds", "first"), [(5, 0), (9, 3)])
+def test_max_contrast_is_its_definition(
+    margin: float, directions: str, sounds: int, first: int
+) -> None:
+    embedded = made(sounds=sounds, first=first)
+    contrast = MaxContrast(margin=margin, directions=directions)  # type: ignore[arg-type]
+    expected = by_hand(embedded, margin, directions == "both")
+    assert contrast(embedded).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_temperature_divides() -> None:
+    embedded = made()
+    expected = by_hand(embedded, -0.2, True, temperature=0.07)
+    assert MaxContrast(temperature=0.07, margin=-0.2)(embedded).item() == pytest.approx(
+        expected, rel=1e-9
+    )
+
+
+def test_where_all_is_alike_the_loss_is_the_log_of_the_count() -> None:
+    assert MaxContrast()(same(4)).item() == pytest.approx(2 * math.log(4), rel=1e-9)
+    one_way = MaxContrast(directions="frames")
+    assert one_way(same(4)).item() == pytest.approx(math.log(4), rel=1e-9)
+
+
+def test_the_order_of_clips_does_not_matter() -> None:
+    embedded = made()
+    moved = shuffled(embedded, [3, 0, 4, 1, 2])
+    assert MaxContrast()(moved).item() == pytest.approx(MaxContrast()(embedded).item(), rel=1e-12)
+
+
+def test_both_directions_treat_frames_and_sounds_alike() -> None:
+    embedded = made()
+    turned = made()
+    turned.responses = embedded.responses.transpose(0, 1)
+    both, one = MaxContrast(), MaxContrast(directions="frames")
+    assert both(turned).item() == pytest.approx(both(embedded).item(), rel=1e-12)
+    total = one(turned) + one(embedded)
+    assert both(embedded).item() == pytest.approx(total.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("directions", ["both", "frames"])
+def test_the_loss_falls_with_the_margin(directions: str) -> None:
+    def make(margin: float) -> MaxContrast:
+        return MaxContrast(margin=margin, directions=directions)  # type: ignore[arg-type]
+
+    assert falls_with_the_margin(make, made(sounds=8, first=1))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_gradients_stay_finite(hostile: Callable[[], Embedded]) -> None:
+    assert gradients_are_finite(MaxContrast(margin=-0.2), hostile())
+
+
+def test_only_peaks_are_moved() -> None:
+    embedded = made()
+    gradient = torch.autograd.grad(MaxContrast()(embedded), embedded.responses)[0].flatten(2)
+    assert ((gradient != 0).sum(2) <= 1).all()
+
+
+def test_a_temperature_of_zero_is_refused() -> None:
+    with pytest.raises(HearsightError, match=r"contrast\.temperature must be positive"):
+        MaxContrast(temperature=0.0)
