@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,7 +34,10 @@ from hearsight.protocols import (
 from hearsight.recipe import Recipe
 from hearsight.response import matched
 from hearsight.scoring import COLUMNS, MapScores, Score, cell, make_table, score_maps
+from hearsight.spectrogram import LogSpectrogram, MelSpectrogram
 from hearsight.transforms import test_frame
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,22 +123,32 @@ def _read(clips: Clips, index: int, side: int, protocol: Protocol) -> _Item | Un
     return _Item(id=clip.id, label=clip.label, boxes=clip.boxes, frame=frame, sound=clip.sound)
 
 
-def _read_batches(
-    clips: Clips, side: int, protocol: Protocol, batch_size: int, workers: int
-) -> Iterator[list[_Item | UnreadableClip]]:
-    """Batches in order, decoded two ahead by threads."""
-    waiting: deque[list[Future[_Item | UnreadableClip]]] = deque()
+def read_ahead(
+    read: Callable[[int], Read], count: int, batch_size: int, workers: int
+) -> Iterator[list[Read]]:
+    """What `read` gives for 0, 1, ... `count` - 1: batches in order, two ahead, by threads."""
+    waiting: deque[list[Future[Read]]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
-        for start in range(0, len(clips), batch_size):
-            batch = range(start, min(start + batch_size, len(clips)))
-            waiting.append([pool.submit(_read, clips, i, side, protocol) for i in batch])
+        for start in range(0, count, batch_size):
+            batch = range(start, min(start + batch_size, count))
+            waiting.append([pool.submit(read, index) for index in batch])
             if len(waiting) > 2:
                 yield [future.result() for future in waiting.popleft()]
         while waiting:
             yield [future.result() for future in waiting.popleft()]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def spectrograms_of(
+    front: MelSpectrogram | LogSpectrogram,
+    sounds: Sequence[Int16[np.ndarray, " _"]],
+    device: torch.device,
+) -> Float[Tensor, "a 1 bins times"]:
+    """The spectrograms of sounds of any lengths."""
+    waveforms = torch.cat([front.waveforms(torch.tensor(sound[None])) for sound in sounds])
+    return front.finish(front.power(waveforms.to(device)))
 
 
 @torch.inference_mode()
@@ -147,9 +160,7 @@ def response_maps(
     Raises:
         HearsightError: a map is not finite.
     """
-    front = recipe.spectrogram
-    waveforms = torch.cat([front.waveforms(torch.tensor(item.sound[None])) for item in items])
-    spectrograms = front.finish(front.power(waveforms.to(device)))
+    spectrograms = spectrograms_of(recipe.spectrogram, [item.sound for item in items], device)
     frames = torch.stack([item.frame for item in items]).to(device)
     maps: Float32[np.ndarray, "b h w"] = (
         matched(encoders(frames, spectrograms)).float().cpu().numpy()
@@ -199,8 +210,12 @@ def evaluate(
     skipped: list[UnreadableClip] = []
     training = encoders.training
     encoders.eval()
+
+    def read(index: int) -> _Item | UnreadableClip:
+        return _read(clips, index, recipe.frame_size, protocol)
+
     try:
-        for batch in _read_batches(clips, recipe.frame_size, protocol, batch_size, workers):
+        for batch in read_ahead(read, len(clips), batch_size, workers):
             skipped.extend(item for item in batch if isinstance(item, UnreadableClip))
             items = [item for item in batch if isinstance(item, _Item)]
             if items:
