@@ -1,0 +1,39 @@
+"""Supervised objectives: the class of a clip is told from its sound."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hearsight.errors import HearsightError
+from hearsight.objectives.embedded import Embedded
+
+
+@dataclass(slots=True, kw_only=True)
+class SoundClassification:
+    """Cross-entropy of a clip's class and what a linear map of its sound vector says.
+
+    The frame network learns nothing from it.
+
+    Source
+        VGG-H, the upper row of retrieval in SSL-TIE, Liu et al., ACM MM 2022: the classifier of
+        Chen et al., *VGGSound*, ICASSP 2020, a ResNet-18 on the spectrogram.
+    Differs from the released code
+        The sound vector is the largest value of each channel; there it is the mean, or NetVLAD.
+    """
+
+    needs_labels: ClassVar[bool] = True
+    no_margin: ClassVar[str] = (
+        "SoundClassification has no margin: it compares no pairs of frame and sound."
+    )
+
+    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+        if embedded.labels is None:
+            raise HearsightError("SoundClassification needs clips with a class.")
+        if getattr(embedded.networks, "classifier", None) is None:
+            raise HearsightError("SoundClassification needs a classifier: set encoder.classes.")
+        own = embedded.sounds[embedded.first : embedded.first + len(embedded.grids)]
+        logits = embedded.networks.classifier(own).to(embedded.responses.dtype)
+        return cross_entropy(logits, embedded.labels)

@@ -1,0 +1,192 @@
+"""Objectives that cluster: the places of a frame, or the clips of a batch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, log_softmax, normalize, relu, softmax
+
+from hearsight.errors import HearsightError
+from hearsight.normalisation import gather
+from hearsight.objectives.attended import own_and_next
+from hearsight.objectives.contrast import true_pairs
+from hearsight.objectives.embedded import Embedded
+
+
+def find_centres(
+    points: Float[Tensor, "b n c"], count: int, *, rounds: int, sharpness: float
+) -> Float[Tensor, "b k c"]:
+    """The centres of `count` clusters of each row's points, by soft k-means; differentiable.
+
+    Clusters start from the points 0, n // k, 2 (n // k) ... In each round a point belongs to the
+    clusters with shares softmax(-sharpness * distance), and a centre becomes the mean of all
+    points, weighted by their shares.
+
+    Source: the second released code of DMC, Hu et al., CVPR 2019 (4 rounds, sharpness 30).
+    Differs from the released code: means are computed in the log domain; there a cluster that no
+    point belongs to gives 0 / 0.
+
+    Raises:
+        HearsightError: fewer points than clusters.
+    """
+    if points.shape[1] < count:
+        raise HearsightError(
+            f"contrast.clusters is {count}, but there are {points.shape[1]} points to cluster."
+        )
+    centres = points[:, : points.shape[1] // count * count : points.shape[1] // count]
+    with torch.autocast(points.device.type, enabled=False):
+        for _ in range(rounds):
+            distances = torch.cdist(
+                centres, points, compute_mode="donot_use_mm_for_euclid_dist"
+            )  # through a product of matrices, points close to a centre would be lost to rounding
+            shares = log_softmax(-sharpness * distances, dim=1)
+            centres = softmax(shares, dim=2) @ points
+    return centres
+
+
+@dataclass(slots=True, kw_only=True)
+class ClusterContrast:
+    """The centre of a frame nearest to its own sound comes closer; to another it stays away.
+
+    The places of each frame are clustered (`find_centres`); d+ is the distance of its own sound to
+    the nearest centre, d- that of the next sound in the batch; the loss is the mean of
+    (d+^2 + max(0, distance - d-)^2) / 4.
+
+    Source
+        DMC: Hu et al., *Deep Multimodal Clustering for Unsupervised Audiovisual Learning*,
+        CVPR 2019, in its second released code (Simplified DMC), trained on sounds of one source: 2
+        clusters of places, 1 of sound. The paper and the first code contrast cosines of matched
+        centres instead.
+    Differs from the released code
+        The one cluster of sound is the sound vector, the largest value of each channel; there it is
+        the mean. Sounds of several clusters are not offered, since the parts of a sound are not
+        kept. The mismatched frame is the one before in the batch; there it is drawn at random.
+
+    Raises:
+        HearsightError: a number that makes no clusters.
+    """
+
+    no_margin: ClassVar[str] = (
+        "ClusterContrast has no margin: it compares no scores, its hinge is contrast.distance."
+    )
+
+    clusters: int = 2  # of the places of a frame: what sounds, and the rest
+    rounds: int = 4
+    sharpness: float = 30.0  # of the shares, per unit of distance
+    distance: float = 5.0  # that mismatched pairs keep, in units of the embedding
+
+    def __post_init__(self) -> None:
+        _check(self.clusters, self.rounds, self.sharpness, self.distance)
+
+    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+        cells = embedded.grids.flatten(2).transpose(1, 2).to(embedded.responses.dtype)
+        centres = find_centres(cells, self.clusters, rounds=self.rounds, sharpness=self.sharpness)
+        near, far = (
+            torch.cdist(centres, sounds[:, None]).amin((1, 2)) for sounds in own_and_next(embedded)
+        )
+        return (near.square() + relu(self.distance - far).square()).mean() / 4
+
+
+@dataclass(slots=True, kw_only=True)
+class PseudoLabelContrast:
+    """First clips of one kind, then the places of one clip, come close to their sounds.
+
+    The clips of the batch of all processes are clustered by the vectors of frame and sound
+    together; the cluster of a clip is its pseudo label. With D^2 = 2 - 2 cosine,
+
+        coarse  mean vector of a frame: sounds of its pseudo label are pulled
+        fine    vector attended to under a sound: the own sound is pulled
+        both    sounds of other pseudo labels are pushed
+
+    where pulling costs the mean of D^2 and pushing the mean of max(0, distance - D)^2, each over
+    the sounds in question of one frame. Other clips of the own pseudo label are no negatives.
+
+    Source
+        The idea of CoarseToFine: Qian et al., *Multiple Sound Sources Localization from Coarse to
+        Fine*, ECCV 2020. The form here is ours. Of the released code: D, its hinge, the number of
+        classes, and k-means with its rounds and sharpness.
+    Differs from the released code
+        There pseudo labels come from classifiers trained with labels on other data, each network
+        learns to tell them, places are attended to by class, and the two stages are trained one
+        after the other. Here labels come from clustering, attention from the sound, and both
+        terms are trained at once. `coarse` and `temperature` are not the paper's (?).
+
+    Raises:
+        HearsightError: a number that makes no clusters, a negative weight.
+    """
+
+    no_margin: ClassVar[str] = (
+        "PseudoLabelContrast has no margin: it compares no scores, its hinge is contrast.distance."
+    )
+
+    clusters: int = 7  # pseudo labels, as many as the released code has; fewer in small batches
+    rounds: int = 10
+    sharpness: float = 1000.0  # of the shares, per unit of distance
+    distance: float = 1.4  # that mismatched pairs keep; 2 is the largest
+    temperature: float = 0.1  # cosine, of the attention (?)
+    coarse: float = 1.0  # weight of the coarse term (?)
+
+    def __post_init__(self) -> None:
+        _check(self.clusters, self.rounds, self.sharpness, self.distance)
+        if self.temperature <= 0 or self.coarse < 0:
+            raise HearsightError(
+                "contrast.temperature must be positive, contrast.coarse must not be negative."
+            )
+
+    @torch.no_grad()
+    def pseudo_labels(
+        self, frames: Float[Tensor, "b c"], sounds: Float[Tensor, "a c"]
+    ) -> Int64[Tensor, " a"]:
+        """The cluster of every clip of all processes, of own frames and all sounds."""
+        joined = gather(frames).flatten(0, 1)
+        clips = torch.cat([normalize(joined), normalize(sounds)], dim=1)[None]
+        centres = find_centres(
+            clips,
+            min(self.clusters, len(sounds)),
+            rounds=self.rounds,
+            sharpness=self.sharpness,
+        )
+        return torch.cdist(clips, centres)[0].argmin(1)
+
+    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+        responses, exact = embedded.responses, embedded.responses.dtype
+        with torch.autocast(responses.device.type, enabled=False):
+            grids, sounds = embedded.grids.to(exact), embedded.sounds.to(exact)
+            frames = grids.mean((2, 3))
+            labels = self.pseudo_labels(frames, sounds)
+            own = true_pairs(responses, embedded.first)
+            alike = labels[embedded.first :][: len(grids), None] == labels[None]
+            attention = softmax(responses.flatten(2) / self.temperature, dim=2)
+            attended = torch.einsum("bak,bck->bac", attention, grids.flatten(2))
+            fine = cosine_similarity(attended, sounds[None], dim=2)
+            coarse = normalize(frames) @ normalize(sounds).T
+        return self.cost(fine, own, ~alike) + self.coarse * self.cost(coarse, alike, ~alike)
+
+    def cost(
+        self,
+        cosines: Float[Tensor, "b a"],
+        pulled: Bool[Tensor, "b a"],
+        pushed: Bool[Tensor, "b a"],
+    ) -> Float[Tensor, ""]:
+        """What pulled pairs cost that lie apart, and pushed pairs that lie close."""
+        squares = 2 - 2 * cosines
+        # Below the clamp, which rounding reaches, the root would have no finite slope.
+        hinges = relu(self.distance - squares.clamp(min=1e-6).sqrt()).square()
+        return (row_mean(squares, pulled) + row_mean(hinges, pushed)).mean()
+
+
+def row_mean(values: Float[Tensor, "b a"], chosen: Bool[Tensor, "b a"]) -> Float[Tensor, " b"]:
+    """The mean of the chosen values of each row; 0 where none is."""
+    return (values * chosen).sum(1) / chosen.sum(1).clamp(min=1)
+
+
+def _check(clusters: int, rounds: int, sharpness: float, distance: float) -> None:
+    """Refuse numbers that make no clusters."""
+    if clusters < 1 or rounds < 0:
+        raise HearsightError(
+            "contrast.clusters must be at least 1, contrast.rounds must not be negative."
+        )
+    if sharpness <= 0 or distance <= 0:
+        raise HearsightError("contrast.sharpness and contrast.distance must be positive.")
