@@ -102,7 +102,7 @@ def ours(folder: Path, clips: list[Clip]) -> Works:
         return list(epochs[kind].epoch(0))
 
     def look(loaded: Batch) -> int:
-        prepare_frames(recipe, loaded, draw(recipe, len(loaded), 0, generator))
+        prepare_frames(recipe, loaded, draw(recipe, len(loaded), 0, generator).appearance)
         return len(loaded)
 
     def hear(loaded: Batch) -> int:

@@ -44,7 +44,7 @@ TARGET, TOLERANCE = 1.8, 1e-6
 
 def ours(recipe: Recipe, encoders: Encoders, inputs: Inputs, move: Move) -> Tensor:
     """The loss with the sounds embedded once."""
-    return torch.stack(list(losses(recipe, encoders, *inputs, move).values())).sum()
+    return torch.stack(list(losses(recipe, encoders, [inputs[0]], inputs[1], move).values())).sum()
 
 
 def plain(recipe: Recipe, encoders: Encoders, inputs: Inputs, move: Move) -> Tensor:

@@ -1,28 +1,22 @@
 """Weights and recipe in one file: whole or not at all, and never code."""
 
 import errno
-import json
 import os
-import pickle
 import resource
 import subprocess
 import sys
 import textwrap
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hearsight.checkpoint import (
-    import_weights,
     load_checkpoint,
     load_encoders,
-    official_name,
     save_checkpoint,
 )
 from hearsight.encoders import Encoder, Encoders
@@ -202,108 +196,3 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(saved: Path) -> None:
 
 
 # The authors' files
-
-
-def zeros(key: str, shape: tuple[int, ...]) -> Tensor:
-    return torch.tensor(0) if key.endswith("tracked") else torch.full(shape, len(key) / 1000)
-
-
-@pytest.fixture
-def released(shared: Callable[[str], Path]) -> OrderedDict[str, Tensor]:
-    """A model file of the released layout, all 257 entries of it."""
-    reference = np.load(shared("reference/avenet.npz"))
-    shapes = (json.loads(f"[{s.strip('(),')}]") for s in reference["state_shapes"].tolist())
-    keys = reference["state_keys"].tolist()
-    return OrderedDict((k, zeros(k, tuple(s))) for k, s in zip(keys, shapes, strict=True))
-
-
-def test_our_weights_have_official_names(released: OrderedDict[str, Tensor]) -> None:
-    for name, value in Encoders(Encoder()).state_dict().items():
-        assert released[official_name(name)].shape == value.shape
-    name = "frames.stages.1.0.shortcut.1.bias"
-    assert official_name(name) == "imgnet.layer2.0.downsample.1.bias"
-
-
-@pytest.mark.parametrize(
-    ("prefix", "inside"),
-    [("", None), ("module.", "model_state_dict"), ("module.", "state_dict"), ("", "model")],
-)
-def test_released_files_are_imported(
-    released: OrderedDict[str, Tensor], tmp_path: Path, prefix: str, inside: str | None
-) -> None:
-    model = OrderedDict((prefix + key, value) for key, value in released.items())
-    scores = {"epoch": 80, "best_acc": np.float64(0.38), "args": None}
-    file, target = tmp_path / "best.pth.tar", tmp_path / "best.safetensors"
-    torch.save(model if inside is None else {inside: model, **scores}, file)
-    import_weights(file, target)
-    found = load_checkpoint(target)
-    assert found.recipe == load_recipe("ssl_tie")
-    for name, value in found.weights.items():
-        assert torch.equal(value, released[official_name(name)])
-
-
-def test_files_of_old_torch_are_imported(
-    released: OrderedDict[str, Tensor], tmp_path: Path
-) -> None:
-    file = tmp_path / "best.pth.tar"
-    torch.save({"state_dict": released}, file, _use_new_zipfile_serialization=False)
-    import_weights(file, tmp_path / "best.safetensors")
-
-
-def test_another_key_layout_is_refused(released: OrderedDict[str, Tensor], tmp_path: Path) -> None:
-    file, target = tmp_path / "best.pth.tar", tmp_path / "best.safetensors"
-    key = "imgnet.layer3.0.conv2.weight"
-    weight = released.pop(key)
-    for change, says in (
-        ({}, f"lacks {key}"),
-        ({key: weight, "head.weight": weight}, r"holds the unexpected head\.weight"),
-        ({key: weight[:7]}, rf"{key} .* shape \(7, 256, 3, 3\), not \(256, 256, 3, 3\)"),
-    ):
-        torch.save({**released, **change}, file)
-        with pytest.raises(HearsightError, match=says):
-            import_weights(file, target)
-    torch.save([1, 2], file)
-    with pytest.raises(HearsightError, match="holds no named weights"):
-        import_weights(file, target)
-    assert not target.exists()
-
-
-class Hostile:
-    """Unpickled by a careless reader, it makes a file."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"touch {self.trace}",)
-
-
-@pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
-def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, form: str) -> None:
-    trace, file = tmp_path / "trace", tmp_path / "evil.pth.tar"
-    hostile = {"state_dict": {"imgnet.conv1.weight": Hostile(trace)}}
-    if form == "bare pickle":
-        file.write_bytes(pickle.dumps(hostile))
-    else:
-        torch.save(hostile, file, _use_new_zipfile_serialization=form == "zip")
-    with pytest.raises(HearsightError, match=r"evil\.pth\.tar (was refused|is no weights)"):
-        import_weights(file, tmp_path / "out.safetensors")
-    assert not trace.exists()
-    assert not (tmp_path / "out.safetensors").exists()
-    torch.load(file, weights_only=False) if form != "bare pickle" else pickle.loads(
-        file.read_bytes()
-    )
-    assert trace.exists()  # the trap was real
-
-
-@pytest.mark.parametrize("content", [b"", b"no weights here", b"PK\x03\x04" + b"\0" * 60])
-def test_a_file_that_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "best.pth.tar"
-    file.write_bytes(content)
-    with pytest.raises(HearsightError, match=r"best\.pth\.tar"):
-        import_weights(file, tmp_path / "out.safetensors")
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HearsightError, match=r"no file .*best\.pth\.tar"):
-        import_weights(tmp_path / "best.pth.tar", tmp_path / "out.safetensors")

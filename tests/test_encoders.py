@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from hearsight.encoders import BatchNorm, Encoder, Encoders, gather
+from hearsight.encoders import Encoder, Encoders
 from hearsight.errors import HearsightError
+from hearsight.normalisation import BatchNorm, gather
 
 TINY = Encoder(widths=(4, 8), blocks=(1, 2), strides=(1, 2), sound_strides=(2, 1))
 

@@ -14,11 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from hearsight.checkpoint import import_weights, load_encoders, official_name
+from hearsight.checkpoint import load_encoders
 from hearsight.drawn import Move
 from hearsight.encoders import Encoder, Encoders
 from hearsight.objectives.contrast import TrimapContrast
 from hearsight.recipe import Recipe, load_recipe
+from hearsight.released import import_weights, released_names
 from hearsight.response import matched, response
 from hearsight.step import losses
 
@@ -76,7 +77,7 @@ def released(shared: Callable[[str], Path]) -> dict[str, Tensor]:
 @pytest.fixture
 def encoders(released: dict[str, Tensor]) -> Encoders:
     encoders = Encoders(Encoder())
-    names = {name: released[official_name(name)] for name in encoders.state_dict()}
+    names = {name: released[released_names(name)[0][0]] for name in encoders.state_dict()}
     encoders.load_state_dict(names)
     return encoders
 
@@ -128,7 +129,7 @@ def test_one_forward_pass(
     assert RELEASED(responses).item() == pytest.approx(expected("loss").item(), rel=1e-4)
     if mode == "train":
         buffers = dict(encoders.named_buffers())
-        official = {official_name(name): value for name, value in buffers.items()}
+        official = {released_names(name)[0][0]: value for name, value in buffers.items()}
         for key, norm in zip(
             expected("running_keys").tolist(), expected("running_norm"), strict=True
         ):
@@ -194,7 +195,7 @@ def test_both_branches_and_their_gradients(
     as the same step in double precision shows.
     """
     move = released_move(two_branch, case)
-    terms = losses(released_recipe(), encoders.train(), frames, spectrograms, move)
+    terms = losses(released_recipe(), encoders.train(), [frames], spectrograms, move)
     expected = {name: two_branch[f"{case}_{name}"].item() for name in LOSSES}
     contrast = (expected["loss_cl"] + expected["loss_cl_ts"]) / 2
     assert terms["contrast"].item() == pytest.approx(contrast, rel=1e-4)
@@ -202,7 +203,7 @@ def test_both_branches_and_their_gradients(
     loss = terms["contrast"] + terms["equivariance"]
     assert loss.item() == pytest.approx(expected["loss"], rel=1e-4)
     loss.backward()
-    gradients = {official_name(name): p.grad for name, p in encoders.named_parameters()}
+    gradients = {released_names(name)[0][0]: p.grad for name, p in encoders.named_parameters()}
     names, norms = two_branch["param_names"].tolist(), two_branch[f"{case}_grad_norm"].tolist()
     used = {name: norm for name, norm in zip(names, norms, strict=True) if not np.isnan(norm)}
     assert used.keys() == gradients.keys()
@@ -240,7 +241,7 @@ def test_three_steps_of_adam(
         encoders.parameters(), recipe.learning_rate, recipe.betas, weight_decay=recipe.weight_decay
     )
     for expected in two_branch[f"{case}_adam_traj"]:
-        terms = losses(recipe, encoders, frames, spectrograms, move)
+        terms = losses(recipe, encoders, [frames], spectrograms, move)
         loss = terms["contrast"] + terms["equivariance"]
         found = [loss.item(), terms["contrast"].item(), terms["equivariance"].item()]
         both = [expected[0], (expected[1] + expected[2]) / 2, expected[3]]

@@ -78,7 +78,8 @@ def test_a_recipe_learns_its_clips() -> None:
 def test_the_sound_is_heard_once_and_the_frame_seen_twice() -> None:
     recipe = tiny("f")
     encoders, calls = Encoders(recipe.encoder), []
-    for name, trunk in encoders.named_children():
+    for name in ("frames", "sounds"):
+        trunk = getattr(encoders, name)
         trunk.register_forward_hook(lambda *_, name=name: calls.append(name))
     Step(recipe, encoders)(clips(4), draw(recipe, 4, 0, torch.Generator()))
     assert sorted(calls) == ["frames", "frames", "sounds"]
@@ -91,7 +92,7 @@ def test_the_terms_are_their_definition() -> None:
     frames, spectrograms = torch.randn(4, 3, 32, 32), torch.randn(4, 1, 64, 50)
     assert recipe.warp is not None
     move = recipe.warp.draw(4, torch.Generator().manual_seed(0))
-    terms = losses(recipe, encoders, frames, spectrograms, move)
+    terms = losses(recipe, encoders, [frames], spectrograms, move)
     sounds = encoders.embed_sounds(spectrograms)
     plain = response(encoders.embed_frames(frames), sounds)
     moved = response(encoders.embed_frames(move(frames)), sounds)
@@ -116,7 +117,7 @@ def test_mirroring_costs_a_pointwise_model_nothing() -> None:
     recipe.warp = Warp(degrees=0.0, shrink=1.0, mirror=1.0)
     move = recipe.warp.draw(4, torch.Generator())
     frames, spectrograms = torch.rand(4, 3, 28, 28), torch.rand(4, 1, 8, 10)
-    terms = losses(recipe, Pointwise(TINY), frames, spectrograms, move)
+    terms = losses(recipe, Pointwise(TINY), [frames], spectrograms, move)
     assert terms["equivariance"] < 1e-10
 
 
@@ -150,7 +151,8 @@ def test_a_part_of_the_draws_does_to_its_clips_what_the_whole_does() -> None:
     part, whole = draws.part(2, 5), slice(2, 5)
     few = rows(batch, 2, 5)
     torch.testing.assert_close(
-        prepare_frames(recipe, few, part), prepare_frames(recipe, batch, draws)[whole]
+        prepare_frames(recipe, few, part.appearance),
+        prepare_frames(recipe, batch, draws.appearance)[whole],
     )
     torch.testing.assert_close(
         prepare_sounds(recipe, few, part), prepare_sounds(recipe, batch, draws)[whole]
@@ -210,10 +212,10 @@ def exact_step(recipe: Recipe, rank: int, processes: int) -> dict[str, Tensor]:
     encoders, count = Encoders(recipe.encoder), 6 // processes
     own = slice(rank * count, (rank + 1) * count)
     draws = draw(recipe, 6, 20, torch.Generator().manual_seed(3))
-    frames = prepare_frames(recipe, clips(6), draws)[own].double()
+    frames = prepare_frames(recipe, clips(6), draws.appearance)[own].double()
     spectrograms = prepare_sounds(recipe, clips(6), draws)[own].double()
     encoders, move = encoders.double(), draws.part(own.start, own.stop).warp
-    terms = losses(recipe, encoders, frames, spectrograms, move)
+    terms = losses(recipe, encoders, [frames], spectrograms, move)
     loss_of(terms).backward()
     found = {name: term.detach() for name, term in terms.items()}
     found |= {n: p.grad for n, p in encoders.named_parameters() if p.grad is not None}

@@ -6,7 +6,8 @@ interrupted or not, and whatever the number of workers.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from jaxtyping import Int16, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hearsight.clips import RATE, Clips, UnreadableClip
+from hearsight.clips import RATE, Box, Clips, UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.recipe import Recipe
 
@@ -40,6 +41,8 @@ class Item:
     frame: UInt8[np.ndarray, "height width 3"]
     sound: Int16[np.ndarray, " samples"]
     partner: Int16[np.ndarray, " samples"] | None
+    label: str | None = None
+    boxes: tuple[Box, ...] | None = None
     unreadable: tuple[UnreadableClip, ...] = ()
 
 
@@ -52,6 +55,8 @@ class Batch:
     sizes: Int64[Tensor, "b 2"]  # pixels: true height and width of each frame
     sounds: Int16[Tensor, "b samples"]
     partners: Int16[Tensor, "b samples"] | None = None
+    labels: tuple[str | None, ...] = ()
+    boxes: tuple[tuple[Box, ...] | None, ...] = ()
     unreadable: tuple[UnreadableClip, ...] = ()
 
     def __len__(self) -> int:
@@ -59,13 +64,12 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Copy what is computed with to `device`."""
-        return Batch(
-            ids=self.ids,
+        return replace(
+            self,
             frames=self.frames.to(device, non_blocking=True),
             sizes=self.sizes.to(device, non_blocking=True),
             sounds=self.sounds.to(device, non_blocking=True),
             partners=None if self.partners is None else self.partners.to(device, non_blocking=True),
-            unreadable=self.unreadable,
         )
 
     def first(self, count: int) -> "Batch":
@@ -76,6 +80,8 @@ class Batch:
             sizes=self.sizes[:count],
             sounds=self.sounds[:count],
             partners=None if self.partners is None else self.partners[:count],
+            labels=self.labels[:count],
+            boxes=self.boxes[:count],
             unreadable=self.unreadable,
         )
 
@@ -127,6 +133,8 @@ class ClipItems(Dataset[Item | UnreadableClip]):
             frame=fit_frame(clip.frame, self.side),
             sound=clip.sound,
             partner=partner,
+            label=clip.label,
+            boxes=clip.boxes,
             unreadable=unreadable,
         )
 
@@ -163,6 +171,8 @@ def collate(items: Sequence[Item | UnreadableClip], seconds: float, mixing: bool
         sizes=torch.tensor(list(zip(heights, widths, strict=True)), dtype=torch.int64),
         sounds=stack([fit_sound(item.sound, samples) for item in readable]),
         partners=stack([fit_sound(sound, samples) for sound in partners]) if mixing else None,
+        labels=tuple(item.label for item in readable),
+        boxes=tuple(item.boxes for item in readable),
         unreadable=tuple(unreadable),
     )
 
@@ -170,6 +180,26 @@ def collate(items: Sequence[Item | UnreadableClip], seconds: float, mixing: bool
 def stack(sounds: Sequence[Int16[np.ndarray, " samples"]]) -> Int16[Tensor, "b samples"]:
     """Sounds of one length as one tensor."""
     return torch.from_numpy(np.stack(sounds))
+
+
+def label_names(clips: Clips) -> tuple[str, ...]:
+    """The classes of the clips, in alphabetical order.
+
+    Composed scenes know them; of other data every clip is read once.
+
+    Raises:
+        HearsightError: no clip has a class.
+    """
+    known = getattr(clips, "labels", None)
+    if known is None:
+        known = set()
+        for index in range(len(clips)):
+            with suppress(UnreadableClip):
+                known.add(clips[index].label)
+    names = tuple(sorted(label for label in known if label is not None))
+    if not names:
+        raise HearsightError("The objective learns classes, but the data name none.")
+    return names
 
 
 def shuffled(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " count"]:

@@ -6,15 +6,12 @@ run needs besides; recipe and facts stand as JSON in its metadata.
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -22,7 +19,7 @@ from torch import Tensor
 
 from hearsight.encoders import Encoder, Encoders
 from hearsight.errors import HearsightError, nearest
-from hearsight.recipe import Recipe, from_json, load_recipe, recipe_names, to_json
+from hearsight.recipe import Recipe, from_json, recipe_names, to_json
 
 WEIGHTS = "weights/"
 STATE = "state/"
@@ -63,6 +60,18 @@ def save_checkpoint(
     tensors = {WEIGHTS + name: value for name, value in encoders.state_dict().items()}
     tensors |= {STATE + name: value for name, value in (state or {}).items()}
     _write(Path(path), tensors, recipe, facts or {})
+
+
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], recipe: Recipe, facts: Mapping[str, Any]
+) -> None:
+    """The same for weights by name that no encoders hold yet.
+
+    Raises:
+        HearsightError: as `save_checkpoint`, or they do not fit the recipe.
+    """
+    _check_fit(weights, recipe.encoder, path)
+    _write(path, {WEIGHTS + name: value for name, value in weights.items()}, recipe, facts)
 
 
 def _write(
@@ -127,23 +136,23 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
-def _layout(encoder: Encoder) -> dict[str, torch.Size]:
+def layout(encoder: Encoder) -> dict[str, torch.Size]:
     """The names and shapes of the weights of these encoders."""
     with torch.device("meta"):
         return {name: value.shape for name, value in Encoders(encoder).state_dict().items()}
 
 
 def _check_fit(weights: Mapping[str, Tensor], encoder: Encoder, path: Path) -> None:
-    layout = _layout(encoder)
-    for name in sorted(layout.keys() | weights.keys()):
+    wanted = layout(encoder)
+    for name in sorted(wanted.keys() | weights.keys()):
         if name not in weights:
             raise HearsightError(f"{path} lacks {name}, which its recipe has.")
-        if name not in layout:
+        if name not in wanted:
             raise HearsightError(f"{path} holds {name}, which its recipe has not.")
-        if weights[name].shape != layout[name]:
+        if weights[name].shape != wanted[name]:
             raise HearsightError(
                 f"{name} in {path} has shape {tuple(weights[name].shape)}, "
-                f"but its recipe makes {tuple(layout[name])}."
+                f"but its recipe makes {tuple(wanted[name])}."
             )
 
 
@@ -178,95 +187,3 @@ def load_encoders(source: str | Path) -> tuple[Encoders, Recipe, dict[str, Any]]
     encoders = Encoders(checkpoint.recipe.encoder)
     encoders.load_state_dict(checkpoint.weights)
     return encoders.eval(), checkpoint.recipe, checkpoint.facts
-
-
-def official_name(name: str) -> str:
-    """What the released SSL-TIE code calls one of our weights.
-
-    `frames.stages.1.0.shortcut.1.bias` is its `imgnet.layer2.0.downsample.1.bias`.
-    """
-    trunk, rest = name.split(".", 1)
-    stem = "conv1" if trunk == "frames" else "conv1_a"
-    rest = re.sub(r"^stem_norm\.", "bn1.", rest)
-    rest = re.sub(r"^stem\.", f"{stem}.", rest)
-    rest = re.sub(r"^stages\.(\d+)", lambda found: f"layer{int(found[1]) + 1}", rest)
-    for ours, theirs in (("first_norm", "bn1"), ("second_norm", "bn2"), ("shortcut", "downsample")):
-        rest = rest.replace(f".{ours}.", f".{theirs}.")
-    rest = rest.replace(".first.", ".conv1.").replace(".second.", ".conv2.")
-    return f"{'imgnet' if trunk == 'frames' else 'audnet'}.{rest}"
-
-
-def _released_weights(file: Path) -> dict[str, Tensor]:
-    """The named tensors in a foreign file, from which only plain data are read."""
-    if not file.is_file():
-        raise HearsightError(f"There is no file {file}.")
-    try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS):
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise HearsightError(
-            f"{file} was refused: it holds more than weights, and reading it could run code."
-        ) from error
-    except Exception as error:  # a damaged file can fail in any way inside the unpickler
-        raise HearsightError(f"{file} is no weights file, or is damaged.") from error
-    for key in ("model_state_dict", "state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
-        raise HearsightError(f"{file} is not a released SSL-TIE model: it holds no named weights.")
-    return {str(key).removeprefix("module."): value for key, value in found.items()}
-
-
-NUMPY_NUMBERS: list[Any] = [  # scores beside the weights are often numpy numbers: plain data
-    *(
-        (np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar")
-        for core in ("core", "_core")
-    ),
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
-]
-
-UNUSED_BY_OFFICIAL = re.compile(  # in the released model, but its forward pass does not reach them
-    r"(imgnet|audnet)\.(fc\.|conv1_flow\.)|imgnet\.conv1_a\.|audnet\.conv1\.|.*\.num_batches_tracked$"
-    r"|(vision_fc1|conv3|norm3)\."
-)
-
-
-def import_weights(file: str | Path, target: str | Path) -> Recipe:
-    """Turn the authors' released `*.pth.tar` into a checkpoint of `ssl_tie`.
-
-    Args:
-        file: their file, with or without `module.` before the names; only tensors, numbers and
-            text are read from it, and no code in it is run.
-        target: the checkpoint to write.
-
-    Returns:
-        The recipe in the checkpoint.
-
-    Raises:
-        HearsightError: no such file, one that would run code, or one of another key layout.
-    """
-    file = Path(file)
-    theirs = _released_weights(file)
-    recipe = load_recipe("ssl_tie")
-    layout = _layout(recipe.encoder)
-    names = {official_name(name): name for name in layout}
-    missing = sorted(names.keys() - theirs.keys())
-    unexpected = sorted(
-        key for key in theirs.keys() - names.keys() if not UNUSED_BY_OFFICIAL.match(key)
-    )
-    for kind, keys in (("lacks", missing), ("holds the unexpected", unexpected)):
-        if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise HearsightError(
-                f"{file} is not a released SSL-TIE model: it {kind} {', '.join(keys[:3])}{more}."
-            )
-    weights = {}
-    for key, name in names.items():
-        if theirs[key].shape != layout[name]:
-            raise HearsightError(
-                f"{key} in {file} has shape {tuple(theirs[key].shape)}, not {tuple(layout[name])}."
-            )
-        weights[WEIGHTS + name] = theirs[key].float()
-    _write(Path(target), weights, recipe, {"imported_from": file.name})
-    return recipe

@@ -1,19 +1,20 @@
 """From pixels and spectrograms to vectors: a frame becomes a grid of them, a sound becomes one.
 
-Both encoders are residual networks of the ResNet-18 family, trained from scratch.
+Both encoders are residual networks of the ResNet-18 family. What some methods set on top of them
+(projections, a slowly following copy, a predictor, a classifier) is part of the same weights.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d, batch_norm, max_pool2d, relu
+from torch.nn.functional import adaptive_max_pool2d, max_pool2d, relu
 
 from hearsight.errors import HearsightError
+from hearsight.normalisation import BatchNorm
 from hearsight.response import response
 
 
@@ -44,6 +45,17 @@ class Encoder:
     momentum: float = 0.1  # share of the newest batch in the running statistics of frames
     sound_momentum: float = 0.1  # the same for sounds; 0.19 repeats the released two updates
     sync_batch_norm: bool = True  # with several processes: statistics of the joined batch
+    weights: str | None = None  # file of a torchvision ResNet-18 that the frame network starts from
+    projection: int | None = None  # channels of a linear map after each network; None: no such map
+    heads: int = 1  # such maps side by side; their cosines are averaged
+    slow: float = 0.0  # share of itself that a slowly following copy keeps per step; 0: no copy
+    predictor: int | None = None  # hidden channels of a projector and a predictor; None: neither
+    classes: int = 0  # that a classifier tells apart by the sound vector; 0: no classifier
+
+    @property
+    def channels(self) -> int:
+        """Channels of an embedding, of all heads together."""
+        return self.heads * (self.projection or self.widths[-1])
 
     def __post_init__(self) -> None:
         per_stage = (self.widths, self.blocks, self.strides, self.sound_strides)
@@ -59,89 +71,12 @@ class Encoder:
             )
         if not (0 < self.momentum <= 1 and 0 < self.sound_momentum <= 1):
             raise HearsightError("encoder.momentum and sound_momentum must lie in (0, 1].")
-
-
-class _Gather(torch.autograd.Function):
-    """`gather` and its gradient: what every process asks of this process's values, summed."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, values.contiguous())
-        return torch.stack(parts)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total[dist.get_rank()]
-
-
-def process_count() -> int:
-    """How many processes train together; 1 where torch.distributed is not in use."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def gather(values: Float[Tensor, "n c"]) -> Float[Tensor, "processes n c"]:
-    """The values of all processes in order of rank, with gradients back to each of them.
-
-    Every process must give the same shape. The gradient that arrives in a process is that of the
-    SUM of all processes' losses, so averaging gradients (as DistributedDataParallel does) gives
-    that of their mean.
-    """
-    if process_count() == 1:
-        return values[None]
-    gathered: Tensor = _Gather.apply(values)  # type: ignore[no-untyped-call]
-    return gathered
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation over all processes, on CPU and GPU alike.
-
-    In training with several processes (each with an equally large part of the batch) mean and
-    variance are those of the joined batch, with gradients through both; torch's SyncBatchNorm
-    does the same on GPUs only. The gain starts from N(1, 0.02), the offset from 0.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, channels: int, *, momentum: float, synchronised: bool) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-        self.momentum = momentum
-        self.synchronised = synchronised
-        self.epsilon = 1e-5
-
-    def forward(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        if self.training and self.synchronised and process_count() > 1:
-            return self._joined(values)
-        return batch_norm(
-            values,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.epsilon,
-        )
-
-    def _joined(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        exact = values.to(self.weight.dtype)
-        moments = torch.var_mean(exact, dim=(0, 2, 3), correction=0)
-        variances, means = gather(torch.stack(moments)).unbind(1)
-        mean = means.mean(0)
-        variance = variances.mean(0) + (means - mean).square().mean(0)
-        with torch.no_grad():
-            count = values.numel() // values.shape[1] * process_count()
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-        gain = (self.weight * (variance + self.epsilon).rsqrt())[:, None, None]
-        return ((exact - mean[:, None, None]) * gain + self.bias[:, None, None]).to(values.dtype)
+        if self.heads < 1 or (self.heads > 1 and self.projection is None):
+            raise HearsightError("encoder.heads must be at least 1; several need a projection.")
+        if min(1 if n is None else n for n in (self.projection, self.predictor)) < 1:
+            raise HearsightError("encoder.projection and predictor must be at least 1, or null.")
+        if not 0 <= self.slow < 1 or self.classes < 0:
+            raise HearsightError("encoder.slow must lie in [0, 1), classes must not be negative.")
 
 
 Norm = Callable[[int], BatchNorm]
@@ -196,12 +131,30 @@ class Trunk(nn.Module):
         return grid
 
 
-class Encoders(nn.Module):
-    """The frame network and the sound network of one model.
+class Perceptron(nn.Module):
+    """Vectors through one hidden layer: linear, batch normalisation, ReLU, linear."""
 
-    Convolutions start from N(0, 2 / fan_out), gains of batch normalisation from N(1, 0.02), drawn
-    by torch's global generator.
+    def __init__(self, channels: int, hidden: int, norm: Norm) -> None:
+        super().__init__()
+        self.first = nn.Linear(channels, hidden, bias=False)
+        self.norm = norm(hidden)
+        self.second = nn.Linear(hidden, channels)
+
+    def forward(self, values: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        inside = self.norm(self.first(values)[..., None, None])[..., 0, 0]
+        changed: Tensor = self.second(relu(inside))
+        return changed
+
+
+class Encoders(nn.Module):
+    """The frame network and the sound network of one model, with what stands on them.
+
+    Convolutions start from N(0, 2 / fan_out), gains of batch normalisation from N(1, 0.02), linear
+    maps after the networks uniform with variance 2 / (fan_in + fan_out); all drawn by torch's
+    global generator.
     """
+
+    slow: nn.ModuleDict | None
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -211,6 +164,8 @@ class Encoders(nn.Module):
                 channels, momentum=momentum, synchronised=encoder.sync_batch_norm
             )
 
+        self.heads = encoder.heads
+        self.momentum = encoder.slow
         self.frames = Trunk(3, encoder, encoder.strides, norm(encoder.momentum))
         self.sounds = Trunk(1, encoder, encoder.sound_strides, norm(encoder.sound_momentum))
         for module in self.modules():
@@ -218,18 +173,73 @@ class Encoders(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(module, BatchNorm):
                 nn.init.normal_(module.weight, 1.0, 0.02)
+        width, channels = encoder.widths[-1], encoder.channels
+        self.frame_projection: nn.Module = nn.Identity()
+        self.sound_projection: nn.Module = nn.Identity()
+        if encoder.projection is not None:
+            self.frame_projection = nn.Conv2d(width, channels, 1)
+            self.sound_projection = nn.Linear(width, channels)
+            for part in (self.frame_projection, self.sound_projection):
+                for name, values in part.named_parameters():
+                    (nn.init.zeros_ if name == "bias" else nn.init.xavier_uniform_)(values)
+        if encoder.predictor is not None:
+            self.projector = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
+            self.predictor = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
+        if encoder.classes:
+            self.classifier = nn.Linear(channels, encoder.classes)
+        self.slow = None
+        if encoder.slow:
+            self.slow = nn.ModuleDict({name: deepcopy(getattr(self, name)) for name in FOLLOWED})
+            self.slow.requires_grad_(False)
 
     def embed_frames(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
-        """A vector for every place of every frame; not normalised."""
-        grid: Tensor = self.frames(frames)
+        """A vector for every place of every frame; not normalised, head after head."""
+        grid: Tensor = self.frame_projection(self.frames(frames))
         return grid
 
     def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
         """A vector for every sound: the largest value of each channel; not normalised."""
-        return adaptive_max_pool2d(self.sounds(spectrograms), 1).flatten(1)
+        largest = adaptive_max_pool2d(self.sounds(spectrograms), 1).flatten(1)
+        vectors: Tensor = self.sound_projection(largest)
+        return vectors
+
+    @torch.no_grad()
+    def embed_slowly(
+        self, frames: Float[Tensor, "b 3 y x"], spectrograms: Float[Tensor, "a 1 bins times"]
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "a c"]]:
+        """The same by the slowly following copy, without gradient.
+
+        Raises:
+            ValueError: there is no copy (`Encoder.slow` is 0).
+        """
+        if self.slow is None:
+            raise ValueError("these encoders keep no slow copy")
+        grid = self.slow["frame_projection"](self.slow["frames"](frames))
+        largest = adaptive_max_pool2d(self.slow["sounds"](spectrograms), 1).flatten(1)
+        return grid, self.slow["sound_projection"](largest)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Let the slow copy, if there is one, take a step towards the weights."""
+        if self.slow is None:
+            return
+        for name, copy in self.slow.items():
+            for behind, ahead in zip(
+                copy.parameters(), getattr(self, name).parameters(), strict=True
+            ):
+                behind.lerp_(ahead, 1 - self.momentum)
+
+    def respond(
+        self, grids: Float[Tensor, "b c h w"], sounds: Float[Tensor, "a c"]
+    ) -> Float[Tensor, "b a h w"]:
+        """The response map of every embedded frame to every embedded sound."""
+        return response(grids, sounds, self.heads)
 
     def forward(
         self, frames: Float[Tensor, "b 3 y x"], spectrograms: Float[Tensor, "a 1 bins times"]
     ) -> Float[Tensor, "b a h w"]:
         """The response map of every frame to every sound, cosines in [-1, 1]."""
-        return response(self.embed_frames(frames), self.embed_sounds(spectrograms))
+        return self.respond(self.embed_frames(frames), self.embed_sounds(spectrograms))
+
+
+FOLLOWED = ("frames", "sounds", "frame_projection", "sound_projection")

@@ -12,9 +12,32 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hearsight.encoders import Encoder
 from hearsight.errors import HearsightError, nearest
+from hearsight.objectives.attended import AttendedTriplet
+from hearsight.objectives.classification import SoundClassification
+from hearsight.objectives.clusters import ClusterContrast, PseudoLabelContrast
 from hearsight.objectives.contrast import PaperContrast, TrimapContrast
+from hearsight.objectives.false_negatives import FalseNegativeContrast
+from hearsight.objectives.hard_positives import HardPositiveContrast
+from hearsight.objectives.max_contrast import MaxContrast
+from hearsight.objectives.siamese import SiamesePrediction
+from hearsight.objectives.slavc import MomentumContrast
 from hearsight.spectrogram import LogSpectrogram, MelSpectrogram
 from hearsight.transforms import Appearance, Mixing, SpectrogramMask, Warp
+
+Objective = (
+    TrimapContrast
+    | PaperContrast
+    | MaxContrast
+    | FalseNegativeContrast
+    | HardPositiveContrast
+    | MomentumContrast
+    | SiamesePrediction
+    | AttendedTriplet
+    | ClusterContrast
+    | PseudoLabelContrast
+    | SoundClassification
+)
+"""The first two see responses alone, the others everything that is embedded."""
 
 KIND = "kind"  # in JSON: which dataclass a part is
 
@@ -34,8 +57,9 @@ class Recipe:
     mixing: Mixing | None = None
     mask: SpectrogramMask | None = None
     warp: Warp | None = None
+    views: int = 1  # looks of each frame that are drawn; 2: the objective compares them
     encoder: Encoder = field(default_factory=Encoder)
-    contrast: TrimapContrast | PaperContrast = field(default_factory=TrimapContrast)
+    contrast: Objective = field(default_factory=TrimapContrast)
     equivariance: float = 0.0  # weight of the squared gap between warped map and map of the warped
     learning_rate: float = 1e-4  # of Adam
     decay: bool = False  # let the learning rate fall to 0 along half a cosine
@@ -44,16 +68,17 @@ class Recipe:
     batch_size: int = 32  # clips, over all processes
     epochs: int = 80
     validate_every: int = 1  # epochs
+    labels: tuple[str, ...] = ()  # classes by number, for objectives that learn them
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
     seed: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("frame_size", "batch_size", "epochs", "validate_every"):
+        for name in ("frame_size", "batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise HearsightError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("equivariance", "weight_decay", "seed"):
+        for name in ("equivariance", "weight_decay", "seed", "epochs"):
             if getattr(self, name) < 0:
                 raise HearsightError(f"{name} must not be negative, not {getattr(self, name)}.")
         if self.learning_rate <= 0:
@@ -62,6 +87,20 @@ class Recipe:
             raise HearsightError(f"betas must lie in [0, 1), not {self.betas}.")
         if self.equivariance and self.warp is None:
             raise HearsightError("equivariance compares maps under a warp: it needs `warp`.")
+        if self.views not in (1, 2) or (self.views == 2 and self.appearance is None):
+            raise HearsightError("views must be 1 or 2, and 2 need `appearance` to differ.")
+        if self.needs_boxes and self.appearance is not None:
+            raise HearsightError("contrast learns from boxes, which `appearance` would crop away.")
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the objective learns classes."""
+        return bool(getattr(self.contrast, "needs_labels", False))
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether the objective learns from boxes."""
+        return bool(getattr(self.contrast, "needs_truths", False))
 
 
 def _makers() -> dict[str, Callable[[], Recipe]]:
@@ -170,6 +209,8 @@ def field_paths(part: Any, prefix: str = "") -> list[str]:
 
 def _check_field(owner: Any, name: str, path: str, recipe: Recipe) -> None:
     if name not in {entry.name for entry in fields(owner)}:
+        if name == "margin" and hasattr(owner, "no_margin"):
+            raise HearsightError(owner.no_margin)
         raise HearsightError(
             f"{type(owner).__name__} has no field '{name}' (in '{path}')."
             f"{nearest(path, field_paths(recipe))}"

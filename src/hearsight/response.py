@@ -12,20 +12,27 @@ from torch.nn.functional import logsigmoid, normalize, softmax
 
 
 def response(
-    visual: Float[Tensor, "b c h w"], audio: Float[Tensor, "a c"]
+    visual: Float[Tensor, "b c h w"], audio: Float[Tensor, "a c"], heads: int = 1
 ) -> Float[Tensor, "b a h w"]:
     """Cosine similarity of every place of every frame with every sound, in [-1, 1].
+
+    Of several heads, whose channels stand one head after the other, the mean cosine.
 
     Always at least single precision, also under autocast: the masks of the contrast divide
     these cosines by 0.03, which would magnify the rounding of bfloat16.
 
-    Source: SSL-TIE, Liu et al., ACM MM 2022, Eq. 3.
+    Source: SSL-TIE, Liu et al., ACM MM 2022, Eq. 3; two heads: SLAVC, Mo and Morgado,
+    NeurIPS 2022.
     """
     with torch.autocast(visual.device.type, enabled=False):
         if visual.dtype in (torch.float16, torch.bfloat16):
             visual, audio = visual.float(), audio.float()
         audio = audio.to(visual.dtype)
-        return torch.einsum("bchw,ac->bahw", normalize(visual, dim=1), normalize(audio, dim=1))
+        parts = [
+            torch.einsum("bchw,ac->bahw", normalize(one, dim=1), normalize(other, dim=1))
+            for one, other in zip(visual.chunk(heads, 1), audio.chunk(heads, 1), strict=True)
+        ]
+        return parts[0] if heads == 1 else torch.stack(parts).mean(0)
 
 
 def matched(responses: Float[Tensor, "b a h w"], first: int = 0) -> Float[Tensor, "b h w"]:

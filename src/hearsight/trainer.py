@@ -6,6 +6,7 @@ resumed therefore ends with the same weights as one that was not: on a CPU, bit 
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from jaxtyping import Float
 from torch import Tensor
 
-from hearsight.batches import Batch, Batches
+from hearsight.batches import Batch, Batches, label_names
 from hearsight.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
 from hearsight.clips import Clips, UnreadableClip
 from hearsight.confidence import choose_threshold
@@ -22,6 +23,7 @@ from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
 from hearsight.recipe import Recipe, to_json
+from hearsight.released import load_trunk
 from hearsight.runs import (
     LOG,
     Log,
@@ -41,6 +43,10 @@ class Run:
     """One training run: the state that the loop moves, and where it is written."""
 
     def __init__(self, recipe: Recipe, clips: Clips, folder: Path, options: Options) -> None:
+        if recipe.needs_labels and not recipe.labels:
+            names = label_names(clips)
+            encoder = replace(recipe.encoder, classes=len(names))
+            recipe = replace(recipe, labels=names, encoder=encoder)
         self.recipe, self.clips, self.folder, self.options = recipe, clips, folder, options
         self.accelerator = Accelerator(
             mixed_precision="bf16" if recipe.precision == "bf16" else "no",
@@ -52,9 +58,11 @@ class Run:
         previous = self._open_folder()
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
+        elif recipe.encoder.weights is not None:
+            load_trunk(self.encoders, recipe.encoder)
         place(self.encoders, recipe, self.accelerator.device)
         self.optimiser = torch.optim.Adam(
-            self.encoders.parameters(),
+            (weights for weights in self.encoders.parameters() if weights.requires_grad),
             lr=recipe.learning_rate,
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
@@ -222,6 +230,7 @@ class Run:
         accelerator.backward(loss)
         self.prepared.step()
         self.prepared.zero_grad(set_to_none=True)
+        self.encoders.follow()
         return {name: term.detach() for name, term in terms.items()}
 
     def learning_rate(self) -> float:
@@ -254,7 +263,7 @@ def train(
             is not a number.
     """
     run = Run(recipe, clips, folder, options or Options())
-    position, finished = run.position, True
+    recipe, position, finished = run.recipe, run.position, True
     try:
         while position.epoch < recipe.epochs and finished:
             if position.batch == 0:
