@@ -54,6 +54,11 @@ def test_oneself_and_ones_own_group_are_not_found() -> None:
     _, indices = rank(points, points, 5, groups_of_queries=groups, groups_of_gallery=groups)
     assert indices.tolist() == by_loops(points, points, 5, groups=(groups, groups))
     assert not (groups[indices] == groups[:, None]).any()
+    _, indices = rank(
+        points, points, 5, allow=own, groups_of_queries=groups, groups_of_gallery=groups
+    )
+    assert torch.equal(indices[:, 0], own)  # of its group a point finds itself, and nobody else
+    assert not (groups[indices[:, 1:]] == groups[:, None]).any()
     some = torch.where(own % 2 == 0, own, NOBODY)
     _, indices = rank(points, points, 1, exclude=some)
     assert (indices[1::2, 0] == own[1::2]).all()  # nobody is nearer than oneself
@@ -122,7 +127,7 @@ def test_fewer_than_wanted() -> None:
 def test_blocks_change_nothing() -> None:
     queries, gallery = vectors(50), vectors(333, seed=2)
     wanted = rank(queries, gallery, 10)
-    for rows, columns in ((1, 1), (7, 32), (50, 100), (64, 333)):
+    for rows, columns in ((13, 20), (7, 32), (50, 100), (64, 333)):
         found = rank(queries, gallery, 10, rows=rows, columns=columns)
         assert torch.equal(wanted[0], found[0])
         assert torch.equal(wanted[1], found[1])

@@ -51,6 +51,7 @@ class _Barred:
     """Whom each query must not find, without a list of all such pairs."""
 
     own: Int64[Tensor, " q"] | None
+    allowed: Int64[Tensor, " q"] | None
     groups: Int64[Tensor, " q"] | None
     sorted_groups: Int64[Tensor, " n"] | None  # of the gallery
     order: Int64[Tensor, " n"] | None  # where in the gallery they stand
@@ -69,8 +70,12 @@ class _Barred:
             row = torch.arange(len(wanted), device=device).repeat_interleave(counts)
             before = counts.cumsum(0) - counts
             place = torch.arange(len(row), device=device) - before[row] + first[row]
+            column = self.order[place]
+            if self.allowed is not None:
+                others = column != self.allowed[block][row]
+                row, column = row[others], column[others]
             rows.append(row)
-            columns.append(self.order[place])
+            columns.append(column)
         return _Hidden(torch.cat(rows), torch.cat(columns))
 
 
@@ -81,6 +86,7 @@ def rank(
     k: int,
     *,
     exclude: Int64[Tensor, " q"] | None = None,
+    allow: Int64[Tensor, " q"] | None = None,
     groups_of_queries: Int64[Tensor, " q"] | None = None,
     groups_of_gallery: Int64[Tensor, " n"] | None = None,
     rows: int = 256,
@@ -99,6 +105,7 @@ def rank(
         gallery: on the same device.
         k: neighbours wanted.
         exclude: for each query an index that it must not find (itself), or -1.
+        allow: for each query an index that it may find though it is of the same group, or -1.
         groups_of_queries: a number for each query; it finds nobody with the same number.
         groups_of_gallery: the numbers of the gallery.
         rows: queries compared at once.
@@ -117,7 +124,7 @@ def rank(
     exact = torch.promote_types(queries.dtype, torch.float32)
     queries, gallery = queries.to(exact), gallery.to(exact)
     groups = None if groups_of_gallery is None else groups_of_gallery.sort(stable=True)
-    barred = _Barred(exclude, groups_of_queries, *(groups or (None, None)))
+    barred = _Barred(exclude, allow, groups_of_queries, *(groups or (None, None)))
     longest = gallery.norm(dim=1).max() if len(gallery) else 0.0
     slack = queries.norm(dim=1) * longest * (queries.shape[1] * torch.finfo(exact).eps)
     board = queries.new_empty(min(rows, len(queries)) * (min(columns, len(gallery)) + FOLD))
