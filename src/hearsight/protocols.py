@@ -3,7 +3,7 @@
 A score is comparable only with its protocol's name beside it: the same maps differ by up to 35
 points between the threshold rules here and by 1.5 points between the interpolations.
 
-Every truth of scoring is made of boxes; the exact masks of composed scenes are not used.
+Every truth here is made of boxes; `segmentation` scores the exact masks of composed scenes.
 Sounds are prepared by the recipe's own front end; how frames are prepared is part of a protocol.
 """
 
@@ -23,8 +23,9 @@ SIDE = 224  # pixels; all truths and all compared maps have this width and heigh
 PIXELS = SIDE * SIDE
 HALF = PIXELS // 2  # place (0-based) of the median threshold among the sorted pixels
 
-Upsampling = Literal["linear", "linear corners", "cubic"]
-Annotation = Literal["union", "unclamped union", "consensus"]
+Upsampling = Literal["linear", "linear corners", "cubic", "cubic corners"]
+Annotation = Literal["union", "unclamped union", "pixels", "consensus"]
+Frame = Literal["crop", "stretch", "stretch plainly"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,26 +33,38 @@ class Protocol:
     """How one released evaluator scores a response map.
 
     upsampling: "linear" samples at pixel centres (OpenCV's INTER_LINEAR), "linear corners" at
-    corners (torch's align_corners), "cubic" is torch's bicubic at pixel centres.
+    corners (torch's align_corners), "cubic" is bicubic at pixel centres (torch's, and OpenCV's
+    INTER_CUBIC), "cubic corners" at corners.
+    scale: "own range" brings each map to 0..1 by itself, "cosine" all of them by (cosine + 1) / 2.
     reverse: values become 1 - minmax(-map), otherwise minmax(map); both 0 to 1.
+    fixed: pixels from this value on are marked; None for the median threshold.
     inclusive: pixels equal to the threshold are marked too.
     saturated: pixels of value 1 and above are marked whatever the threshold is.
     adaptive: the headline score marks as many pixels as the truth has, not half of the frame.
     truth: see `rasterise`.
     frame: "crop" brings the shorter side to the encoder's size and takes the middle square,
-    "stretch" the whole frame to that square, both bicubic; truths are fractions of the whole
-    frame in both.
+    "stretch" the whole frame to that square, both bicubic with Pillow; "stretch plainly" is the
+    latter as torch does it, without antialiasing; truths are fractions of the whole frame in all.
+    mixing, objects, share: how an object map is mixed in, see `scoring.guide`; objects is its
+    up-sampling, share that of the response map in the mixture.
+    sets: how many clips of which test sets its authors score.
     """
 
     name: str
     says: str
     upsampling: Upsampling
+    scale: Literal["own range", "cosine"] = "own range"
     reverse: bool = False
+    fixed: float | None = None
     inclusive: bool = False
     saturated: bool = False
     adaptive: bool = False
     truth: Annotation = "union"
-    frame: Literal["crop", "stretch"] = "crop"
+    frame: Frame = "crop"
+    mixing: Literal["own ranges", "cosines"] = "own ranges"
+    objects: Upsampling = "linear corners"
+    share: float = 0.4
+    sets: str = ""
 
     @property
     def marked(self) -> int:
@@ -65,6 +78,8 @@ _LVS = Protocol(
     upsampling="linear",
     reverse=True,
     saturated=True,
+    objects="linear",
+    sets="VGG-SS 5,158; Flickr 249",
 )
 _EZ_VSL = Protocol(
     name="ez-vsl",
@@ -72,6 +87,28 @@ _EZ_VSL = Protocol(
     upsampling="linear corners",
     inclusive=True,
     frame="stretch",
+    sets="VGG-SS, files present of 5,158; Flickr 249",
+)
+_SLAVC = Protocol(
+    name="slavc",
+    says="SLAVC (Mo and Morgado, NeurIPS 2022), released test.py: cosines of 0 and above",
+    upsampling="cubic corners",
+    scale="cosine",
+    fixed=0.5,
+    inclusive=True,
+    frame="stretch",
+    mixing="cosines",
+    objects="cubic corners",
+    share=0.9,
+    sets="VGG-SS 5,158; Flickr 249",
+)
+_SSL_ALIGN = replace(
+    _LVS,
+    name="ssl-align",
+    says="SSL-Alignment (Senocak et al., ICCV 2023), released test.py: its own model and LVS",
+    saturated=False,
+    frame="stretch plainly",
+    sets="VGG-SS 4,654; Flickr 250",
 )
 _ON_BOXES = (
     Protocol(
@@ -81,6 +118,8 @@ _ON_BOXES = (
         reverse=True,
         saturated=True,
         truth="unclamped union",
+        objects="linear",
+        sets="VGG-SS 4,911; Flickr 249",
     ),
     _LVS,
     _EZ_VSL,
@@ -90,25 +129,79 @@ _ON_BOXES = (
         says="EZ-VSL, released train.py: validation between epochs",
         upsampling="cubic",
     ),
+    _SLAVC,
+    replace(
+        _SLAVC,
+        name="slavc-relative",
+        says="SLAVC, released test.py --relative_prediction: half of the frame",
+        scale="own range",
+        fixed=None,
+    ),
+    replace(
+        _EZ_VSL,
+        name="fnac",
+        says="FNAC (Sun et al., CVPR 2023), released test.py: validate()",
+        sets="VGG-SS 5,158; Flickr 249",
+    ),
+    replace(
+        _EZ_VSL,
+        name="fnac-cubic",
+        says="FNAC, released test.py: validate2()",
+        upsampling="cubic",
+        sets="VGG-SS 5,158; Flickr 249",
+    ),
+    Protocol(
+        name="htf",
+        says="Hear the Flow (Fedorishin et al., WACV 2023), released train.py: test_step()",
+        upsampling="cubic",
+        saturated=True,
+        frame="stretch",
+        sets="VGG-SS 4,670; Flickr 178 (its own lists)",
+    ),
+    Protocol(
+        name="sspl",
+        says="SSPL (Song et al., CVPR 2022), released test.py: from half of the range on",
+        upsampling="linear",
+        fixed=0.5,
+        inclusive=True,
+        objects="linear",
+        sets="VGG-SS 4,692; Flickr 249",
+    ),
+    _SSL_ALIGN,
+    replace(
+        _SSL_ALIGN,
+        name="ssl-align-others",
+        says="SSL-Alignment, released test.py: methods it compares with",
+        upsampling="linear corners",
+        reverse=False,
+        objects="linear corners",
+    ),
     replace(
         _LVS,
         name="adaptive",
         says="As many pixels as the truth has (Senocak et al.), released SSL-Alignment test.py",
         saturated=False,
         adaptive=True,
+        sets="VGG-SS 4,654; Flickr 250",
     ),
 )
 
 
-PROTOCOLS = (
-    *_ON_BOXES,
-    *(
-        replace(
-            one, name=f"{one.name}:flickr", says=f"{one.says}, each box half", truth="consensus"
-        )
-        for one in _ON_BOXES
-    ),
-)
+def _on_flickr(protocol: Protocol) -> Protocol:
+    """The same where each box of a clip is one person's opinion."""
+    # on other sets than VGG-SS this evaluator stretches maps with torch instead of OpenCV
+    corners: Upsampling | None = "linear corners" if protocol is _SSL_ALIGN else None
+    return replace(
+        protocol,
+        name=f"{protocol.name}:flickr",
+        says=f"{protocol.says}, each box half",
+        truth="consensus",
+        upsampling=corners or protocol.upsampling,
+        objects=corners or protocol.objects,
+    )
+
+
+PROTOCOLS = (*_ON_BOXES, *map(_on_flickr, _ON_BOXES))
 
 
 def load_protocol(name: str) -> Protocol:
@@ -132,16 +225,16 @@ def rasterise(boxes: Sequence[Box], annotation: Annotation) -> Truth:
         boxes: [x0, y0, x1, y1] as finite fractions of the frame, corrupt ones included.
         annotation: "union": pixel = int(224 * max(v, 0)), all boxes together have weight 1.
             "unclamped union": pixel = int(224 * v), so that a negative edge counts from the far
-            side, as Python slices do. "consensus": as the latter, but each box is one person's
-            and a pixel weighs min(1, boxes / 2).
-
+    XX
     Source: LVS `testset_gt` (union), SSL-TIE `test` (unclamped union), both (consensus).
     """
     inside = np.zeros((SIDE, SIDE), np.bool_)
     full = np.zeros_like(inside) if annotation == "consensus" else None
+    clamped = annotation in ("union", "pixels")
+    rest = 1e-6 if annotation == "pixels" else 0.0  # 224 * (61 / 224) is a little less than 61
     for box in boxes:
         x0, y0, x1, y1 = (
-            int(SIDE * (max(value, 0.0) if annotation == "union" else value)) for value in box
+            int(SIDE * (max(value, 0.0) if clamped else value) + rest) for value in box
         )
         if full is not None:
             full[y0:y1, x0:x1] |= inside[y0:y1, x0:x1]
@@ -168,10 +261,9 @@ def upsampling_matrix(length: int, kind: Upsampling) -> Float32[np.ndarray, "sid
         from torch.nn.functional import interpolate
 
         cells = torch.eye(length)[None, None]
-        if kind == "cubic":
-            grown = interpolate(cells, size=(SIDE, length), mode="bicubic", align_corners=False)
-        else:
-            grown = interpolate(cells, size=(SIDE, length), mode="bilinear", align_corners=True)
+        mode = "bicubic" if kind.startswith("cubic") else "bilinear"
+        corners = kind.endswith("corners")
+        grown = interpolate(cells, size=(SIDE, length), mode=mode, align_corners=corners)
         return grown[0, 0].contiguous().numpy()
     centres = (np.arange(SIDE) + 0.5) * (length / SIDE) - 0.5
     left = np.floor(centres).clip(0, length - 1).astype(np.intp)
@@ -185,14 +277,33 @@ def upsampling_matrix(length: int, kind: Upsampling) -> Float32[np.ndarray, "sid
     return matrix
 
 
+def upsample(
+    grid: Float32[np.ndarray, "h w"],
+    kind: Upsampling,
+    *,
+    out: Float32[np.ndarray, "side side"] | None = None,
+) -> Float32[np.ndarray, "side side"]:
+    """A map stretched to the canvas."""
+    columns = upsampling_matrix(grid.shape[1], kind).T
+    return np.matmul(upsampling_matrix(grid.shape[0], kind), grid @ columns, out=out)
+
+
 def normalise(values: Float32[np.ndarray, "h w"], protocol: Protocol) -> None:
     """Bring one map to 0..1 in place as the protocol does; a constant map keeps its value.
 
-    A constant map c becomes 1 + c under `reverse`, as in the released code.
+    A constant map c becomes 1 + c under `reverse`, as in the released code. Under a fixed
+    threshold on the map's own range it becomes 0: the released code divides 0 by 0 there and
+    marks nothing.
     """
+    if protocol.scale == "cosine":
+        np.add(values, 1, out=values)
+        np.divide(values, 2, out=values)
+        return
     low, high = values.min(), values.max()
     if high == low:
-        if protocol.reverse:
+        if protocol.fixed is not None:
+            values.fill(0)
+        elif protocol.reverse:
             np.add(values, 1, out=values)
     elif protocol.reverse:
         np.subtract(high, values, out=values)
@@ -210,7 +321,7 @@ def mark(
     *,
     out: Bool[np.ndarray, "h w"] | None = None,
 ) -> Bool[np.ndarray, "h w"]:
-    """The pixels that the median threshold marks in a normalised map."""
+    """The pixels that a threshold marks in a normalised map."""
     compare = np.greater_equal if protocol.inclusive else np.greater
     marks: Bool[np.ndarray, "h w"] = compare(values, threshold, out=out)
     if protocol.saturated and threshold >= 1:
