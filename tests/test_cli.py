@@ -40,6 +40,7 @@ COMMANDS = {
     "data scenes": "hearsight data scenes",
     "data menagerie": "hearsight data menagerie",
     "data show": "hearsight data show",
+    "data check": "hearsight data check",
 }
 Hearsight = Callable[[str], tuple[int, str, str]]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hearsight.console import Bars
+from hearsight.errors import HearsightError
 
 data = typer.Typer(
     help="Get clips, make clips, look at clips.",
@@ -152,3 +153,52 @@ def show(
             tell_skipped({error.id: error.reason})
     save_sheet(chosen, output)
     print(json.dumps({"clips": len(clips), "picture": str(output)}))
+
+
+@data.command(context_settings={"allow_extra_args": True})
+def check(
+    context: typer.Context,
+    train: Annotated[str, typer.Argument(help="A list of clips, or anything that --data takes.")],
+    against: Annotated[
+        list[str], typer.Option(help="Test sets, likewise: one, or several behind each other.")
+    ],
+    by: Annotated[
+        str,
+        typer.Option(help="What counts as a leak: `video`, a clip of a test video, or `clip`."),
+    ] = "video",
+    write: Annotated[
+        Path | None, typer.Option(help="Write the list without what leaks, in its own format.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Look for test clips, and clips of test videos, among training clips; exit code 1 on a leak.
+
+    Lists are text or csv files in the forms of VGGSound, Flickr-SoundNet, AudioSet and their
+    followers, or vggss.json.
+
+    Example: hearsight data check vggss_144k.txt --against vggss.json --write clean.txt
+    """
+    from hearsight.leaks import check_comparable, clean, find_leak, leaks_text, read_clips
+
+    if by not in ("video", "clip"):
+        raise HearsightError(f"--by may be video or clip, not '{by}'.")
+    most = None if whole else 20
+    learned = read_clips(train, "train")
+    leaks = []
+    for test in [*against, *context.args]:
+        tested = read_clips(test, "val")
+        leak = find_leak(train, learned.ids, test, tested.ids)
+        check_comparable(leak, learned.ids, tested.ids)
+        leaks.append(leak)
+    for leak in leaks:
+        print(json.dumps(leak.row(most)) if as_json else leaks_text(leak, most=most))
+    if write is not None:
+        kept = clean(learned, leaks, by=by)
+        if not kept:
+            raise HearsightError(f"'{write}' is not written: every clip of '{train}' leaks.")
+        learned.write(write, kept)
+        left_out = len(learned.entries) - len(kept)
+        print(f"{write}: {len(kept):,} lines, {left_out:,} left out", file=sys.stderr)
+    if any(leak.clips if by == "clip" else leak.videos for leak in leaks):
+        raise typer.Exit(1)

@@ -77,14 +77,19 @@ def open_clips(
         )
     folder, _, listed = spec.rpartition("@")
     if folder and not Path(spec).is_dir():
-        return _open_folder(Path(folder), _find_list(Path(folder), listed), split, every)
+        return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
     if not spec or not Path(spec).is_dir():
         hint = nearest(spec, PACKS)
         raise HearsightError(f"'{spec}' names no clips: it may be {KINDS}.{hint}")
     return _open_folder(Path(spec), None, split, every)
 
 
-def _find_list(folder: Path, listed: str) -> Path:
+def find_list(folder: Path, listed: str) -> Path:
+    """A list by its path from here, from the folder or from beside it.
+
+    Raises:
+        HearsightError: it is in none of these places.
+    """
     for path in (Path(listed), folder / listed, folder.parent / listed):
         if path.is_file():
             return path
