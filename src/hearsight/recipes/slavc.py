@@ -1,0 +1,25 @@
+"""SLAVC. Mo and Morgado, A Closer Look at Weakly-Supervised Audio-Visual Source Localization,
+NeurIPS 2022 (arXiv 2209.09634).
+
+The numbers are those of the released training script. The frame network starts from ImageNet
+there: set `encoder.weights`, else it starts from scratch.
+"""
+
+from hearsight.objectives.slavc import MomentumContrast
+from hearsight.recipe import Recipe
+from hearsight.recipes import ez_vsl
+
+
+def slavc() -> Recipe:
+    """Two heads, one for the clip and one for the place, and slowly following targets."""
+    recipe = ez_vsl.ez_vsl()
+    recipe.encoder.heads, recipe.encoder.slow = 2, 0.999
+    recipe.contrast = MomentumContrast(temperature=0.03)
+    return recipe
+
+
+def small() -> Recipe:
+    """The same for minutes on a CPU; with so few steps the slow copy follows faster, by 0.99."""
+    recipe = ez_vsl.shrink_projected(slavc())
+    recipe.encoder.slow = 0.99
+    return recipe
