@@ -18,6 +18,8 @@ from hearsight.arguments import Data, Device, Threads, Workers, above_zero, comm
 from hearsight.console import Bars
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
+from hearsight.library_commands import index, search, similar
+from hearsight.retrieve_commands import retrieve
 from hearsight.train_commands import ablate, train
 
 # typer names the base of its usage errors in no way that holds for all its versions
@@ -52,6 +54,10 @@ def root(
 
 
 app.command()(train)
+app.command()(retrieve)
+app.command()(index)
+app.command()(search)
+app.command()(similar)
 
 
 @app.command()

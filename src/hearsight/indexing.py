@@ -1,0 +1,329 @@
+"""Videos into a library: file by file, only what is new, in commits of whole files.
+
+The rows of a file enter the library in one commit, together with those of other files that are
+finished by then. So at any time the library holds a file whole or not at all, and after an
+interruption the next run does what is left.
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from hearsight.clips import RATE
+from hearsight.datasets.videos import SUFFIXES
+from hearsight.embedder import Embedder, load_embedder
+from hearsight.errors import HearsightError
+from hearsight.library import Library, check_model
+from hearsight.localise import MODEL, Progress, no_progress
+from hearsight.moment_table import (
+    MANY,
+    Bound,
+    MomentTable,
+    SeenFile,
+    absolute,
+    sole_writer,
+)
+from hearsight.taking import Taken, Taking, digest, look, row_store, take
+
+EVERY = 3.0  # seconds between two moments, unless told: as long as the sound of one
+ROWS = 2048  # moments after which a commit is made
+SECONDS = 10.0  # the same
+
+
+@dataclass(slots=True, kw_only=True)
+class Indexed:
+    """What a run did. The first five count files."""
+
+    added: int = 0
+    changed: int = 0
+    copied: int = 0  # of known content, moved or only touched: their rows are taken over
+    unchanged: int = 0
+    removed: int = 0
+    moments: int = 0  # in the library now
+    unreadable: dict[str, str] = field(default_factory=dict)  # file or folder: why
+
+
+class Engine(Protocol):
+    """Takes the moments of many files, in any order; of a file it cannot read it says why."""
+
+    def __call__(
+        self, files: Sequence[Path], taking: Taking, progress: Progress, /
+    ) -> Iterator[tuple[Path, Taken | str]]: ...
+
+
+def index_videos(
+    library: str | Path,
+    sources: Sequence[str | Path],
+    *,
+    model: str | Path | None = None,
+    every: float | None = None,
+    prune: bool = False,
+    optimize: bool = False,
+    engine: Engine | None = None,
+    device: str | None = None,
+    batch: int = 16,
+    commit_seconds: float = SECONDS,
+    least: int = MANY,
+    progress: Progress = no_progress,
+) -> Indexed:
+    """Add what is new in videos and folders of videos to a library, which is made if need be.
+
+    A file is known by its path, size and time of change, else by its content. Of a changed file
+    the moments are replaced. A file that cannot be read is named in what is returned.
+
+    Args:
+        library: its folder, or its URL on an object store.
+        sources: videos, and folders with videos at any depth (hidden ones are passed over).
+        model: a checkpoint, run folder or name; by default the library's own, for a new one the
+            weights that come with the package.
+        every: seconds between two moments; by default the library's own, for a new one `EVERY`.
+        prune: remove files that are gone: below the folders and of the files in `sources`, or
+            anywhere if there are none.
+        optimize: join small files of the library, and make its index anew if it is large enough.
+        engine: takes the moments; by default in this process.
+        device: such as `cpu` or `cuda`; by default a GPU if there is one.
+        batch: moments embedded together.
+        commit_seconds: a commit is made after so long, or `ROWS` moments.
+        least: moments from which on there is an index.
+        progress: told the stage, what is done of it, and of how much.
+
+    Raises:
+        HearsightError: a source that is not there or holds no video, a library that is damaged,
+            in use, bound to another model or `every`, or cannot be written.
+    """
+    if every is not None and not (math.isfinite(every) and every > 0):
+        raise HearsightError(f"`every` must be a number of seconds above 0, not {every}.")
+    if batch < 1:
+        raise HearsightError(f"`batch` must be at least 1, not {batch}.")
+    if not (sources or prune or optimize):
+        raise HearsightError("Name the videos or folders to index.")
+    library = os.fspath(library)
+    done = Indexed()
+    files = find_files(sources, done.unreadable)
+    with sole_writer(library):
+        table, embedder = _open(library, bool(sources), model, every, device)
+        seen = table.seen()
+        if prune:
+            gone = _gone(seen, sources)
+            table.remove(gone)
+            done.removed = len(gone)
+        writer = _Writer(table=table, seen=seen, done=done, seconds=commit_seconds)
+        with writer:
+            work = writer.known(files)
+            if work:
+                if embedder is None:
+                    embedder = Library(table, model=None, device=device).embedder
+                taking = Taking(bound=table.bound, embedder=embedder, batch=batch)
+                for path, taken in (engine or take_here)(work, taking, progress):
+                    writer.add(path, taken)
+        _tidy(table, optimize=optimize, least=least, progress=progress)
+        done.moments = len(table)
+    return done
+
+
+def _open(
+    library: str, make: bool, model: str | Path | None, every: float | None, device: str | None
+) -> tuple[MomentTable, Embedder | None]:
+    """The table, made if there is none; the model, if it had to be loaded."""
+    table = MomentTable.open(library)
+    if table is None and not make:
+        raise HearsightError(f"There is no library '{library}'.")
+    if table is not None:
+        embedder = None if model is None else load_embedder(model, device)
+        if embedder is not None:
+            check_model(table, embedder)
+        if every is not None and every != table.bound.every:
+            raise HearsightError(
+                f"The library '{library}' has a moment every {table.bound.every:g} s, not every"
+                f" {every:g} s: leave `every` out, or index the videos into a new library."
+            )
+        return table, embedder
+    embedder = load_embedder(MODEL if model is None else model, device)
+    silence = np.zeros(round(embedder.seconds * RATE), np.float32)
+    bound = Bound(
+        model=embedder.source,
+        recipe=embedder.recipe.name,
+        fingerprint=embedder.fingerprint(),
+        channels=embedder.sounds([silence]).shape[1],
+        every=EVERY if every is None else every,
+        seconds=embedder.seconds,
+    )
+    return MomentTable.create(library, bound), embedder
+
+
+def _tidy(table: MomentTable, *, optimize: bool, least: int, progress: Progress) -> None:
+    """Make the index where it is asked for or pays, and clear up if asked."""
+    if (optimize and len(table) >= least) or table.index_pays(least):
+        progress("indexing vectors", 0, 1)
+        table.make_index()
+        progress("indexing vectors", 1, 1)
+    if optimize:
+        table.compact()
+
+
+# Files
+
+
+def find_files(sources: Sequence[str | Path], unreadable: dict[str, str]) -> list[Path]:
+    """Every video that the sources name or hold, each once; folders within that are closed are
+    added to `unreadable`.
+
+    Raises:
+        HearsightError: a source is not there, cannot be read, or is a folder without any video.
+    """
+    found: dict[Path, None] = {}
+    for source in sources:
+        path = absolute(source)
+        if not path.is_dir():
+            if not path.exists():
+                raise HearsightError(f"There is no video or folder '{source}'.")
+            found[path] = None
+            continue
+        try:
+            next(path.iterdir(), None)
+        except OSError as error:
+            raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
+        inside = list(_walk(path, unreadable))
+        if not inside:
+            raise HearsightError(f"'{source}' holds no videos ({' '.join(SUFFIXES)}).")
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def _walk(folder: Path, unreadable: dict[str, str]) -> Iterator[Path]:
+    def closed(error: OSError) -> None:
+        unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
+
+    for parent, folders, names in os.walk(folder, onerror=closed):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _gone(seen: dict[str, SeenFile], sources: Sequence[str | Path]) -> list[str]:
+    """What was seen and is not there any more, as far as the sources reach."""
+    reach = [absolute(source) for source in sources]
+    return [
+        name
+        for name in seen
+        if not Path(name).exists()
+        and (not reach or any(Path(name).is_relative_to(source) for source in reach))
+    ]
+
+
+def take_here(
+    files: Sequence[Path], taking: Taking, progress: Progress
+) -> Iterator[tuple[Path, Taken | str]]:
+    """The engine that takes moments in this process, one file after the other."""
+    sizes = [max(1, path.stat().st_size if path.exists() else 1) / 1e6 for path in files]
+    total = math.ceil(sum(sizes))
+    before = 0.0
+    for path, size in zip(files, sizes, strict=True):
+
+        def share(done: float, before: float = before, size: float = size) -> None:
+            progress("indexing, MB", min(total, round(before + done * size)), total)
+
+        share(0.0)
+        try:
+            yield path, take(path, taking, share)
+        except (HearsightError, OSError) as error:
+            yield path, str(error)
+        before += size
+        share(0.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Writer:
+    """Brings whole files into the table, some in each commit; a context that commits the rest."""
+
+    table: MomentTable
+    seen: dict[str, SeenFile]
+    done: Indexed
+    seconds: float
+    waiting: list[Taken] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.commit()
+
+    def known(self, files: Iterable[Path]) -> list[Path]:
+        """Count files that are unchanged, copy those whose content is known, return the rest."""
+        by_size: dict[int, list[SeenFile]] = {}
+        for seen in self.seen.values():
+            by_size.setdefault(seen.size, []).append(seen)
+        rest = []
+        for path in files:
+            try:
+                now = look(path)
+                before = self.seen.get(now.file)
+                if before is not None and replace(before, digest="") == now:
+                    self.done.unchanged += 1
+                    continue
+                twins = by_size.get(now.size)
+                now = replace(now, digest=digest(path)) if twins else now
+            except OSError:
+                twins = None  # the engine will say what is wrong with it
+            twin = next((seen for seen in twins or () if seen.digest == now.digest), None)
+            if twin is None:
+                rest.append(path)
+            else:
+                self._enter(self._copy(twin, now))
+                self.done.copied += 1
+        return rest
+
+    def add(self, path: Path, taken: Taken | str) -> None:
+        """Take in what an engine gave."""
+        if isinstance(taken, str):
+            self.done.unreadable[str(path)] = taken
+            return
+        if taken.seen.file in self.seen:
+            self.done.changed += 1
+        else:
+            self.done.added += 1
+        self._enter(taken)
+
+    def commit(self) -> None:
+        """Write what waits."""
+        if self.waiting:
+            replaced = [t.seen.file for t in self.waiting if t.seen.file in self.seen]
+            self.table.append(self._rows(), replaced)
+            self.seen.update({taken.seen.file: taken.seen for taken in self.waiting})
+        for taken in self.waiting:
+            taken.rows.close()
+        self.waiting, self.since = [], time.monotonic()
+
+    def _enter(self, taken: Taken) -> None:
+        self.waiting.append(taken)
+        rows = sum(taken.moments for taken in self.waiting)
+        if rows >= ROWS or time.monotonic() - self.since >= self.seconds:
+            self.commit()
+
+    def _rows(self) -> Iterator[pa.RecordBatch]:
+        for taken in self.waiting:
+            with pa.ipc.open_stream(taken.rows) as stream:
+                yield from stream
+
+    def _copy(self, twin: SeenFile, now: SeenFile) -> Taken:
+        """The rows of a file as those of another with the same content."""
+        found = self.table.moments(twin.file, self.table.schema.names)
+        for name in ("file", "size", "modified", "digest"):
+            place = self.table.schema.get_field_index(name)
+            column = pa.array([getattr(now, name)] * len(found), self.table.schema.field(name).type)
+            found = found.set_column(place, self.table.schema.field(name), column)
+        rows = row_store()
+        with pa.ipc.new_stream(rows, self.table.schema) as stream:
+            stream.write_table(found.select(self.table.schema.names).cast(self.table.schema))
+        rows.seek(0)
+        return Taken(seen=now, moments=len(found), rows=rows)

@@ -1,0 +1,104 @@
+"""Moments taken on many machines by Ray: one task for each file, one writer for the library.
+
+A task runs on one core (or one GPU) and gives the rows of its file back; the process that indexes
+writes them. If a worker dies, its file is given to another one; a file with which workers die
+again and again is named as unreadable. Videos must lie under the same path on every machine.
+
+`RAY_ADDRESS` in the environment names the cluster; without it one is started on this machine.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from hearsight.errors import HearsightError
+from hearsight.evaluate import move
+from hearsight.localise import Progress
+from hearsight.moment_table import SeenFile
+from hearsight.taking import Taken, Taking, take
+
+RETRIES = 3  # of a file whose worker died
+WAITING = 2  # files per core that are on their way or wait to be written
+
+Answer = tuple[SeenFile, int, bytes] | str  # what `Taken` holds, or what is wrong with the file
+
+
+def take_with_ray(
+    files: Sequence[Path], taking: Taking, progress: Progress
+) -> Iterator[tuple[Path, Taken | str]]:
+    """The engine that takes moments in the workers of a Ray cluster.
+
+    Raises:
+        HearsightError: Ray is not installed, or no cluster can be reached or started.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise HearsightError("This engine needs Ray: pip install 'hearsight[ray]'.") from error
+
+    ours = not ray.is_initialized()
+    if ours:
+        _start(ray)
+    try:
+        yield from _take_all(ray, files, taking, progress)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _start(ray: Any) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise HearsightError(f"No Ray cluster can be reached: {error}") from error
+
+
+def _take_all(
+    ray: Any, files: Sequence[Path], taking: Taking, progress: Progress
+) -> Iterator[tuple[Path, Taken | str]]:
+    """Answers as they come; few files are on their way at a time: answers must not pile up."""
+    device = taking.embedder.device.type
+    task = ray.remote(num_cpus=1, num_gpus=float(device != "cpu"), max_retries=RETRIES)(_task)
+    move(taking.embedder.encoders, "cpu")  # so that it can be sent
+    shared = ray.put(taking)
+    most = max(1, int(ray.cluster_resources().get("CPU", 1))) * WAITING
+    waiting = list(reversed(files))
+    running: dict[Any, Path] = {}
+    while waiting or running:
+        while waiting and len(running) < most:
+            path = waiting.pop()
+            running[task.remote(str(path), shared, device)] = path
+        ready, _ = ray.wait(list(running), num_returns=1)
+        path = running.pop(ready[0])
+        yield path, _answer(ray, ready[0])
+        progress("indexing, files", len(files) - len(waiting) - len(running), len(files))
+
+
+def _answer(ray: Any, reference: Any) -> Taken | str:
+    try:
+        answer: Answer = ray.get(reference)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+        return f"The worker that read it died {RETRIES + 1} times."
+    if isinstance(answer, str):
+        return answer
+    seen, moments, rows = answer
+    return Taken(seen=seen, moments=moments, rows=BytesIO(rows))
+
+
+def _task(path: str, taking: Taking, device: str) -> Answer:
+    """In a worker: take one file's moments."""
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        place = move(taking.embedder.encoders, device)
+        taking = replace(taking, embedder=replace(taking.embedder, device=place))
+        taken = take(Path(path), taking, lambda share: None)
+    except (HearsightError, OSError) as error:
+        return str(error)
+    with taken.rows:
+        return taken.seen, taken.moments, taken.rows.read()

@@ -1,0 +1,172 @@
+"""The moments of a video: frames and the sounds around them, embedded, as rows of a library.
+
+A video is divided into stretches of `every` seconds; the moment is the middle of each. It is the
+frame shown then and the sound around it.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+from jaxtyping import Float32, UInt8
+
+from hearsight.batches import fit_frame
+from hearsight.clips import RATE, encode_picture
+from hearsight.embedder import Embedder
+from hearsight.errors import HearsightError
+from hearsight.localise import Seen, see
+from hearsight.media import frames_at, probe, stream_sound
+from hearsight.moment_table import Bound, SeenFile, schema
+from hearsight.windows import Heard, hear
+
+REMNANT = 0.1  # a last stretch shorter than this share of the others is no moment of its own
+THUMBNAIL = 144  # pixels, shorter side
+QUALITY = 80  # of its JPEG
+IN_MEMORY = 2**24  # bytes of a file's rows; more are kept in a temporary file
+BLOCK = 2**20  # bytes read at once for a digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A file and the rows of its moments."""
+
+    seen: SeenFile
+    moments: int
+    rows: IO[bytes]  # an Arrow stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """How moments are taken."""
+
+    bound: Bound
+    embedder: Embedder
+    batch: int = 16  # moments embedded together
+
+
+def look(path: Path) -> SeenFile:
+    """A file as it is now, but for its digest."""
+    stat = path.stat()
+    return SeenFile(file=str(path), size=stat.st_size, modified=stat.st_mtime_ns, digest="")
+
+
+def digest(path: Path) -> str:
+    """32 hexadecimal digits of a file's content."""
+    found = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def moment_times(duration: float, every: float) -> list[float]:
+    """The middle of each stretch of `every` seconds, the last of which may be shorter; at least
+    one time.
+    """
+    count = max(1, math.ceil(duration / every - REMNANT))
+    return [
+        (every * number + min(every * (number + 1), max(duration, 0.0))) / 2
+        for number in range(count)
+    ]
+
+
+def row_store() -> IO[bytes]:
+    """Where the rows of a file wait; whoever has it closes it."""
+    return SpooledTemporaryFile(IN_MEMORY)
+
+
+def take(path: Path, taking: Taking, progress: Callable[[float], None]) -> Taken:
+    """The moments of a video, in constant memory. A video without sound counts as silent.
+
+    progress: told the share of the video that is done.
+
+    Raises:
+        HearsightError: it has no moving pictures or cannot be read, or changed meanwhile.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise HearsightError("Its name is not UTF-8.") from error
+    info = probe(path)
+    seen = replace(look(path), digest=digest(path))
+    times = moment_times(info.duration, taking.bound.every)
+    frames = (
+        (see(frame.pixels, taking.embedder.side), _thumbnail(frame.pixels))
+        for frame in frames_at(path, times)
+    )
+    blocks = stream_sound(path, rate=RATE) if info.has_sound else iter(())
+    pairs = zip(frames, hear(blocks, times, taking.bound.seconds), strict=True)
+    columns = schema(taking.bound)
+    rows, done = row_store(), 0
+    try:
+        with pa.ipc.new_stream(rows, columns) as stream:
+            for part in _read_ahead(pairs, taking.batch):
+                stream.write_batch(_batch(part, seen, done, taking.embedder, columns))
+                done += len(part)
+                progress(done / len(times))
+        if replace(look(path), digest=seen.digest) != seen:
+            raise HearsightError("It changed while it was read.")
+    except BaseException:
+        rows.close()
+        raise
+    rows.seek(0)
+    return Taken(seen=seen, moments=done, rows=rows)
+
+
+Read = tuple[tuple[Seen, bytes], Heard]  # a frame with its thumbnail, and a sound
+
+
+def _read_ahead(pairs: Iterator[Read], batch: int) -> Iterator[list[Read]]:
+    """Batches, the next of which is read by a thread meanwhile."""
+
+    def read() -> list[Read]:
+        return list(islice(pairs, batch))
+
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read)
+        while part := coming.result():
+            coming = reader.submit(read)
+            yield part
+
+
+def _thumbnail(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    return encode_picture(fit_frame(pixels, THUMBNAIL), quality=QUALITY)
+
+
+def _batch(
+    part: list[Read],
+    seen: SeenFile,
+    first: int,
+    embedder: Embedder,
+    columns: pa.Schema,
+) -> pa.RecordBatch:
+    """Rows of some moments, which are embedded together."""
+    heard = [sound for _, sound in part]
+    count = len(part)
+    values = {
+        "file": pa.array([seen.file] * count),
+        "size": pa.array([seen.size] * count),
+        "modified": pa.array([seen.modified] * count),
+        "digest": pa.array([seen.digest] * count),
+        "number": pa.array(range(first, first + count), pa.int32()),
+        "time": pa.array([sound.time for sound in heard]),
+        "level": pa.array(
+            [sound.level if math.isfinite(sound.level) else None for sound in heard], pa.float32()
+        ),
+        "sound": _vectors(embedder.sounds([sound.samples for sound in heard])),
+        "image": _vectors(embedder.frames([frame for (frame, _), _ in part])),
+        "thumbnail": pa.array([picture for (_, picture), _ in part], pa.binary()),
+    }
+    return pa.record_batch([values[name] for name in columns.names], schema=columns)
+
+
+def _vectors(vectors: Float32[np.ndarray, "n c"]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
