@@ -87,7 +87,7 @@ def test_scenes_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     def open_scenes(name: str, folder: Path | None, **options: Any) -> Clips:
         asked.append((name, folder, *options.values()))
         assert list(options) == [
-            *("split", "seed", "size", "count", "classes", "silent", "endless")
+            *("split", "seed", "size", "count", "classes", "silent", "endless", "looks")
         ]
         return made_scenes
 
@@ -96,9 +96,9 @@ def test_scenes_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     open_clips("menagerie", split="val", seed=3, size=64)
     open_clips("menagerie:my/pack", split="val", count=7, classes=5, silent=(1, 2))
     assert asked == [
-        ("toys", None, "train", 0, 224, 10_000, None, (0, 3), True),
-        ("menagerie", None, "val", 3, 64, 500, None, (0, 3), False),
-        ("menagerie", Path("my/pack"), "val", 0, 224, 7, 5, (1, 2), False),
+        ("toys", None, "train", 0, 224, 10_000, None, (0, 3), True, 8),
+        ("menagerie", None, "val", 3, 64, 500, None, (0, 3), False, 1),
+        ("menagerie", Path("my/pack"), "val", 0, 224, 7, 5, (1, 2), False, 1),
     ]
 
 

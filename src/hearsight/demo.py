@@ -15,7 +15,7 @@ from hearsight.clips import RATE
 from hearsight.datasets.composed_videos import ComposedVideo, compose_video
 from hearsight.datasets.menagerie import default_folder
 from hearsight.datasets.menagerie_builder import build_menagerie
-from hearsight.datasets.scenes import Scenes, open_scenes
+from hearsight.datasets.scenes import LOOKS, Scenes, open_scenes
 from hearsight.demo_report import paint_scenes, provenance, score_table, sentence
 from hearsight.errors import HearsightError
 from hearsight.evaluate import Evaluation, evaluate, write_scores
@@ -139,6 +139,7 @@ def run_demo(folder: Path, settings: Settings) -> Demo:
             silent=silent,
             seconds=recipe.spectrogram.seconds,
             endless=split == "train",
+            looks=LOOKS if split == "train" else 1,
         )
 
     side = round(recipe.frame_size * COMPOSED)

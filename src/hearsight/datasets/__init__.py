@@ -62,7 +62,7 @@ def open_clips(
     """
     name, colon, pack = spec.partition(":")
     if name in PACKS and not (colon and name == "toys"):
-        from hearsight.datasets.scenes import open_scenes
+        from hearsight.datasets.scenes import LOOKS, open_scenes
 
         return open_scenes(
             name,
@@ -74,6 +74,7 @@ def open_clips(
             classes=classes,
             silent=(0, 3) if silent is None else silent,
             endless=split == "train",
+            looks=LOOKS if split == "train" else 1,
         )
     folder, _, listed = spec.rpartition("@")
     if folder and not Path(spec).is_dir():

@@ -23,12 +23,14 @@ from hearsight.datasets.composing import (
     relight,
 )
 from hearsight.datasets.sound_bank import CUTOFF, SoundBank
+from hearsight.datasets.varying import vary
 from hearsight.errors import HearsightError, nearest
 
 PACKS = ("toys", "menagerie")
 SPLITS = ("train", "val")
 ROOM = 1.25  # the shorter side of a background over the side of a scene: room for random crops
 SOUND, PICTURE = 0, 1  # a scene's two streams of random numbers
+LOOKS = 8  # of each cut-out, where scenes are trained on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,7 @@ class Scenes:
         seconds: float = 3.0,
         endless: bool = False,
         cutoff: float = CUTOFF,
+        looks: int = 1,
     ) -> None:
         """Make the pack ready to compose.
 
@@ -154,11 +157,12 @@ class Scenes:
             seconds: of sound.
             endless: whether `set_epoch` gives other scenes, under the same ids.
             cutoff: Hz, above which no scene sounds.
+            looks: in which each cut-out appears: as it is, and so many less one drawn by `vary`.
 
         Raises:
             HearsightError: a number is out of range; silent objects wanted of a pack of one class.
         """
-        _check(pack, count, size, silent, seconds)
+        _check(pack, count, size, silent, seconds, looks)
         self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
         self.endless, self.epoch = endless, 0
         self.samples = round(seconds * RATE)
@@ -166,7 +170,9 @@ class Scenes:
         self.ids = [f"{pack.name}-{pack.split}-{seed}-{index:07d}" for index in range(count)]
         self._cutouts = _by_label(pack, [cutout.label for cutout in pack.cutouts])
         self._recordings = _by_label(pack, [recording.label for recording in pack.recordings])
-        self._sprites = [Sprite(cutout.pixels) for cutout in pack.cutouts]
+        self._sprites = [
+            _looks(cutout.pixels, at, seed, looks, size) for at, cutout in enumerate(pack.cutouts)
+        ]
         self._bank = SoundBank((one.samples for one in pack.recordings), cutoff=cutoff)
         room = (round(ROOM * size),) * 2
         self._backgrounds = [fitted(pixels, room) for pixels in pack.backgrounds]
@@ -199,7 +205,7 @@ class Scenes:
         label, recording, sounding = self._draw_sound(index)
         cutouts, background, generator = self._draw_picture(index, label)
         canvas = self._draw_background(generator, background)
-        sprites = [self._sprites[number] for number in cutouts]
+        sprites = [_one_look(generator, self._sprites[number]) for number in cutouts]
         layout = draw_layout(generator, sprites, self.size)
         for placed in layout.order:
             paint(canvas, placed, draw_light(generator))
@@ -272,16 +278,28 @@ def open_scenes(
     silent: tuple[int, int] = (0, 3),
     seconds: float = 3.0,
     endless: bool = False,
+    looks: int = 1,
 ) -> Scenes:
     """Scenes of a pack by its name: `load_pack`, then `Scenes`."""
     pack = load_pack(name, folder, split=split, classes=classes)
     return Scenes(
-        pack, count, size=size, silent=silent, seed=seed, seconds=seconds, endless=endless
+        pack,
+        count,
+        size=size,
+        silent=silent,
+        seed=seed,
+        seconds=seconds,
+        endless=endless,
+        looks=looks,
     )
 
 
-def _check(pack: Pack, count: int, size: int, silent: tuple[int, int], seconds: float) -> None:
+def _check(
+    pack: Pack, count: int, size: int, silent: tuple[int, int], seconds: float, looks: int
+) -> None:
     """Refuse what cannot be composed."""
+    if looks < 1:
+        raise HearsightError(f"a cut-out needs at least 1 look, not {looks}")
     if count < 1 or size < 32 or not 0 <= silent[0] <= silent[1] <= 20 or seconds <= 0:
         raise HearsightError(
             f"cannot compose {count} scenes of {size} pixels and {seconds} seconds with"
@@ -289,6 +307,24 @@ def _check(pack: Pack, count: int, size: int, silent: tuple[int, int], seconds: 
         )
     if len(pack.labels) == 1 and silent[1]:
         raise HearsightError(f"the pack '{pack.name}' has one class only: nothing can be silent")
+
+
+def _looks(
+    pixels: UInt8[np.ndarray, "height width 4"], at: int, seed: int, looks: int, size: int
+) -> list[Sprite]:
+    """A cut-out ready to paste, as it is and in other looks; its place in the pack seeds them."""
+    sprites = [Sprite(pixels)]
+    if looks > 1:
+        image = Image.fromarray(pixels)
+        image.thumbnail((2 * size, 2 * size))  # no object is shown larger: `LONGEST`
+        small = np.asarray(image)
+        generator = np.random.default_rng((seed, at))
+        sprites += [Sprite(vary(small, generator)) for _ in range(looks - 1)]
+    return sprites
+
+
+def _one_look(generator: np.random.Generator, looks: list[Sprite]) -> Sprite:
+    return looks[int(generator.integers(len(looks)))] if len(looks) > 1 else looks[0]
 
 
 def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
