@@ -43,6 +43,7 @@ def coarse_to_fine() -> Recipe:
 def small() -> Recipe:
     """`coarse_to_fine` at the size of minutes on a CPU."""
     recipe = shrink(coarse_to_fine())
+    recipe.appearance = coarse_to_fine().appearance  # milder than what `shrink` makes of others
     recipe.encoder.projection = 128
     recipe.batch_size = 32
     return recipe

@@ -42,5 +42,6 @@ def dmc() -> Recipe:
 def small() -> Recipe:
     """`dmc` at the size of minutes on a CPU."""
     recipe = shrink(dmc())
+    recipe.appearance = dmc().appearance  # milder than what `shrink` makes of others
     recipe.encoder.projection = 128
     return recipe

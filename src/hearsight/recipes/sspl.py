@@ -44,6 +44,7 @@ def sspl() -> Recipe:
 def small() -> Recipe:
     """`sspl` at the size of minutes on a CPU."""
     recipe = shrink(sspl())
+    recipe.appearance = sspl().appearance  # milder than what `shrink` makes of others
     recipe.encoder.predictor = 64
     recipe.batch_size = 32
     return recipe
