@@ -15,6 +15,7 @@ from hearsight.errors import HearsightError
 from hearsight.leaks import (
     check_comparable,
     check_selection,
+    check_training,
     clean,
     find_leak,
     leak_facts,
@@ -244,14 +245,34 @@ def test_the_epoch_is_not_chosen_on_the_test_set_unasked() -> None:
     ids = ["AAAAAAAAAAA_000001"]
     same = find_leak("val", ids, "bench", ["AAAAAAAAAAA_000009"])
     apart = find_leak("val", ids, "bench", ["BBBBBBBBBBB_000001"])
-    assert check_selection("val", ids, same, allowed=True)
-    assert not check_selection("val", ids, apart, allowed=True)
-    assert not check_selection("val", ids, None, allowed=False)
+    assert check_selection("val", same, allowed=True)
+    assert not check_selection("val", apart, allowed=True)
+    assert not check_selection("val", None, allowed=False)
     with pytest.raises(HearsightError, match="--select-on-test") as caught:
-        check_selection("val", ids, same, allowed=False)
+        check_selection("val", same, allowed=False)
     assert "\n" not in str(caught.value)
     with pytest.raises(HearsightError, match="'my_test' names a test set"):
-        check_selection("my_test", ids, None, allowed=False)
+        check_selection("my_test", None, allowed=False)
+
+
+def test_a_run_knows_its_leaks_before_it_begins() -> None:
+    train, own = ("store", ["AAAAAAAAAAA_000001", "BBBBBBBBBBB_000001"]), ("own", ["CCCCCCCCCCC"])
+    bench = ("bench", ["AAAAAAAAAAA_000001", "BBBBBBBBBBB_000007", "DDDDDDDDDDD_000001"])
+    found = check_training(train, own, bench)
+    assert found.facts["selected_on_test"] is False
+    assert [
+        (one["role"], one["test"], one["clips_in_both"], one["videos_in_both"])
+        for one in found.facts["leak_check"]
+    ] == [("validation", "own", 0, 0), ("test", "bench", 1, 2)]
+    assert len(found.warnings) == 1
+    assert "1 of the 3 clips of 'bench' (33.3 %)" in found.warnings[0]
+    assert "2 of its 3 videos" in found.warnings[0]
+    same = check_training(train, bench, bench, select_on_test=True)
+    assert same.facts["selected_on_test"] is True
+    assert [one["role"] for one in same.facts["leak_check"]] == ["test"]
+    assert check_training(train, None, None).facts == {"leak_check": [], "selected_on_test": False}
+    with pytest.raises(HearsightError, match="3 of the 3 clips of 'bench'"):
+        check_training(train, bench, bench)
 
 
 def test_checkpoints_are_marked_by_their_facts() -> None:

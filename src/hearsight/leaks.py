@@ -155,6 +155,44 @@ def leaks_text(leak: Leak, *, most: int | None = 20) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Honesty:
+    """What is known of a training run's data before it begins.
+
+    facts: for the checkpoint. warnings: a sentence each.
+    """
+
+    facts: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def check_training(
+    train: tuple[str, Sequence[str]],
+    validation: tuple[str, Sequence[str]] | None,
+    test: tuple[str, Sequence[str]] | None,
+    *,
+    select_on_test: bool = False,
+) -> Honesty:
+    """Compare the clips of a training run; each set is given by its name and its ids.
+
+    Raises:
+        HearsightError: the epoch would be chosen on the test set without `select_on_test`.
+    """
+    leaks, selected = {}, False
+    if validation is not None:
+        leaks["validation"] = find_leak(*train, *validation)
+        shared = None if test is None else find_leak(*validation, *test)
+        selected = check_selection(validation[0], shared, allowed=select_on_test)
+    if test is not None:
+        leaks["test"] = find_leak(*train, *test)
+    if test is not None and validation is not None and test[0] == validation[0]:
+        del leaks["validation"]
+    return Honesty(
+        facts={"leak_check": leak_facts(leaks), "selected_on_test": selected},
+        warnings=tuple(f"Warning: {leak.sentence()}." for leak in leaks.values() if leak.videos),
+    )
+
+
 def leak_facts(leaks: Mapping[str, Leak]) -> list[dict[str, Any]]:
     """What a checkpoint keeps of the check: counts; the key is the role of the test set."""
     return [
@@ -186,14 +224,11 @@ def names_test_set(spec: str) -> bool:
     return any(one.split == "test" for one in read_list(find_list(Path(folder), listed)).entries)
 
 
-def check_selection(
-    validation: str, validation_ids: Sequence[str], test: Leak | None, *, allowed: bool
-) -> bool:
+def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> bool:
     """Whether the epoch is chosen on the test set.
 
     Args:
         validation: the clips that choose, by name.
-        validation_ids: of these clips.
         test: what they have in common with the test set, if that is known.
         allowed: whether the user has asked for it.
 
@@ -208,8 +243,8 @@ def check_selection(
         return False
     if not allowed:
         raise HearsightError(
-            f"The epoch would be chosen on the test set: {why}; name other clips with "
-            "--validation, or say --select-on-test, which tables then mark."
+            f"The epoch would be chosen on the test set, because {why}: name other clips with "
+            "--validation, or say --select-on-test, and tables will mark it."
         )
     return True
 

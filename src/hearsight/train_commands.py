@@ -2,8 +2,9 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,10 @@ from hearsight.arguments import (
     parse_seeds,
 )
 from hearsight.console import Bars
+from hearsight.errors import HearsightError
+
+if TYPE_CHECKING:
+    from hearsight.clips import Clips
 
 
 def train(
@@ -30,6 +35,13 @@ def train(
         str | None, typer.Option(help="Clips with boxes, scored while training.")
     ] = None,
     protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
+    test: Annotated[
+        str | None, typer.Option(help="Clips to be tested on later: none may be trained on.")
+    ] = None,
+    select_on_test: Annotated[
+        bool,
+        typer.Option("--select-on-test", help="Let the test set choose the epoch; tables tell."),
+    ] = False,
     resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes.", callback=above_zero)
@@ -45,7 +57,7 @@ def train(
     import torch
 
     from hearsight.batches import COMPOSED
-    from hearsight.datasets import open_clips, open_joined
+    from hearsight.datasets import open_joined
     from hearsight.protocols import load_protocol
     from hearsight.recipe import assign, load_recipe
     from hearsight.runs import Options
@@ -58,9 +70,15 @@ def train(
         method = assign(method, change)
     size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
-    held_out = (
-        None if validation is None else open_clips(validation, split="val", size=method.frame_size)
+    held_out, known = know_data(
+        (" ".join(data), clips.ids),
+        validation,
+        test,
+        size=method.frame_size,
+        select_on_test=select_on_test,
     )
+    if resume:
+        known["selected_on_test"] |= was_selected(out)
     with Bars() as bars:
         result = run_training(
             method,
@@ -73,7 +91,12 @@ def train(
                 device=device,
                 workers=workers,
                 protocol=protocol,
-                facts={"command": command_line(), "data": data, "version": __version__},
+                facts={
+                    "command": command_line(),
+                    "data": data,
+                    "version": __version__,
+                    **known,
+                },
                 progress=bars,
             ),
         )
@@ -93,6 +116,62 @@ def train(
             }
         )
     )
+
+
+def know_data(
+    train: tuple[str, Sequence[str]],
+    validation: str | None,
+    test: str | None,
+    *,
+    size: int,
+    select_on_test: bool,
+) -> tuple["Clips | None", dict[str, Any]]:
+    """Open the validation clips, look for leaks, warn of them on stderr.
+
+    Args:
+        train: the training clips: their name, their ids.
+        validation: clips that choose the epoch; the test set where `select_on_test` says so.
+        test: clips that nothing may be learned from.
+        size: of composed scenes, pixels.
+        select_on_test: whether the test set may choose the epoch.
+
+    Returns:
+        The validation clips, and facts for the checkpoint.
+
+    Raises:
+        HearsightError: what `check_training` raises, or nothing to select on.
+    """
+    from hearsight.datasets import open_clips
+    from hearsight.leaks import check_training
+
+    if select_on_test and validation is None:
+        if test is None:
+            raise HearsightError("--select-on-test needs clips to select on: name them by --test.")
+        validation = test
+    opened = {
+        spec: open_clips(spec, split="val", size=size)
+        for spec in (validation, test)
+        if spec is not None
+    }
+    honesty = check_training(
+        train,
+        None if validation is None else (validation, opened[validation].ids),
+        None if test is None else (test, opened[test].ids),
+        select_on_test=select_on_test,
+    )
+    for warning in honesty.warnings:
+        print(f"hearsight: {warning}", file=sys.stderr)
+    return None if validation is None else opened[validation], honesty.facts
+
+
+def was_selected(folder: Path) -> bool:
+    """Whether the run in a folder chose an epoch on the test set before it was interrupted."""
+    from hearsight.checkpoint import LAST, load_checkpoint
+
+    if not (folder / LAST).exists():
+        return False
+    facts = load_checkpoint(folder / LAST, with_state=False).facts
+    return bool(facts.get("selected_on_test"))
 
 
 def ablate(
