@@ -81,8 +81,9 @@ def evaluate(
 
     from hearsight.checkpoint import load_encoders
     from hearsight.datasets import open_joined
-    from hearsight.evaluate import check_scores_path, notes, table_text, write_scores
+    from hearsight.evaluate import notes, table_text, write_scores
     from hearsight.evaluate import evaluate as score
+    from hearsight.findings import check_scores_path
 
     torch.set_num_threads(threads)
     if scores is not None:
@@ -196,9 +197,12 @@ def protocols() -> None:
 @app.command("import-weights")
 def import_weights(
     file: Annotated[Path, typer.Argument(help="The authors' *.pth.tar.")],
+    method: Annotated[
+        str, typer.Option(help="Whose: `ssl-tie`, `lvs`, `ez-vsl` or `slavc`.")
+    ] = "ssl-tie",
     out: Annotated[Path | None, typer.Option(help="Default: FILE with .safetensors.")] = None,
 ) -> None:
-    """Turn the released SSL-TIE weights into a checkpoint of this package.
+    """Turn weights that authors released into a checkpoint of this package.
 
     Example: hearsight import-weights SSL_TIE_vggss144k.pth.tar --out vggss144k.safetensors
     """
@@ -207,7 +211,7 @@ def import_weights(
     target = out or file.with_name(file.name.removesuffix(".tar").removesuffix(".pth")).with_suffix(
         ".safetensors"
     )
-    convert(file, target)
+    convert(file, target, method)
     print(json.dumps({"checkpoint": str(target)}))
 
 

