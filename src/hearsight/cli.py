@@ -84,6 +84,7 @@ def evaluate(
     from hearsight.evaluate import notes, table_text, write_scores
     from hearsight.evaluate import evaluate as score
     from hearsight.findings import check_scores_path
+    from hearsight.findings import check_scores_path
 
     torch.set_num_threads(threads)
     if scores is not None:

@@ -16,7 +16,8 @@ from torch import Tensor
 from hearsight.clips import Clips, UnreadableClip
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
-from hearsight.evaluate import move, read_ahead, spectrograms_of
+from hearsight.evaluate import move
+from hearsight.inference import read_ahead, spectrograms_of
 from hearsight.ranking import unit
 from hearsight.recipe import Recipe
 from hearsight.spectrogram import MelSpectrogram

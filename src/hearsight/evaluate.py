@@ -3,26 +3,21 @@
 Truths are the clips' boxes; the exact masks of composed scenes are not used.
 """
 
-import csv
-import io
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int16, UInt8
-from PIL import Image
-from torch import Tensor
+from jaxtyping import Float32
 
-from hearsight.clips import Box, Clips, UnreadableClip, list_unreadable
+from hearsight.clips import Box, Clips, UnreadableClip
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
+from hearsight.findings import Findings, naming, naming_unreadable, rows_text, write_rows
+from hearsight.inference import Item, Model, guiding_maps, own_maps, read_items, testing
+from hearsight.object_guidance import ObjectGuide
 from hearsight.protocols import (
     PIXELS,
     Protocol,
@@ -32,12 +27,15 @@ from hearsight.protocols import (
     rasterise,
 )
 from hearsight.recipe import Recipe
-from hearsight.response import matched
-from hearsight.scoring import COLUMNS, MapScores, Score, cell, make_table, score_maps
-from hearsight.spectrogram import LogSpectrogram, MelSpectrogram
-from hearsight.transforms import test_frame
-
-Read = TypeVar("Read")
+from hearsight.scoring import (
+    MapScores,
+    ObjectMaps,
+    Score,
+    joined_scores,
+    make_score,
+    make_table,
+    score_maps,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class ClipScore:
 
     id: str
     label: str | None
-    ciou: float  # median threshold of the protocol
+    ciou: float  # the protocol's own threshold, or the median one under `adaptive`
     adaptive_ciou: float
     pointing: bool
     truth_share: float  # share of the frame inside the truth
@@ -69,6 +67,7 @@ class Evaluation:
     corrupt: tuple[str, ...]  # ids of clips with box edges outside the frame
     degenerate: tuple[str, ...]  # ids of clips with boxes that cover no pixel; once per box
     empty: tuple[str, ...]  # ids of clips whose truth has no pixel: their cIoU is 0
+    parts: tuple[Score, ...] = ()  # of a mixture: the model alone, the object map alone
 
     @property
     def success_rate(self) -> float:
@@ -76,101 +75,23 @@ class Evaluation:
         return self.model.success_rate
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table: the model, the blind rows, the ceiling."""
-        return [score.row() for score in (self.model, *self.blind, self.ceiling)]
+        """The table: the model, what it is mixed of, the blind rows, the ceiling."""
+        return [score.row() for score in (self.model, *self.parts, *self.blind, self.ceiling)]
 
     def numbers(self) -> dict[str, float]:
         """The model's numbers by name."""
         found = {field.name: getattr(self.model, field.name) for field in fields(Score)}
         return {name: value for name, value in found.items() if isinstance(value, float)}
 
-
-def prepare_frame(
-    pixels: UInt8[np.ndarray, "height width 3"], side: int, protocol: Protocol
-) -> Float[Tensor, "3 side side"]:
-    """A test frame cropped or stretched as a protocol wants it, ImageNet-normalised."""
-    if protocol.frame == "stretch":
-        small = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
-        pixels = np.asarray(small)
-    return test_frame(pixels, side)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Item:
-    """A clip ready for the encoders."""
-
-    id: str
-    label: str | None
-    boxes: tuple[Box, ...]
-    frame: Float[Tensor, "3 side side"]
-    sound: Int16[np.ndarray, " samples"]
-
-
-def _read(clips: Clips, index: int, side: int, protocol: Protocol) -> _Item | UnreadableClip:
-    try:
-        clip = clips[index]
-    except UnreadableClip as error:
-        return error
-    if clip.boxes is None:
-        raise HearsightError(
-            f"Clip '{clip.id}' has no boxes: only clips with an annotated source can be scored."
+    def findings(self) -> Findings:
+        """The same in the form that all protocols share."""
+        return Findings(
+            protocol=self.protocol.name,
+            caption=_caption(self.protocol),
+            rows=tuple(self.rows()),
+            notes=tuple(notes(self)),
+            clips=_lines(self),
         )
-    if not np.isfinite(np.array(clip.boxes, np.float64)).all():
-        raise HearsightError(f"Clip '{clip.id}' has a box with an edge that is no number.")
-    if not len(clip.sound):
-        return UnreadableClip(clip.id, "its sound is empty")
-    frame = prepare_frame(clip.frame, side, protocol)
-    return _Item(id=clip.id, label=clip.label, boxes=clip.boxes, frame=frame, sound=clip.sound)
-
-
-def read_ahead(
-    read: Callable[[int], Read], count: int, batch_size: int, workers: int
-) -> Iterator[list[Read]]:
-    """What `read` gives for 0, 1, ... `count` - 1: batches in order, two ahead, by threads."""
-    waiting: deque[list[Future[Read]]] = deque()
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for start in range(0, count, batch_size):
-            batch = range(start, min(start + batch_size, count))
-            waiting.append([pool.submit(read, index) for index in batch])
-            if len(waiting) > 2:
-                yield [future.result() for future in waiting.popleft()]
-        while waiting:
-            yield [future.result() for future in waiting.popleft()]
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def spectrograms_of(
-    front: MelSpectrogram | LogSpectrogram,
-    sounds: Sequence[Int16[np.ndarray, " _"]],
-    device: torch.device,
-) -> Float[Tensor, "a 1 bins times"]:
-    """The spectrograms of sounds of any lengths."""
-    waveforms = torch.cat([front.waveforms(torch.tensor(sound[None])) for sound in sounds])
-    return front.finish(front.power(waveforms.to(device)))
-
-
-@torch.inference_mode()
-def response_maps(
-    encoders: Encoders, recipe: Recipe, items: Sequence[_Item], device: torch.device
-) -> Float32[np.ndarray, "b h w"]:
-    """The response map of each item's frame to its own sound: cosines.
-
-    Raises:
-        HearsightError: a map is not finite.
-    """
-    spectrograms = spectrograms_of(recipe.spectrogram, [item.sound for item in items], device)
-    frames = torch.stack([item.frame for item in items]).to(device)
-    maps: Float32[np.ndarray, "b h w"] = (
-        matched(encoders(frames, spectrograms)).float().cpu().numpy()
-    )
-    for item, one in zip(items, maps, strict=True):
-        if not np.isfinite(one).all():
-            raise HearsightError(
-                f"The response map of clip '{item.id}' is not finite: the weights are damaged."
-            )
-    return maps
 
 
 def evaluate(
@@ -180,6 +101,7 @@ def evaluate(
     protocol: Protocol | str,
     *,
     name: str = "model",
+    guide: ObjectGuide | None = None,
     batch_size: int = 32,
     device: torch.device | str | None = None,
     workers: int = 2,
@@ -193,6 +115,7 @@ def evaluate(
         clips: annotated with boxes.
         protocol: itself or its name.
         name: of the model's row.
+        guide: an object network to mix in; its network is moved to `device` and left there.
         batch_size: clips that go through the encoders at once; does not change the scores.
         device: the GPU if there is one, else the CPU, unless named.
         workers: threads that decode clips.
@@ -205,37 +128,49 @@ def evaluate(
     if isinstance(protocol, str):
         protocol = load_protocol(protocol)
     place = move(encoders, device)
+    if guide is not None:
+        guide.network.to(place)
+    return evaluate_model(
+        Model(
+            encoders=encoders,
+            recipe=recipe,
+            device=place,
+            name=name,
+            guide=guide,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        ),
+        clips,
+        protocol,
+    )
+
+
+def evaluate_model(model: Model, clips: Clips, protocol: Protocol) -> Evaluation:
+    """The same for a model that stands ready on its device."""
     scored: list[ClipScore] = []
     boxes: list[tuple[Box, ...]] = []
     skipped: list[UnreadableClip] = []
-    training = encoders.training
-    encoders.eval()
-
-    def read(index: int) -> _Item | UnreadableClip:
-        return _read(clips, index, recipe.frame_size, protocol)
-
-    try:
-        for batch in read_ahead(read, len(clips), batch_size, workers):
-            skipped.extend(item for item in batch if isinstance(item, UnreadableClip))
-            items = [item for item in batch if isinstance(item, _Item)]
-            if items:
-                maps = response_maps(encoders, recipe, items, place)
-                scored.extend(_score_batch(items, maps, protocol))
-                boxes.extend(item.boxes for item in items)
-            if progress is not None:
-                progress(len(scored) + len(skipped), len(clips))
-    finally:
-        encoders.train(training)
-    if not scored:
-        raise HearsightError(f"None of the {len(clips)} clips can be read, so there is no score.")
-    return _summary(name, protocol, scored, boxes, skipped)
+    parts: dict[str, list[MapScores]] = {}
+    with testing(model.encoders):
+        for items in read_items(model, clips, protocol, skipped):
+            maps, objects = own_maps(model, items), guiding_maps(model, items, protocol)
+            scored.extend(_score_batch(items, maps, protocol, objects))
+            boxes.extend(item.boxes for item in items)
+            if objects is not None:
+                for part, found in _score_parts(items, maps, protocol, objects).items():
+                    parts.setdefault(part, []).append(found)
+    return _summary(model, protocol, scored, boxes, skipped, parts)
 
 
 def _score_batch(
-    items: Sequence[_Item], maps: Float32[np.ndarray, "b h w"], protocol: Protocol
+    items: Sequence[Item],
+    maps: Float32[np.ndarray, "b h w"],
+    protocol: Protocol,
+    objects: ObjectMaps | None,
 ) -> list[ClipScore]:
     truths = [rasterise(item.boxes, protocol.truth) for item in items]
-    found = score_maps(maps, truths, protocol)
+    found = score_maps(maps, truths, protocol, objects)
     return [
         ClipScore(
             id=item.id,
@@ -250,23 +185,40 @@ def _score_batch(
     ]
 
 
+def _score_parts(
+    items: Sequence[Item],
+    maps: Float32[np.ndarray, "b h w"],
+    protocol: Protocol,
+    objects: ObjectMaps,
+) -> dict[str, MapScores]:
+    """What the response maps, and what the object maps reach by themselves."""
+    truths = [rasterise(item.boxes, protocol.truth) for item in items]
+    seen = ObjectMaps(maps=objects.maps, share=0.0)
+    return {
+        "without objects": score_maps(maps, truths, protocol),
+        "objects alone, no sound": score_maps(maps, truths, protocol, seen),
+    }
+
+
 def _summary(
-    name: str,
+    model: Model,
     protocol: Protocol,
     scored: Sequence[ClipScore],
     boxes: Sequence[tuple[Box, ...]],
     skipped: Sequence[UnreadableClip],
+    parts: dict[str, list[MapScores]],
 ) -> Evaluation:
     found = MapScores(
         ciou=np.array([one.ciou for one in scored]),
         adaptive=np.array([one.adaptive_ciou for one in scored]),
         pointing=np.array([one.pointing for one in scored], np.float64),
     )
-    model, blind, ceiling = make_table(name, found, boxes, protocol)
+    own, blind, ceiling = make_table(model.name, found, boxes, protocol)
+    limit = (own.ceiling, own.ceiling_auc)
     pairs = [(one.id, box) for one, own in zip(scored, boxes, strict=True) for box in own]
     return Evaluation(
         protocol=protocol,
-        model=model,
+        model=own,
         blind=blind,
         ceiling=ceiling,
         clips=tuple(scored),
@@ -274,6 +226,13 @@ def _summary(
         corrupt=tuple(id for id, box in pairs if is_corrupt(box)),
         degenerate=tuple(id for id, box in pairs if covers_nothing(box)),
         empty=tuple(one.id for one in scored if not one.truth_share),
+        parts=tuple(
+            make_score(
+                f"{model.name} {name}" if "without" in name else name, joined, protocol, limit
+            )
+            for name, each in parts.items()
+            for joined in [joined_scores(each)]
+        ),
     )
 
 
@@ -293,55 +252,33 @@ def move(encoders: Encoders, device: torch.device | str | None) -> torch.device:
     return place
 
 
+def _caption(protocol: Protocol) -> str:
+    return f"protocol {protocol.name}: {protocol.says}; truth: {protocol.truth} of boxes"
+
+
 def table_text(evaluation: Evaluation, *, width: int = 120) -> str:
     """The table in percent, and below it what was skipped or is wrong with the truths, by name."""
-    from rich.console import Console
-    from rich.table import Table
-
-    protocol = evaluation.protocol
-    table = Table(
-        caption=f"protocol {protocol.name}: {protocol.says}; truth: {protocol.truth} of boxes"
-    )
-    for column in COLUMNS:
-        left = column in ("name", "protocol")
-        table.add_column(column, justify="left" if left else "right", no_wrap=left)
-    for row in evaluation.rows():
-        table.add_row(*map(cell, row.values()))
-    console = Console(file=io.StringIO(), width=width)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join([capture.get().rstrip(), *notes(evaluation)])
+    caption = _caption(evaluation.protocol)
+    return rows_text(evaluation.rows(), caption, notes(evaluation), width=width)
 
 
 def notes(evaluation: Evaluation, *, most: int = 20) -> list[str]:
     """What the summary must not keep silent about, one line each."""
-    found = {
-        "box edges outside the frame (corrupt), scored as the released code does": (
-            evaluation.corrupt
-        ),
-        "boxes that cover no pixel (degenerate)": evaluation.degenerate,
-        "clips whose truth is empty, so that their cIoU is 0": evaluation.empty,
-    }
-    lines = []
-    for what, ids in found.items():
-        if ids:
-            more = f" and {len(ids) - most} more" if len(ids) > most else ""
-            lines.append(f"{len(ids)} {what}: {', '.join(ids[:most])}{more}")
+    corrupt = "box edges outside the frame (corrupt), scored as the released code does"
+    empty = "clips whose truth is empty, so that their cIoU is 0"
     total = len(evaluation.clips) + len(evaluation.skipped)
-    unreadable = list_unreadable(evaluation.skipped, total, most=most)
-    return [*lines, unreadable] if unreadable else lines
+    return [
+        *naming(corrupt, evaluation.corrupt, most=most),
+        *naming("boxes that cover no pixel (degenerate)", evaluation.degenerate, most=most),
+        *naming(empty, evaluation.empty, most=most),
+        *naming_unreadable(evaluation.skipped, total, most=most),
+    ]
 
 
-def check_scores_path(path: Path) -> None:
-    """Whether `write_scores` can write there, as far as can be said before there are scores.
-
-    Raises:
-        HearsightError: another suffix than .parquet or .csv, or no such folder.
-    """
-    if path.suffix not in (".parquet", ".csv"):
-        raise HearsightError(f"Scores are written as .parquet or .csv, not as '{path.name}'.")
-    if not path.parent.is_dir():
-        raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
+def _lines(evaluation: Evaluation) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {**asdict(clip), "protocol": evaluation.protocol.name} for clip in evaluation.clips
+    )
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:
@@ -351,25 +288,4 @@ def write_scores(evaluation: Evaluation, path: Path) -> None:
         HearsightError: another suffix, no such folder, or the file cannot be written; nothing is
             left behind.
     """
-    check_scores_path(path)
-    names = [field.name for field in fields(ClipScore)] + ["protocol"]
-    lines = [(*astuple(clip), evaluation.protocol.name) for clip in evaluation.clips]
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix == ".parquet":
-            import pyarrow as pa  # type: ignore[import-untyped]
-            import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-            columns = dict(zip(names, map(list, zip(*lines, strict=True)), strict=True))
-            pq.write_table(pa.table(columns), part)
-        else:
-            with part.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(names)
-                writer.writerows(lines)
-        part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    write_rows(_lines(evaluation), path)

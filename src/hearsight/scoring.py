@@ -45,6 +45,15 @@ class MapScores:
     pointing: Float64[np.ndarray, " n"]  # 1 where the peak lies in the truth, else 0
 
 
+def joined_scores(parts: Sequence[MapScores]) -> MapScores:
+    """The scores of several batches as one."""
+    return MapScores(
+        ciou=np.concatenate([part.ciou for part in parts]),
+        adaptive=np.concatenate([part.adaptive for part in parts]),
+        pointing=np.concatenate([part.pointing for part in parts]),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectMaps:
     """Where objects are, whatever sounds: one map per clip, 0 and above, mixed into its response.

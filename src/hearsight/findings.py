@@ -1,0 +1,112 @@
+"""Rows of a table and what must be said beside them: printed, or in a file line by line."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hearsight.clips import UnreadableClip, list_unreadable
+from hearsight.errors import HearsightError
+from hearsight.scoring import cell
+
+Row = Mapping[str, Any]
+LEFT = ("name", "protocol")  # columns of words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What scoring under one protocol found.
+
+    rows: of the table, the model's first; fractions from 0 to 1, None where there is no such
+    number. caption: what the protocol does. notes: what must not be kept silent about. clips: one
+    line per clip, of text and numbers, all with the same names.
+    """
+
+    protocol: str
+    caption: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    clips: tuple[Row, ...]
+
+
+def rounded(row: Row) -> dict[str, Any]:
+    """A row as it is printed: five digits."""
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}
+
+
+def rows_text(rows: Sequence[Row], caption: str, notes: Sequence[str], *, width: int = 120) -> str:
+    """A table in percent with its caption, and notes below it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(caption=caption)
+    for column in rows[0]:
+        words = column in LEFT
+        table.add_column(column, justify="left" if words else "right", no_wrap=words)
+    for row in rows:
+        table.add_row(*map(cell, row.values()))
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join([capture.get().rstrip(), *notes])
+
+
+def naming(what: str, ids: Sequence[str], *, most: int = 20) -> list[str]:
+    """One line that counts ids and names the first of them; none if there are no ids."""
+    if not ids:
+        return []
+    more = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return [f"{len(ids)} {what}: {', '.join(ids[:most])}{more}"]
+
+
+def naming_unreadable(
+    skipped: Sequence[UnreadableClip], total: int, *, most: int = 20
+) -> list[str]:
+    """What could not be read, by name; nothing if all could."""
+    text = list_unreadable(skipped, total, most=most)
+    return [text] if text else []
+
+
+def check_scores_path(path: Path) -> None:
+    """Whether `write_rows` can write there, as far as can be said before there are rows.
+
+    Raises:
+        HearsightError: another suffix than .parquet or .csv, or no such folder.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise HearsightError(f"Scores are written as .parquet or .csv, not as '{path.name}'.")
+    if not path.parent.is_dir():
+        raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write rows, all with the same names, as .parquet or .csv.
+
+    Raises:
+        HearsightError: another suffix, no such folder, or the file cannot be written; nothing is
+            left behind.
+    """
+    check_scores_path(path)
+    names = list(rows[0])
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow as pa  # type: ignore[import-untyped]
+            import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+            pq.write_table(pa.table({name: [row[name] for row in rows] for name in names}), part)
+        else:
+            with part.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(names)
+                writer.writerows([row[name] for name in names] for row in rows)
+        part.replace(path)
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
