@@ -41,6 +41,7 @@ COMMANDS = {
     "data menagerie": "hearsight data menagerie",
     "data show": "hearsight data show",
     "data check": "hearsight data check",
+    "data stats": "hearsight data stats",
 }
 Hearsight = Callable[[str], tuple[int, str, str]]
 

@@ -34,6 +34,7 @@ ORDER = (
     "released",
     "metrics",
     "protocols",
+    "data_statistics",
     "scoring",
     "findings",
     "object_guidance",

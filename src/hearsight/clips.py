@@ -117,6 +117,14 @@ class Clips(Protocol):
 
 
 @runtime_checkable
+class AnnotatedClips(Clips, Protocol):
+    """Clips whose annotation can be had without their frames and sounds."""
+
+    def annotation(self, index: int, /) -> tuple[str | None, tuple[Box, ...] | None]:
+        """The label and the boxes of the clip at `index`; raises `UnreadableClip`."""
+
+
+@runtime_checkable
 class StoredClips(Clips, Protocol):
     """Clips that lie somewhere in encoded form."""
 
@@ -130,6 +138,18 @@ class EndlessClips(Clips, Protocol):
 
     def set_epoch(self, epoch: int, /) -> None:
         """Change to the clips of an epoch, the first of which is 0."""
+
+
+def annotation(clips: Clips, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+    """The label and the boxes of the clip at `index`, without decoding it where that can be.
+
+    Raises:
+        UnreadableClip: the clip or its annotation is damaged.
+    """
+    if isinstance(clips, AnnotatedClips):
+        return clips.annotation(index)
+    clip = clips[index]
+    return clip.label, clip.boxes
 
 
 def encoded(clips: Clips, index: int) -> Clip:

@@ -202,3 +202,32 @@ def check(
         print(f"{write}: {len(kept):,} lines, {left_out:,} left out", file=sys.stderr)
     if any(leak.clips if by == "clip" else leak.videos for leak in leaks):
         raise typer.Exit(1)
+
+
+@data.command()
+def stats(
+    source: Annotated[str, typer.Argument(help="A list, vggss.json, or anything --data takes.")],
+    split: Annotated[
+        str, typer.Option(help="`train` or `val`: of scenes and of lists that tell it.")
+    ] = "train",
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Read every frame and sound, too; slower.")
+    ] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Count classes and box sizes; name what is corrupt, empty, unreadable or there twice.
+
+    Example: hearsight data stats vggss.json
+    """
+    from hearsight.data_statistics import count, statistics_text
+
+    most = None if whole else 20
+    with Bars() as bars:
+        found = count(
+            source,
+            split,
+            decode=decode,
+            progress=lambda done, total: bars("counting", done, total),
+        )
+    print(json.dumps(found.row(most)) if as_json else statistics_text(found, most=most))

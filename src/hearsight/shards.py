@@ -287,6 +287,14 @@ class Store:
         mask = files[MASK] or None
         return Clip(id=id, frame=files[FRAME], sound=files[SOUND], mask=mask, **facts)
 
+    def annotation(self, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+        id, places, number = self._place(index)
+        try:
+            facts = decode_facts(self._read(id, number, *places[FACTS].tolist()), id)
+        except ValueError as error:
+            raise UnreadableClip(id, str(error)) from error
+        return facts["label"], facts["boxes"]
+
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         id, places, number = self._place(index)
         try:

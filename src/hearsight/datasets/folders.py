@@ -162,6 +162,9 @@ class FolderClips:
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
 
+    def annotation(self, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+        return self._labels[index], self._boxes(self.ids[index])
+
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         id = self.ids[index]
         path, file = self._file(id, self._sounds)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int16
 
-from hearsight.clips import Clip, Clips, DecodedClip, EndlessClips, encoded
+from hearsight.clips import Box, Clip, Clips, DecodedClip, EndlessClips, annotation, encoded
 
 
 class JoinedClips:
@@ -36,6 +36,11 @@ class JoinedClips:
     def __getitem__(self, index: int) -> DecodedClip:
         number, inside = self._places[index]
         return self._parts[number][inside]
+
+    def annotation(self, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+        """The label and the boxes of the clip at `index`; its part decides what that costs."""
+        number, inside = self._places[index]
+        return annotation(self._parts[number], inside)
 
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         number, inside = self._places[index]
