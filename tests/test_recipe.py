@@ -153,6 +153,19 @@ def test_a_wrong_assignment_is_refused_and_changes_nothing(assignment: str, says
     assert recipe == load_recipe("ssl_tie")
 
 
+def test_fields_that_belong_together_are_changed_together() -> None:
+    widths = ("encoder.widths=8,16", "encoder.blocks=1,1")
+    strides = ("encoder.strides=1,2", "encoder.sound_strides=1,2")
+    recipe = assign(load_recipe("ssl_tie:a"), "equivariance=2", *widths, "warp=Warp", *strides)
+    assert recipe.encoder.widths == (8, 16)
+    assert recipe.warp == Warp()
+    assign(recipe, "contrast=PaperContrast", "contrast.margin=-0.2", "warp.form=per_image")
+    assert recipe.contrast == PaperContrast(margin=-0.2)
+    with pytest.raises(HearsightError, match="need one number per stage"):
+        assign(recipe, "batch_size=8", "encoder.widths=8")
+    assert recipe.batch_size == 32
+
+
 def test_a_part_that_is_off_has_no_fields() -> None:
     with pytest.raises(HearsightError, match=r"warp is null, so there is no warp\.degrees"):
         assign(load_recipe("ssl_tie:a"), "warp.degrees=10")

@@ -73,10 +73,7 @@ def rung_recipe(method: str, letter: str, settings: Sequence[str] = ()) -> Recip
         raise HearsightError(
             f"There is no ladder for '{method}': choose 'ssl_tie' or 'ssl_tie:small'."
         )
-    recipe = load_recipe(names[method])
-    for setting in settings:
-        recipe = assign(recipe, setting)
-    return recipe
+    return assign(load_recipe(names[method]), *settings)
 
 
 def score_run(

@@ -159,10 +159,11 @@ def from_json(plain: object) -> Recipe:
     return recipe
 
 
-def assign(recipe: Recipe, assignment: str) -> Recipe:
-    """Change one field in place, as in `contrast.margin=-0.2`, `warp=null` or `betas=0.9,0.99`.
+def assign(recipe: Recipe, *assignments: str) -> Recipe:
+    """Change fields in place, as in `contrast.margin=-0.2`, `warp=null` or `betas=0.9,0.99`.
 
-    A part is switched by the name of its dataclass: `contrast=PaperContrast`, `warp=Warp`.
+    A part is switched by the name of its dataclass: `contrast=PaperContrast`, `warp=Warp`. Several
+    assignments are made together, in their order: only what comes out must be a sound recipe.
 
     Returns:
         The same recipe.
@@ -171,28 +172,30 @@ def assign(recipe: Recipe, assignment: str) -> Recipe:
         HearsightError: no such field (the nearest is suggested), a value of the wrong type or out
             of range; the recipe is then unchanged.
     """
-    path, equals, text = assignment.partition("=")
-    path, text = path.strip(), text.strip()
-    if not equals or not path:
-        raise HearsightError(f"'{assignment}' is not of the form path=value.")
-    owner: Any = recipe
-    *parents, name = path.split(".")
-    for depth, parent in enumerate(parents):
-        _check_field(owner, parent, ".".join(parents[: depth + 1]), recipe)
-        owner = getattr(owner, parent)
-        if not is_dataclass(owner):
-            inside = ".".join(parents[: depth + 1])
-            raise HearsightError(f"{inside} is {_shown(owner)}, so there is no {path} to set.")
-    _check_field(owner, name, path, recipe)
     changed = to_json(recipe)
-    target = changed
-    for parent in parents:
-        target = target[parent]
-    target[name] = _parsed(text, get_type_hints(type(owner))[name])
-    checked: Any = from_json(changed)
-    for parent in parents:
-        checked = getattr(checked, parent)
-    setattr(owner, name, getattr(checked, name))
+    for assignment in assignments:
+        path, equals, text = (part.strip() for part in assignment.partition("="))
+        if not equals or not path:
+            raise HearsightError(f"'{assignment}' is not of the form path=value.")
+        owner, kind = changed, Recipe
+        *parents, name = path.split(".")
+        for depth, parent in enumerate(parents):
+            inside = ".".join(parents[: depth + 1])
+            hint = _field_type(kind, parent, inside, recipe)
+            if parent not in owner:  # the part was switched just now, and has its defaults
+                owner[parent] = _plain(getattr(kind(), parent))
+            if not isinstance(owner[parent], dict):
+                shown = _shown(owner[parent])
+                raise HearsightError(f"{inside} is {shown}, so there is no {path} to set.")
+            owner = owner[parent]
+            kind = _kinds(hint)[owner[KIND]]
+        hint = _field_type(kind, name, path, recipe)
+        owner[name] = _parsed(text, hint)
+        if owner[name] is not None and not isinstance(owner[name], dict):
+            _typed(owner[name], hint, path)
+    checked = from_json(changed)
+    for entry in fields(recipe):
+        setattr(recipe, entry.name, getattr(checked, entry.name))
     return recipe
 
 
@@ -207,14 +210,16 @@ def field_paths(part: Any, prefix: str = "") -> list[str]:
     return paths
 
 
-def _check_field(owner: Any, name: str, path: str, recipe: Recipe) -> None:
-    if name not in {entry.name for entry in fields(owner)}:
-        if name == "margin" and hasattr(owner, "no_margin"):
-            raise HearsightError(owner.no_margin)
+def _field_type(kind: Any, name: str, path: str, recipe: Recipe) -> Any:
+    """The type of a field of a dataclass; `path` is named if there is none."""
+    if name not in {entry.name for entry in fields(kind)}:
+        if name == "margin" and hasattr(kind, "no_margin"):
+            raise HearsightError(kind.no_margin)
         raise HearsightError(
-            f"{type(owner).__name__} has no field '{name}' (in '{path}')."
+            f"{kind.__name__} has no field '{name}' (in '{path}')."
             f"{nearest(path, field_paths(recipe))}"
         )
+    return get_type_hints(kind)[name]
 
 
 def _plain(value: Any) -> Any:

@@ -65,9 +65,7 @@ def train(
 
     torch.set_num_threads(threads)
     load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
-    method = load_recipe(recipe)
-    for change in changes:
-        method = assign(method, change)
+    method = assign(load_recipe(recipe), *changes)
     size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
     held_out, known = know_data(
