@@ -100,6 +100,9 @@ def test_it_chooses_when_asked_and_this_is_recorded(hearsight: Hearsight) -> Non
     assert facts()["selected_on_test"] is True
     log = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
     assert any(entry["kind"] == "validation" for entry in log)
+    code, said = hearsight("evaluate run --data benchmark --device cpu --threads 1 --json")
+    assert code == 0
+    assert "* the epoch was chosen on the test set" in said
     # what was chosen stays chosen, whatever a resumed run says
     code, _ = hearsight(f"{TRAIN} --set epochs=2 --resume")
     assert code == 0

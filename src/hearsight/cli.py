@@ -81,15 +81,16 @@ def evaluate(
 
     from hearsight.checkpoint import load_encoders
     from hearsight.datasets import open_joined
-    from hearsight.evaluate import notes, table_text, write_scores
     from hearsight.evaluate import evaluate as score
+    from hearsight.evaluate import notes, table_text, write_scores
     from hearsight.findings import check_scores_path
-    from hearsight.findings import check_scores_path
+    from hearsight.leaks import footnotes, marks
 
     torch.set_num_threads(threads)
     if scores is not None:
         check_scores_path(scores)
-    encoders, recipe, _ = load_encoders(checkpoint)
+    encoders, recipe, facts = load_encoders(checkpoint)
+    signs = marks(facts)
     clips = open_joined(data, split="val", size=recipe.frame_size)
     with Bars() as bars:
         evaluation = score(
@@ -97,6 +98,7 @@ def evaluate(
             recipe,
             clips,
             protocol,
+            name="model" + "".join(signs),
             batch_size=batch_size,
             device=device,
             progress=lambda done, total: bars("scoring", done, total),
@@ -104,11 +106,11 @@ def evaluate(
     if scores is not None:
         write_scores(evaluation, scores)
     if not as_json:
-        print(table_text(evaluation))
+        print("\n".join([table_text(evaluation), *footnotes(signs)]))
         return
     for row in evaluation.rows():
         print(json.dumps(row))
-    for note in notes(evaluation):
+    for note in [*notes(evaluation), *footnotes(signs)]:
         print(note, file=sys.stderr)
 
 

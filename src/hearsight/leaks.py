@@ -262,3 +262,8 @@ def marks(facts: Mapping[str, Any]) -> dict[str, str]:
             for one in leaks
         )
     return found
+
+
+def footnotes(signs: Mapping[str, str]) -> list[str]:
+    """The marks with what they mean, a line each."""
+    return [f"{sign} {why}" for sign, why in signs.items()]
