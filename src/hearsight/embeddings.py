@@ -27,6 +27,14 @@ Pooling = Literal["mean", "max"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "max")
 
 
+def check_pooling(word: str) -> Pooling:
+    """The pooling of that name; raises HearsightError if there is none."""
+    for pooling in POOLINGS:
+        if word == pooling:
+            return pooling
+    raise HearsightError(f"Frames are pooled by {' or '.join(POOLINGS)}, not by '{word}'.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedded:
     """The clips of a source that could be read, in its order, and their unit vectors."""

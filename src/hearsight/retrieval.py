@@ -24,10 +24,8 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from hearsight.embeddings import Embedded
-from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError, nearest
 from hearsight.ranking import rank
-from hearsight.recipe import Recipe
 from hearsight.retrieval_metrics import (
     accuracy_at,
     best_accuracy,
@@ -40,7 +38,6 @@ from hearsight.retrieval_metrics import (
 
 KS = (1, 5, 10)
 TASKS = ("sound-sound", "sound-image", "image-sound")
-SAME_VIDEO = ("keep", "drop")
 Own = Literal["left out", "in gallery"]  # what becomes of the query's own pair
 VGGSOUND_ID = re.compile(r".{11}_\d{6}")
 
@@ -244,13 +241,6 @@ def references(question: Question, own: Own) -> tuple[RetrievalScore, RetrievalS
     return chance, best
 
 
-def untrained(recipe: Recipe, seed: int) -> Encoders:
-    """The encoders of a recipe as they start, drawn from a seed: the row "random"."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Encoders(recipe.encoder).eval()
-
-
 def table_text(scores: Sequence[RetrievalScore], *, width: int = 120) -> str:
     """The rows in percent: a table for each fate of the query's own pair."""
     from rich.box import SIMPLE
@@ -269,11 +259,11 @@ def table_text(scores: Sequence[RetrievalScore], *, width: int = 120) -> str:
                 box=SIMPLE,
                 padding=(0, 1),
             )
-            table.add_column("")
-            for over in ("queries", "classes"):
+            table.add_column("mean over\nqueries, classes")
+            for over in ("", "class"):
                 for kind in "AP":
                     for k in KS:
-                        table.add_column(f"{kind}@{k}\n{over}", justify="right", no_wrap=True)
+                        table.add_column(f"{over}\n{kind}@{k}", justify="right", no_wrap=True)
             for one in rows:
                 numbers = (
                     *one.accuracy,
@@ -286,9 +276,18 @@ def table_text(scores: Sequence[RetrievalScore], *, width: int = 120) -> str:
     return "\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines())
 
 
-def lonely(question: Question) -> int:
-    """Clips whose class no other clip has."""
-    return int((np.bincount(question.labels)[question.labels] == 1).sum())
+def notes(question: Question, unlabelled: int) -> list[str]:
+    """What the table must not keep silent about, one line each."""
+    lonely = int((np.bincount(question.labels)[question.labels] == 1).sum())
+    lines = []
+    if lonely:
+        lines.append(
+            f"{lonely} clips are the only ones of their class: left out of the gallery, "
+            "they cannot be found, and count as missed."
+        )
+    if unlabelled:
+        lines.append(f"{unlabelled} clips have no class label and are left out.")
+    return lines
 
 
 def write_rows(scores: Sequence[RetrievalScore], path: Path) -> None:

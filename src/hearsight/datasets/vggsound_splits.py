@@ -1,0 +1,263 @@
+"""The class splits of VGGSound for retrieval and open-set training, built from its csv.
+
+Source: SSL-TIE, Liu et al., ACM MM 2022, retrieves sounds of 35 classes that its training never
+saw, among clips of the other 274.
+Not certain: which 35 classes these are is not printed. `UNSEEN_35` are the classes that have no
+clip in the released list of 144,000 training clips. `HEARD_110` are the classes of the VGG-SS
+clips in the released list of heard open-set test clips; that the paper's retrieval with 110
+classes trains on these is a guess, and 15 of them are among `UNSEEN_35`.
+"""
+
+import csv
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearsight.datasets.folders import read_rows
+from hearsight.errors import HearsightError
+
+TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A line of VGGSound's csv."""
+
+    id: str  # YouTube id and second, as `zpWuikVorYg_000032`
+    label: str
+    test: bool  # of VGGSound's own test split
+
+    @property
+    def video(self) -> str:
+        """The YouTube id."""
+        return self.id[:11]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """Rows for each list.
+
+    Differs from the released lists: those are random parts (144,000 and 70,000 clips) of such
+    rows, drawn from VGGSound's training and test clips alike. `train_110` has training clips
+    alone; `trainval_274` has both, so it holds clips of VGG-SS, which `hearsight.leaks` finds.
+    """
+
+    unseen_35: tuple[Row, ...]  # every clip of the unseen classes: queries and gallery
+    trainval_274: tuple[Row, ...]  # every clip of all other classes
+    train_110: tuple[Row, ...]  # training clips of the heard classes
+
+    @property
+    def shared_videos(self) -> int:
+        """Videos that have clips both in `unseen_35` and in `trainval_274`."""
+        return len({one.video for one in self.unseen_35} & {one.video for one in self.trainval_274})
+
+
+def read_vggsound_csv(path: Path) -> list[Row]:
+    """The rows of VGGSound's csv: YouTube id, second, label, train or test.
+
+    Raises:
+        HearsightError: no such file, or a row of another form.
+    """
+    rows = []
+    for number, cells in enumerate(read_rows(path), 1):
+        if len(cells) != 4 or not cells[1].isdecimal() or cells[3] not in ("train", TEST):
+            raise HearsightError(
+                f"Row {number} of '{path}' is not one of VGGSound's csv: YouTube id, second, "
+                "label, train or test."
+            )
+        rows.append(
+            Row(id=f"{cells[0]}_{int(cells[1]):06d}", label=cells[2], test=cells[3] == TEST)
+        )
+    return rows
+
+
+def split_vggsound(rows: Sequence[Row]) -> Splits:
+    """The lists, in the order of the rows.
+
+    Raises:
+        HearsightError: the rows hold no clip of the unseen classes.
+    """
+    unseen, heard = frozenset(UNSEEN_35), frozenset(HEARD_110)
+    splits = Splits(
+        unseen_35=tuple(row for row in rows if row.label in unseen),
+        trainval_274=tuple(row for row in rows if row.label not in unseen),
+        train_110=tuple(row for row in rows if row.label in heard and not row.test),
+    )
+    if not splits.unseen_35:
+        raise HearsightError(
+            f"None of the {len(rows):,} rows has one of the 35 unseen classes, such as "
+            f"'{UNSEEN_35[0]}': these are not VGGSound's labels."
+        )
+    return splits
+
+
+def write_list(rows: Sequence[Row], path: Path) -> None:
+    """Write `ID,LABEL` lines, as `--data FOLDER@LIST` reads them; whole or not at all.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows((row.id, row.label) for row in rows)
+        part.replace(path)
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+UNSEEN_35 = (
+    "alarm clock ringing",
+    "alligators, crocodiles hissing",
+    "bull bellowing",
+    "car engine starting",
+    "cat caterwauling",
+    "cheetah chirrup",
+    "cuckoo bird calling",
+    "dog howling",
+    "electric grinder grinding",
+    "elephant trumpeting",
+    "fireworks banging",
+    "firing muskets",
+    "foghorn",
+    "helicopter",
+    "ice cream truck, ice cream van",
+    "lawn mowing",
+    "lions growling",
+    "people belly laughing",
+    "people burping",
+    "people eating noodle",
+    "people screaming",
+    "plastic bottle crushing",
+    "playing accordion",
+    "playing didgeridoo",
+    "playing sitar",
+    "playing theremin",
+    "playing trumpet",
+    "raining",
+    "reversing beeps",
+    "sharpen knife",
+    "sloshing water",
+    "squishing water",
+    "tap dancing",
+    "train wheels squealing",
+    "train whistling",
+)
+
+HEARD_110 = (
+    "air conditioning noise",
+    "airplane",
+    "airplane flyby",
+    "black capped chickadee calling",
+    "blowtorch igniting",
+    "bull bellowing",
+    "canary calling",
+    "car engine idling",
+    "car engine knocking",
+    "car passing by",
+    "cat caterwauling",
+    "cat meowing",
+    "cattle mooing",
+    "chainsawing trees",
+    "cheetah chirrup",
+    "chicken crowing",
+    "children shouting",
+    "chimpanzee pant-hooting",
+    "church bell ringing",
+    "civil defense siren",
+    "coyote howling",
+    "cricket chirping",
+    "crow cawing",
+    "dinosaurs bellowing",
+    "disc scratching",
+    "dog bow-wow",
+    "dog growling",
+    "dog howling",
+    "dog whimpering",
+    "donkey, ass braying",
+    "driving motorcycle",
+    "eagle screaming",
+    "electric grinder grinding",
+    "elephant trumpeting",
+    "elk bugling",
+    "female speech, woman speaking",
+    "fire truck siren",
+    "fireworks banging",
+    "gibbon howling",
+    "hair dryer drying",
+    "hedge trimmer running",
+    "ice cream truck, ice cream van",
+    "lathe spinning",
+    "lighting firecrackers",
+    "lions growling",
+    "machine gun shooting",
+    "male singing",
+    "male speech, man speaking",
+    "missile launch",
+    "mouse squeaking",
+    "mynah bird singing",
+    "opening or closing car electric windows",
+    "orchestra",
+    "otter growling",
+    "penguins braying",
+    "people belly laughing",
+    "people cheering",
+    "people crowd",
+    "people eating apple",
+    "people eating crisps",
+    "people finger snapping",
+    "people hiccup",
+    "people screaming",
+    "people slurping",
+    "people sobbing",
+    "people whispering",
+    "people whistling",
+    "pheasant crowing",
+    "pigeon, dove cooing",
+    "playing accordion",
+    "playing acoustic guitar",
+    "playing bass guitar",
+    "playing bugle",
+    "playing cornet",
+    "playing didgeridoo",
+    "playing electronic organ",
+    "playing flute",
+    "playing guiro",
+    "playing hammond organ",
+    "playing harmonica",
+    "playing harp",
+    "playing mandolin",
+    "playing saxophone",
+    "playing shofar",
+    "playing snare drum",
+    "playing steel guitar, slide guitar",
+    "playing tambourine",
+    "playing timbales",
+    "playing washboard",
+    "playing zither",
+    "police car (siren)",
+    "race car, auto racing",
+    "railroad car, train wagon",
+    "sharpen knife",
+    "sheep bleating",
+    "singing choir",
+    "slot machine",
+    "squishing water",
+    "subway, metro, underground",
+    "tapping guitar",
+    "telephone bell ringing",
+    "toilet flushing",
+    "tractor digging",
+    "train horning",
+    "turkey gobbling",
+    "typing on typewriter",
+    "using sewing machines",
+    "vacuum cleaner cleaning floors",
+    "warbler chirping",
+    "yodelling",
+)
