@@ -1,5 +1,7 @@
 """Shapes, start and statistics of the two networks."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -88,3 +90,53 @@ def test_one_process_gathers_itself() -> None:
 def test_a_shape_that_makes_no_network_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(HearsightError, match="encoder"):
         Encoder(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_dropped_is_dropped_in_training_alone() -> None:
+    torch.manual_seed(0)
+    encoder = replace(TINY, projection=6, dropout=0.75, slow=0.9)
+    encoders, frames = Encoders(encoder), torch.randn(2, 3, 64, 64)
+    spectrograms = torch.randn(2, 1, 32, 32)
+    seen: list[torch.Tensor] = []
+    encoders.frame_projection.register_forward_pre_hook(lambda _, values: seen.append(values[0]))
+    first, second = encoders.embed_frames(frames), encoders.embed_frames(frames)
+    assert not torch.equal(first, second)
+    assert not torch.equal(*(encoders.embed_slowly(frames, spectrograms)[0] for _ in range(2)))
+    encoders.eval()
+    assert torch.equal(encoders.embed_frames(frames), encoders.embed_frames(frames))
+    whole = (seen[2] == 0).float().mean()  # what ReLU left at nought
+    assert abs((seen[0] == 0).float().mean() - (whole + 0.75 * (1 - whole))) < 0.1
+
+
+def test_several_heads_stand_one_after_the_other() -> None:
+    torch.manual_seed(0)
+    encoders = Encoders(replace(TINY, projection=6, heads=2)).eval()
+    frames, spectrograms = torch.randn(3, 3, 64, 64), torch.randn(2, 1, 32, 32)
+    grids, sounds = encoders.embed_frames(frames), encoders.embed_sounds(spectrograms)
+    assert (grids.shape[1], sounds.shape[1]) == (12, 12)
+    cosine = torch.nn.functional.cosine_similarity
+    for b, a in ((0, 0), (2, 1)):
+        parts = [
+            cosine(grids[b, at : at + 6], sounds[a, at : at + 6, None, None], dim=0)
+            for at in (0, 6)
+        ]
+        torch.testing.assert_close(encoders(frames, spectrograms)[b, a], sum(parts) / 2)
+
+
+def test_the_slow_copy_follows_by_its_share() -> None:
+    encoders = Encoders(replace(TINY, slow=0.75))
+    assert encoders.slow is not None
+    before = encoders.slow["sounds"].stem.weight.clone()
+    with torch.no_grad():
+        encoders.sounds.stem.weight += 1
+    encoders.follow()
+    torch.testing.assert_close(encoders.slow["sounds"].stem.weight, before + 0.25)
+    assert not any(weights.requires_grad for weights in encoders.slow.parameters())
+
+
+@pytest.mark.parametrize(
+    "change", [{"heads": 2}, {"heads": 0}, {"slow": 1.0}, {"dropout": 1.0}, {"projection": 0}]
+)
+def test_what_makes_no_network_is_refused(change: dict[str, float]) -> None:
+    with pytest.raises(HearsightError, match=r"encoder\."):
+        replace(TINY, **change)

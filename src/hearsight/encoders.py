@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d, max_pool2d, relu
+from torch.nn.functional import adaptive_max_pool2d, dropout, max_pool2d, relu
 
 from hearsight.errors import HearsightError
 from hearsight.normalisation import BatchNorm
@@ -47,6 +47,7 @@ class Encoder:
     sync_batch_norm: bool = True  # with several processes: statistics of the joined batch
     weights: str | None = None  # file of a torchvision ResNet-18 that the frame network starts from
     projection: int | None = None  # channels of a linear map after each network; None: no such map
+    dropout: float = 0.0  # share of the frame network's values dropped before that map, training
     heads: int = 1  # such maps side by side; their cosines are averaged
     slow: float = 0.0  # share of itself that a slowly following copy keeps per step; 0: no copy
     predictor: int | None = None  # hidden channels of a projector and a predictor; None: neither
@@ -75,8 +76,10 @@ class Encoder:
             raise HearsightError("encoder.heads must be at least 1; several need a projection.")
         if min(1 if n is None else n for n in (self.projection, self.predictor)) < 1:
             raise HearsightError("encoder.projection and predictor must be at least 1, or null.")
-        if not 0 <= self.slow < 1 or self.classes < 0:
-            raise HearsightError("encoder.slow must lie in [0, 1), classes must not be negative.")
+        if not (0 <= self.slow < 1 and 0 <= self.dropout < 1) or self.classes < 0:
+            raise HearsightError(
+                "encoder.slow and dropout must lie in [0, 1), classes must not be negative."
+            )
 
 
 Norm = Callable[[int], BatchNorm]
@@ -149,9 +152,9 @@ class Perceptron(nn.Module):
 class Encoders(nn.Module):
     """The frame network and the sound network of one model, with what stands on them.
 
-    Convolutions start from N(0, 2 / fan_out), gains of batch normalisation from N(1, 0.02), linear
-    maps after the networks uniform with variance 2 / (fan_in + fan_out); all drawn by torch's
-    global generator.
+    Convolutions start from N(0, 2 / fan_out), gains of batch normalisation from N(1, 0.02), the
+    linear map after the sound network from N(0, 0.01); all drawn by torch's global generator, as is
+    what `Encoder.dropout` drops.
     """
 
     slow: nn.ModuleDict | None
@@ -164,7 +167,7 @@ class Encoders(nn.Module):
                 channels, momentum=momentum, synchronised=encoder.sync_batch_norm
             )
 
-        self.heads = encoder.heads
+        self.heads, self.dropout = encoder.heads, encoder.dropout
         self.momentum = encoder.slow
         self.frames = Trunk(3, encoder, encoder.strides, norm(encoder.momentum))
         self.sounds = Trunk(1, encoder, encoder.sound_strides, norm(encoder.sound_momentum))
@@ -177,11 +180,13 @@ class Encoders(nn.Module):
         self.frame_projection: nn.Module = nn.Identity()
         self.sound_projection: nn.Module = nn.Identity()
         if encoder.projection is not None:
-            self.frame_projection = nn.Conv2d(width, channels, 1)
-            self.sound_projection = nn.Linear(width, channels)
-            for part in (self.frame_projection, self.sound_projection):
-                for name, values in part.named_parameters():
-                    (nn.init.zeros_ if name == "bias" else nn.init.xavier_uniform_)(values)
+            grid, vector = nn.Conv2d(width, channels, 1), nn.Linear(width, channels)
+            nn.init.kaiming_normal_(grid.weight, mode="fan_out")
+            nn.init.trunc_normal_(vector.weight, std=0.01)
+            for bias in (grid.bias, vector.bias):
+                assert bias is not None
+                nn.init.zeros_(bias)
+            self.frame_projection, self.sound_projection = grid, vector
         if encoder.predictor is not None:
             self.projector = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
             self.predictor = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
@@ -194,8 +199,11 @@ class Encoders(nn.Module):
 
     def embed_frames(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
         """A vector for every place of every frame; not normalised, head after head."""
-        grid: Tensor = self.frame_projection(self.frames(frames))
+        grid: Tensor = self.frame_projection(self._drop(self.frames(frames)))
         return grid
+
+    def _drop(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return dropout(values, self.dropout, self.training) if self.dropout else values
 
     def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
         """A vector for every sound: the largest value of each channel; not normalised."""
@@ -214,7 +222,7 @@ class Encoders(nn.Module):
         """
         if self.slow is None:
             raise ValueError("these encoders keep no slow copy")
-        grid = self.slow["frame_projection"](self.slow["frames"](frames))
+        grid = self.slow["frame_projection"](self._drop(self.slow["frames"](frames)))
         largest = adaptive_max_pool2d(self.slow["sounds"](spectrograms), 1).flatten(1)
         return grid, self.slow["sound_projection"](largest)
 

@@ -221,6 +221,8 @@ class Run:
         count, rank = len(batch), accelerator.process_index
         draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
         draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
+        if recipe.encoder.dropout:  # drawn by the device's own generator
+            torch.manual_seed(step_seed(recipe.seed, position.step) + rank)
         for group in self.prepared.param_groups:
             group["lr"] = self.learning_rate()
         terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)

@@ -13,13 +13,17 @@ from hearsight.recipes import ez_vsl
 def slavc() -> Recipe:
     """Two heads, one for the clip and one for the place, and slowly following targets."""
     recipe = ez_vsl.ez_vsl()
-    recipe.encoder.heads, recipe.encoder.slow = 2, 0.999
+    recipe.encoder.heads, recipe.encoder.slow, recipe.encoder.dropout = 2, 0.999, 0.9
     recipe.contrast = MomentumContrast(temperature=0.03)
     return recipe
 
 
 def small() -> Recipe:
-    """The same for minutes on a CPU; with so few steps the slow copy follows faster, by 0.99."""
+    """The same for minutes on a CPU.
+
+    With so few steps the slow copy follows faster, by 0.99, and nothing is dropped: a network from
+    scratch has nothing yet to be kept from overfitting.
+    """
     recipe = ez_vsl.shrink_projected(slavc())
-    recipe.encoder.slow = 0.99
+    recipe.encoder.slow, recipe.encoder.dropout = 0.99, 0.0
     return recipe
