@@ -8,10 +8,9 @@ interruption the next run does what is left.
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -50,12 +49,8 @@ class Indexed:
     unreadable: dict[str, str] = field(default_factory=dict)  # file or folder: why
 
 
-class Engine(Protocol):
-    """Takes the moments of many files, in any order; of a file it cannot read it says why."""
-
-    def __call__(
-        self, files: Sequence[Path], taking: Taking, progress: Progress, /
-    ) -> Iterator[tuple[Path, Taken | str]]: ...
+Engine = Callable[[Sequence[Path], Taking, Progress], Iterator[tuple[Path, Taken | str]]]
+"""Takes the moments of many files, in any order; of a file it cannot read it says why."""
 
 
 def index_videos(
@@ -110,10 +105,6 @@ def index_videos(
     with sole_writer(library):
         table, embedder = _open(library, bool(sources), model, every, device)
         seen = table.seen()
-        if prune:
-            gone = _gone(seen, sources)
-            table.remove(gone)
-            done.removed = len(gone)
         writer = _Writer(table=table, seen=seen, done=done, seconds=commit_seconds)
         with writer:
             work = writer.known(files)
@@ -123,6 +114,10 @@ def index_videos(
                 taking = Taking(bound=table.bound, embedder=embedder, batch=batch)
                 for path, taken in (engine or take_here)(work, taking, progress):
                     writer.add(path, taken)
+        if prune:  # only now: what is gone from one place may have been copied to another
+            gone = _gone(seen, sources)
+            table.remove(gone)
+            done.removed = len(gone)
         _tidy(table, optimize=optimize, least=least, progress=progress)
         done.moments = len(table)
     return done

@@ -1,0 +1,362 @@
+"""Videos go into a library whole, once, and come out of it when they are gone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_library import make_clip, tiny_model
+
+from hearsight import indexing
+from hearsight.clips import decode_picture
+from hearsight.embedder import load_embedder
+from hearsight.errors import HearsightError
+from hearsight.film import write_video
+from hearsight.indexing import index_videos
+from hearsight.localise import see
+from hearsight.media import frames_at, read_sound
+from hearsight.moment_table import MomentTable, sole_writer
+from hearsight.taking import moment_times
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    for number, seconds in enumerate((10.0, 7.0, 3.0, 1.0)):
+        make_clip(folder / f"{number}.mp4", number, seconds)
+    return folder
+
+
+@pytest.fixture
+def videos(made: Path, tmp_path: Path) -> Path:
+    """Four videos of 10, 7, 3 and 1 s, one of them in a folder below."""
+    folder = tmp_path / "videos"
+    (folder / "below").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    for path in made.iterdir():
+        shutil.copy2(path, folder / path.name)
+    (folder / "3.mp4").rename(folder / "below" / "3.MP4")
+    shutil.copy2(made / "0.mp4", folder / ".hidden" / "4.mp4")
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+def read(library: Path) -> list[dict[str, Any]]:
+    """All rows, by file and time."""
+    table = MomentTable.open(str(library))
+    assert table is not None
+    columns = [name for name in table.schema.names if name != "modified"]
+    return [
+        row for file in sorted(table.seen()) for row in table.moments(file, columns).to_pylist()
+    ]
+
+
+def place(row: dict[str, Any]) -> tuple[str, int]:
+    return row["file"], row["number"]
+
+
+def names(library: Path) -> list[str]:
+    return [Path(row["file"]).name for row in read(library)]
+
+
+TAKE = indexing.take
+WHOLE = ["0.mp4"] * 4 + ["1.mp4"] * 3 + ["2.mp4", "3.MP4"]
+
+
+def test_moments_are_the_middles_of_stretches() -> None:
+    assert moment_times(10.0, 3.0) == [1.5, 4.5, 7.5, 9.5]
+    assert moment_times(9.0, 3.0) == [1.5, 4.5, 7.5]
+    assert moment_times(9.02, 3.0) == [1.5, 4.5, 7.5]
+    assert moment_times(1.0, 3.0) == [0.5]
+    assert moment_times(0.0, 3.0) == [0.0]
+
+
+def test_rows_hold_what_was_seen_and_heard(videos: Path, model: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    done = index_videos(library, [videos], model=model)
+    assert (done.added, done.moments, done.unreadable) == (4, 9, {})
+    rows = read(library)
+    assert names(library) == WHOLE
+    assert [row["time"] for row in rows[:4]] == [1.5, 4.5, 7.5, pytest.approx(9.5, abs=0.05)]
+    assert [row["number"] for row in rows[:4]] == [0, 1, 2, 3]
+    embedder = load_embedder(model)
+    video = videos / "0.mp4"
+    sound = read_sound(video, rate=16_000, start=3.0, seconds=3.0)
+    frame = next(frames_at(video, [4.5])).pixels
+    assert rows[1]["sound"] == pytest.approx(embedder.sounds([sound])[0].tolist(), abs=1e-5)
+    seen = embedder.frames([see(frame, embedder.side)])[0]
+    assert rows[1]["image"] == pytest.approx(seen.tolist(), abs=1e-5)
+    assert np.linalg.norm(rows[1]["image"]) == pytest.approx(1, abs=1e-5)
+    assert rows[1]["level"] == pytest.approx(-9, abs=0.5)  # a sine of half the full scale
+    thumbnail = decode_picture(rows[1]["thumbnail"])
+    assert thumbnail.shape == frame.shape
+    assert thumbnail.mean((0, 1)) == pytest.approx(frame.mean((0, 1)), abs=4)
+    assert rows[1]["size"] == video.stat().st_size
+
+
+def test_what_is_the_same_is_not_taken_again(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos], model=model)
+    before = read(library)
+    taken = []
+
+    def note(path: Path, *rest: Any) -> Any:
+        taken.append(path.name)
+        return TAKE(path, *rest)
+
+    monkeypatch.setattr(indexing, "take", note)
+    assert index_videos(library, [videos, videos / "0.mp4"]).unchanged == 4
+    os.utime(videos / "0.mp4")
+    (videos / "1.mp4").rename(videos / "moved.mp4")
+    done = index_videos(library, [videos], prune=True)
+    assert (done.copied, done.unchanged, done.removed, done.moments) == (2, 2, 1, 9)
+    assert taken == []
+    after = read(library)
+    for row in before:
+        row["file"] = row["file"].replace("1.mp4", "moved.mp4")
+    assert sorted(before, key=place) == sorted(after, key=place)
+    make_clip(videos / "0.mp4", 6, 4.0)
+    make_clip(videos / "new.mp4", 5, 3.0)
+    done = index_videos(library, [videos])
+    assert (done.changed, done.added, done.unchanged, done.moments) == (1, 1, 3, 8)
+    assert sorted(taken) == ["0.mp4", "new.mp4"]
+    assert names(library).count("0.mp4") == 2
+
+
+def test_prune_removes_only_what_is_gone_within_its_reach(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library, other = tmp_path / "library", tmp_path / "other"
+    other.mkdir()
+    make_clip(other / "far.mp4", 4, 3.0)
+    index_videos(library, [videos, other / "far.mp4"], model=model)
+    (videos / "0.mp4").unlink()
+    (other / "far.mp4").unlink()
+    assert index_videos(library, [videos]).moments == 10  # nothing goes unless asked
+    assert index_videos(library, [videos], prune=True).removed == 1
+    assert set(names(library)) == {"1.mp4", "2.mp4", "3.MP4", "far.mp4"}
+    assert index_videos(library, [], prune=True).removed == 1
+    assert "far.mp4" not in names(library)
+    for path in videos.rglob("*.*4"):
+        path.unlink()
+    with pytest.raises(HearsightError, match="holds no videos"):
+        index_videos(library, [videos], prune=True)
+    assert len(names(library)) == 5
+
+
+def test_broken_files_are_named_and_the_rest_goes_in(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    (videos / "torn.mp4").write_bytes((videos / "0.mp4").read_bytes()[:300])
+    (videos / "empty.mkv").touch()
+    (videos / "text.avi").write_text("not a video at all")
+    shutil.copy2(videos / "0.mp4", os.fsencode(videos) + b"/\xff.mp4")
+    (videos / "nowhere.mp4").symlink_to(tmp_path / "missing")
+    done = index_videos(tmp_path / "library", [videos], model=model)
+    assert done.added == 4
+    assert names(tmp_path / "library") == WHOLE
+    broken = {name.rsplit("/")[-1]: reason for name, reason in done.unreadable.items()}
+    assert set(broken) == {"torn.mp4", "empty.mkv", "text.avi", "\udcff.mp4", "nowhere.mp4"}
+    assert "is empty" in broken["empty.mkv"]
+    assert "UTF-8" in broken["\udcff.mp4"]
+
+
+def test_a_video_without_sound_counts_as_silent(model: Path, tmp_path: Path) -> None:
+    frames = [np.full((48, 64, 3), 128, np.uint8)] * 16
+    write_video(tmp_path / "mute.mp4", frames, frame_rate=Fraction(4))
+    done = index_videos(tmp_path / "library", [tmp_path / "mute.mp4"], model=model)
+    assert done.moments == 2
+    assert [row["level"] for row in read(tmp_path / "library")] == [None, None]
+
+
+def test_a_sound_alone_is_no_video(model: Path, tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "tone.wav", np.zeros(16_000), 16_000)
+    done = index_videos(tmp_path / "library", [tmp_path / "tone.wav"], model=model)
+    assert "no moving pictures" in done.unreadable[str(tmp_path / "tone.wav")]
+
+
+def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(path: Path, *rest: Any) -> Any:
+        def late(share: float) -> None:
+            os.utime(path, (1, 1))
+
+        return TAKE(path, rest[0], late)
+
+    monkeypatch.setattr(indexing, "take", change)
+    done = index_videos(tmp_path / "library", [videos / "0.mp4"], model=model)
+    assert done.unreadable == {str(videos / "0.mp4"): "It changed while it was read."}
+    assert done.moments == 0
+
+
+def test_a_library_is_bound_to_its_model_and_its_spacing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos / "2.mp4"], model=model, every=1.0)
+    other = tiny_model(tmp_path / "other.safetensors", seed=1)
+    with pytest.raises(HearsightError, match="vectors of two models cannot be compared"):
+        index_videos(library, [videos], model=other)
+    with pytest.raises(HearsightError, match="a moment every 1 s, not every 2 s"):
+        index_videos(library, [videos], every=2.0)
+    assert len(names(library)) == 3
+    same = shutil.copy2(model, tmp_path / "copy.safetensors")
+    assert index_videos(library, [videos / "3.mp4" / ".." / "2.mp4"], model=same).unchanged == 1
+
+
+def test_mistakes_are_said_in_a_sentence_and_leave_nothing(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    (tmp_path / "empty").mkdir()
+    for sources, said in (
+        ([tmp_path / "empty"], "holds no videos"),
+        ([videos, tmp_path / "absent"], "There is no video or folder"),
+        ([], "Name the videos"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            index_videos(library, sources, model=model)
+        assert not library.exists()
+    with pytest.raises(HearsightError, match="There is no library"):
+        index_videos(library, [], optimize=True)
+    for options in ({"every": 0.0}, {"every": float("nan")}, {"batch": 0}):
+        with pytest.raises(HearsightError, match=f"`{next(iter(options))}` must be"):
+            index_videos(library, [videos], model=model, **options)
+    with pytest.raises(HearsightError, match="neither a checkpoint file nor a model"):
+        index_videos(library, [videos], model="ssl_tie:smal")
+
+
+def test_closed_folders(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (videos / "closed").mkdir()
+    shutil.copy2(videos / "0.mp4", videos / "closed" / "5.mp4")
+    scan = os.scandir
+
+    def refuse(path: Any = ".") -> Any:  # root may open what others may not
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in refuse(path)])
+    done = index_videos(tmp_path / "library", [videos], model=model)
+    assert done.unreadable == {
+        str(videos / "closed"): "the folder cannot be read: Permission denied."
+    }
+    assert done.added == 4
+    with pytest.raises(HearsightError, match="closed' cannot be read: Permission denied"):
+        index_videos(tmp_path / "library", [videos / "closed"], model=model)
+
+
+def test_a_second_writer_is_refused_and_loses_nothing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos / "0.mp4"], model=model)
+    with (
+        sole_writer(str(library)),
+        pytest.raises(HearsightError, match="Another process is writing"),
+    ):
+        index_videos(library, [videos])
+    assert index_videos(library, [videos]).added == 3
+    assert names(library) == WHOLE
+
+
+def test_an_interruption_keeps_whole_files(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(path: Path, *rest: Any) -> Any:
+        if path.name == "1.mp4":
+            raise KeyboardInterrupt
+        return TAKE(path, *rest)
+
+    monkeypatch.setattr(indexing, "take", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        index_videos(tmp_path / "library", [videos], model=model)
+    assert names(tmp_path / "library") == ["0.mp4"] * 4
+    monkeypatch.setattr(indexing, "take", TAKE)
+    index_videos(tmp_path / "library", [videos])
+    assert names(tmp_path / "library") == WHOLE
+
+
+def test_an_index_is_made_when_it_pays(videos: Path, model: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+
+    def has_index() -> bool:
+        return any((library / "moments.lance" / "_indices").glob("*"))
+
+    index_videos(library, [videos], model=model, every=0.05)
+    assert not has_index()
+    done = index_videos(library, [], optimize=True)
+    assert not has_index()
+    assert done.moments == 420
+    index_videos(library, [videos], least=400)
+    assert has_index()
+
+
+KILLED = """
+import sys
+from fractions import Fraction
+from pathlib import Path
+from hearsight import indexing
+from hearsight.clips import decode_picture
+take = indexing.take
+def slowly(path, *rest):
+    print(path.name, flush=True)
+    return take(path, *rest)
+indexing.take = slowly
+indexing.index_videos(sys.argv[1], sys.argv[2:3], model=sys.argv[3], every=0.1, commit_seconds=0.0)
+print("end", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_time_leaves_a_library_that_the_next_run_completes(
+    made: Path, model: Path, tmp_path: Path
+) -> None:
+    folder, library = tmp_path / "videos", tmp_path / "library"
+    folder.mkdir()
+    for number in range(12):
+        shutil.copy2(made / f"{number % 3}.mp4", folder / f"{number:02}.mp4")
+    for number, path in enumerate(sorted(folder.iterdir())):  # no two of the same content
+        path.write_bytes(path.read_bytes() + bytes(number))
+    kills, held = 0, 0
+    command = [sys.executable, "-c", KILLED, str(library), str(folder), str(model)]
+    for delay in (0.0, 0.03, 0.1):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(3):
+                process.stdout.readline()
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+        found = names(library)
+        assert set(found) <= {f"{number:02}.mp4" for number in range(12)}
+        for name in set(found):
+            assert found.count(name) == (100, 70, 30)[int(name[:2]) % 3]
+        assert len(found) >= held
+        held = len(found)
+    assert kills == 3
+    assert held > 0
+    index_videos(library, [folder])
+    whole = names(library)
+    assert len(whole) == 4 * (100 + 70 + 30)
+    assert len(set(whole)) == 12
