@@ -14,12 +14,13 @@ from typing import Annotated
 import typer
 
 from hearsight import __version__
-from hearsight.arguments import Data, Device, Threads, Workers, above_zero, command_line
+from hearsight.arguments import Device, Threads, Workers, above_zero, command_line
 from hearsight.console import Bars
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
 from hearsight.library_commands import index, search, similar
 from hearsight.retrieve_commands import retrieve
+from hearsight.score_commands import evaluate, protocols
 from hearsight.train_commands import ablate, train
 
 # typer names the base of its usage errors in no way that holds for all its versions
@@ -54,64 +55,12 @@ def root(
 
 
 app.command()(train)
+app.command()(evaluate)
+app.command()(protocols)
 app.command()(retrieve)
 app.command()(index)
 app.command()(search)
 app.command()(similar)
-
-
-@app.command()
-def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run folder, or a model name.")],
-    data: Data,
-    protocol: Annotated[str, typer.Option(help="See `hearsight protocols`.")] = "ssl-tie",
-    scores: Annotated[
-        Path | None, typer.Option(help="Write the score of each clip: .parquet or .csv.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    device: Device = None,
-    threads: Threads = 2,
-) -> None:
-    """Score a checkpoint on annotated clips, beside the blind rows and the ceiling.
-
-    Example: hearsight evaluate runs/first --data menagerie --protocol adaptive
-    """
-    import torch
-
-    from hearsight.checkpoint import load_encoders
-    from hearsight.datasets import open_joined
-    from hearsight.evaluate import evaluate as score
-    from hearsight.evaluate import notes, table_text, write_scores
-    from hearsight.findings import check_scores_path
-    from hearsight.leaks import footnotes, marks
-
-    torch.set_num_threads(threads)
-    if scores is not None:
-        check_scores_path(scores)
-    encoders, recipe, facts = load_encoders(checkpoint)
-    signs = marks(facts)
-    clips = open_joined(data, split="val", size=recipe.frame_size)
-    with Bars() as bars:
-        evaluation = score(
-            encoders,
-            recipe,
-            clips,
-            protocol,
-            name="model" + "".join(signs),
-            batch_size=batch_size,
-            device=device,
-            progress=lambda done, total: bars("scoring", done, total),
-        )
-    if scores is not None:
-        write_scores(evaluation, scores)
-    if not as_json:
-        print("\n".join([table_text(evaluation), *footnotes(signs)]))
-        return
-    for row in evaluation.rows():
-        print(json.dumps(row))
-    for note in [*notes(evaluation), *footnotes(signs)]:
-        print(note, file=sys.stderr)
 
 
 @app.command()
@@ -183,18 +132,6 @@ def recipes(
         return
     for each, says in describe_recipes().items():
         print(f"{each:24} {says}")
-
-
-@app.command()
-def protocols() -> None:
-    """List the protocols and what each computes.
-
-    Example: hearsight protocols
-    """
-    from hearsight.protocols import PROTOCOLS
-
-    for protocol in PROTOCOLS:
-        print(f"{protocol.name:16} {protocol.says}")
 
 
 @app.command("import-weights")

@@ -39,17 +39,19 @@ def rounded(row: Row) -> dict[str, Any]:
 
 
 def rows_text(rows: Sequence[Row], caption: str, notes: Sequence[str], *, width: int = 120) -> str:
-    """A table in percent with its caption, and notes below it."""
+    """A table in percent with its caption, and notes below it; wider where it would be cut."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(caption=caption)
+    table, least = Table(caption=caption), 1
     for column in rows[0]:
         words = column in LEFT
         table.add_column(column, justify="left" if words else "right", no_wrap=words)
+        cells = [cell(row[column]) for row in rows]
+        least += 3 + max(map(len, [*column.split(), *cells]))
     for row in rows:
         table.add_row(*map(cell, row.values()))
-    console = Console(file=io.StringIO(), width=width)
+    console = Console(file=io.StringIO(), width=max(width, least))
     with console.capture() as capture:
         console.print(table)
     return "\n".join([capture.get().rstrip(), *notes])

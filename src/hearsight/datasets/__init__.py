@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hearsight.clips import Clips
 from hearsight.datasets import flickr, vggsound
+from hearsight.datasets.extended import is_extended, open_extended
 from hearsight.datasets.folders import FolderClips, read_xml
 from hearsight.datasets.joined import ChosenClips, JoinedClips
 from hearsight.errors import HearsightError, nearest
@@ -12,7 +13,10 @@ from hearsight.shards import Store
 
 PACKS = ("toys", "menagerie")
 COUNTS = {"train": 10_000, "val": 500}  # scenes
-KINDS = "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie"
+KINDS = (
+    "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie, "
+    "pairs:toys or duets:toys and the like"
+)
 
 
 def open_joined(
@@ -48,7 +52,9 @@ def open_clips(
     Args:
         spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
             `FOLDER@LIST` for the clips a list names, LIST being a path from here, from the folder
-            or from beside it; `toys`, `menagerie` or `menagerie:PACK` for composed scenes.
+            or from beside it; `toys`, `menagerie` or `menagerie:PACK` for composed scenes; with
+            `pairs:` before one of these three each picture twice, in which two objects sound in
+            turn, with `duets:` once, in which both sound.
         split: train or val; which scenes, and which rows of a list that tells its splits.
         seed: of the scenes.
         size: of the scenes' frames, pixels.
@@ -61,6 +67,8 @@ def open_clips(
         HearsightError: it is none of these, or it is damaged.
     """
     name, colon, pack = spec.partition(":")
+    if name in ("pairs", "duets"):
+        return _open_pairs(name, pack, split=split, seed=seed, size=size, count=count)
     if name in PACKS and not (colon and name == "toys"):
         from hearsight.datasets.scenes import LOOKS, open_scenes
 
@@ -97,10 +105,30 @@ def find_list(folder: Path, listed: str) -> Path:
     raise HearsightError(f"there is no list '{listed}', neither here nor in or beside '{folder}'")
 
 
+def _open_pairs(
+    kind: str, scenes: str, *, split: str, seed: int, size: int, count: int | None
+) -> Clips:
+    """Pairs or duets of the scenes that the rest of a name means."""
+    from hearsight.datasets.pairs import Duets, open_pairs
+
+    name, _, pack = scenes.partition(":")
+    pairs = open_pairs(
+        name,
+        Path(pack) if pack else None,
+        split=split,
+        seed=seed,
+        size=size,
+        count=COUNTS["val"] if count is None else count,
+    )
+    return Duets(pairs) if kind == "duets" else pairs
+
+
 def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
     """A folder by what lies in it."""
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
+    if listed is not None and is_extended(listed):
+        return open_extended(folder, listed)
     if any(folder.glob("*.tar")):
         return _choose(Store(folder), listed)
     has = {path.name for path in folder.iterdir() if path.is_dir()}

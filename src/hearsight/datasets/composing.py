@@ -142,11 +142,13 @@ def draw_place(generator: np.random.Generator, shown: View, side: int) -> Placed
 class Layout:
     """Objects in a frame from the back to the front, every one seen well enough.
 
-    order: the objects. source: where in it the first one stands that was added.
+    order: the objects. source: where in it the first one stands that was added. added: the same
+    objects as they were added.
     """
 
     def __init__(self, width: int, height: int) -> None:
         self.order: list[Placed] = []
+        self.added: list[Placed] = []
         self.source = 0
         self._owners = np.zeros((height, width), np.uint8)  # 0, or the number of who is seen there
         self._whole: list[int] = []  # pixels of each object by number, and those that are seen
@@ -176,6 +178,7 @@ class Layout:
                 owners[solid if way else solid & (owners == 0)] = len(seen)
                 self._whole, self._seen = whole, seen
                 self.order.insert(len(self.order) if way else 0, placed)
+                self.added.append(placed)
                 self.source += not way and len(seen) > 1
                 return True
         return False

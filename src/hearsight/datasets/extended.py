@@ -1,0 +1,124 @@
+"""Test clips that show nothing of what is heard: the frame of one clip, the sound of another.
+
+A list has the columns video, audio and label under that head; its rows of the label
+`non-sounding` are read. Frames and sounds lie in a test layout of VGGSound or Flickr-SoundNet.
+
+Source: the extended test sets of SLAVC, Mo and Morgado, NeurIPS 2022.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16
+
+from hearsight.clips import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
+from hearsight.datasets.folders import decode_any_sound, subfolder
+from hearsight.errors import HearsightError
+
+HEAD = ["video", "audio", "label"]
+LABEL = "non-sounding"
+BETWEEN = "~"  # in an id, between the two clips it is made of
+SOUNDS = ("wav", "flac", "mp3")
+
+
+def is_extended(listed: Path) -> bool:
+    """Whether a list begins with the head of an extended test set."""
+    try:
+        with listed.open(newline="", encoding="utf-8-sig") as file:
+            return next(csv.reader(file), [])[:3] == HEAD
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False  # whoever reads it as another list says what is wrong
+
+
+def read_extended(listed: Path) -> list[tuple[str, str]]:
+    """The ids of frame and sound in each row, each pair once.
+
+    Raises:
+        HearsightError: the list cannot be read, has another head, or no such row.
+    """
+    try:
+        with listed.open(newline="", encoding="utf-8-sig") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    except OSError as error:
+        raise HearsightError(f"the list '{listed}' cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise HearsightError(f"the list '{listed}' is not a text file") from error
+    if not rows or rows[0][:3] != HEAD:
+        raise HearsightError(f"the list '{listed}' does not begin with {','.join(HEAD)}")
+    short = next((row for row in rows if len(row) < 3 or not row[0] or not row[1]), None)
+    if short is not None:
+        raise HearsightError(f"the list '{listed}' has a row without {', '.join(HEAD)}: {short}")
+    pairs = dict.fromkeys((row[0], row[1]) for row in rows[1:] if row[2] == LABEL)
+    if not pairs:
+        raise HearsightError(f"the list '{listed}' has no row of the label '{LABEL}'")
+    return list(pairs)
+
+
+class ExtendedClips:
+    """Clips `VIDEO~AUDIO` whose list of boxes is empty: nobody sees what is heard.
+
+    Raises:
+        HearsightError: not one of the frames, or not one of the sounds, is in its folder.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]], *, frames: Path, sounds: Path) -> None:
+        self.ids = [f"{video}{BETWEEN}{audio}" for video, audio in pairs]
+        self._pairs = list(pairs)
+        self._frames, self._sounds = frames, sounds
+        for names, place, kind in (
+            (dict.fromkeys(video for video, _ in pairs), self._frame_path, "frame"),
+            (dict.fromkeys(audio for _, audio in pairs), self._sound_path, "sound"),
+        ):
+            if not any(place(name).is_file() for name in names):
+                first = place(next(iter(names)))
+                raise HearsightError(f"none of {len(names):,} clips has a {kind}: no '{first}'")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        video, _ = self._pairs[index]
+        path = self._frame_path(video)
+        try:
+            frame = decode_picture(path.read_bytes())
+        except OSError as error:
+            raise UnreadableClip(self.ids[index], f"'{path}': {error.strerror}") from error
+        except ValueError as error:
+            raise UnreadableClip(self.ids[index], str(error)) from error
+        return DecodedClip(id=self.ids[index], frame=frame, sound=self.sound(index), boxes=())
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        path = self._sound_path(self._pairs[index][1])
+        try:
+            return decode_any_sound(path, path.read_bytes())
+        except OSError as error:
+            raise UnreadableClip(self.ids[index], f"'{path}': {error.strerror}") from error
+        except ValueError as error:
+            raise UnreadableClip(self.ids[index], str(error)) from error
+
+    def clip(self, index: int) -> Clip:
+        """The clip encoded, to be written to a store."""
+        clip = self[index]
+        return encode_clip(clip.id, clip.frame, clip.sound, boxes=clip.boxes)
+
+    def _frame_path(self, video: str) -> Path:
+        return self._frames / f"{video}.jpg"
+
+    def _sound_path(self, audio: str) -> Path:
+        paths = [self._sounds / f"{audio}.{suffix}" for suffix in SOUNDS]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+
+def open_extended(folder: Path, listed: Path) -> ExtendedClips:
+    """The clips of a list, their files below `folder`: `frame` or `frames`, `audio` or `mp3`.
+
+    Raises:
+        HearsightError: as `read_extended` and `ExtendedClips`, or a folder is missing.
+    """
+    return ExtendedClips(
+        read_extended(listed),
+        frames=subfolder(folder, "frame", "frames"),
+        sounds=subfolder(folder, "audio", "mp3"),
+    )
