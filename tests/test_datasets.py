@@ -96,7 +96,7 @@ def test_scenes_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     open_clips("menagerie", split="val", seed=3, size=64)
     open_clips("menagerie:my/pack", split="val", count=7, classes=5, silent=(1, 2))
     assert asked == [
-        ("toys", None, "train", 0, 224, 10_000, None, (0, 3), True, 8),
+        ("toys", None, "train", 0, 224, 10_000, None, (0, 3), True, 1),
         ("menagerie", None, "val", 3, 64, 500, None, (0, 3), False, 1),
         ("menagerie", Path("my/pack"), "val", 0, 224, 7, 5, (1, 2), False, 1),
     ]

@@ -78,6 +78,7 @@ def scenes(
     silent: Annotated[
         tuple[int, int], typer.Option(help="Fewest and most silent objects in a scene.")
     ] = (0, 3),
+    looks: Annotated[int, typer.Option(help="In which each cut-out appears.", min=1)] = 1,
 ) -> None:
     """Compose scenes of cut-outs and sounds with exact truth, and write them into a store.
 
@@ -96,6 +97,7 @@ def scenes(
                 count=count,
                 classes=classes,
                 silent=silent,
+                looks=looks,
             ),
             out,
             progress=lambda done, total: bars("composing", done, total),

@@ -15,7 +15,7 @@ from hearsight.clips import RATE
 from hearsight.datasets.composed_videos import ComposedVideo, compose_video
 from hearsight.datasets.menagerie import default_folder
 from hearsight.datasets.menagerie_builder import build_menagerie
-from hearsight.datasets.scenes import LOOKS, Scenes, open_scenes
+from hearsight.datasets.scenes import Scenes, open_scenes
 from hearsight.demo_report import paint_scenes, provenance, score_table, sentence
 from hearsight.errors import HearsightError
 from hearsight.evaluate import Evaluation, evaluate, write_scores
@@ -41,12 +41,15 @@ class Settings:
     """What a demo is made with.
 
     minutes: of training; the rest takes one or two more. pack: `menagerie`, `menagerie:FOLDER`
-    or `toys`; None takes real photographs and sounds if they can be had, else toys.
+    or `toys`; None takes real photographs and sounds if they can be had, else toys. looks: in
+    which each training cut-out appears; more of them make long training worth while, and short
+    training slower to begin with.
     """
 
     minutes: float = 6.5
     pack: str | None = None
     seed: int = 4
+    looks: int = 1
     device: str | None = None
     workers: int = 1
     command: str = "hearsight demo"
@@ -100,7 +103,12 @@ def plan(folder: Path, recipe: Recipe, scenes: Scenes, settings: Settings) -> tu
         HearsightError: the folder holds a demo that was planned otherwise.
     """
     kept = folder / "plan.json"
-    asked = {"minutes": settings.minutes, "pack": scenes.pack.name, "seed": settings.seed}
+    asked = {
+        "minutes": settings.minutes,
+        "pack": scenes.pack.name,
+        "seed": settings.seed,
+        "looks": settings.looks,
+    }
     if kept.exists():
         held: dict[str, Any] = json.loads(kept.read_text())
         if held["asked"] != asked:
@@ -139,7 +147,7 @@ def run_demo(folder: Path, settings: Settings) -> Demo:
             silent=silent,
             seconds=recipe.spectrogram.seconds,
             endless=split == "train",
-            looks=LOOKS if split == "train" else 1,
+            looks=settings.looks if split == "train" else 1,
         )
 
     side = round(recipe.frame_size * COMPOSED)

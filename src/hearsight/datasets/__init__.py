@@ -15,7 +15,7 @@ PACKS = ("toys", "menagerie")
 COUNTS = {"train": 10_000, "val": 500}  # scenes
 KINDS = (
     "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie, "
-    "pairs:toys or duets:toys and the like"
+    "pairs:toys, duets:toys, offscreen:toys and the like"
 )
 
 
@@ -45,6 +45,7 @@ def open_clips(
     count: int | None = None,
     classes: int | None = None,
     silent: tuple[int, int] | None = None,
+    looks: int = 1,
     every: float | None = None,
 ) -> Clips:
     """Clips by what a user may name them.
@@ -54,23 +55,26 @@ def open_clips(
             `FOLDER@LIST` for the clips a list names, LIST being a path from here, from the folder
             or from beside it; `toys`, `menagerie` or `menagerie:PACK` for composed scenes; with
             `pairs:` before one of these three each picture twice, in which two objects sound in
-            turn, with `duets:` once, in which both sound.
+            turn, with `duets:` once, in which both sound, with `offscreen:` as it is, but with
+            silence or the sound of something that is not there.
         split: train or val; which scenes, and which rows of a list that tells its splits.
         seed: of the scenes.
         size: of the scenes' frames, pixels.
         count: of the scenes.
         classes: of the scenes; None for all that the pack has in both splits.
         silent: fewest and most silent objects in a scene; None for what `Scenes` takes itself.
+        looks: in which each cut-out of the scenes appears.
         every: seconds between the clips of a video; None for the middle one alone.
 
     Raises:
         HearsightError: it is none of these, or it is damaged.
     """
     name, colon, pack = spec.partition(":")
-    if name in ("pairs", "duets"):
-        return _open_pairs(name, pack, split=split, seed=seed, size=size, count=count)
+    if colon and name in ("pairs", "duets", "offscreen"):
+        count = COUNTS["val"] if count is None else count
+        return _open_others(name, pack, split, seed=seed, size=size, count=count, classes=classes)
     if name in PACKS and not (colon and name == "toys"):
-        from hearsight.datasets.scenes import LOOKS, open_scenes
+        from hearsight.datasets.scenes import open_scenes
 
         return open_scenes(
             name,
@@ -82,7 +86,7 @@ def open_clips(
             classes=classes,
             silent=(0, 3) if silent is None else silent,
             endless=split == "train",
-            looks=LOOKS if split == "train" else 1,
+            looks=looks,
         )
     folder, _, listed = spec.rpartition("@")
     if folder and not Path(spec).is_dir():
@@ -105,21 +109,20 @@ def find_list(folder: Path, listed: str) -> Path:
     raise HearsightError(f"there is no list '{listed}', neither here nor in or beside '{folder}'")
 
 
-def _open_pairs(
-    kind: str, scenes: str, *, split: str, seed: int, size: int, count: int | None
+def _open_others(
+    kind: str, scenes: str, split: str, *, seed: int, size: int, count: int, classes: int | None
 ) -> Clips:
-    """Pairs or duets of the scenes that the rest of a name means."""
+    """Pairs, duets or scenes without a source, of the pack that the rest of a name means."""
+    from hearsight.datasets.offscreen import open_offscreen
     from hearsight.datasets.pairs import Duets, open_pairs
 
-    name, _, pack = scenes.partition(":")
-    pairs = open_pairs(
-        name,
-        Path(pack) if pack else None,
-        split=split,
-        seed=seed,
-        size=size,
-        count=COUNTS["val"] if count is None else count,
-    )
+    name, _, folder = scenes.partition(":")
+    pack = Path(folder) if folder else None
+    if kind == "offscreen":
+        return open_offscreen(
+            name, pack, split=split, seed=seed, size=size, count=count, classes=classes
+        )
+    pairs = open_pairs(name, pack, split=split, seed=seed, size=size, count=count, classes=classes)
     return Duets(pairs) if kind == "duets" else pairs
 
 

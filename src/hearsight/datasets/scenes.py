@@ -30,7 +30,6 @@ PACKS = ("toys", "menagerie")
 SPLITS = ("train", "val")
 ROOM = 1.25  # the shorter side of a background over the side of a scene: room for random crops
 SOUND, PICTURE = 0, 1  # a scene's two streams of random numbers
-LOOKS = 8  # of each cut-out, where scenes are trained on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
