@@ -170,6 +170,9 @@ def demo(
         typer.Option(help="`menagerie`, `menagerie:FOLDER` or `toys`; else the best to be had."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 4,
+    looks: Annotated[
+        int, typer.Option(help="Of each training cut-out; 8 are for an hour, not minutes.", min=1)
+    ] = 1,
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -193,6 +196,7 @@ def demo(
                 minutes=minutes,
                 pack=pack,
                 seed=seed,
+                looks=looks,
                 device=device,
                 workers=workers,
                 command=command_line(),
