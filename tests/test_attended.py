@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -16,22 +17,28 @@ from hearsight.objectives.embedded import Embedded
 Vectors = list[list[float]]
 
 
-def by_hand(seen: Embedded, *, margin: float = 0.0, supervision: float = 0.0) -> float:
+def by_hand(
+    seen: Embedded, *, others: str = "next", margin: float = 0.0, supervision: float = 0.0
+) -> float:
     sounds: Vectors = seen.sounds.tolist()
     losses = []
     for frame, grid in enumerate(seen.grids.flatten(2).transpose(1, 2).tolist()):
-        own, other = sounds[seen.first + frame], sounds[(seen.first + frame + 1) % len(sounds)]
+        place = seen.first + frame
+        wrong_sounds = {
+            "next": [sounds[(place + 1) % len(sounds)]],
+            "all": [sound for index, sound in enumerate(sounds) if index != place],
+        }
+        own = sounds[place]
         drawn = [math.exp(max(0.0, cosine(place, own))) for place in grid]
         attention = [x / sum(drawn) for x in drawn]
         z = [sum(a * p[c] for a, p in zip(attention, grid, strict=True)) for c in range(5)]
-        near, far = (
-            math.sqrt(sum((x - y + 1e-6) ** 2 for x, y in zip(z, sound, strict=True)))
-            for sound in (own, other)
-        )
-        near += margin
-        total = math.exp(near) + math.exp(far)
-        wrong = [math.exp(near) / total - 0, math.exp(far) / total - 1]
-        loss = (wrong[0] ** 2 + wrong[1] ** 2) / 2
+        pairs = []
+        for other in wrong_sounds[others]:
+            near, far = math.dist(z, own) + margin, math.dist(z, other)
+            total = math.exp(near) + math.exp(far)
+            wrong = [math.exp(near) / total - 0, math.exp(far) / total - 1]
+            pairs.append((wrong[0] ** 2 + wrong[1] ** 2) / 2)
+        loss = mean(pairs)
         if supervision and seen.truths is not None:
             truth = seen.truths[frame].flatten().tolist()
             for share, weight in zip(truth, attention, strict=True):
@@ -50,11 +57,12 @@ def boxed(seen: Embedded) -> Embedded:
 @pytest.mark.parametrize("margin", [0.0, -0.2, 0.2])
 @pytest.mark.parametrize("supervision", [0.0, 1.0, 2.5])
 @pytest.mark.parametrize("first", [2, 5])
-def test_it_is_its_definition(margin: float, supervision: float, first: int) -> None:
+@pytest.mark.parametrize("others", ["next", "all"])
+def test_it_is_its_definition(margin: float, supervision: float, first: int, others: Any) -> None:
     seen = boxed(view(first=first))
-    loss = AttendedTriplet(margin=margin, supervision=supervision)(seen)
-    by_hands = by_hand(seen, margin=margin, supervision=supervision)
-    assert loss.item() == pytest.approx(by_hands, rel=1e-9)
+    contrast = AttendedTriplet(margin=margin, supervision=supervision, others=others)
+    expected = by_hand(seen, others=others, margin=margin, supervision=supervision)
+    assert contrast(seen).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_attending_evenly_gives_the_mean() -> None:
@@ -99,9 +107,9 @@ def test_frames_without_boxes_learn_from_sounds_alone() -> None:
     assert AttendedTriplet(supervision=1.0)(seen) == AttendedTriplet()(seen)
 
 
-@pytest.mark.parametrize("supervision", [0.0, 1.0])
-def test_two_processes_have_the_loss_and_gradient_of_one(supervision: float) -> None:
-    contrast = AttendedTriplet(supervision=supervision)
+@pytest.mark.parametrize("others", ["next", "all"])
+def test_two_processes_have_the_loss_and_gradient_of_one(others: Any) -> None:
+    contrast = AttendedTriplet(supervision=1.0, others=others)
     whole = boxed(view(sounds=4, first=0))
     parts = torch.stack([contrast(half) for half in halves(whole)]).mean()
     torch.testing.assert_close(parts, contrast(whole), rtol=1e-12, atol=0)

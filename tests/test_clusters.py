@@ -1,6 +1,7 @@
 """DMC's and CoarseToFine's objectives against their definitions, written out as loops."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +15,6 @@ from hearsight.objectives.clusters import ClusterContrast, PseudoLabelContrast, 
 from hearsight.objectives.embedded import Embedded
 
 Vector = list[float]
-
-
-def apart(one: Vector, other: Vector) -> float:
-    return math.sqrt(sum((x - y) ** 2 for x, y in zip(one, other, strict=True)))
 
 
 def weighted(vectors: list[Vector], weights: list[float]) -> Vector:
@@ -34,7 +31,7 @@ def centres_by_hand(
     for _ in range(rounds):
         shares = []
         for point in points:
-            near = [-sharpness * apart(point, centre) for centre in centres]
+            near = [-sharpness * math.dist(point, centre) for centre in centres]
             weights = [math.exp(x - max(near)) for x in near]
             shares.append([w / sum(weights) for w in weights])
         centres = [weighted(points, [s[k] for s in shares]) for k in range(count)]
@@ -84,17 +81,19 @@ def test_more_clusters_than_points_are_refused() -> None:
 
 @pytest.mark.parametrize("distance", [5.0, 1.0])
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_cluster_contrast_is_its_definition(distance: float, count: int) -> None:
+@pytest.mark.parametrize("others", ["next", "all"])
+def test_cluster_contrast_is_its_definition(distance: float, count: int, others: Any) -> None:
     seen = view(first=5)
-    contrast = ClusterContrast(clusters=count, distance=distance, sharpness=3.0)
+    contrast = ClusterContrast(clusters=count, distance=distance, sharpness=3.0, others=others)
     sounds, losses = seen.sounds.tolist(), []
     for frame, grid in enumerate(seen.grids.flatten(2).transpose(1, 2).tolist()):
         centres = centres_by_hand(grid, count, 4, 3.0)
-        near = min(apart(centre, sounds[5 + frame]) for centre in centres)
-        far = min(apart(centre, sounds[(5 + frame + 1) % 9]) for centre in centres)
-        losses.append(0.5 * (near**2 + max(0.0, distance - far) ** 2) / 2)
-    by_hand = mean(losses)
-    assert contrast(seen).item() == pytest.approx(by_hand, rel=1e-9)
+        near = [min(math.dist(centre, sound) for centre in centres) for sound in sounds]
+        place = 5 + frame
+        wrong = [(place + 1) % 9] if others == "next" else [k for k in range(9) if k != place]
+        hinges = [max(0.0, distance - near[k]) ** 2 for k in wrong]
+        losses.append(0.5 * (near[place] ** 2 + mean(hinges)) / 2)
+    assert contrast(seen).item() == pytest.approx(mean(losses), rel=1e-9)
 
 
 def test_a_frame_with_its_sound_somewhere_and_others_far_costs_nothing() -> None:
@@ -126,7 +125,7 @@ def labels_by_hand(seen: Embedded, count: int, sharpness: float) -> list[int]:
         middle = weighted(grid, [1.0] * len(grid))
         joined.append([*unit(middle), *unit(sound)])
     centres = centres_by_hand(joined, count, 10, sharpness)
-    return [min(range(count), key=lambda k: apart(clip, centres[k])) for clip in joined]
+    return [min(range(count), key=lambda k: math.dist(clip, centres[k])) for clip in joined]
 
 
 def pseudo_by_hand(seen: Embedded, labels: list[int], coarse: float, temperature: float) -> float:
@@ -172,12 +171,19 @@ def test_clips_of_one_kind_share_a_pseudo_label() -> None:
     assert torch.equal(labels[:, None] == labels[None], kinds[:, None] == kinds[None])
 
 
-@pytest.mark.parametrize("name", ["dmc", "coarse_to_fine"])
+OBJECTIVES = {
+    "next": ClusterContrast(),
+    "all": ClusterContrast(others="all"),
+    "pseudo": PseudoLabelContrast(clusters=3),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_two_processes_have_the_loss_and_gradient_of_one(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = view(frames=8, sounds=8, first=0)
-    contrast = ClusterContrast() if name == "dmc" else PseudoLabelContrast(clusters=3)
+    contrast = OBJECTIVES[name]
     alone = contrast(whole)
     frames = whole.grids.mean((2, 3)).detach()
     monkeypatch.setattr(clusters, "gather", lambda _: frames.unflatten(0, (2, 4)))

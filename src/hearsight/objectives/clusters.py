@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity, log_softmax, normalize, relu,
 
 from hearsight.errors import HearsightError
 from hearsight.normalisation import gather
-from hearsight.objectives.attended import own_and_next
+from hearsight.objectives.attended import EXACT, Others, other_pairs, row_mean
 from hearsight.objectives.contrast import true_pairs
 from hearsight.objectives.embedded import Embedded
 
@@ -38,9 +38,7 @@ def find_centres(
     centres = points[:, : points.shape[1] // count * count : points.shape[1] // count]
     with torch.autocast(points.device.type, enabled=False):
         for _ in range(rounds):
-            distances = torch.cdist(
-                centres, points, compute_mode="donot_use_mm_for_euclid_dist"
-            )  # through a product of matrices, points close to a centre would be lost to rounding
+            distances = torch.cdist(centres, points, compute_mode=EXACT)
             shares = log_softmax(-sharpness * distances, dim=1)
             centres = softmax(shares, dim=2) @ points
     return centres
@@ -51,7 +49,7 @@ class ClusterContrast:
     """The centre of a frame nearest to its own sound comes closer; to another it stays away.
 
     The places of each frame are clustered (`find_centres`); d+ is the distance of its own sound to
-    the nearest centre, d- that of the next sound in the batch; the loss is the mean of
+    the nearest centre, d- that of another sound in the batch; the loss is the mean of
     (d+^2 + max(0, distance - d-)^2) / 4.
 
     Source
@@ -62,7 +60,9 @@ class ClusterContrast:
     Differs from the released code
         The one cluster of sound is the sound vector, the largest value of each channel; there it is
         the mean. Sounds of several clusters are not offered, since the parts of a sound are not
-        kept. The mismatched frame is the one before in the batch; there it is drawn at random.
+        kept. The other frame is drawn at random there; here the other sound is the next one, or,
+        with `others` "all", the loss is the mean over all, which is what random draws give in the
+        long run, with less noise.
 
     Raises:
         HearsightError: a number that makes no clusters.
@@ -76,6 +76,7 @@ class ClusterContrast:
     rounds: int = 4
     sharpness: float = 30.0  # of the shares, per unit of distance
     distance: float = 5.0  # that mismatched pairs keep, in units of the embedding
+    others: Others = "next"  # sounds that a frame is compared with
 
     def __post_init__(self) -> None:
         _check(self.clusters, self.rounds, self.sharpness, self.distance)
@@ -83,10 +84,13 @@ class ClusterContrast:
     def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
         cells = embedded.grids.flatten(2).transpose(1, 2).to(embedded.responses.dtype)
         centres = find_centres(cells, self.clusters, rounds=self.rounds, sharpness=self.sharpness)
-        near, far = (
-            torch.cdist(centres, sounds[:, None]).amin((1, 2)) for sounds in own_and_next(embedded)
-        )
-        return (near.square() + relu(self.distance - far).square()).mean() / 4
+        others = other_pairs(embedded, self.others)
+        sounds = embedded.sounds.to(cells.dtype)
+        every = sounds.expand(len(centres), -1, -1)
+        nearest = torch.cdist(centres, every, compute_mode=EXACT).amin(1)
+        hinges = relu(self.distance - nearest).square()
+        own = nearest.diagonal(embedded.first)
+        return (own.square() + row_mean(hinges, others)).mean() / 4
 
 
 @dataclass(slots=True, kw_only=True)
@@ -175,11 +179,6 @@ class PseudoLabelContrast:
         # Below the clamp, which rounding reaches, the root would have no finite slope.
         hinges = relu(self.distance - squares.clamp(min=1e-6).sqrt()).square()
         return (row_mean(squares, pulled) + row_mean(hinges, pushed)).mean()
-
-
-def row_mean(values: Float[Tensor, "b a"], chosen: Bool[Tensor, "b a"]) -> Float[Tensor, " b"]:
-    """The mean of the chosen values of each row; 0 where none is."""
-    return (values * chosen).sum(1) / chosen.sum(1).clamp(min=1)
 
 
 def _check(clusters: int, rounds: int, sharpness: float, distance: float) -> None:
