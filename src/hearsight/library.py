@@ -111,7 +111,7 @@ class Library:
         image: Path | str | None = None,
         video: Path | str | None = None,
         at: float | None = None,
-        to: Side | None = None,
+        to: str | None = None,
         k: int = 10,
         exact: bool = False,
     ) -> list[Found]:
@@ -138,7 +138,7 @@ class Library:
         image: Path | str | None = None,
         video: Path | str | None = None,
         at: float | None = None,
-        to: Side | None = None,
+        to: str | None = None,
     ) -> Query:
         """Embed a question.
 
@@ -160,24 +160,23 @@ class Library:
             raise HearsightError("Give one thing to search by: a sound, an image or a video.")
         if (video is None) != (at is None):
             raise HearsightError("A video and the time `at` in it are given together.")
-        if to is not None:
-            check_side(to)
+        side = check_side(to or ("sound" if image is None else "image"))
         if image is not None:
-            return Query(vector=self._see(read_picture(image)), to=to or "image")
+            return Query(vector=self._see(read_picture(image)), to=side)
         if video is not None and at is not None:
-            return self._query_moment(Path(video), at, to or "sound")
+            return self._query_moment(Path(video), at, side)
         assert sound is not None
         if not probe(sound).has_sound:
             raise HearsightError(f"'{sound}' has no sound track.")
         heard = loudest(stream_sound(sound, rate=RATE), self.table.bound.seconds)
-        return self._hear(heard, to or "sound", Path(sound).name)
+        return self._hear(heard, side, Path(sound).name)
 
     def similar(
         self,
         file: Path | str,
         at: float,
         *,
-        to: Side = "sound",
+        to: str = "sound",
         k: int = 10,
         same_video: str = "keep",
         exact: bool = False,
@@ -199,16 +198,16 @@ class Library:
             warnings.warn(silence(query.silent), SilenceWarning, stacklevel=2)
         return self.nearest(query, k, same_video=same_video, exact=exact)
 
-    def moment(self, file: Path | str, at: float, to: Side = "sound") -> Query:
+    def moment(self, file: Path | str, at: float, to: str = "sound") -> Query:
         """The moment of an indexed file nearest to `at` seconds, to look for others by `to`.
 
         Raises:
             HearsightError: the file is not in the library, has no moment near that time, or there
                 is no such side.
         """
-        check_side(to)
+        side = check_side(to)
         name = str(absolute(file))
-        rows = self.table.moments(name, ["time", "level", to])
+        rows = self.table.moments(name, ["time", "level", side])
         if not len(rows):
             known = list(self.table.seen())[:NAMES]
             raise HearsightError(
@@ -222,10 +221,10 @@ class Library:
                 f" none near {at:g} s."
             )
         level = rows["level"][row].as_py()
-        quiet = to == "sound" and (level is None or level < QUIET)
+        quiet = side == "sound" and (level is None or level < QUIET)
         return Query(
-            vector=np.array(rows[to][row].as_py(), np.float32),
-            to=to,
+            vector=np.array(rows[side][row].as_py(), np.float32),
+            to=side,
             silent=f"{Path(name).name} at {times[row]:g} s" if quiet else None,
             moment=(name, float(times[row])),
         )

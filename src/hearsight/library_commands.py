@@ -103,13 +103,11 @@ def search(
     """
     import torch
 
-    from hearsight.library import Library, check_side
+    from hearsight.library import Library
 
     torch.set_num_threads(threads)
     opened = Library.open(library, model=model, device=device)
-    query = opened.query(
-        sound=sound, image=image, video=video, at=at, to=None if to is None else check_side(to)
-    )
+    query = opened.query(sound=sound, image=image, video=video, at=at, to=to)
     given = next(path for path in (sound, image, video) if path is not None)
     moment = "" if at is None else f" at {at:g} s"
     show(opened, query, opened.nearest(query, count, exact=exact), given.name + moment, sheet, page)
@@ -130,10 +128,10 @@ def similar(
 
     Example: hearsight similar holidays.library beach.mp4 --at 12.5 --same-video drop
     """
-    from hearsight.library import Library, check_side
+    from hearsight.library import Library
 
     opened = Library.open(library)
-    query = opened.moment(file, at, check_side(to))
+    query = opened.moment(file, at, to)
     found = opened.nearest(query, count, same_video=same_video, exact=exact)
     show(opened, query, found, f"{file.name} at {at:g} s", sheet, page)
 

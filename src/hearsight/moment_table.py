@@ -21,6 +21,7 @@ from jaxtyping import Float32
 
 from hearsight.errors import HearsightError
 
+os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of duplicate vectors
 try:
     import lancedb
     from lancedb.index import IvfPq
@@ -39,6 +40,8 @@ MANY = 100_000  # moments from which on an index pays; below, every search is ex
 STALE = 0.25  # share of moments outside the index from which on it is made anew
 PER_PARTITION = 1000  # moments
 PER_CODE = 8  # dimensions that one byte of the index stands for
+SAMPLES = 128  # vectors per list, and per code, from which they are learned
+ITERATIONS = 15  # of that learning
 PROBES = 40  # partitions searched; at least
 REFINE = 20  # times k moments, best by the index, whose exact cosine is computed
 PART = 500  # names of files in one condition
@@ -286,6 +289,8 @@ class MomentTable:
             distance_type="l2",
             num_partitions=max(1, count // PER_PARTITION),
             num_sub_vectors=max(1, self.bound.channels // PER_CODE),
+            max_iterations=ITERATIONS,
+            sample_rate=SAMPLES,
         )
         with _plainly(self.library, UNWRITTEN):
             for side in SIDES:
