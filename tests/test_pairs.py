@@ -101,7 +101,7 @@ def test_pairs_by_name() -> None:
     assert len(duets) == 3
     with pytest.raises(HearsightError, match=r"unknown pack 'zoo'"):
         open_clips("pairs:zoo")
-    with pytest.raises(HearsightError, match="unknown pack ''"):
+    with pytest.raises(HearsightError, match="'duets' names no clips"):
         open_clips("duets")
 
 

@@ -253,7 +253,7 @@ def _check_both(found: Detections) -> None:
     if found.sounding.all():
         raise HearsightError(
             "Every clip shows what sounds, so there is nothing to be told apart: add clips without "
-            "a source, such as FOLDER@LIST with a list of video, audio and label."
+            "a source, such as offscreen:toys, or FOLDER@LIST with a list of video, audio, label."
         )
     if not found.sounding.any():
         raise HearsightError(

@@ -51,7 +51,7 @@ def _extended(name: str, sets: str) -> Task:
             sets=sets,
         ),
         run=detect,
-        needs="clips with boxes, and FOLDER@LIST of video, audio, non-sounding",
+        needs="clips with boxes, and FOLDER@LIST of video, audio, non-sounding, or offscreen:toys",
         reports="AP as released, full and strict; max F1, LocAcc by size, AUC",
     )
 
