@@ -20,6 +20,7 @@ from hearsight.cli import app
 from hearsight.protocols import PROTOCOLS
 from hearsight.recipe import Recipe, assign, field_paths, load_recipe, recipe_names
 from hearsight.spectrogram import LogSpectrogram
+from hearsight.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path(hearsight.__file__).parent
@@ -228,7 +229,7 @@ def test_every_command_is_documented() -> None:
 # Names
 
 
-PROTOCOL_NAMES = {protocol.name for protocol in PROTOCOLS}
+PROTOCOL_NAMES = {*(protocol.name for protocol in PROTOCOLS), *(task.base.name for task in TASKS)}
 
 
 @cache
