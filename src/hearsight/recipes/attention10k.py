@@ -31,10 +31,14 @@ def supervised() -> Recipe:
 
 
 def small() -> Recipe:
-    """`attention10k` at the size of minutes on a CPU."""
-    return shrink(attention10k())
+    """`attention10k` at the size of minutes on a CPU, compared with all other sounds of a batch."""
+    recipe = shrink(attention10k())
+    recipe.contrast = AttendedTriplet(others="all")
+    return recipe
 
 
 def small_supervised() -> Recipe:
-    """`supervised` at the size of minutes on a CPU."""
-    return shrink(supervised())
+    """`small`, and the attention learns from boxes."""
+    recipe = small()
+    recipe.contrast = AttendedTriplet(others="all", supervision=1.0)
+    return recipe

@@ -40,8 +40,9 @@ def dmc() -> Recipe:
 
 
 def small() -> Recipe:
-    """`dmc` at the size of minutes on a CPU."""
+    """`dmc` at the size of minutes on a CPU, compared with all other sounds of a batch."""
     recipe = shrink(dmc())
     recipe.appearance = dmc().appearance  # milder than what `shrink` makes of others
     recipe.encoder.projection = 128
+    recipe.contrast = ClusterContrast(others="all")
     return recipe
