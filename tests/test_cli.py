@@ -31,6 +31,10 @@ COMMANDS = {
     "train": "hearsight train",
     "evaluate": "hearsight evaluate",
     "localise": "hearsight localise",
+    "retrieve": "hearsight retrieve",
+    "index": "hearsight index",
+    "search": "hearsight search",
+    "similar": "hearsight similar",
     "recipes": "hearsight recipes",
     "protocols": "hearsight protocols",
     "import-weights": "hearsight import-weights",
@@ -40,6 +44,7 @@ COMMANDS = {
     "data scenes": "hearsight data scenes",
     "data menagerie": "hearsight data menagerie",
     "data show": "hearsight data show",
+    "data splits": "hearsight data splits",
     "data check": "hearsight data check",
     "data stats": "hearsight data stats",
 }

@@ -102,8 +102,14 @@ def index_videos(
     library = os.fspath(library)
     done = Indexed()
     files = find_files(sources, done.unreadable)
+    fresh = MomentTable.open(library) is None
+    if fresh and not files:
+        raise HearsightError(f"There is no library '{library}'.")
+    embedder = None
+    if fresh or model is not None:  # before the folder is made, which a wrong name must not leave
+        embedder = load_embedder(MODEL if model is None else model, device)
     with sole_writer(library):
-        table, embedder = _open(library, bool(sources), model, every, device)
+        table = _open(library, embedder, every)
         seen = table.seen()
         writer = _Writer(table=table, seen=seen, done=done, seconds=commit_seconds)
         with writer:
@@ -123,34 +129,34 @@ def index_videos(
     return done
 
 
-def _open(
-    library: str, make: bool, model: str | Path | None, every: float | None, device: str | None
-) -> tuple[MomentTable, Embedder | None]:
-    """The table, made if there is none; the model, if it had to be loaded."""
+def _open(library: str, embedder: Embedder | None, every: float | None) -> MomentTable:
+    """The table, made if there is none; refused if it is bound to another model or `every`."""
     table = MomentTable.open(library)
-    if table is None and not make:
-        raise HearsightError(f"There is no library '{library}'.")
-    if table is not None:
-        embedder = None if model is None else load_embedder(model, device)
-        if embedder is not None:
-            check_model(table, embedder)
-        if every is not None and every != table.bound.every:
-            raise HearsightError(
-                f"The library '{library}' has a moment every {table.bound.every:g} s, not every"
-                f" {every:g} s: leave `every` out, or index the videos into a new library."
-            )
-        return table, embedder
-    embedder = load_embedder(MODEL if model is None else model, device)
+    if table is None:
+        if embedder is None:
+            raise HearsightError(f"The library '{library}' has just been removed.")
+        return _create(library, embedder, EVERY if every is None else every)
+    if embedder is not None:
+        check_model(table, embedder)
+    if every is not None and every != table.bound.every:
+        raise HearsightError(
+            f"The library '{library}' has a moment every {table.bound.every:g} s, not every"
+            f" {every:g} s: leave `every` out, or index the videos into a new library."
+        )
+    return table
+
+
+def _create(library: str, embedder: Embedder, every: float) -> MomentTable:
     silence = np.zeros(round(embedder.seconds * RATE), np.float32)
     bound = Bound(
         model=embedder.source,
         recipe=embedder.recipe.name,
         fingerprint=embedder.fingerprint(),
         channels=embedder.sounds([silence]).shape[1],
-        every=EVERY if every is None else every,
+        every=every,
         seconds=embedder.seconds,
     )
-    return MomentTable.create(library, bound), embedder
+    return MomentTable.create(library, bound)
 
 
 def _tidy(table: MomentTable, *, optimize: bool, least: int, progress: Progress) -> None:
