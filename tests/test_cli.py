@@ -39,6 +39,7 @@ COMMANDS = {
     "protocols": "hearsight protocols",
     "import-weights": "hearsight import-weights",
     "ablate": "hearsight ablate",
+    "compare": "hearsight compare",
     "demo": "hearsight demo",
     "data import": "hearsight data import",
     "data scenes": "hearsight data scenes",

@@ -3,7 +3,6 @@
 Source: SSL-TIE, Table 1.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hearsight.batches import COMPOSED
+from hearsight.campaign import keep, train_once
 from hearsight.checkpoint import LAST, load_encoders
 from hearsight.clips import Clips
 from hearsight.datasets import PACKS, open_clips, open_joined
@@ -19,7 +19,6 @@ from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
 from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.runs import Options
-from hearsight.trainer import train
 
 PROTOCOL = "ssl-tie"
 RUNGS = {
@@ -80,22 +79,19 @@ def score_run(
     recipe: Recipe, clips: Clips, held_out: Clips, folder: Path, options: Options
 ) -> dict[str, float]:
     """Train and score one rung with one seed; a run that has its score already is only read."""
-    done = folder / "score.json"
-    if done.exists():
-        found: dict[str, float] = json.loads(done.read_text())
-        return found
-    train(recipe, clips, folder, options=replace(options, resume=folder.exists()))
-    encoders, trained, _ = load_encoders(str(folder / LAST))
-    model = evaluate(encoders, trained, held_out, PROTOCOL, device=options.device).model
-    score = {
-        "ciou": model.success_rate,
-        "auc": model.auc,
-        "adaptive": model.adaptive_success_rate,
-    }
-    temporary = done.with_suffix(".partial")
-    temporary.write_text(json.dumps(score))
-    temporary.replace(done)
-    return score
+
+    def score() -> dict[str, float]:
+        train_once(recipe, clips, folder, options)
+        encoders, trained, _ = load_encoders(str(folder / LAST))
+        model = evaluate(encoders, trained, held_out, PROTOCOL, device=options.device).model
+        return {
+            "ciou": model.success_rate,
+            "auc": model.auc,
+            "adaptive": model.adaptive_success_rate,
+        }
+
+    found: dict[str, float] = keep(folder / "score.json", score)
+    return found
 
 
 def ablate(

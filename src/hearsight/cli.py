@@ -15,6 +15,7 @@ import typer
 
 from hearsight import __version__
 from hearsight.arguments import Device, Threads, Workers, above_zero, command_line
+from hearsight.compare_commands import compare
 from hearsight.console import Bars
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
@@ -156,6 +157,7 @@ def import_weights(
 
 
 app.command()(ablate)
+app.command()(compare)
 
 
 @app.command()

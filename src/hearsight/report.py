@@ -8,6 +8,7 @@ import base64
 import io
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ NAMES = {  # of validation scores, as tables have them
     "adaptive_auc": "adaptive AUC",
     "ceiling_auc": "ceiling AUC",
 }
+NUMBERS = r"[-\u2013\d.,± ]*"  # of which a cell may be made that holds no words
 NOT_TERMS = {"kind", "step", "epoch", "learning_rate", "samples_per_second"}
 
 
@@ -63,6 +65,16 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gallery:
+    """The same clips under several methods: a row for each clip, a column for each method."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Picture]]]  # what the clip is, and one picture a column
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What the page shows. Parts that are empty are left out."""
 
@@ -72,6 +84,8 @@ class Report:
     log: Sequence[Mapping[str, Any]] = ()  # entries of the run, kinds "train" and "validation"
     pictures: Sequence[Picture] = ()
     film: Film | None = None
+    plots: Mapping[str, Sequence[str]] = field(default_factory=dict)  # heading: SVG
+    galleries: Sequence[Gallery] = ()
     made: Mapping[str, str] = field(default_factory=dict)  # command, seed, versions, data, ...
 
 
@@ -80,8 +94,10 @@ def render(report: Report) -> str:
     parts = [
         f'<h1>{escape(report.title)}</h1>\n<p class="summary">{escape(report.summary)}</p>',
         _section("Scores", "".join(map(_table, report.tables))),
+        *(_section(escape(title), _plots(svgs)) for title, svgs in report.plots.items()),
         _section("The painted video", _film(report.film) if report.film else ""),
         _section("Painted frames", _pictures(report.pictures)),
+        *(_section(escape(one.title), _gallery(one)) for one in report.galleries),
         _section("Training", _curves(report.log)),
         _section("How this was made", _made(report.made)),
     ]
@@ -146,7 +162,8 @@ def _cell(value: str | int | float | None) -> str:
 
 
 def _kind(value: str | int | float | None) -> str:
-    return ' class="text"' if isinstance(value, str) else ""
+    words = isinstance(value, str) and not re.fullmatch(NUMBERS, value)
+    return ' class="text"' if words else ""
 
 
 def _shown(value: str | int | float | None) -> str:
@@ -171,17 +188,35 @@ def _film(film: Film) -> str:
 def _pictures(pictures: Sequence[Picture]) -> str:
     if not pictures:
         return ""
-    figures = "".join(
+    return f'{LEGEND}<div class="pictures">{"".join(map(_picture, pictures))}</div>'
+
+
+def _picture(picture: Picture) -> str:
+    return (
         f'<figure><img src="data:image/jpeg;base64,{_jpeg(picture.pixels)}" '
         f'width="{picture.pixels.shape[1]}" height="{picture.pixels.shape[0]}" '
         f'alt="{escape(picture.description or picture.caption)}">'
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
-        for picture in pictures
     )
+
+
+def _gallery(gallery: Gallery) -> str:
+    if not gallery.rows:
+        return ""
+    if any(len(pictures) != len(gallery.columns) for _, pictures in gallery.rows):
+        raise ValueError(f"a row without {len(gallery.columns)} pictures")
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("clip", *gallery.columns))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(clip)}</th>'
+        + "".join(f"<td>{_picture(picture)}</td>" for picture in pictures)
+        + "</tr>"
+        for clip, pictures in gallery.rows
+    )
+    note = f'<p class="note">{escape(gallery.note)}</p>' if gallery.note else ""
     return (
-        '<p class="note">Colour: where the model hears the source, from violet (weak) to yellow '
-        "(strongest). Dashed turquoise: the truth.</p>"
-        f'<div class="pictures">{figures}</div>'
+        f'{note}{LEGEND}<div class="scroll" tabindex="0"><table class="gallery" '
+        f'aria-label="{escape(gallery.title)}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -202,7 +237,11 @@ def _curves(log: Sequence[Mapping[str, Any]]) -> str:
         plot("Learning rate", [_curve(train, "learning_rate")], unit=""),
         plot("Speed", [_curve(train, "samples_per_second")], unit="clips/s"),
     ]
-    figures = "".join(f"<figure>{svg}</figure>" for svg in plots if svg)
+    return _plots(plots)
+
+
+def _plots(svgs: Sequence[str]) -> str:
+    figures = "".join(f"<figure>{svg}</figure>" for svg in svgs if svg)
     return f'<div class="plots">{figures}</div>' if figures else ""
 
 
@@ -225,6 +264,11 @@ def _made(made: Mapping[str, str]) -> str:
     )
     return f"<dl>{rows}</dl>" if rows else ""
 
+
+LEGEND = (
+    '<p class="note">Colour: where the model hears the source, from violet (weak) to yellow '
+    "(strongest). Dashed turquoise: the truth.</p>"
+)
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -281,6 +325,11 @@ figcaption { margin-top: 0.35rem; overflow-wrap: anywhere; line-height: 1.35; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
   gap: 1.1rem 0.9rem; }
 .pictures img { display: block; width: 100%; height: auto; border-radius: 4px; }
+.gallery th, .gallery td { vertical-align: top; text-align: left; white-space: normal;
+  padding: 0.3rem; }
+.gallery figure { width: 8.5rem; }
+.gallery img { display: block; width: 100%; height: auto; border-radius: 4px; }
+.gallery tbody th { font-size: 0.875rem; min-width: 6rem; overflow-wrap: anywhere; }
 .film video { display: block; width: 100%; max-width: 48rem; border-radius: 4px;
   background: #000; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));

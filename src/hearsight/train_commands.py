@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +56,7 @@ def train(
     import torch
 
     from hearsight.batches import COMPOSED
-    from hearsight.datasets import open_joined
+    from hearsight.datasets import open_clips, open_joined
     from hearsight.protocols import load_protocol
     from hearsight.recipe import assign, load_recipe
     from hearsight.runs import Options
@@ -68,13 +67,11 @@ def train(
     method = assign(load_recipe(recipe), *changes)
     size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
-    held_out, known = know_data(
-        (" ".join(data), clips.ids),
-        validation,
-        test,
-        size=method.frame_size,
-        select_on_test=select_on_test,
-    )
+    opened = [
+        None if spec is None else (spec, open_clips(spec, split="val", size=method.frame_size))
+        for spec in (validation, test)
+    ]
+    held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
     if resume:
         known["selected_on_test"] |= was_selected(out)
     with Bars() as bars:
@@ -117,49 +114,41 @@ def train(
 
 
 def know_data(
-    train: tuple[str, Sequence[str]],
-    validation: str | None,
-    test: str | None,
+    train: tuple[str, "Clips"],
+    validation: tuple[str, "Clips"] | None,
+    test: tuple[str, "Clips"] | None,
     *,
-    size: int,
     select_on_test: bool,
 ) -> tuple["Clips | None", dict[str, Any]]:
-    """Open the validation clips, look for leaks, warn of them on stderr.
+    """Look for leaks and warn of them on stderr; each set of clips has its name beside it.
 
     Args:
-        train: the training clips: their name, their ids.
-        validation: clips that choose the epoch; the test set where `select_on_test` says so.
+        train: clips to learn from.
+        validation: clips that choose the epoch; None for the test set, if `select_on_test`.
         test: clips that nothing may be learned from.
-        size: of composed scenes, pixels.
         select_on_test: whether the test set may choose the epoch.
 
     Returns:
-        The validation clips, and facts for the checkpoint.
+        The clips that choose the epoch, if any, and facts for the checkpoint.
 
     Raises:
         HearsightError: what `check_training` raises, or nothing to select on.
     """
-    from hearsight.datasets import open_clips
     from hearsight.leaks import check_training
 
     if select_on_test and validation is None:
         if test is None:
             raise HearsightError("--select-on-test needs clips to select on: name them by --test.")
         validation = test
-    opened = {
-        spec: open_clips(spec, split="val", size=size)
-        for spec in (validation, test)
-        if spec is not None
-    }
     honesty = check_training(
-        train,
-        None if validation is None else (validation, opened[validation].ids),
-        None if test is None else (test, opened[test].ids),
+        (train[0], train[1].ids),
+        None if validation is None else (validation[0], validation[1].ids),
+        None if test is None else (test[0], test[1].ids),
         select_on_test=select_on_test,
     )
     for warning in honesty.warnings:
         print(f"hearsight: {warning}", file=sys.stderr)
-    return None if validation is None else opened[validation], honesty.facts
+    return None if validation is None else validation[1], honesty.facts
 
 
 def was_selected(folder: Path) -> bool:

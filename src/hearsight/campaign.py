@@ -1,0 +1,150 @@
+"""Runs trained and scored alike: one folder per recipe and seed; what is done is not done again."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hearsight.checkpoint import load_encoders
+from hearsight.clips import Clips, UnreadableClip
+from hearsight.errors import HearsightError
+from hearsight.evaluate import move
+from hearsight.findings import Findings
+from hearsight.inference import Model
+from hearsight.protocols import PROTOCOLS, load_protocol, rasterise
+from hearsight.recipe import Recipe, to_json
+from hearsight.runs import Options, read_log
+from hearsight.scoring import blind_scores
+from hearsight.tasks import assess
+from hearsight.trainer import train
+
+TRAINED = "trained.json"
+
+
+def keep(path: Path, make: Callable[[], Any]) -> Any:
+    """What a JSON file holds; if there is none, it is made, and written whole or not at all.
+
+    Raises:
+        HearsightError: the file cannot be read or written.
+    """
+    try:
+        if path.exists():
+            return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise HearsightError(f"'{path}' is damaged: remove it, and it is made again.") from error
+    made = make()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(made), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return made
+
+
+def train_once(
+    recipe: Recipe,
+    clips: Clips,
+    folder: Path,
+    options: Options,
+    *,
+    validation: Clips | None = None,
+) -> dict[str, Any]:
+    """Train into `folder`, or go on where a run in it ended, or only read what a finished one told.
+
+    Returns:
+        recipe, steps, samples_per_second (the median; None without a step).
+
+    Raises:
+        HearsightError: the folder holds a run of another recipe, or what `train` raises.
+    """
+    wanted = to_json(recipe)
+
+    def run() -> dict[str, Any]:
+        resumed = replace(options, resume=folder.exists())
+        result = train(recipe, clips, folder, validation=validation, options=resumed)
+        if not result.finished:
+            raise HearsightError(f"The run in {folder} is not at its end: continue it.")
+        speeds = [entry["samples_per_second"] for entry in read_log(folder) if "loss" in entry]
+        if not speeds and result.steps:
+            speeds = [result.steps * recipe.batch_size / result.seconds]
+        return {
+            "recipe": wanted,
+            "steps": result.steps,
+            "samples_per_second": float(np.median(speeds)) if speeds else None,
+        }
+
+    told: dict[str, Any] = keep(folder / TRAINED, run)
+    changed = [key for key, value in wanted.items() if told["recipe"].get(key) != value]
+    if changed:
+        raise HearsightError(
+            f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."
+        )
+    return told
+
+
+def score_once(
+    folder: Path,
+    held_out: Clips,
+    protocol: str,
+    options: Options,
+    *,
+    name: str,
+) -> Findings:
+    """Score the weights of a run under a protocol, or only read what was found before.
+
+    Raises:
+        HearsightError: what `assess` and `load_encoders` raise.
+    """
+
+    def score() -> dict[str, Any]:
+        encoders, recipe, _ = load_encoders(folder)
+        model = Model(
+            encoders=encoders,
+            recipe=recipe,
+            device=move(encoders, options.device),
+            name=name,
+            progress=lambda done, total: options.progress(f"scoring, {protocol}", done, total),
+        )
+        return asdict(assess(model, held_out, protocol))
+
+    held = keep(folder / f"scores-{protocol.replace(':', '-')}.json", score)
+    listed = {key: tuple(held[key]) for key in ("rows", "notes", "clips")}
+    return Findings(protocol=held["protocol"], caption=held["caption"], **listed)
+
+
+def reference_scores(
+    folder: Path, held_out: Clips, protocol: str, options: Options
+) -> dict[str, list[float]]:
+    """The cIoU of every clip of what sees neither frame nor sound, and the best of any map.
+
+    Nothing under a protocol that asks for more than maps and boxes.
+    """
+    if protocol not in {one.name for one in PROTOCOLS}:
+        return {}
+
+    def score() -> dict[str, list[float]]:
+        rule = load_protocol(protocol)
+        boxes = []
+        for index in range(len(held_out)):
+            with suppress(UnreadableClip):
+                boxes.append(held_out[index].boxes or ())
+            options.progress(f"references, {protocol}", index + 1, len(held_out))
+        found = blind_scores(lambda: (rasterise(one, rule.truth) for one in boxes), rule)
+        return {
+            name: (one.adaptive if rule.adaptive else one.ciou).tolist()
+            for name, one in found.items()
+        }
+
+    kept: dict[str, list[float]] = keep(
+        folder / f"references-{protocol.replace(':', '-')}.json", score
+    )
+    return kept

@@ -1,0 +1,268 @@
+"""Several methods trained with the same seeds on the same clips, scored on the same others."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hearsight.batches import COMPOSED
+from hearsight.campaign import keep, score_once, train_once
+from hearsight.checkpoint import load_encoders
+from hearsight.clips import RATE, AnnotatedClips, Clips
+from hearsight.datasets import PACKS, open_clips, open_joined
+from hearsight.encoders import Encoders
+from hearsight.errors import HearsightError
+from hearsight.findings import Findings
+from hearsight.leaks import marks
+from hearsight.recipe import Recipe, assign, load_recipe
+from hearsight.runs import Options
+from hearsight.tasks import check_name
+
+PLAN = "plan.json"
+SCRATCH = "‡"  # mark of rows in tables
+FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
+    "attention10k",
+    "coarse_to_fine",
+    "ez_vsl",
+    "fnac",
+    "margin_nce",
+    "slavc",
+    "sspl",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a method asks for.
+
+    parameters: that learn. gflop: 10^9 additions and multiplications from one frame and one sound
+    to their response map, counted by torch. samples_per_second: of training, the median of each
+    run; None without a step.
+    """
+
+    parameters: int
+    gflop: float
+    samples_per_second: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """A method in a comparison.
+
+    marks: sign: what it says. folders: of its runs, one per seed. findings: protocol: one per seed.
+    """
+
+    name: str
+    marks: Mapping[str, str]
+    folders: tuple[Path, ...]
+    cost: Cost
+    findings: Mapping[str, tuple[Findings, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """What is compared, on what.
+
+    recipes: names. settings: PATH=VALUE changes made to every recipe alike; `epochs` is left
+    alone where it is 0. plan: all that must be the same when the folder is used again, as JSON.
+    """
+
+    recipes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    protocols: tuple[str, ...]
+    settings: tuple[str, ...]
+    folder: Path
+    plan: Mapping[str, Any]
+
+
+def make_recipe(name: str, settings: Sequence[str], seed: int) -> Recipe:
+    """A recipe with changes and a seed.
+
+    Raises:
+        HearsightError: no such recipe, or a change that it does not take.
+    """
+    recipe = load_recipe(name)
+    for setting in settings:
+        if setting.partition("=")[0].strip() == "epochs" and recipe.epochs == 0:
+            continue  # it is there to be compared untrained
+        try:
+            recipe = assign(recipe, setting)
+        except HearsightError as error:
+            raise HearsightError(f"{name} does not take '{setting}': {error}") from error
+    return assign(recipe, f"seed={seed}")
+
+
+def check(contest: Contest) -> int:
+    """Refuse a comparison that cannot be made, before anything is read or trained.
+
+    Returns:
+        The largest side that one of the methods wants of frames, pixels.
+
+    Raises:
+        HearsightError: a recipe, setting or protocol that is none.
+    """
+    for protocol in contest.protocols:
+        check_name(protocol)
+    recipes = [make_recipe(name, contest.settings, contest.seeds[0]) for name in contest.recipes]
+    return max(recipe.frame_size for recipe in recipes)
+
+
+def open_data(
+    data: Sequence[str],
+    test: str | None,
+    *,
+    size: int,
+    epoch: int | None,
+    count: int,
+    classes: int | None,
+) -> tuple[Clips, Clips]:
+    """Clips to learn from and clips to score; of composed scenes those with 1 or 2 silent objects.
+
+    Args:
+        data: what --data takes.
+        test: the same, annotated; None for the held-out scenes of the first pack in `data`.
+        size: of frames as the methods see them, pixels.
+        epoch: scenes in an epoch; None for the usual number.
+        count: held-out scenes.
+        classes: of scenes; None for all.
+
+    Raises:
+        HearsightError: no test clips, or clips without boxes among them.
+    """
+    if test is None and data[0].partition(":")[0] not in PACKS:
+        raise HearsightError(
+            f"Name annotated clips to score with --test: '{data[0]}' has none kept apart."
+        )
+    side = round(size * COMPOSED)
+    clips = open_joined(data, split="train", size=side, count=epoch, classes=classes)
+    held_out = open_clips(
+        test or data[0], split="val", size=size, count=count, classes=classes, silent=(1, 2)
+    )
+    check_truths(held_out, test or data[0])
+    return clips, held_out
+
+
+def open_folder(contest: Contest) -> None:
+    """Make the folder of a comparison, or find that it holds this one.
+
+    Raises:
+        HearsightError: it holds another one, or something else, or cannot be made.
+    """
+    folder = contest.folder
+    kept = folder / PLAN
+    try:
+        if folder.exists() and not kept.exists() and any(folder.iterdir()):
+            raise HearsightError(f"'{folder}' holds no comparison, but other files: name another.")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HearsightError(f"'{folder}' cannot be used: {error.strerror}.") from error
+    wanted = json.loads(json.dumps(contest.plan))
+    held = keep(kept, lambda: wanted)
+    differing = [key for key in wanted if held.get(key) != wanted[key]]
+    if differing:
+        raise HearsightError(
+            f"'{folder}' holds another comparison, which differs in {', '.join(differing)}: "
+            "name another folder."
+        )
+
+
+def check_truths(held_out: Clips, name: str) -> None:
+    """Refuse clips without boxes before anything is trained, where that can be seen at once.
+
+    Raises:
+        HearsightError: one of the clips has no boxes.
+    """
+    if not isinstance(held_out, AnnotatedClips):
+        return
+    for index, id in enumerate(held_out.ids):
+        if held_out.annotation(index)[1] is None:
+            raise HearsightError(
+                f"Clip '{id}' of '{name}' has no boxes: only annotated clips can be scored; "
+                "perhaps its truths are those of another data set."
+            )
+
+
+def compare(
+    contest: Contest,
+    clips: Clips,
+    held_out: Clips,
+    options: Options,
+    *,
+    validation: Clips | None = None,
+) -> list[Entrant]:
+    """Train every recipe with every seed on the same clips, score all on the same others.
+
+    Args:
+        contest: who, how often, under which protocols.
+        clips: to learn from.
+        held_out: annotated clips.
+        options: device, progress, facts for the checkpoints.
+        validation: clips that choose the epoch; without them it is the last one.
+
+    Raises:
+        HearsightError: a recipe, setting or protocol that is none; a folder of another
+            comparison; what training and scoring raise.
+    """
+    recipes = {
+        (name, seed): make_recipe(name, contest.settings, seed)
+        for name in contest.recipes
+        for seed in contest.seeds
+    }
+    open_folder(contest)
+    runs = {key: contest.folder / f"{key[0].replace(':', '-')}-seed{key[1]}" for key in recipes}
+    speeds: dict[str, list[float | None]] = {name: [] for name in contest.recipes}
+    found: dict[str, dict[str, list[Findings]]] = {name: {} for name in contest.recipes}
+    for seed in contest.seeds:  # every method once, before any is repeated
+        for name in contest.recipes:
+            at = replace(options, progress=_telling(options, f"{name}, seed {seed}"))
+            folder = runs[name, seed]
+            told = train_once(recipes[name, seed], clips, folder, at, validation=validation)
+            speeds[name].append(told["samples_per_second"])
+            for protocol in contest.protocols:
+                one = score_once(folder, held_out, protocol, at, name=name)
+                found[name].setdefault(protocol, []).append(one)
+    entrants = []
+    for name in contest.recipes:
+        folders = tuple(runs[name, seed] for seed in contest.seeds)
+        encoders, recipe, facts = load_encoders(folders[0])
+        entrants.append(
+            Entrant(
+                name=name,
+                marks=marks(facts) | scratch_mark(name, recipe),
+                folders=folders,
+                cost=measure_cost(encoders, recipe, speeds[name]),
+                findings={protocol: tuple(each) for protocol, each in found[name].items()},
+            )
+        )
+    return entrants
+
+
+def _telling(options: Options, at: str) -> Callable[[str, int, int | None], None]:
+    return lambda stage, done, total: options.progress(f"{at}: {stage}", done, total)
+
+
+def scratch_mark(name: str, recipe: Recipe) -> dict[str, str]:
+    """The mark of a method that starts from scratch here, and from ImageNet in its paper."""
+    if name.partition(":")[0] not in FROM_IMAGENET or recipe.encoder.weights is not None:
+        return {}
+    return {SCRATCH: "frame network from scratch; in the paper it starts from ImageNet"}
+
+
+def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | None]) -> Cost:
+    """Count parameters and operations of one forward pass, on the CPU."""
+    sound = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
+    front = recipe.spectrogram
+    spectrogram = front.finish(front.power(front.waveforms(sound)))
+    frame = torch.zeros(1, 3, recipe.frame_size, recipe.frame_size)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        encoders(frame, spectrogram)
+    return Cost(
+        parameters=sum(part.numel() for part in encoders.parameters() if part.requires_grad),
+        gflop=counter.get_total_flops() / 1e9,
+        samples_per_second=tuple(speeds),
+    )

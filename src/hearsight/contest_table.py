@@ -1,0 +1,173 @@
+"""A comparison as one table: mean and spread over seeds, and what every method costs."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from hearsight.contest import Entrant
+from hearsight.errors import HearsightError
+from hearsight.findings import Findings, Row
+from hearsight.leaks import footnotes
+from hearsight.scoring import cell
+
+COSTS = ("samples/s", "parameters", "GFLOP")
+WORDS = ("name", "protocol")
+SAID = ("ceiling", "ceiling AUC")  # columns of every row that a row of their own says
+Value = str | int | float | None
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """The sample standard deviation; None of a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def rows(entrants: Sequence[Entrant], protocol: str) -> list[dict[str, Value]]:
+    """The methods under a protocol, then the rows that every method is compared with.
+
+    Returns:
+        For each: name with its marks, protocol, seeds, then mean and `COLUMN ±` of every number
+        that the protocol gives (fractions), then the costs. The spread is the sample standard
+        deviation over seeds; None of one seed.
+    """
+    found = []
+    for entrant in entrants:
+        every = [own_rows(one) for one in entrant.findings[protocol]]
+        for each in zip(*every, strict=True):
+            row: dict[str, Value] = {
+                "name": " ".join([str(each[0]["name"]), *entrant.marks]),
+                "protocol": protocol,
+                "seeds": len(each),
+            }
+            for column, value in each[0].items():
+                values = [one[column] for one in each]
+                if isinstance(value, float) and all(isinstance(one, float) for one in values):
+                    row |= {column: float(np.mean(values)), f"{column} ±": spread(values)}
+                elif column not in WORDS:
+                    row[column] = value
+            found.append(_without(row | costs(entrant)))
+    references = entrants[0].findings[protocol][0].rows
+    return [
+        *found,
+        *(_without({**row, "protocol": protocol}) for row in references if is_reference(row)),
+    ]
+
+
+def _without(row: Row) -> dict[str, Value]:
+    return {name: value for name, value in row.items() if name.removesuffix(" ±") not in SAID}
+
+
+def is_reference(row: Row) -> bool:
+    """Whether a row is that of a blind answer or of the ceiling, not of a model."""
+    return str(row["name"]).startswith(("blind", "ceiling"))
+
+
+def own_rows(findings: Findings) -> list[Row]:
+    """The rows of the model."""
+    return [row for row in findings.rows if not is_reference(row)]
+
+
+def costs(entrant: Entrant) -> dict[str, Value]:
+    """What a method asks for: median speed over its runs, parameters, GFLOP of one sample."""
+    speeds = [one for one in entrant.cost.samples_per_second if one is not None]
+    return {
+        "samples/s": f"{np.median(speeds):.0f}" if speeds else None,
+        "parameters": entrant.cost.parameters,
+        "GFLOP": f"{entrant.cost.gflop:.3g}",
+    }
+
+
+def shown(rows: Sequence[dict[str, Value]]) -> list[dict[str, str]]:
+    """Rows as a person reads them: per cent, mean ± spread in one cell, a dash for nothing."""
+    columns = list(dict.fromkeys(name for row in rows for name in row if not name.endswith(" ±")))
+    table = []
+    for row in rows:
+        line = {}
+        for name in columns:
+            value, around = row.get(name), row.get(f"{name} ±")
+            text = f"{value:,}" if isinstance(value, int) else cell(value)
+            line[name] = text + (f" ± {cell(around)}" if around is not None else "")
+        table.append(line)
+    return table
+
+
+def signs(entrants: Sequence[Entrant]) -> list[str]:
+    """What the marks in the names say, a line each."""
+    return list(dict.fromkeys(line for each in entrants for line in footnotes(each.marks)))
+
+
+def notes(findings: Sequence[Findings]) -> list[str]:
+    """What must not be kept silent about the clips: once, however often it was found."""
+    return list(dict.fromkeys(note for one in findings for note in one.notes))
+
+
+def table_text(entrants: Sequence[Entrant], protocols: Sequence[str], *, width: int = 160) -> str:
+    """All protocols in one table for the terminal, the marks and the notes below it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = [rows(entrants, protocol) for protocol in protocols]
+    every = shown([row for part in lines for row in part])
+    table = Table()
+    for column in every[0]:
+        words = column in WORDS
+        table.add_column(column, justify="left" if words else "right", no_wrap=words)
+    ends = np.cumsum([len(part) for part in lines])
+    for number, row in enumerate(every, 1):
+        table.add_row(*row.values(), end_section=number in ends)
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(table)
+    first = [one for protocol in protocols for one in entrants[0].findings[protocol][:1]]
+    what = "In per cent; ± is the sample standard deviation over seeds."
+    return "\n".join([capture.get().rstrip(), what, *signs(entrants), *notes(first)])
+
+
+def write_table(entrants: Sequence[Entrant], protocols: Sequence[str], path: Path) -> None:
+    """Write all rows as csv, means and spreads in columns of their own, fractions as they are.
+
+    Raises:
+        HearsightError: it cannot be written; nothing is left behind.
+    """
+    every = [row for protocol in protocols for row in rows(entrants, protocol)]
+    columns = list(dict.fromkeys(name for row in every for name in row))
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(every)
+        part.replace(path)
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def success_curve(scores: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Share of clips that reach each demand on cIoU from 0 to 1, at 21 points."""
+    demands = [0.05 * step for step in range(21)]
+    values = np.asarray(scores, np.float64)
+    return demands, [float((values >= demand).mean()) for demand in demands]
+
+
+def clip_scores(findings: Findings) -> list[float]:
+    """The cIoU of every clip, under a protocol on boxes."""
+    adaptive = findings.protocol.partition(":")[0] == "adaptive"
+    return [float(clip["adaptive_ciou" if adaptive else "ciou"]) for clip in findings.clips]
+
+
+def rates_by(findings: Sequence[Findings], group: Callable[[Row], str | None]) -> dict[str, float]:
+    """Share of clips with cIoU of at least 0.5 in each group, over all seeds together."""
+    hits: dict[str, list[bool]] = {}
+    for one in findings:
+        for clip, score in zip(one.clips, clip_scores(one), strict=True):
+            name = group(clip)
+            if name is not None:
+                hits.setdefault(name, []).append(score >= 0.5)
+    return {name: float(np.mean(each)) for name, each in hits.items()}
