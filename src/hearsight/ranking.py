@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 NOBODY = -1  # index where fewer than k neighbours are left
 SPARE = 6  # candidates beyond k whose exact scores are computed
-FOLD = 32  # scores of which only the highest is looked at first
+FOLD = 64  # scores of which only the highest is looked at first
 GRID = 2.0**40  # exact scores are rounded to its inverse, so that equals are equal everywhere
 
 
@@ -89,8 +89,8 @@ def rank(
     allow: Int64[Tensor, " q"] | None = None,
     groups_of_queries: Int64[Tensor, " q"] | None = None,
     groups_of_gallery: Int64[Tensor, " n"] | None = None,
-    rows: int = 256,
-    columns: int = 32_768,
+    rows: int = 1024,
+    columns: int = 10_240,
 ) -> tuple[Float[Tensor, "q k"], Int64[Tensor, "q k"]]:
     """The k vectors of the gallery with the highest dot product, best first, for each query.
 
@@ -134,10 +134,11 @@ def rank(
         block = slice(top, top + rows)
         hidden = barred.pairs(block, queries.device)
         rough, found = _candidates(queries[block], gallery, k + SPARE, hidden, columns, board)
+        close = (rough >= rough[:, k - 1 : k] - slack[block, None]) & (found != NOBODY)
+        found = found[:, : max(k, int(close.sum(1).max()))]  # what rounding may have misplaced
         precise, found = _ordered(_products(queries[block], gallery, found), found)
         scores[block], indices[block] = precise[:, :k].to(exact), found[:, :k]
-        doubtful = (rough[:, -1] >= rough[:, k - 1] - slack[block]) & rough[:, -1].isfinite()
-        again = doubtful.nonzero()[:, 0]
+        again = close[:, -1].nonzero()[:, 0]
         if len(again):
             few = hidden.of(again, len(found))
             precise, found = _rank_precisely(queries[block][again], gallery, k, few, columns)
@@ -209,7 +210,7 @@ def _rank_precisely(
     queries = queries.double()
     best = queries.new_full((len(queries), k), -torch.inf)
     found = torch.full_like(best, NOBODY, dtype=torch.int64)
-    step = max(1, columns // 8)  # doubles, their order and their copies: as much memory in all
+    step = max(1, columns // 8)  # doubles, their order and copies of both: as much memory in all
     for left in range(0, len(gallery), step):
         scores = _rounded(queries @ gallery[left : left + step].double().T)
         hidden.hide(scores, left)

@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float64, Int64
 
 def accuracy_at(hits: Bool[np.ndarray, "q places"], k: int) -> Float64[np.ndarray, " q"]:
     """A@k: 1 where some of the first k places is a hit, else 0."""
-    found: Float64[np.ndarray, " q"] = hits[:, :k].any(1).astype(np.float64)
-    return found
+    return np.asarray(hits[:, :k].any(1), np.float64)
 
 
 def precision_at(hits: Bool[np.ndarray, "q places"], k: int) -> Float64[np.ndarray, " q"]:
@@ -43,8 +42,7 @@ def chance_precision_at(
 
 def best_accuracy(relevant: Int64[np.ndarray, " q"]) -> Float64[np.ndarray, " q"]:
     """The highest A@k of any order, whatever k: 0 where no item has the query's class."""
-    best: Float64[np.ndarray, " q"] = (relevant > 0).astype(np.float64)
-    return best
+    return np.asarray(relevant > 0, np.float64)
 
 
 def best_precision_at(relevant: Int64[np.ndarray, " q"], k: int) -> Float64[np.ndarray, " q"]:
