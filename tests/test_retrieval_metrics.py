@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -23,6 +23,7 @@ from hearsight.retrieval_metrics import (
 Hits = np.ndarray[Any, np.dtype[np.bool_]]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     hits=arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12)),
     k=st.integers(1, 14),
@@ -39,6 +40,7 @@ def test_the_definitions_as_loops(hits: Hits, k: int) -> None:
         assert precision[query] == right / k
 
 
+@settings(deadline=None)
 @given(arrays(np.bool_, (5, 10)))
 def test_what_holds_between_them(hits: Hits) -> None:
     assert np.array_equal(accuracy_at(hits, 1), precision_at(hits, 1))
