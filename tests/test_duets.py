@@ -43,6 +43,9 @@ def test_pixel_average_precision_is_its_definition(seed: int) -> None:
     truth = Truth.of(right)
     swapped = by_loops(values > 0.5, right.astype(float)) if (values > 0.5).any() else 0.0
     assert swapped_average_precision(values > 0.5, truth) == pytest.approx(swapped)
+    half = Truth.of(right, right & (generator.random((5, 5)) < 0.5))  # weights of 0, 1/2, 1
+    swapped = by_loops(values > 0.5, half.weights()) if (values > 0.5).any() else 0.0
+    assert swapped_average_precision(values > 0.5, half) == pytest.approx(swapped)
 
 
 def test_known_pixel_average_precision() -> None:

@@ -27,6 +27,7 @@ from hearsight.protocols import (
     mark,
     normalise,
     rasterise,
+    upsample,
     upsampling_matrix,
 )
 from hearsight.scoring import (
@@ -389,6 +390,14 @@ def test_protocols_by_name() -> None:
     )
     with pytest.raises(HearsightError, match=r"'ssltie'.*Did you mean 'ssl-tie'"):
         load_protocol("ssltie")
+
+
+def test_a_map_of_the_canvas_s_size_is_left_as_it_is() -> None:
+    one = random_maps(0, 1, SIDE)[0]
+    for kind in WAYS:
+        assert np.array_equal(upsampling_matrix(SIDE, kind), np.eye(SIDE))
+        assert np.array_equal(upsample(one, kind), one)
+        assert upsample(one, kind) is not one
 
 
 def test_boxes_that_were_whole_pixels_stay_so() -> None:

@@ -242,10 +242,19 @@ def detection_rows(
     alike = np.zeros(len(sizes))
     rows: list[Mapping[str, Any]] = [detection_row(name, protocol.name, found, sizes)]
     for blind, scores in blind_scores(truths, protocol).items():
-        sure = found.sounding.astype(np.float64) if blind == "ceiling" else alike
+        sure = _ideal(found.sounding, scores.ciou) if blind == "ceiling" else alike
         answers = Detections(sounding=found.sounding, ciou=scores.ciou, confidence=sure)
         rows.append(detection_row(blind, protocol.name, answers, sizes))
     return rows
+
+
+def _ideal(
+    sounding: Bool[np.ndarray, " n"], ciou: Float64[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"]:
+    """Confidences that rank what is right first and silence last, no two of them alike."""
+    ranks = np.empty(len(ciou), np.float64)
+    ranks[np.lexsort((ciou, sounding))] = np.arange(len(ciou))
+    return ranks
 
 
 def _check_both(found: Detections) -> None:

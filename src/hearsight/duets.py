@@ -50,7 +50,15 @@ def swapped_average_precision(marks: Bool[np.ndarray, "h w"], truth: Truth) -> f
     Source: AVGN, Mo and Tian, CVPR 2023, as released; `pixel_average_precision` of the truth and
     the map is what the name says.
     """
-    return pixel_average_precision(marks, truth.weights())
+    total = int(np.count_nonzero(marks))
+    area, before = 0.0, 0
+    full = truth.inside if truth.full is None else truth.full
+    for reached in (full, truth.inside, np.ones_like(truth.inside)):  # weights 1, 1/2, 0
+        entered, hits = np.count_nonzero(reached), int(np.count_nonzero(marks & reached))
+        if hits > before:
+            area += (hits - before) / total * hits / entered
+        before = hits
+    return area
 
 
 def above_share(

@@ -45,10 +45,9 @@ def rows_text(rows: Sequence[Row], caption: str, notes: Sequence[str], *, width:
 
     table, least = Table(caption=caption), 1
     for column in rows[0]:
-        words = column in LEFT
-        table.add_column(column, justify="left" if words else "right", no_wrap=words)
-        cells = [cell(row[column]) for row in rows]
-        least += 3 + max(map(len, [*column.split(), *cells]))
+        widest = max(map(len, [*column.split(), *(cell(row[column]) for row in rows)]))
+        table.add_column(column, justify="left" if column in LEFT else "right", min_width=widest)
+        least += 3 + widest
     for row in rows:
         table.add_row(*map(cell, row.values()))
     console = Console(file=io.StringIO(), width=max(width, least))
