@@ -30,7 +30,9 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def launch(store: Path, run: Path, processes: int) -> subprocess.CompletedProcess[str]:
+def launch(
+    store: Path, run: Path, processes: int, recipe: str = "ssl_tie:small"
+) -> subprocess.CompletedProcess[str]:
     """`hearsight train` in so many processes."""
     launcher = [
         *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"),
@@ -40,7 +42,7 @@ def launch(store: Path, run: Path, processes: int) -> subprocess.CompletedProces
     settings = [word for one in SETTINGS for word in ("--set", one)]
     return subprocess.run(
         [
-            *(*launcher, "train", "ssl_tie:small", "--data", str(store), "--out", str(run)),
+            *(*launcher, "train", recipe, "--data", str(store), "--out", str(run)),
             *(*settings, "--device", "cpu", "--workers", "0", "--threads", "1"),
         ],
         capture_output=True,
@@ -70,3 +72,12 @@ def test_two_launched_processes_train_what_one_trains(store: Path, tmp_path: Pat
     assert moved > 0
     # Adam divides by the gradient's size, so rounding may turn a step that is nearly nought
     assert gap < 0.02 * moved
+
+
+@pytest.mark.slow
+def test_a_recipe_that_teaches_no_frames_trains_in_two_processes(
+    store: Path, tmp_path: Path
+) -> None:
+    done = launch(store, tmp_path / "run", 2, "vgg_h:small")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert load_checkpoint(tmp_path / "run" / LAST).facts["position"]["step"] == 6

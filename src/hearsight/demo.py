@@ -167,6 +167,7 @@ def run_demo(folder: Path, settings: Settings) -> Demo:
                 "command": settings.command,
                 "data": f"scenes composed of {words}",
                 "classes": list(learned.pack.labels),
+                "looks": settings.looks,
                 "version": __version__,
             },
             progress=settings.progress,

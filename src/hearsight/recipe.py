@@ -98,6 +98,11 @@ class Recipe:
         return bool(getattr(self.contrast, "needs_labels", False))
 
     @property
+    def teaches_frames(self) -> bool:
+        """Whether the frame network learns anything."""
+        return bool(self.equivariance) or getattr(self.contrast, "teaches_frames", True)
+
+    @property
     def needs_boxes(self) -> bool:
         """Whether the objective learns from boxes."""
         return bool(getattr(self.contrast, "needs_truths", False))

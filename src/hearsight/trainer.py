@@ -60,6 +60,8 @@ class Run:
             self.encoders.load_state_dict(previous.weights)
         elif recipe.encoder.weights is not None:
             load_trunk(self.encoders, recipe.encoder)
+        if not recipe.teaches_frames:  # several processes wait for every gradient that is asked for
+            self.encoders.frames.requires_grad_(False)
         place(self.encoders, recipe, self.accelerator.device)
         self.optimiser = torch.optim.Adam(
             (weights for weights in self.encoders.parameters() if weights.requires_grad),

@@ -25,6 +25,7 @@ class SoundClassification:
     """
 
     needs_labels: ClassVar[bool] = True
+    teaches_frames: ClassVar[bool] = False
     no_margin: ClassVar[str] = (
         "SoundClassification has no margin: it compares no pairs of frame and sound."
     )

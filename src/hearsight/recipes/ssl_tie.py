@@ -94,7 +94,7 @@ def shrink(recipe: Recipe) -> Recipe:
     if recipe.mask is not None:
         recipe.mask = SpectrogramMask(times=36, bins=9, probability=0.5)
     if recipe.mixing is not None:
-        recipe.mixing = Mixing(schedule="paper", strongest=0.4)
+        recipe.mixing = Mixing(schedule="paper", strongest=0.2)
     if isinstance(recipe.contrast, TrimapContrast):
         recipe.contrast.softness = 0.1
     recipe.learning_rate, recipe.decay = 1e-3, True
