@@ -36,7 +36,7 @@ from hearsight.contest import (
     open_folder,
     scratch_mark,
 )
-from hearsight.contest_page import describe
+from hearsight.contest_page import WIDE, describe
 from hearsight.contest_table import rates_by, rows, success_curve, table_text, write_table
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
@@ -347,7 +347,7 @@ def test_a_browser_shows_every_picture(page: str, tmp_path: Path) -> None:
     heights = re.search(r'data-plots="([\d,]*)"', body)
     assert widths, body
     assert heights, body
-    assert [int(width) for width in widths[1].split(",")] == [160] * page.count("<img")
+    assert [int(width) for width in widths[1].split(",")] == [WIDE] * page.count("<img")
     assert len(heights[1].split(",")) == page.count("<svg")
     assert all(int(height) > 50 for height in heights[1].split(","))
 
@@ -374,7 +374,7 @@ def test_seeds_are_counted_or_named() -> None:
         ("lvs:small --data store", "--test"),
         ("lvs:small --data store --test store", "'clip 1' of 'store' has no boxes"),
         ("lvs:small --data toys --test nowhere", "'nowhere'"),
-        ("lvs:small --data toys --validation toys", "--select-on-test"),
+        ("lvs:small --data toys --test boxed --validation boxed", "--select-on-test"),
         ("lvs:small --data toys --out store", "'store' holds no comparison"),
     ],
 )
@@ -387,7 +387,8 @@ def test_what_cannot_be_compared_is_said_in_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "store", range(3))
-    line = f"compare {options} --count 2 --epoch 2 --device cpu --threads 1"
+    fill(tmp_path / "boxed", range(0, 9, 3))
+    line = f"compare {options} --classes 2 --count 2 --epoch 2 --device cpu --threads 1"
     monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_layouts import VGGSOUND_IDS, scoring_layout
 
+from hearsight import cli
 from hearsight.clip_lists import ClipName, clip_names, read_list
 from hearsight.errors import HearsightError
 from hearsight.leaks import (
@@ -333,3 +335,62 @@ def test_a_cleaned_real_list_is_clean(shared: Shared, tmp_path: Path) -> None:
     assert kept.count("\n") == 70_000 - 2_299 - 61
     assert all(re.fullmatch(r"[\w-]{11}_\d{6}", line) for line in kept.splitlines()[:100])
     assert not find_leak("c", kept.split(), "t", tested.ids).videos
+
+
+# The command
+
+
+def command(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[object, str, str]:
+    monkeypatch.setattr(sys, "argv", ["hearsight", "data", *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return (ended.value.code, *capsys.readouterr())
+
+
+def test_the_exit_code_says_whether_there_is_a_leak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed(Path("train"), "AAAAAAAAAAA_000001", "BBBBBBBBBBB_000001", "CCCCCCCCCCC_000001")
+    listed(Path("test"), "AAAAAAAAAAA_000001.mp4,dog")
+    listed(Path("sibling"), "BBBBBBBBBBB_000090")
+    listed(Path("apart"), "DDDDDDDDDDD_000001")
+    listed(Path("classes"), "alarm clock ringing")
+    for options, code in (
+        ("--against test", 1),
+        ("--against apart", 0),
+        ("--against sibling", 1),
+        ("--against sibling --by clip", 0),
+        ("--against apart test", 1),
+        ("--against apart --against test", 1),
+        ("--against test --write clean", 1),
+        ("--against classes", 2),
+        ("--against nowhere", 2),
+        ("--against test --by second", 2),
+        ("--against train --write none", 2),
+        ("", 2),
+    ):
+        found, out, err = command(f"check train {options}", monkeypatch, capsys)
+        assert found == code, options
+        assert (out == "") == (code == 2 and "--write" not in options), options
+        assert code != 2 or err.count("\n") == 1
+    assert Path("clean").read_text() == "BBBBBBBBBBB_000001\nCCCCCCCCCCC_000001\n"
+    assert not Path("none").exists()
+    _, out, _ = command("check train --against test sibling --json", monkeypatch, capsys)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(row["clips_in_both"], row["videos_in_both"]) for row in rows] == [(1, 1), (0, 1)]
+
+
+def test_statistics_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed(Path("list"), "AAAAAAAAAAA_000001.mp4,dog", "AAAAAAAAAAA_000009.mp4,cat")
+    code, out, _ = command("stats list --json", monkeypatch, capsys)
+    assert code == 0
+    assert json.loads(out)["classes"] == {"dog": 1, "cat": 1}
+    code, out, _ = command("stats list", monkeypatch, capsys)
+    assert (code, "2 clips of 1 videos" in out) == (0, True)
+    assert command("stats list --decode", monkeypatch, capsys)[0] == 2

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearsight.curves import POINTS, thinned
+from hearsight.curves import POINTS, Bars, bars, thinned
 from hearsight.errors import HearsightError
-from hearsight.report import Film, Picture, Report, Table, render, write_report
+from hearsight.report import Film, Gallery, Picture, Report, Table, render, write_report
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\" $\\frac$ {braces} ]]>"
 VOID = {"meta", "img", "br", "link", "input"}
@@ -167,6 +167,38 @@ def test_parts_that_are_empty_are_left_out() -> None:
     assert not page.all("section")
     log = train_log(1, contrast=float("nan"), equivariance=float("inf"))
     assert len(Page(render(Report(title="t", summary="s", log=log))).all("svg")) == 2
+
+
+def test_a_gallery_shows_each_clip_under_each_method() -> None:
+    pixels = np.full((40, 60, 3), 128, np.uint8)
+    rows = [
+        (
+            f"{HOSTILE} {clip}",
+            [Picture(pixels=pixels, caption=f"{clip}{method}") for method in "ab"],
+        )
+        for clip in range(3)
+    ]
+    gallery = Gallery(title="Cases", columns=["a", "b"], rows=rows, note=HOSTILE)
+    page = Page(render(Report(title="t", summary="s", galleries=[gallery])))
+    assert [image["alt"] for image in page.all("img")] == ["0a", "0b", "1a", "1b", "2a", "2b"]
+    assert len(page.all("tr")) == 4
+    assert f"{HOSTILE} 2" in page.text
+    with pytest.raises(ValueError, match="without 1 pictures"):
+        render(
+            Report(title="t", summary="s", galleries=[Gallery(title="", columns="a", rows=rows)])
+        )
+
+
+def test_bars_say_every_number_in_words() -> None:
+    svg = bars(
+        "By class", ["dog", HOSTILE], [Bars(name="x", values=[12.5, float("nan")])], unit="%"
+    )
+    page = Page(render(Report(title="t", summary="s", plots={"Classes": [svg]})))
+    (drawn,) = page.all("svg")
+    assert "dog 12.5" in (drawn["aria-label"] or "")
+    assert f"{HOSTILE} nan" in (drawn["aria-label"] or "")
+    assert "Classes" in page.text
+    assert bars("By class", [], [], unit="") == ""
 
 
 def test_long_curves_are_averaged() -> None:
