@@ -157,12 +157,18 @@ def show(
     print(json.dumps({"clips": len(clips), "picture": str(output)}))
 
 
-@data.command(context_settings={"allow_extra_args": True})
+@data.command()
 def check(
-    context: typer.Context,
-    train: Annotated[str, typer.Argument(help="A list of clips, or anything that --data takes.")],
+    train: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TRAIN",
+            help="A list of clips, or anything --data takes; what follows it are TESTs.",
+        ),
+    ],
     against: Annotated[
-        list[str], typer.Option(help="Test sets, likewise: one, or several behind each other.")
+        list[str],
+        typer.Option(metavar="TEST...", help="Test sets, likewise: one, or several in a row."),
     ],
     by: Annotated[
         str,
@@ -186,11 +192,12 @@ def check(
     if by not in ("video", "clip"):
         raise HearsightError(f"--by may be video or clip, not '{by}'.")
     most = None if whole else 20
-    learned = read_clips(train, "train")
+    name, *more = train  # what stands behind the one value of an option counts as an argument
+    learned = read_clips(name, "train")
     leaks = []
-    for test in [*against, *context.args]:
+    for test in [*against, *more]:
         tested = read_clips(test, "val")
-        leak = find_leak(train, learned.ids, test, tested.ids)
+        leak = find_leak(name, learned.ids, test, tested.ids)
         check_comparable(leak, learned.ids, tested.ids)
         leaks.append(leak)
     for leak in leaks:
@@ -198,7 +205,7 @@ def check(
     if write is not None:
         kept = clean(learned, leaks, by=by)
         if not kept:
-            raise HearsightError(f"'{write}' is not written: every clip of '{train}' leaks.")
+            raise HearsightError(f"'{write}' is not written: every clip of '{name}' leaks.")
         learned.write(write, kept)
         left_out = len(learned.entries) - len(kept)
         print(f"{write}: {len(kept):,} lines, {left_out:,} left out", file=sys.stderr)
