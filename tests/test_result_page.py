@@ -103,7 +103,7 @@ addEventListener("load", async () => {
       video.onerror = () => done("fails");
     });
     video.preload = "auto";
-    video.load();
+    video.load();  // from the beginning, with these listeners
     said.push([picture.naturalWidth, await ready, video.currentTime.toFixed(1)].join(" "));
   }
   for (const image of document.images) said.push(image.naturalWidth);

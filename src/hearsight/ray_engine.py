@@ -10,7 +10,6 @@ again and again is named as unreadable. Videos must lie under the same path on e
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from hearsight.errors import HearsightError
 from hearsight.evaluate import move
 from hearsight.localise import Progress
 from hearsight.moment_table import SeenFile
-from hearsight.taking import Taken, Taking, take
+from hearsight.taking import Taken, Taking, row_store, take
 
 RETRIES = 3  # of a file whose worker died
 WAITING = 2  # files per core that are on their way or wait to be written
@@ -85,8 +84,11 @@ def _answer(ray: Any, reference: Any) -> Taken | str:
         return f"The worker that read it died {RETRIES + 1} times."
     if isinstance(answer, str):
         return answer
-    seen, moments, rows = answer
-    return Taken(seen=seen, moments=moments, rows=BytesIO(rows))
+    seen, moments, held = answer
+    rows = row_store()
+    rows.write(held)
+    rows.seek(0)
+    return Taken(seen=seen, moments=moments, rows=rows)
 
 
 def _task(path: str, taking: Taking, device: str) -> Answer:

@@ -96,8 +96,8 @@ def _figure(rank: int, moment: Found, folder: Path, seconds: float) -> str:
     words = escape(f"{moment.file.name} at {clock(moment.time)}")
     if moment.file.suffix.lower() in PLAYABLE and moment.file.exists():
         shown = (
-            f'<video controls playsinline preload="none" poster="{picture}" aria-label="{words}" '
-            f'src="{escape(address + span)}"></video>'
+            f'<video controls playsinline preload="metadata" aria-label="{words}" '
+            f'poster="{picture}" src="{escape(address + span)}"></video>'
         )
         note = ""
     else:
@@ -106,8 +106,8 @@ def _figure(rank: int, moment: Found, folder: Path, seconds: float) -> str:
     level = "silent" if moment.level is None else f"{moment.level:.0f} dBFS"
     return (
         f'<figure id="moment-{rank}">{shown}<figcaption><strong>{moment.score:.3f}</strong> '
-        f'<a href="{escape(address)}">{escape(moment.file.name)}</a> {clock(moment.time)}, '
-        f"{level}{note}</figcaption></figure>"
+        f"{clock(moment.time)}, {level}<br>"
+        f'<a href="{escape(address)}">{escape(moment.file.name)}</a>{note}</figcaption></figure>'
     )
 
 
