@@ -272,6 +272,21 @@ def test_the_table_has_mean_spread_costs_and_marks() -> None:
     assert "a note" in text
 
 
+def test_protocols_of_other_numbers_have_a_table_of_their_own() -> None:
+    dark = replace(
+        found(0.6),
+        protocol="negatives",
+        rows=({"name": "method, all", "F_LOC": 0.5}, {"name": "blind: nothing", "F_LOC": 0.0}),
+    )
+    entrant = made_entrant()
+    both = replace(entrant, findings={**entrant.findings, "negatives": (dark, dark)})
+    text = table_text([both], ["lvs", "negatives"])
+    assert text.count("parameters") == 2
+    own = next(line for line in text.splitlines() if "method, all *" in line)
+    assert "50.00 ± 0.00" in own
+    assert own.count("-") == 0  # no column stays empty
+
+
 def test_the_file_holds_what_the_table_says(tmp_path: Path) -> None:
     write_table([made_entrant()], ["lvs"], tmp_path / "table.csv")
     with (tmp_path / "table.csv").open() as file:

@@ -105,26 +105,39 @@ def notes(findings: Sequence[Findings]) -> list[str]:
     return list(dict.fromkeys(note for one in findings for note in one.notes))
 
 
-def table_text(entrants: Sequence[Entrant], protocols: Sequence[str], *, width: int = 160) -> str:
-    """All protocols in one table for the terminal, the marks and the notes below it."""
+def table_text(entrants: Sequence[Entrant], protocols: Sequence[str], *, width: int = 240) -> str:
+    """One table for the terminal, the marks and the notes below it.
+
+    Protocols that give other numbers begin a table of their own: few of its columns would be full.
+    """
+    alike: dict[tuple[str, ...], list[list[dict[str, Value]]]] = {}
+    for protocol in protocols:
+        found = rows(entrants, protocol)
+        columns = dict.fromkeys(name for row in found for name in row)
+        alike.setdefault(tuple(columns), []).append(found)
+    first = [one for protocol in protocols for one in entrants[0].findings[protocol][:1]]
+    what = "In per cent; ± is the sample standard deviation over seeds."
+    tables = [_drawn(parts, width) for parts in alike.values()]
+    return "\n".join([*tables, what, *signs(entrants), *notes(first)])
+
+
+def _drawn(parts: Sequence[list[dict[str, Value]]], width: int) -> str:
+    """Rows of the same columns, a line below each part."""
     from rich.console import Console
     from rich.table import Table
 
-    lines = [rows(entrants, protocol) for protocol in protocols]
-    every = shown([row for part in lines for row in part])
+    every = shown([row for part in parts for row in part])
     table = Table()
     for column in every[0]:
         words = column in WORDS
         table.add_column(column, justify="left" if words else "right", no_wrap=words)
-    ends = np.cumsum([len(part) for part in lines])
+    ends = np.cumsum([len(part) for part in parts])
     for number, row in enumerate(every, 1):
         table.add_row(*row.values(), end_section=number in ends)
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:
         console.print(table)
-    first = [one for protocol in protocols for one in entrants[0].findings[protocol][:1]]
-    what = "In per cent; ± is the sample standard deviation over seeds."
-    return "\n".join([capture.get().rstrip(), what, *signs(entrants), *notes(first)])
+    return capture.get().rstrip()
 
 
 def write_table(entrants: Sequence[Entrant], protocols: Sequence[str], path: Path) -> None:
