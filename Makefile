@@ -29,7 +29,7 @@ demo: setup
 	$(BIN)/hearsight demo
 
 # What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
-BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise media_memory
+BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise media_memory retrieval
 
 bench: setup
 	@for name in $(BENCHMARKS); do \

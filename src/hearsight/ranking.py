@@ -89,7 +89,7 @@ def rank(
     allow: Int64[Tensor, " q"] | None = None,
     groups_of_queries: Int64[Tensor, " q"] | None = None,
     groups_of_gallery: Int64[Tensor, " n"] | None = None,
-    rows: int = 1024,
+    rows: int = 512,
     columns: int = 10_240,
 ) -> tuple[Float[Tensor, "q k"], Int64[Tensor, "q k"]]:
     """The k vectors of the gallery with the highest dot product, best first, for each query.
@@ -119,14 +119,15 @@ def rank(
     """
     if k < 1 or (groups_of_queries is None) != (groups_of_gallery is None):
         raise ValueError(f"k is {k}; groups are given for both sides or for none")
-    if not (queries.isfinite().all() and gallery.isfinite().all()):
-        raise ValueError("only finite vectors can be ranked")
     exact = torch.promote_types(queries.dtype, torch.float32)
     queries, gallery = queries.to(exact), gallery.to(exact)
+    lengths = queries.norm(dim=1), gallery.norm(dim=1)
+    if not all(each.isfinite().all() for each in lengths):
+        raise ValueError("only finite vectors can be ranked")
     groups = None if groups_of_gallery is None else groups_of_gallery.sort(stable=True)
     barred = _Barred(exclude, allow, groups_of_queries, *(groups or (None, None)))
-    longest = gallery.norm(dim=1).max() if len(gallery) else 0.0
-    slack = queries.norm(dim=1) * longest * (queries.shape[1] * torch.finfo(exact).eps)
+    longest = lengths[1].max() if len(gallery) else 0.0
+    slack = lengths[0] * longest * (queries.shape[1] * torch.finfo(exact).eps)
     board = queries.new_empty(min(rows, len(queries)) * (min(columns, len(gallery)) + FOLD))
     scores = queries.new_full((len(queries), k), -torch.inf)
     indices = torch.full_like(scores, NOBODY, dtype=torch.int64)
@@ -174,7 +175,8 @@ def _candidates(
         places = (highest[:, None] + steps[:, None]).flatten(1)
         values = torch.cat([best, scores.gather(1, places)], dim=1)
         best, order = values.topk(count, dim=1)
-        found = torch.cat([found, places + left], dim=1).gather(1, order)
+        new = places.gather(1, (order - count).clamp(min=0)) + left
+        found = torch.where(order < count, found.gather(1, order.clamp(max=count - 1)), new)
         found[best == -torch.inf] = NOBODY
     return best, found
 
