@@ -232,3 +232,20 @@ def test_a_layout_that_would_damage_memory_is_refused(
 def test_step_seeds_do_not_meet() -> None:
     seeds = {step_seed(seed, step) for seed in range(20) for step in range(200)}
     assert len(seeds) == 4000
+
+
+def test_the_best_weights_of_a_run_that_is_resumed_without_validation_are_its_last(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    train(replace(tiny, epochs=1), scenes, tmp_path / "run", options=QUIET)
+    train(tiny, scenes, tmp_path / "run", options=replace(QUIET, resume=True))
+    best, last = (load_checkpoint(tmp_path / "run" / name) for name in (BEST, LAST))
+    assert best.facts["position"]["epoch"] == 3
+    assert same(best.weights, last.weights)
+
+
+def test_a_run_is_not_resumed_on_other_clips(tiny: Recipe, scenes: Scenes, tmp_path: Path) -> None:
+    train(replace(tiny, epochs=1), scenes, tmp_path / "run", options=QUIET)
+    others = Scenes(load_pack("toys", split="train", classes=3), 12, size=40, endless=True)
+    with pytest.raises(HearsightError, match="was made on other clips"):
+        train(tiny, others, tmp_path / "run", options=replace(QUIET, resume=True))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hearsight.batches import COMPOSED
-from hearsight.campaign import keep, train_once
+from hearsight.campaign import hold_plan, keep, train_once
 from hearsight.checkpoint import LAST, load_encoders
 from hearsight.clips import Clips
 from hearsight.datasets import PACKS, open_clips, open_joined
@@ -173,6 +173,9 @@ def ablate_data(
         raise HearsightError(
             f"Name annotated clips to score with --held-out: '{data[0]}' has none kept apart."
         )
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = {"method": method, "data": list(data), "held_out": held_out, "settings": list(settings)}
+    hold_plan(folder, {**plan, "epoch": epoch, "count": count, "classes": classes}, "ablation")
     clips = open_joined(
         data,
         split="train",

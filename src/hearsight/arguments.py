@@ -34,9 +34,11 @@ def above_zero(number: float | None) -> float | None:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Whole numbers with commas between them, none negative, none twice."""
+    """Whole numbers with commas between them, none negative or huge, none twice."""
     written = [seed.strip() for seed in text.split(",")]
-    if not all(seed.isdecimal() for seed in written) or len(set(written)) < len(written):
+    if not all(seed.isdecimal() and len(seed) < 19 for seed in written) or len(set(written)) < len(
+        written
+    ):
         raise HearsightError(f"--seeds takes different whole numbers with commas, not '{text}'.")
     return [int(seed) for seed in written]
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from hearsight.scoring import blind_scores
 from hearsight.tasks import assess
 from hearsight.trainer import train
 
-TRAINED = "trained.json"
+TRAINED, PLAN = "trained.json", "plan.json"
 
 
 def keep(path: Path, make: Callable[[], Any]) -> Any:
@@ -32,11 +32,15 @@ def keep(path: Path, make: Callable[[], Any]) -> Any:
     Raises:
         HearsightError: the file cannot be read or written.
     """
+    damaged = HearsightError(f"'{path}' is damaged: remove it, and it is made again.")
     try:
         if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise HearsightError(f"'{path}' is damaged: remove it, and it is made again.") from error
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(held, dict) or not held:
+                raise damaged
+            return held
+    except (ValueError, RecursionError) as error:
+        raise damaged from error
     made = make()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -48,6 +52,22 @@ def keep(path: Path, make: Callable[[], Any]) -> Any:
         with suppress(OSError):
             part.unlink()
     return made
+
+
+def hold_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:
+    """Keep what runs in a folder have in common, or find that it is the same.
+
+    Raises:
+        HearsightError: it is another one.
+    """
+    wanted = json.loads(json.dumps(plan))
+    held = keep(folder / PLAN, lambda: wanted)
+    differing = [key for key in wanted if held.get(key) != wanted[key]]
+    if differing:
+        raise HearsightError(
+            f"'{folder}' holds another {what}, which differs in {', '.join(differing)}: "
+            "name another folder."
+        )
 
 
 def train_once(
@@ -74,8 +94,6 @@ def train_once(
         if not result.finished:
             raise HearsightError(f"The run in {folder} is not at its end: continue it.")
         speeds = [entry["samples_per_second"] for entry in read_log(folder) if "loss" in entry]
-        if not speeds and result.steps:
-            speeds = [result.steps * recipe.batch_size / result.seconds]
         return {
             "recipe": wanted,
             "steps": result.steps,
@@ -83,7 +101,8 @@ def train_once(
         }
 
     told: dict[str, Any] = keep(folder / TRAINED, run)
-    changed = [key for key, value in wanted.items() if told["recipe"].get(key) != value]
+    held = told.get("recipe", {})
+    changed = [key for key, value in wanted.items() if held.get(key) != value]
     if changed:
         raise HearsightError(
             f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."

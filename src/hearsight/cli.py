@@ -82,7 +82,7 @@ def localise(
 ) -> None:
     """Say where the sound of a video, or of a picture with a sound, comes from.
 
-    Prints one JSON object per moment: time in seconds, box in pixels [x0, y0, x1, y1] or null,
+    Prints one JSON object per moment: time in seconds, box in pixels (x0, y0, x1, y1) or null,
     confidence, share of the frame.
 
     Example: hearsight localise concert.mp4 -o painted.mp4

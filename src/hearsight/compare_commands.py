@@ -20,7 +20,7 @@ def choose_seeds(text: str) -> tuple[int, ...]:
     Raises:
         HearsightError: neither.
     """
-    if text.strip().isdecimal():
+    if text.strip().isdecimal() and len(text.strip()) < 19:
         count = int(text)
         if not 1 <= count <= 100:
             raise HearsightError(f"--seeds takes 1 to 100 runs of each method, not {count}.")

@@ -1,6 +1,5 @@
 """Several methods trained with the same seeds on the same clips, scored on the same others."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hearsight.batches import COMPOSED
-from hearsight.campaign import keep, score_once, train_once
+from hearsight.campaign import PLAN, hold_plan, score_once, train_once
 from hearsight.checkpoint import load_encoders
 from hearsight.clips import RATE, AnnotatedClips, Clips
 from hearsight.datasets import PACKS, open_clips, open_joined
@@ -22,7 +21,6 @@ from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.runs import Options
 from hearsight.tasks import check_name
 
-PLAN = "plan.json"
 SCRATCH = "‡"  # mark of rows in tables
 FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
     "attention10k",
@@ -153,21 +151,13 @@ def open_folder(contest: Contest) -> None:
         HearsightError: it holds another one, or something else, or cannot be made.
     """
     folder = contest.folder
-    kept = folder / PLAN
     try:
-        if folder.exists() and not kept.exists() and any(folder.iterdir()):
+        if folder.exists() and not (folder / PLAN).exists() and any(folder.iterdir()):
             raise HearsightError(f"'{folder}' holds no comparison, but other files: name another.")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HearsightError(f"'{folder}' cannot be used: {error.strerror}.") from error
-    wanted = json.loads(json.dumps(contest.plan))
-    held = keep(kept, lambda: wanted)
-    differing = [key for key in wanted if held.get(key) != wanted[key]]
-    if differing:
-        raise HearsightError(
-            f"'{folder}' holds another comparison, which differs in {', '.join(differing)}: "
-            "name another folder."
-        )
+    hold_plan(folder, contest.plan, "comparison")
 
 
 def check_truths(held_out: Clips, name: str) -> None:

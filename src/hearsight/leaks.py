@@ -208,6 +208,15 @@ def leak_facts(leaks: Mapping[str, Leak]) -> list[dict[str, Any]]:
     ]
 
 
+def merge_leaks(
+    before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What a resumed run keeps of both checks; the newer one of the same test set counts."""
+    again = {(one["role"], one["test"]) for one in now}
+    kept = [one for one in before if (one["role"], one["test"]) not in again]
+    return [dict(one) for one in (*kept, *now)]
+
+
 def names_test_set(spec: str) -> bool:
     """Whether clips are called a test set: by `test` in their name, or in a list's rows.
 

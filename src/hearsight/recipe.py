@@ -81,6 +81,8 @@ class Recipe:
         for name in ("equivariance", "weight_decay", "seed", "epochs"):
             if getattr(self, name) < 0:
                 raise HearsightError(f"{name} must not be negative, not {getattr(self, name)}.")
+        if self.seed >= 2**63:
+            raise HearsightError(f"seed must be below 2^63, not {self.seed}.")
         if self.learning_rate <= 0:
             raise HearsightError(f"learning_rate must be positive, not {self.learning_rate}.")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -263,7 +265,7 @@ def _parsed(text: str, hint: Any) -> Any:
         if any(get_origin(option) is tuple for option in options):
             return json.loads(f"[{text.strip('()[] ').rstrip(',')}]")
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
         return text
 
 

@@ -137,9 +137,13 @@ def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie"
     _check_keys(file, title, used, theirs)
     weights = {}
     for ours, keys in sources.items():
-        joined = torch.cat(
-            [theirs[key].flatten(1) if theirs[key].dim() > 1 else theirs[key] for key in keys]
-        )
+        found = [theirs[key] for key in keys]
+        parts = [one.reshape(one.shape[0] if one.dim() else 1, -1) for one in found]
+        if len({part.shape[1] for part in parts}) > 1:
+            raise HearsightError(f"{' and '.join(keys)} in {file} do not fit each other.")
+        joined = torch.cat(parts)
+        if not joined.isfinite().all():
+            raise HearsightError(f"{keys[0]} in {file} holds values that are no numbers.")
         if joined.numel() != wanted[ours].numel() or joined.shape[:1] != wanted[ours][:1]:
             raise HearsightError(
                 f"{keys[0]} in {file} has shape {tuple(theirs[keys[0]].shape)}, "

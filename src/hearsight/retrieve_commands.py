@@ -100,10 +100,10 @@ def retrieve(
     import torch
 
     from hearsight.clips import Clips, list_unreadable
-    from hearsight.retrieval_run import Settings, compare
     from hearsight.datasets import open_joined
     from hearsight.embeddings import check_pooling
     from hearsight.retrieval import check_rows_path, check_task, notes, table_text, write_rows
+    from hearsight.retrieval_run import Settings, compare
     from hearsight.retrieval_sheet import check_sheet_path, save_retrieval_sheet
 
     torch.set_num_threads(threads)

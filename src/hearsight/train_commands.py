@@ -57,6 +57,7 @@ def train(
 
     from hearsight.batches import COMPOSED
     from hearsight.datasets import open_clips, open_joined
+    from hearsight.leaks import merge_leaks
     from hearsight.protocols import load_protocol
     from hearsight.recipe import assign, load_recipe
     from hearsight.runs import Options
@@ -73,7 +74,9 @@ def train(
     ]
     held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
     if resume:
-        known["selected_on_test"] |= was_selected(out)
+        before = facts_of(out)
+        known["selected_on_test"] |= bool(before.get("selected_on_test"))
+        known["leak_check"] = merge_leaks(before.get("leak_check", []), known["leak_check"])
     with Bars() as bars:
         result = run_training(
             method,
@@ -151,14 +154,13 @@ def know_data(
     return None if validation is None else validation[1], honesty.facts
 
 
-def was_selected(folder: Path) -> bool:
-    """Whether the run in a folder chose an epoch on the test set before it was interrupted."""
+def facts_of(folder: Path) -> dict[str, Any]:
+    """What the run in a folder told of itself before it was interrupted; nothing if none is."""
     from hearsight.checkpoint import LAST, load_checkpoint
 
     if not (folder / LAST).exists():
-        return False
-    facts = load_checkpoint(folder / LAST, with_state=False).facts
-    return bool(facts.get("selected_on_test"))
+        return {}
+    return load_checkpoint(folder / LAST, with_state=False).facts
 
 
 def ablate(

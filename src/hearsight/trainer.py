@@ -7,6 +7,7 @@ resumed therefore ends with the same weights as one that was not: on a CPU, bit 
 import math
 import time
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -37,6 +38,12 @@ from hearsight.runs import (
     step_seed,
 )
 from hearsight.step import Step, draw
+
+
+def clips_digest(clips: Clips) -> str:
+    """What tells one set of clips from another: a digest of ids and classes."""
+    words = "\n".join([*clips.ids, "", *getattr(clips, "labels", ())])
+    return blake2b(words.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 class Run:
@@ -115,6 +122,11 @@ class Run:
                 f"The run in {self.folder} was made with another recipe: it differs in "
                 f"{', '.join(changed)}."
             )
+        held = previous.facts.get("clips")
+        if held is not None and held != clips_digest(self.clips):
+            raise HearsightError(
+                f"The run in {self.folder} was made on other clips: resume it with the same data."
+            )
         return previous
 
     def _restore(self, previous: Checkpoint) -> None:
@@ -150,6 +162,7 @@ class Run:
         )
         facts = {
             **self.options.facts,
+            "clips": clips_digest(self.clips),
             **({} if threshold is None else {"threshold": threshold}),
             "position": {
                 "epoch": position.epoch,
@@ -282,7 +295,7 @@ def train(
             run.check_finite()
             run.save(LAST)
         run.save(LAST, calibrated=True)
-        if not (folder / BEST).exists():
+        if position.best < 0:  # nothing was ever validated: the last weights are the best known
             run.save(BEST, calibrated=True)
     finally:
         run.log.close()
