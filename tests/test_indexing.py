@@ -137,6 +137,24 @@ def test_what_is_the_same_is_not_taken_again(
     assert names(library).count("0.mp4") == 2
 
 
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_files_that_swap_names_swap_moments(
+    videos: Path, model: Path, tmp_path: Path, seconds: float
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos], model=model)
+    before = read(library)
+    (videos / "0.mp4").rename(videos / "kept")
+    (videos / "1.mp4").rename(videos / "0.mp4")
+    (videos / "kept").rename(videos / "1.mp4")
+    index_videos(library, [videos], commit_seconds=seconds)
+    swapped = {"0.mp4": "1.mp4", "1.mp4": "0.mp4"}
+    for row in before:
+        path = Path(row["file"])
+        row["file"] = str(path.with_name(swapped.get(path.name, path.name)))
+    assert sorted(read(library), key=place) == sorted(before, key=place)
+
+
 def test_prune_removes_only_what_is_gone_within_its_reach(
     videos: Path, model: Path, tmp_path: Path
 ) -> None:

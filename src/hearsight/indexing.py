@@ -276,7 +276,9 @@ class _Writer:
                 now = replace(now, digest=digest(path)) if twins else now
             except OSError:
                 twins = None  # the engine will say what is wrong with it
-            twin = next((seen for seen in twins or () if seen.digest == now.digest), None)
+            same = (seen for seen in twins or () if seen.digest == now.digest)
+            # a commit in between may have given its name to other content
+            twin = next((seen for seen in same if self.seen.get(seen.file) == seen), None)
             if twin is None:
                 rest.append(path)
             else:
