@@ -110,3 +110,14 @@ def test_no_code_is_run(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("a\nb\n")
     with pytest.raises(HearsightError, match="no file of embeddings, or is damaged"):
         read_embeddings(tmp_path / "v.npy", IDS)
+
+
+def test_the_other_form_of_numpy_file(tmp_path: Path) -> None:
+    with (tmp_path / "v.npz").open("wb") as file:
+        np.save(file, np.zeros((2, 3)))
+    with (tmp_path / "v.npy").open("wb") as file:
+        np.savez(file, id=np.array(["a", "b"]), sound=np.zeros((2, 3)))
+    (tmp_path / "v.txt").write_text("a\nb\n")
+    for name in ("v.npz", "v.npy"):
+        with pytest.raises(HearsightError, match="no file of embeddings, or is damaged"):
+            read_embeddings(tmp_path / name, IDS)

@@ -61,7 +61,8 @@ def _read_parquet(path: Path) -> Read:
     for kind in KINDS:
         if kind in table.column_names:
             lists = table[kind].combine_chunks()
-            if not (pa.types.is_list(lists.type) or pa.types.is_fixed_size_list(lists.type)):
+            listed = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+            if not any(kind_of(lists.type) for kind_of in listed):
                 raise HearsightError(f"The column '{kind}' of '{path}' does not hold lists.")
             lengths = set(np.asarray(lists.value_lengths()).tolist())
             if lists.null_count or len(lengths) > 1:
@@ -72,10 +73,14 @@ def _read_parquet(path: Path) -> Read:
 
 
 def _read_npz(path: Path) -> Read:
-    with np.load(path, allow_pickle=False) as held:
+    found = np.load(path, allow_pickle=False)
+    if isinstance(found, np.ndarray):
+        raise ValueError("one array, not several by name")
+    with found as held:
         if "id" not in held:
             raise HearsightError(f"'{path}' has no array 'id' with the ids of the clips.")
-        return [str(id) for id in held["id"]], {kind: held[kind] for kind in KINDS if kind in held}
+        names = np.atleast_1d(held["id"])
+        return [str(id) for id in names], {kind: held[kind] for kind in KINDS if kind in held}
 
 
 def _read_npy(path: Path) -> Read:
@@ -85,7 +90,10 @@ def _read_npy(path: Path) -> Read:
             f"'{path}' needs a file '{beside.name}' beside it, with the id of one clip a line."
         )
     lines = [line.strip() for line in beside.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line], {"sound": np.load(path, allow_pickle=False)}
+    found = np.load(path, allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        raise ValueError("several arrays, not one")
+    return [line for line in lines if line], {"sound": found}
 
 
 def _places(path: Path, named: list[str], ids: Sequence[str]) -> list[int]:
