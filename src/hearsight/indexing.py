@@ -79,8 +79,8 @@ def index_videos(
         model: a checkpoint, run folder or name; by default the library's own, for a new one the
             weights that come with the package.
         every: seconds between two moments; by default the library's own, for a new one `EVERY`.
-        prune: remove files that are gone: below the folders and of the files in `sources`, or
-            anywhere if there are none.
+        prune: remove files that are gone: below the folders in `sources`, or anywhere if there
+            are none.
         optimize: join small files of the library, and make its index anew if it is large enough.
         engine: takes the moments; by default in this process.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
@@ -173,8 +173,9 @@ def _tidy(table: MomentTable, *, optimize: bool, least: int, progress: Progress)
 
 
 def find_files(sources: Sequence[str | Path], unreadable: dict[str, str]) -> list[Path]:
-    """Every video that the sources name or hold, each once; folders within that are closed are
-    added to `unreadable`.
+    """Every video that the sources name or hold, each once.
+
+    Folders within that are closed, and files whose names are not UTF-8, are added to `unreadable`.
 
     Raises:
         HearsightError: a source is not there, cannot be read, or is a folder without any video.
@@ -195,7 +196,16 @@ def find_files(sources: Sequence[str | Path], unreadable: dict[str, str]) -> lis
         if not inside:
             raise HearsightError(f"'{source}' holds no videos ({' '.join(SUFFIXES)}).")
         found.update(dict.fromkeys(inside))
-    return list(found)
+    return [path for path in found if _named_in_letters(path, unreadable)]
+
+
+def _named_in_letters(path: Path, unreadable: dict[str, str]) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        unreadable[str(path)] = "Its name is not UTF-8."
+        return False
+    return True
 
 
 def _walk(folder: Path, unreadable: dict[str, str]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ again and again is named as unreadable. Videos must lie under the same path on e
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +52,9 @@ def take_with_ray(
 def _start(ray: Any) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # LanceDB warns of forks, which these processes are not
+            ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise HearsightError(f"No Ray cluster can be reached: {error}") from error
 

@@ -91,10 +91,6 @@ def take(path: Path, taking: Taking, progress: Callable[[float], None]) -> Taken
     Raises:
         HearsightError: it has no moving pictures or cannot be read, or changed meanwhile.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise HearsightError("Its name is not UTF-8.") from error
     info = probe(path)
     seen = replace(look(path), digest=digest(path))
     times = moment_times(info.duration, taking.bound.every)
