@@ -134,8 +134,36 @@ def test_the_slow_copy_follows_by_its_share() -> None:
     assert not any(weights.requires_grad for weights in encoders.slow.parameters())
 
 
+def test_the_slow_copy_answers_outside_of_training_if_it_is_to() -> None:
+    torch.manual_seed(0)
+    encoders = Encoders(replace(TINY, projection=6, slow=0.75, slow_answers=True))
+    frames, spectrograms = torch.randn(2, 3, 32, 32), torch.randn(3, 1, 32, 40)
+    with torch.no_grad():
+        for weights in (encoders.frames.stem.weight, encoders.sounds.stem.weight):
+            weights.add_(torch.randn_like(weights))
+    encoders.eval()
+    grids, sounds = encoders.embed_slowly(frames, spectrograms)
+    answer = encoders(frames, spectrograms)
+    assert torch.equal(answer, encoders.respond(grids, sounds))
+    encoders.slow_answers = False
+    assert not torch.allclose(answer, encoders(frames, spectrograms))
+    encoders.slow_answers = True
+    encoders.train()
+    learning = encoders.embed_frames(frames)
+    assert learning.requires_grad
+    assert not torch.allclose(learning, encoders.embed_slowly(frames, spectrograms)[0])
+
+
 @pytest.mark.parametrize(
-    "change", [{"heads": 2}, {"heads": 0}, {"slow": 1.0}, {"dropout": 1.0}, {"projection": 0}]
+    "change",
+    [
+        {"heads": 2},
+        {"heads": 0},
+        {"slow": 1.0},
+        {"dropout": 1.0},
+        {"projection": 0},
+        {"slow_answers": True},
+    ],
 )
 def test_what_makes_no_network_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(HearsightError, match=r"encoder\."):

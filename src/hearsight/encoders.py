@@ -50,6 +50,7 @@ class Encoder:
     dropout: float = 0.0  # share of the frame network's values dropped before that map, training
     heads: int = 1  # such maps side by side; their cosines are averaged
     slow: float = 0.0  # share of itself that a slowly following copy keeps per step; 0: no copy
+    slow_answers: bool = False  # outside of training the slow copy is used, not what it follows
     predictor: int | None = None  # hidden channels of a projector and a predictor; None: neither
     classes: int = 0  # that a classifier tells apart by the sound vector; 0: no classifier
 
@@ -80,6 +81,8 @@ class Encoder:
             raise HearsightError(
                 "encoder.slow and dropout must lie in [0, 1), classes must not be negative."
             )
+        if self.slow_answers and not self.slow:
+            raise HearsightError("encoder.slow_answers needs a slow copy: encoder.slow above 0.")
 
 
 Norm = Callable[[int], BatchNorm]
@@ -168,7 +171,7 @@ class Encoders(nn.Module):
             )
 
         self.heads, self.dropout = encoder.heads, encoder.dropout
-        self.momentum = encoder.slow
+        self.momentum, self.slow_answers = encoder.slow, encoder.slow_answers
         self.frames = Trunk(3, encoder, encoder.strides, norm(encoder.momentum))
         self.sounds = Trunk(1, encoder, encoder.sound_strides, norm(encoder.sound_momentum))
         for module in self.modules():
@@ -197,9 +200,16 @@ class Encoders(nn.Module):
             self.slow = nn.ModuleDict({name: deepcopy(getattr(self, name)) for name in FOLLOWED})
             self.slow.requires_grad_(False)
 
+    def _used(self, name: str) -> nn.Module:
+        """One of the networks in `FOLLOWED`, or its slow copy if that answers."""
+        if self.slow is not None and self.slow_answers and not self.training:
+            return self.slow[name]
+        network: nn.Module = getattr(self, name)
+        return network
+
     def embed_frames(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
         """A vector for every place of every frame; not normalised, head after head."""
-        grid: Tensor = self.frame_projection(self._drop(self.frames(frames)))
+        grid: Tensor = self._used("frame_projection")(self._drop(self._used("frames")(frames)))
         return grid
 
     def _drop(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -207,8 +217,8 @@ class Encoders(nn.Module):
 
     def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
         """A vector for every sound: the largest value of each channel; not normalised."""
-        largest = adaptive_max_pool2d(self.sounds(spectrograms), 1).flatten(1)
-        vectors: Tensor = self.sound_projection(largest)
+        largest = adaptive_max_pool2d(self._used("sounds")(spectrograms), 1).flatten(1)
+        vectors: Tensor = self._used("sound_projection")(largest)
         return vectors
 
     @torch.no_grad()

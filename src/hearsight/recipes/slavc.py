@@ -11,9 +11,13 @@ from hearsight.recipes import ez_vsl
 
 
 def slavc() -> Recipe:
-    """Two heads, one for the clip and one for the place, and slowly following targets."""
+    """Two heads, one for the clip and one for the place, and slowly following targets.
+
+    The slow copy is what is tested, as by the released script (`--use_mom_eval`).
+    """
     recipe = ez_vsl.ez_vsl()
     recipe.encoder.heads, recipe.encoder.slow, recipe.encoder.dropout = 2, 0.999, 0.9
+    recipe.encoder.slow_answers = True
     recipe.contrast = MomentumContrast(temperature=0.03)
     return recipe
 
@@ -25,5 +29,5 @@ def small() -> Recipe:
     scratch has nothing yet to be kept from overfitting.
     """
     recipe = ez_vsl.shrink_projected(slavc())
-    recipe.encoder.slow, recipe.encoder.dropout = 0.99, 0.0
+    recipe.encoder.slow, recipe.encoder.slow_answers, recipe.encoder.dropout = 0.99, True, 0.0
     return recipe
