@@ -40,10 +40,10 @@ MANY = 100_000  # moments from which on an index pays; below, every search is ex
 STALE = 0.25  # share of moments outside the index from which on it is made anew
 PER_PARTITION = 1000  # moments
 PER_CODE = 8  # dimensions that one byte of the index stands for
-SAMPLES = 128  # vectors per list, and per code, from which they are learned
-ITERATIONS = 15  # of that learning
+SAMPLES = 64  # vectors per list, and per code, from which they are learned
+ITERATIONS = 10  # of that learning
 PROBES = 40  # partitions searched; at least
-REFINE = 20  # times k moments, best by the index, whose exact cosine is computed
+REFINE = 40  # times k moments, best by the index, whose exact cosine is computed
 PART = 500  # names of files in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 FRESH = timedelta(seconds=5)  # after which an open library looks for newer moments
