@@ -124,7 +124,7 @@ def write_silence(folder: Path) -> None:
     ("damage", "complaint"),
     [
         (lambda folder: (folder / "pack.csv").unlink(), "there is no menagerie in"),
-        (lambda folder: (folder / "pack.csv").write_bytes(b"\xff\xfe\x00"), "columns"),
+        (lambda folder: (folder / "pack.csv").write_bytes(b"\xff\xfe\x00"), "not a text file"),
         (rewrite("kind,", "sort,"), "it needs the columns kind, file, class, split"),
         (rewrite("cutout,", "statue,"), "line 2: a row needs a kind"),
         (rewrite("train", "test"), "line 2: a row needs a kind"),

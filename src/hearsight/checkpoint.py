@@ -20,6 +20,7 @@ from torch import Tensor
 from hearsight.encoders import Encoder, Encoders
 from hearsight.errors import HearsightError, nearest
 from hearsight.recipe import Recipe, from_json, recipe_names, to_json
+from hearsight.text_files import parse_json
 
 WEIGHTS = "weights/"
 STATE = "state/"
@@ -121,9 +122,9 @@ def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
     if not {"recipe", "facts"} <= metadata.keys():
         raise HearsightError(f"{path} holds tensors but no recipe: hearsight did not write it.")
     try:
-        recipe = from_json(json.loads(metadata["recipe"]))
-        facts = json.loads(metadata["facts"])
-    except (HearsightError, json.JSONDecodeError) as error:
+        recipe = from_json(parse_json(metadata["recipe"]))
+        facts = parse_json(metadata["facts"])
+    except (HearsightError, ValueError) as error:
         raise HearsightError(f"The recipe in {path} cannot be read: {error}") from error
     weights = _under(WEIGHTS, tensors)
     _check_fit(weights, recipe.encoder, path)

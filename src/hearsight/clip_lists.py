@@ -1,6 +1,5 @@
 """Lists of clips in every form the field writes them, and which clip and video an id names."""
 
-import csv
 import json
 import os
 import re
@@ -13,10 +12,11 @@ from typing import Any, Literal, NamedTuple
 from hearsight.clips import Box
 from hearsight.datasets.folders import as_box
 from hearsight.errors import HearsightError
+from hearsight.text_files import cells_of, is_text, parse_json, read_text
 
 Kind = Literal["youtube", "flickr", "other"]
 SUFFIX = re.compile(r"\.(mp4|mkv|webm|avi|wav|flac|mp3|jpe?g|png|webp|xml)$", re.IGNORECASE)
-NUMBER = r"(\d+(?:\.\d+)?)"
+NUMBER = r"(\d{1,15}(?:\.\d+)?)"
 YOUTUBE = re.compile(rf"([\w-]{{11}})(?:_{NUMBER}(?:_{NUMBER})?)?", re.ASCII)
 FLICKR = re.compile(r"\d{8,12}", re.ASCII)
 MOMENT = re.compile(rf"(.+)@{NUMBER}")  # how this package names clips of one's own videos
@@ -124,45 +124,40 @@ def read_list(path: Path) -> ClipList:
     Raises:
         HearsightError: no such file, no text, nothing in it, or JSON of another form.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise HearsightError(f"The list '{path}' cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise HearsightError(f"The list '{path}' is not a text file.") from error
-    if "\0" in text:
-        raise HearsightError(f"The list '{path}' is not a text file.")
+    text = read_text(path)
     if text.lstrip()[:1] in ("[", "{"):
         return ClipList(name=str(path), entries=tuple(_read_json(path, text)), form="json")
     lines = [line.rstrip("\r") for line in text.split("\n")]
     lines = [line for line in lines if line.strip(" ,") and line[0] != "#"]
-    head = lines.pop(0) if lines and _cells(lines[0])[0].lower() in HEADS else None
+    head = lines.pop(0) if lines and _cells(lines[0], path)[0].lower() in HEADS else None
     if not lines:
         raise HearsightError(f"The list '{path}' is empty.")
-    read = _pair if head is not None and _cells(head)[:2] == ["video", "audio"] else _listed
+    read = _pair if head is not None and _cells(head, path)[:2] == ["video", "audio"] else _listed
     return ClipList(
         name=str(path),
         # most lists are ids alone, and long
         entries=tuple(
-            read(line) if "," in line else Listed(line, (line.strip(),)) for line in lines
+            read(line, _cells(line, path)) if "," in line else Listed(line, (line.strip(),))
+            for line in lines
         ),
         head=head,
         newline="\r\n" if "\r\n" in text else "\n",
     )
 
 
-def _cells(line: str) -> list[str]:
-    cells = next(csv.reader([line])) if '"' in line else line.split(",")
-    return [cell.strip() for cell in cells]
+def _cells(line: str, path: Path) -> list[str]:
+    if '"' in line:
+        return cells_of(line, path)[0]
+    return [cell.strip() for cell in line.split(",")]
 
 
-def _pair(line: str) -> Listed:
+def _pair(line: str, cells: Sequence[str]) -> Listed:
     """The frame of one clip and the sound of another."""
-    return Listed(line, tuple(dict.fromkeys(_cells(line)[:2])))
+    return Listed(line, tuple(dict.fromkeys(cells[:2])))
 
 
-def _listed(line: str) -> Listed:
-    id, *rest = _cells(line)
+def _listed(line: str, cells: Sequence[str]) -> Listed:
+    id, *rest = cells
     video = YOUTUBE.fullmatch(id)
     if video and video[2] is None and not FLICKR.fullmatch(id):
         if len(rest) > 1 and all(re.fullmatch(NUMBER, cell) for cell in rest[:2]):
@@ -177,10 +172,10 @@ def _read_json(path: Path, text: str) -> list[Listed]:
     """Objects with file, class and bbox, or ids alone."""
     wrong = f"'{path}' is not a list of file, class and bbox as vggss.json is."
     try:
-        held: Any = json.loads(text)
+        held: Any = parse_json(text)
         if not isinstance(held, list) or not held:
             raise HearsightError(wrong)
-        return [
+        found = [
             Listed(json.dumps(item), (item,))
             if isinstance(item, str)
             else Listed(
@@ -191,8 +186,12 @@ def _read_json(path: Path, text: str) -> list[Listed]:
             )
             for item in held
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise HearsightError(wrong) from error
+    for one in found:
+        if not is_text(one.ids[0]) or not is_text(one.label or ""):
+            raise HearsightError(f"The list '{path}' has a name that is no text: {one.text[:200]}.")
+    return found
 
 
 def _text(value: object) -> str:

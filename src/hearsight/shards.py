@@ -22,6 +22,7 @@ from jaxtyping import Int16, Int64
 
 from hearsight.clips import Box, Clip, DecodedClip, UnreadableClip, decode_sound
 from hearsight.errors import HearsightError
+from hearsight.text_files import parse_json
 
 INDEX_VERSION = 1
 MOST_OPEN = 256  # shards a process keeps open; many systems allow 1,024 files
@@ -85,7 +86,7 @@ def read_index(shard: Path) -> ShardIndex:
 def _load_index(path: Path, size: int) -> ShardIndex | None:
     """The index in a file, or None if it is missing, damaged or of a shard of another size."""
     try:
-        held = json.loads(path.read_bytes())
+        held = parse_json(path.read_bytes())
         if held["version"] != INDEX_VERSION or held["bytes"] != size:
             return None
         ids, places = held["ids"], np.array(held["places"], dtype=np.int64)
@@ -160,7 +161,7 @@ def _check_end(shard: Path, offset: int) -> None:
 def _id_in(facts: bytes, key: str) -> str:
     """The true id in a clip's json; the key itself where there is none."""
     try:
-        held = json.loads(facts)
+        held = parse_json(facts)
     except ValueError:
         return key
     id = held.get("id") if isinstance(held, dict) else None
@@ -176,7 +177,7 @@ def encode_facts(clip: Clip) -> bytes:
 
 def decode_facts(facts: bytes, id: str) -> dict[str, Any]:
     """The arguments of `Clip` in a clip's json; raises ValueError if they are not of clip `id`."""
-    held = json.loads(facts) if facts else {}
+    held = parse_json(facts) if facts else {}
     if not isinstance(held, dict) or held.get("id", id) != id:
         raise ValueError("its json is that of another clip; delete the .index files to renew them")
     label, source, time = held.get("label"), held.get("source", ""), held.get("time")
@@ -195,7 +196,7 @@ def _box(held: Any) -> Box:
 def _boxes(held: Any) -> tuple[Box, ...] | None:
     try:
         return None if held is None else tuple(_box(box) for box in held)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("its json has boxes that are not four numbers each") from error
 
 

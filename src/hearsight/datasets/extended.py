@@ -6,7 +6,6 @@ A list has the columns video, audio and label under that head; its rows of the l
 Source: the extended test sets of SLAVC, Mo and Morgado, NeurIPS 2022.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from jaxtyping import Int16
 from hearsight.clips import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
 from hearsight.datasets.folders import decode_any_sound, subfolder
 from hearsight.errors import HearsightError
+from hearsight.text_files import cells_of, read_text
 
 HEAD = ["video", "audio", "label"]
 LABEL = "non-sounding"
@@ -26,9 +26,9 @@ SOUNDS = ("wav", "flac", "mp3")
 def is_extended(listed: Path) -> bool:
     """Whether a list begins with the head of an extended test set."""
     try:
-        with listed.open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file), [])[:3] == HEAD
-    except (OSError, UnicodeDecodeError, csv.Error):
+        first = read_text(listed).partition("\n")[0]
+        return [row[:3] for row in cells_of(first, listed)] == [HEAD]
+    except HearsightError:
         return False  # whoever reads it as another list says what is wrong
 
 
@@ -38,13 +38,7 @@ def read_extended(listed: Path) -> list[tuple[str, str]]:
     Raises:
         HearsightError: the list cannot be read, has another head, or no such row.
     """
-    try:
-        with listed.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except OSError as error:
-        raise HearsightError(f"the list '{listed}' cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise HearsightError(f"the list '{listed}' is not a text file") from error
+    rows = cells_of(read_text(listed), listed)
     if not rows or rows[0][:3] != HEAD:
         raise HearsightError(f"the list '{listed}' does not begin with {','.join(HEAD)}")
     short = next((row for row in rows if len(row) < 3 or not row[0] or not row[1]), None)

@@ -1,6 +1,5 @@
 """Clips whose frames and sounds lie as single files in folders, and the lists that name them."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -32,6 +31,7 @@ from hearsight.clips import (
     to_samples,
 )
 from hearsight.errors import HearsightError
+from hearsight.text_files import cells_of, read_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +54,13 @@ def read_rows(path: Path) -> list[list[str]]:
     """The rows of a list, its columns stripped, without empty rows.
 
     Raises:
-        HearsightError: no such file, no text, an empty list, or pairs of a frame and the sound of
-            another clip, which no importer reads.
+        HearsightError: no such file, no text, an empty list, JSON, or pairs of a frame and the
+            sound of another clip, which no importer reads.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
-    except OSError as error:
-        raise HearsightError(f"the list '{path}' cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise HearsightError(f"the list '{path}' is not a text file") from error
-    if any("\0" in cell for row in rows for cell in row):
-        raise HearsightError(f"the list '{path}' is not a text file")
-    rows = [row for row in rows if row and row[0]]
+    text = read_text(path)
+    if text.lstrip()[:1] in ("[", "{"):
+        raise HearsightError(f"The list '{path}' is JSON, not one clip on each line.")
+    rows = [row for row in cells_of(text, path) if row[0]]
     if not rows:
         raise HearsightError(f"the list '{path}' is empty")
     if rows[0][:2] == ["video", "audio"]:
@@ -194,7 +188,7 @@ class FolderClips:
     def _boxes(self, id: str) -> tuple[Box, ...] | None:
         try:
             return None if self._truth is None else self._truth.boxes(id)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UnreadableClip(id, f"its boxes are damaged: {error}") from error
 
     def _file(self, id: str, patterns: list[str]) -> tuple[Path, bytes]:
@@ -259,7 +253,7 @@ def read_xml(path: Path) -> Element | None:
 
 
 def as_box(values: Sequence[float | int]) -> Box:
-    """Four finite numbers as a box, whatever they are; ValueError otherwise."""
+    """Four finite numbers as a box, whatever they are; ValueError or OverflowError otherwise."""
     if len(values) != 4 or not all(map(isfinite, values)):
         raise ValueError(f"{list(values)} is not four numbers")
     x0, y0, x1, y1 = map(float, values)

@@ -5,6 +5,7 @@ and the files it names: cut-outs and backgrounds as WebP, sounds as Opus.
 """
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from PIL import Image
 from hearsight.clips import RATE
 from hearsight.datasets.scenes import Cutout, Pack, Recording
 from hearsight.errors import HearsightError, nearest
+from hearsight.text_files import read_text
 
 DEMO_CLASSES = (
     "bear",
@@ -116,21 +118,20 @@ def read_rows(table: Path) -> list[Row]:
         )
     rows = []
     try:
-        with table.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            for line in reader:
-                kind, name, label, split = (line[column] or "" for column in COLUMNS)
-                if kind not in KINDS or split not in ("train", "val"):
-                    raise HearsightError(
-                        f"'{table}', line {reader.line_num}: a row needs a kind (cutout, sound"
-                        " or background) and a split (train or val)"
-                    )
-                if Path(name).is_absolute() or ".." in Path(name).parts:
-                    raise HearsightError(
-                        f"'{table}', line {reader.line_num}: '{name}' lies outside the pack"
-                    )
-                rows.append(Row(kind=kind, file=name, label=label, split=split))
-    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_text(table), newline=""))
+        for line in reader:
+            kind, name, label, split = (line[column] or "" for column in COLUMNS)
+            if kind not in KINDS or split not in ("train", "val"):
+                raise HearsightError(
+                    f"'{table}', line {reader.line_num}: a row needs a kind (cutout, sound"
+                    " or background) and a split (train or val)"
+                )
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise HearsightError(
+                    f"'{table}', line {reader.line_num}: '{name}' lies outside the pack"
+                )
+            rows.append(Row(kind=kind, file=name, label=label, split=split))
+    except (KeyError, csv.Error) as error:
         raise HearsightError(
             f"'{table}' is not the table of a pack: it needs the columns {', '.join(COLUMNS)}"
         ) from error
@@ -189,7 +190,7 @@ def _pixels(folder: Path, row: Row, mode: str) -> UInt8[np.ndarray, "height widt
     try:
         with Image.open(folder / row.file) as image:
             pixels = np.array(image.convert(mode))
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise HearsightError(f"cannot read the picture '{folder / row.file}'") from error
     if row.kind == "cutout" and not (pixels[..., 3] >= 128).any():
         raise HearsightError(f"the cut-out '{folder / row.file}' is transparent all over")

@@ -9,7 +9,6 @@ Source: VGGSound, Chen et al., ICASSP 2020; VGG-SS, Chen et al., CVPR 2021; the 
 training layout are those of SSL-TIE, Liu et al., ACM MM 2022.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +25,10 @@ from hearsight.datasets.folders import (
     unique,
 )
 from hearsight.errors import HearsightError
+from hearsight.text_files import is_text, parse_json
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
+LONGEST = 16  # digits of a second
 SUFFIXES = (".mp4", ".jpg", ".wav")  # that lists write behind an id
 
 
@@ -43,20 +44,26 @@ class VggSsBoxes:
 
     def __init__(self, path: Path | str) -> None:
         try:
-            held = json.loads(Path(path).read_bytes())
+            held = parse_json(Path(path).read_bytes())
             if not isinstance(held, list) or not held:
                 raise ValueError("no list, or an empty one")
-            self.labels: dict[str, str] = {item["file"]: str(item["class"]) for item in held}
+            self.labels = {_name(item["file"]): _name(str(item["class"])) for item in held}
             self._boxes = {item["file"]: tuple(map(as_box, item["bbox"])) for item in held}
         except OSError as error:
             raise HearsightError(f"'{path}' cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise HearsightError(
                 f"'{path}' is not a list of file, class and bbox as vggss.json is"
             ) from error
 
     def boxes(self, id: str) -> tuple[Box, ...] | None:
         return self._boxes.get(id)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not is_text(value):
+        raise ValueError(f"{value!a} is no text")
+    return value
 
 
 class XmlBoxes:
@@ -88,8 +95,13 @@ def read_vggsound_list(path: Path, split: str | None = None) -> list[Named]:
     return named
 
 
+def lists_splits(path: Path) -> bool:
+    """Whether a list tells of a clip that it is one of train or test."""
+    return any(row[3:4] in (["train"], ["test"]) for row in read_rows(path))
+
+
 def _named(row: Sequence[str]) -> Named:
-    if len(row) == 4 and row[1].isdigit():
+    if len(row) == 4 and row[1].isdecimal() and len(row[1]) < LONGEST:
         return Named(id=f"{row[0]}_{int(row[1]):06d}", label=row[2])
     id = row[0]
     for suffix in SUFFIXES:

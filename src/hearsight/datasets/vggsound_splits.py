@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearsight.datasets.folders import read_rows
+from hearsight.datasets.vggsound import LONGEST
 from hearsight.errors import HearsightError
 
 TEST = "test"
@@ -62,7 +63,7 @@ def read_vggsound_csv(path: Path) -> list[Row]:
     """
     rows = []
     for number, cells in enumerate(read_rows(path), 1):
-        if len(cells) != 4 or not cells[1].isdecimal() or cells[3] not in ("train", TEST):
+        if len(cells) != 4 or not _is_second(cells[1]) or cells[3] not in ("train", TEST):
             raise HearsightError(
                 f"Row {number} of '{path}' is not one of VGGSound's csv: YouTube id, second, "
                 "label, train or test."
@@ -71,6 +72,10 @@ def read_vggsound_csv(path: Path) -> list[Row]:
             Row(id=f"{cells[0]}_{int(cells[1]):06d}", label=cells[2], test=cells[3] == TEST)
         )
     return rows
+
+
+def _is_second(cell: str) -> bool:
+    return cell.isdecimal() and len(cell) < LONGEST
 
 
 def split_vggsound(rows: Sequence[Row]) -> Splits:
