@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsight.batches import Batches, fit_frame, fit_sound
+from hearsight.batches import Batches, Unread, fit_frame, fit_sound
 from hearsight.clips import DecodedClip, UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.recipe import Recipe, load_recipe
@@ -112,9 +112,11 @@ def test_an_unreadable_partner_is_named_and_the_sound_stays_itself(recipe: Recip
         assert "clip5" in {error.id for error in batch.unreadable}
 
 
-def test_a_batch_of_nothing_readable_is_none(recipe: Recipe) -> None:
+def test_a_batch_of_nothing_readable_names_its_clips(recipe: Recipe) -> None:
     clips = Numbered(4, unreadable=frozenset(range(4)))
-    assert list(Batches(clips, recipe, workers=0).epoch(0)) == [None]
+    (found,) = Batches(clips, recipe, workers=0).epoch(0)
+    assert isinstance(found, Unread)
+    assert sorted(error.id for error in found.unreadable) == sorted(clips.ids)
 
 
 def test_too_few_clips_and_uneven_shares_are_refused(recipe: Recipe) -> None:

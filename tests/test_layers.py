@@ -7,6 +7,8 @@ import hearsight
 
 ORDER = (
     "errors",
+    "text_files",
+    "locks",
     "decoding",
     "media",
     "film",

@@ -86,6 +86,13 @@ class Batch:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """What stands for a batch of which nothing could be read."""
+
+    unreadable: tuple[UnreadableClip, ...]
+
+
 def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "h w 3"]:
     """Reduce a frame, with antialiasing, until its shorter side is at most `side` pixels."""
     height, width = frame.shape[:2]
@@ -146,18 +153,18 @@ def set_epoch(clips: Clips, epoch: int) -> None:
         change(epoch)
 
 
-def collate(items: Sequence[Item | UnreadableClip], seconds: float, mixing: bool) -> Batch | None:
+def collate(items: Sequence[Item | UnreadableClip], seconds: float, mixing: bool) -> Batch | Unread:
     """Lay items side by side; those that could not be read are left out and named.
 
     A sound without a partner (none wanted, or unreadable) is its own partner, so mixing leaves
-    it as it is. None if nothing could be read.
+    it as it is.
     """
     readable = [item for item in items if isinstance(item, Item)]
     unreadable = [item for item in items if isinstance(item, UnreadableClip)]
     for item in readable:
         unreadable.extend(item.unreadable)
     if not readable:
-        return None
+        return Unread(unreadable=tuple(unreadable))
     heights, widths = zip(*(item.frame.shape[:2] for item in readable), strict=True)
     frames = np.zeros((len(readable), max(heights), max(widths), 3), dtype=np.uint8)
     for canvas, item in zip(frames, readable, strict=True):
@@ -256,8 +263,8 @@ class Batches:
 
     def epoch(
         self, epoch: int, *, first: int = 0, partners: Int64[np.ndarray, " count"] | None = None
-    ) -> Iterator[Batch | None]:
-        """Load the batches of an epoch; None stands for one of which nothing could be read."""
+    ) -> Iterator[Batch | Unread]:
+        """Load the batches of an epoch."""
         seconds = self.recipe.spectrogram.seconds
         loader: DataLoader[Any] = DataLoader(
             self.items,
@@ -278,7 +285,7 @@ class Collate:
     seconds: float
     mixing: bool
 
-    def __call__(self, items: Sequence[Item | UnreadableClip]) -> Batch | None:
+    def __call__(self, items: Sequence[Item | UnreadableClip]) -> Batch | Unread:
         return collate(items, self.seconds, self.mixing)
 
 

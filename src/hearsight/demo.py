@@ -10,6 +10,7 @@ from typing import Any
 
 from hearsight import __version__, draw
 from hearsight.batches import COMPOSED
+from hearsight.campaign import PLAN, keep
 from hearsight.checkpoint import LAST, load_encoders, save_checkpoint
 from hearsight.clips import RATE
 from hearsight.datasets.composed_videos import ComposedVideo, compose_video
@@ -21,6 +22,7 @@ from hearsight.errors import HearsightError
 from hearsight.evaluate import Evaluation, evaluate, write_scores
 from hearsight.film import write_video
 from hearsight.localise import localise_video
+from hearsight.locks import sole_writer
 from hearsight.moments import Moment
 from hearsight.pacing import fit_epochs
 from hearsight.recipe import Recipe, load_recipe
@@ -102,35 +104,38 @@ def plan(folder: Path, recipe: Recipe, scenes: Scenes, settings: Settings) -> tu
     Raises:
         HearsightError: the folder holds a demo that was planned otherwise.
     """
-    kept = folder / "plan.json"
+    kept = folder / PLAN
     asked = {
         "minutes": settings.minutes,
         "pack": scenes.pack.name,
         "seed": settings.seed,
         "looks": settings.looks,
     }
-    if kept.exists():
-        held: dict[str, Any] = json.loads(kept.read_text())
-        if held["asked"] != asked:
-            raise HearsightError(f"{folder} holds another demo ({held['asked']}): name a new one.")
-        return replace(recipe, epochs=held["epochs"]), True
-    epochs = fit_epochs(
-        recipe,
-        scenes,
-        settings.minutes,
-        Options(device=settings.device, workers=settings.workers, progress=settings.progress),
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps({"asked": asked, "epochs": epochs}))
-    return replace(recipe, epochs=epochs), False
+    begun = kept.exists()
+
+    def make() -> dict[str, Any]:
+        options = Options(
+            device=settings.device, workers=settings.workers, progress=settings.progress
+        )
+        return {"asked": asked, "epochs": fit_epochs(recipe, scenes, settings.minutes, options)}
+
+    held = keep(kept, make)
+    if held.get("asked") != asked or not isinstance(held.get("epochs"), int):
+        raise HearsightError(f"{folder} holds another demo ({held.get('asked')}): name a new one.")
+    return replace(recipe, epochs=held["epochs"]), begun
 
 
 def run_demo(folder: Path, settings: Settings) -> Demo:
     """Compose, train, score, localise; write everything into `folder`, with `report.html`.
 
     Raises:
-        HearsightError: the pack cannot be had, or the folder cannot be used.
+        HearsightError: the pack cannot be had, or the folder cannot be used, as by another process.
     """
+    with sole_writer(folder):
+        return _run_demo(folder, settings)
+
+
+def _run_demo(folder: Path, settings: Settings) -> Demo:
     began = time.monotonic()
     name, place, words = find_pack(settings.pack, settings.progress)
     recipe = replace(load_recipe("ssl_tie:small"), seed=settings.seed)

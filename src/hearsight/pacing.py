@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
-from hearsight.batches import Batches
+from hearsight.batches import Batch, Batches
 from hearsight.clips import Clips
 from hearsight.curriculum import partners
 from hearsight.encoders import Encoders
@@ -35,7 +35,7 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: Options) -
             begin = time.monotonic()
         if done == warm + timed:
             break
-        if batch is not None:
+        if isinstance(batch, Batch):
             draws = draw(recipe, len(batch), 0, torch.Generator().manual_seed(done))
             terms = step(batch.to(accelerator.device), draws.to(accelerator.device))
             accelerator.backward(torch.stack(list(terms.values())).sum())

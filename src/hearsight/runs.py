@@ -6,8 +6,10 @@ weights with the best validation score.
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from hearsight.checkpoint import LAST, Checkpoint, load_checkpoint
+from hearsight.clips import Clips
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
-from hearsight.recipe import Recipe
+from hearsight.recipe import Recipe, to_json
+from hearsight.text_files import parse_json
 
-LOG = "log.jsonl"
+LOG, TENSORBOARD = "log.jsonl", "tensorboard"
 
 
 Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
@@ -100,17 +105,59 @@ class Result:
     finished: bool  # False if the minutes ran out first
 
 
+def clips_digest(clips: Clips) -> str:
+    """What tells one set of clips from another: a digest of ids and classes."""
+    words = "\n".join([*clips.ids, "", *getattr(clips, "labels", ())])
+    return blake2b(words.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+def find_previous(
+    folder: Path, recipe: Recipe, clips: Clips, *, resume: bool
+) -> tuple[Checkpoint | None, bool]:
+    """The checkpoint that a run in `folder` continues from, if any; and whether there is no log.
+
+    Raises:
+        HearsightError: a run is there and is not to be resumed, there is none to resume, or it is
+            one of another recipe or of other clips.
+    """
+    last, fresh = folder / LAST, not (folder / LOG).exists()
+    if not resume:
+        if not fresh or last.exists():
+            raise HearsightError(
+                f"{folder} already holds a run: add --resume to continue it, "
+                "or name another folder."
+            )
+        return None, True
+    if not folder.is_dir():
+        raise HearsightError(f"There is no run to resume in {folder}.")
+    if not last.exists():
+        return None, fresh  # killed before the first checkpoint: nothing is lost by starting anew
+    previous = load_checkpoint(last)
+    old, new = to_json(previous.recipe), to_json(recipe)
+    changed = [key for key in new if old[key] != new[key] and key != "epochs"]
+    if changed:
+        raise HearsightError(
+            f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."
+        )
+    held = previous.facts.get("clips")
+    if held is not None and held != clips_digest(clips):
+        raise HearsightError(
+            f"The run in {folder} was made on other clips: resume it with the same data."
+        )
+    return previous, fresh
+
+
 class Log:
     """The run's entries: JSON lines, and the same numbers for TensorBoard.
 
     Entries after `step` are dropped: a resumed run makes them again. Only the active one of
-    several processes writes.
+    several processes writes. fresh: whether it is the folder's first.
     """
 
-    def __init__(self, folder: Path, *, step: int, active: bool) -> None:
+    def __init__(self, folder: Path, *, step: int, active: bool, fresh: bool) -> None:
         self.path = folder / LOG
         self.writer: Any = None
-        self.active = active
+        self.active, self.fresh = active, fresh
         if not active:
             return
         kept = [entry for entry in read_log(folder) if entry["step"] <= step]
@@ -119,7 +166,7 @@ class Log:
         temporary.replace(self.path)
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
+        self.writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=step or None)
 
     def write(self, kind: str, *, step: int, epoch: int, **numbers: float) -> None:
         """Add one entry."""
@@ -134,6 +181,13 @@ class Log:
         if self.writer is not None:
             self.writer.close()
 
+    def discard(self) -> None:
+        """Remove a fresh log, of a run that did not come to its first step."""
+        self.close()
+        if self.active and self.fresh:
+            self.path.unlink(missing_ok=True)
+            shutil.rmtree(self.path.with_name(TENSORBOARD), ignore_errors=True)
+
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """The entries of a run, oldest first; a last line cut short by a crash is left out."""
@@ -141,8 +195,8 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     entries = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
+            entries.append(parse_json(line))
+        except ValueError:
             break
     return entries
 

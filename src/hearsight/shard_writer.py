@@ -1,13 +1,12 @@
 """Writing a store: clips go into shards that are whole or not there."""
 
-import fcntl
 import os
 import re
 import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +24,7 @@ from hearsight.clips import (
     sound_suffix,
 )
 from hearsight.errors import HearsightError
+from hearsight.locks import sole_writer
 from hearsight.shards import (
     FACTS,
     FRAME,
@@ -37,7 +37,6 @@ from hearsight.shards import (
     write_index,
 )
 
-LOCK = ".writing"
 SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
 
 
@@ -46,7 +45,8 @@ class StoreWriter:
 
     A shard gets its name when it is whole and on the disk, so whatever ends the writer, the
     store holds whole shards only; what was written to an unfinished one is lost and may be
-    added again. Leaving the `with` block, by an error too, finishes the last shard.
+    added again. Leaving the `with` block, by an error too, finishes the last shard; a folder that
+    it made and that stayed empty is removed.
 
     Raises:
         HearsightError: the folder cannot be written, the disk is full, or another process
@@ -59,16 +59,10 @@ class StoreWriter:
         self._ids: set[str] = set()
         self._number = 0
         self._shard: _ShardInWriting | None = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock_folder(self.folder)
-        except OSError as error:
-            raise HearsightError(f"cannot write to '{self.folder}': {error.strerror}") from error
-        try:
+        with ExitStack() as locked:
+            locked.enter_context(sole_writer(self.folder))
             self._continue()
-        except BaseException:
-            self._unlock()
-            raise
+            self._lock = locked.pop_all()
 
     def _continue(self) -> None:
         """Learn what is there and clear away what a killed writer left."""
@@ -118,7 +112,7 @@ class StoreWriter:
             with self._whole_or_not():
                 self._finish()
         finally:
-            self._unlock()
+            self._lock.close()
 
     @contextmanager
     def _whole_or_not(self) -> Iterator[None]:
@@ -143,29 +137,6 @@ class StoreWriter:
             self._ids.difference_update(self._shard.ids)
             self._shard.drop()
             self._shard = None
-
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            (self.folder / LOCK).unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = -1
-
-
-def _lock_folder(folder: Path) -> int:
-    """Keep other writers out; the system ends the lock with the process, however it ends."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = os.path.samestat(os.fstat(descriptor), (folder / LOCK).stat())
-    except (BlockingIOError, FileNotFoundError):
-        ours = False
-    except OSError:
-        os.close(descriptor)
-        raise
-    if not ours:  # locked, or unlinked by a writer that ended in between
-        os.close(descriptor)
-        raise HearsightError(f"another process is writing to '{folder}'")
-    return descriptor
 
 
 def _clip_files(clip: Clip) -> list[tuple[int, str, bytes]]:
@@ -245,6 +216,9 @@ def write_store(
     Encoded clips keep their bytes; composed ones are encoded here. Each is decoded once to be
     sure that it can be. workers: threads that read ahead. progress: is told after each clip how
     many are done, and of how many.
+
+    Raises:
+        HearsightError: not one clip can be read, or what `StoreWriter` raises.
     """
     added = 0
     unreadable: list[UnreadableClip] = []
@@ -258,6 +232,11 @@ def write_store(
                 added += writer.add(clip)
             if progress is not None:
                 progress(done, len(clips))
+    if unreadable and not added + present:
+        raise HearsightError(
+            f"None of the {len(clips):,} clips can be read, so '{folder}' is not written: the "
+            f"first, '{unreadable[0].id}', because {unreadable[0].reason.rstrip('.')}."
+        )
     return Written(added=added, present=present, unreadable=tuple(unreadable))
 
 

@@ -6,8 +6,8 @@ resumed therefore ends with the same weights as one that was not: on a CPU, bit 
 
 import math
 import time
+from contextlib import ExitStack
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -16,21 +16,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.batches import Batch, Batches, label_names
-from hearsight.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
+from hearsight.checkpoint import BEST, LAST, Checkpoint, save_checkpoint
 from hearsight.clips import Clips, UnreadableClip
 from hearsight.confidence import choose_threshold
 from hearsight.curriculum import partners as find_partners
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
-from hearsight.recipe import Recipe, to_json
+from hearsight.locks import sole_writer
+from hearsight.recipe import Recipe
 from hearsight.released import load_trunk
 from hearsight.runs import (
-    LOG,
     Log,
     Options,
     Position,
     Result,
+    clips_digest,
+    find_previous,
     load_optimiser,
     on_cpu,
     optimiser_state,
@@ -38,12 +40,6 @@ from hearsight.runs import (
     step_seed,
 )
 from hearsight.step import Step, draw
-
-
-def clips_digest(clips: Clips) -> str:
-    """What tells one set of clips from another: a digest of ids and classes."""
-    words = "\n".join([*clips.ids, "", *getattr(clips, "labels", ())])
-    return blake2b(words.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 class Run:
@@ -62,7 +58,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.encoders = Encoders(recipe.encoder)
         self.position = Position()
-        previous = self._open_folder()
+        previous, fresh = find_previous(folder, recipe, clips, resume=options.resume)
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
         elif recipe.encoder.weights is not None:
@@ -94,40 +90,17 @@ class Run:
         self.curriculum_seconds = 0.0
         self.first_bad = torch.tensor(-1, device=self.accelerator.device)
         self.started = time.monotonic()
-        self.log = Log(folder, step=self.position.step, active=self.accelerator.is_main_process)
-
-    def _open_folder(self) -> Checkpoint | None:
-        """Make the run folder, or find in it the checkpoint to continue from."""
-        last = self.folder / LAST
-        if not self.options.resume:
-            if (self.folder / LOG).exists() or last.exists():
-                raise HearsightError(
-                    f"{self.folder} already holds a run: add --resume to continue it, "
-                    "or name another folder."
-                )
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise HearsightError(f"Cannot make {self.folder}: {error.strerror}.") from error
-            return None
-        if not self.folder.is_dir():
-            raise HearsightError(f"There is no run to resume in {self.folder}.")
-        if not last.exists():
-            return None  # killed before the first checkpoint: nothing is lost by starting anew
-        previous = load_checkpoint(last)
-        old, new = to_json(previous.recipe), to_json(self.recipe)
-        changed = [key for key in new if old[key] != new[key] and key != "epochs"]
-        if changed:
-            raise HearsightError(
-                f"The run in {self.folder} was made with another recipe: it differs in "
-                f"{', '.join(changed)}."
+        with ExitStack() as kept:  # the folder is made last: what cannot begin leaves nothing
+            if self.accelerator.is_main_process:
+                kept.enter_context(sole_writer(folder))
+            self.log = Log(
+                folder,
+                step=self.position.step,
+                active=self.accelerator.is_main_process,
+                fresh=fresh,
             )
-        held = previous.facts.get("clips")
-        if held is not None and held != clips_digest(self.clips):
-            raise HearsightError(
-                f"The run in {self.folder} was made on other clips: resume it with the same data."
-            )
-        return previous
+            kept.callback(self.log.close)
+            self.kept = kept.pop_all()
 
     def _restore(self, previous: Checkpoint) -> None:
         """Put optimiser and position back where the checkpoint left them."""
@@ -276,8 +249,9 @@ def train(
         options: device, budget, progress.
 
     Raises:
-        HearsightError: a folder that holds another run, data smaller than a batch, a loss that
-            is not a number.
+        HearsightError: a folder that holds another run or is written to by another process, data
+            smaller than a batch, not one clip that can be read, a loss that is not a number. What
+            fails before its first step leaves nothing behind.
     """
     run = Run(recipe, clips, folder, options or Options())
     recipe, position, finished = run.recipe, run.position, True
@@ -297,8 +271,12 @@ def train(
         run.save(LAST, calibrated=True)
         if position.best < 0:  # nothing was ever validated: the last weights are the best known
             run.save(BEST, calibrated=True)
+    except HearsightError:
+        if not position.step:
+            run.log.discard()
+        raise
     finally:
-        run.log.close()
+        run.kept.close()
     run.accelerator.wait_for_everyone()
     return Result(
         folder=folder,
@@ -317,11 +295,11 @@ def train_epoch(run: Run) -> bool:
     position, options = run.position, run.options
     total = run.recipe.epochs * len(run.batches)
     window, clips_seen = time.monotonic(), 0
+    begun = (position.batch, position.step)
     batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
     for loaded in batches:
-        if loaded is not None:
-            run.note_unreadable(loaded.unreadable)
-        batch = run.even(loaded)
+        run.note_unreadable(loaded.unreadable)
+        batch = run.even(loaded if isinstance(loaded, Batch) else None)
         position.batch += 1
         if batch is None:
             continue
@@ -347,6 +325,9 @@ def train_epoch(run: Run) -> bool:
             run.save(LAST)
         if run.spent():
             return False
+    if position.batch > begun[0] and position.step == begun[1]:
+        name, why = next(iter(run.unreadable.items()), ("", "another process could not read its"))
+        raise HearsightError(f"No batch holds a clip that can be read; of clip '{name}', {why}.")
     return True
 
 
