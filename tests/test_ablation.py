@@ -45,6 +45,11 @@ def test_the_table_has_the_rungs_in_order_and_marks_the_papers_numbers() -> None
     assert "32.92" in rows[0]
     assert "paper: cIoU" in text.splitlines()[0]
     assert "seeds 4, 5" in text
+    alone = [replace(rung, ciou=(0.2,), auc=(0.3,), adaptive=(0.4,)) for rung in made_rungs()]
+    text = table(alone, "ssl-tie", seeds=[4], command="hearsight ablate")
+    assert "one seed, 4;" in text
+    assert "±" not in text
+    assert "None" not in text
 
 
 def test_the_papers_numbers_rise_with_the_ladder() -> None:

@@ -19,8 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from hearsight import cli
-from hearsight.campaign import keep, reference_scores, train_once
-from hearsight.checkpoint import LAST, load_encoders
+from hearsight.campaign import keep, reference_scores, sole_campaign, train_once
+from hearsight.checkpoint import LAST, load_checkpoint, load_encoders
 from hearsight.clips import RATE, encode_clip
 from hearsight.compare_commands import choose_seeds
 from hearsight.contest import (
@@ -33,7 +33,6 @@ from hearsight.contest import (
     make_recipe,
     measure_cost,
     open_data,
-    open_folder,
     scratch_mark,
 )
 from hearsight.contest_page import WIDE, describe
@@ -141,12 +140,34 @@ def test_another_comparison_is_refused(
     contest: Contest, entrants: list[Entrant], stores: tuple[Store, Store]
 ) -> None:
     with pytest.raises(HearsightError, match="another comparison, which differs in test"):
-        open_folder(replace(contest, plan={**contest.plan, "test": "store"}))
+        compare(replace(contest, plan={**contest.plan, "test": "store"}), *stores, OPTIONS)
     other = make_recipe(METHODS[0], [*TINY, "learning_rate=0.5"], 4)
     with pytest.raises(HearsightError, match="another recipe: it differs in learning_rate"):
         train_once(other, stores[0], entrants[0].folders[0], OPTIONS)
     with pytest.raises(HearsightError, match="holds no comparison, but other files"):
-        open_folder(replace(contest, folder=entrants[0].folders[0]))
+        compare(replace(contest, folder=entrants[0].folders[0]), *stores, OPTIONS)
+
+
+def test_a_comparison_at_work_keeps_others_out(
+    contest: Contest, entrants: list[Entrant], stores: tuple[Store, Store]
+) -> None:
+    before = sorted(contest.folder.rglob("*"))
+    with (
+        sole_campaign(contest.folder, contest.plan, "comparison"),
+        pytest.raises(HearsightError, match="another process is writing"),
+    ):
+        compare(contest, *stores, OPTIONS)
+    assert sorted(contest.folder.rglob("*")) == before
+    assert compare(contest, *stores, OPTIONS) == entrants
+
+
+def test_a_comparison_that_cannot_begin_leaves_nothing(
+    contest: Contest, stores: tuple[Store, Store], tmp_path: Path
+) -> None:
+    large = replace(contest, folder=tmp_path / "deep" / "out", settings=(*TINY, "batch_size=99"))
+    with pytest.raises(HearsightError, match="fewer than one batch of 99"):
+        compare(large, *stores, OPTIONS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_epochs_of_what_is_not_trained_stay_none() -> None:
@@ -214,6 +235,25 @@ def test_operations_are_those_of_the_definition() -> None:
     assert cost.parameters == sum(part.numel() for part in encoders.parameters())
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in recipe_names() if name.endswith(":small")] + ["random:small"]
+)
+def test_parameters_are_those_of_a_response_map_and_of_what_a_step_moves(
+    name: str, stores: tuple[Store, Store], tmp_path: Path
+) -> None:
+    recipe = make_recipe(name, (*TINY, "batch_size=8"), 4)
+    train_once(recipe, stores[0], tmp_path / "run", OPTIONS)
+    found = load_checkpoint(tmp_path / "run" / LAST)
+    cost = measure_cost(*load_encoders(tmp_path / "run" / LAST)[:2], [None])
+    used = ("frames.", "sounds.", "frame_projection.", "sound_projection.")
+    learnable = dict(Encoders(found.recipe.encoder).named_parameters())
+    assert cost.parameters == sum(
+        learnable[key].numel() for key in learnable if key.startswith(used)
+    )
+    moved = {key.removeprefix("exp_avg.") for key in found.state or {} if "exp_avg." in key}
+    assert cost.trained == sum(learnable[key].numel() for key in moved)
+
+
 def test_a_start_from_scratch_is_marked() -> None:
     assert {name.partition(":")[0] for name in recipe_names()} >= FROM_IMAGENET
     assert list(scratch_mark("ez_vsl:small", load_recipe("ez_vsl:small"))) == ["‡"]
@@ -248,7 +288,7 @@ def made_entrant(**changes: object) -> Entrant:
         name="method",
         marks={"*": "the epoch was chosen on the test set"},
         folders=(),
-        cost=Cost(parameters=12_345, gflop=0.25, samples_per_second=(10.0, 30.0)),
+        cost=Cost(parameters=12_345, trained=678, gflop=0.25, samples_per_second=(10.0, 30.0)),
         findings={"lvs": (found(0.6, 0.6, 0.1, 0.1), found(0.6, 0.6, 0.6, 0.1))},
     )
     return replace(entrant, **changes)
@@ -262,7 +302,8 @@ def test_the_table_has_mean_spread_costs_and_marks() -> None:
     assert own["cIoU@0.5"] == pytest.approx(0.625)
     assert own["cIoU@0.5 ±"] == pytest.approx(np.std([0.5, 0.75], ddof=1))
     assert (own["seeds"], own["clips"], own["samples/s"]) == (2, 4, "20")
-    assert (own["parameters"], own["GFLOP"]) == (12_345, "0.25")
+    assert (own["parameters"], own["trained parameters"]) == (12_345, 678)
+    assert own["GFLOP"] == "0.25"
     assert disc["cIoU@0.5"] == 0.3
     assert "ceiling" not in own
     assert ceiling["name"] == "ceiling"
@@ -270,6 +311,28 @@ def test_the_table_has_mean_spread_costs_and_marks() -> None:
     assert "62.50 ± 17.68" in text
     assert "* the epoch was chosen on the test set" in text
     assert "a note" in text
+
+
+def test_of_one_seed_there_is_no_spread(tmp_path: Path) -> None:
+    alone = made_entrant(findings={"lvs": (found(0.6, 0.6, 0.1, 0.1),)})
+    own = rows([alone], "lvs")[0]
+    assert own["cIoU@0.5"] == 0.5
+    assert not [column for column in own if "±" in column]
+    text = table_text([alone], ["lvs"])
+    assert "±" not in text
+    assert "None" not in text
+    assert text.count("one seed") == 1
+    write_table([alone], ["lvs"], tmp_path / "table.csv")
+    assert "±" not in (tmp_path / "table.csv").read_text()
+
+
+def test_a_number_that_one_seed_lacks_is_not_the_mean_of_the_others() -> None:
+    whole, lacking = found(0.6, 0.6), found(0.6, 0.1)
+    lacking = replace(lacking, rows=({**lacking.rows[0], "cIoU@0.5": None}, *lacking.rows[1:]))
+    for order in ((whole, lacking), (lacking, whole)):
+        own = rows([made_entrant(findings={"lvs": order})], "lvs")[0]
+        assert own["cIoU@0.5"] is None
+        assert "cIoU@0.5 ±" not in own
 
 
 def test_protocols_of_other_numbers_have_a_table_of_their_own() -> None:
@@ -281,7 +344,7 @@ def test_protocols_of_other_numbers_have_a_table_of_their_own() -> None:
     entrant = made_entrant()
     both = replace(entrant, findings={**entrant.findings, "negatives": (dark, dark)})
     text = table_text([both], ["lvs", "negatives"])
-    assert text.count("parameters") == 2
+    assert text.count("GFLOP") == 2
     own = next(line for line in text.splitlines() if "method, all *" in line)
     assert "50.00 ± 0.00" in own
     assert own.count("-") == 0  # no column stays empty

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from hearsight.batches import COMPOSED
-from hearsight.campaign import hold_plan, keep, train_once
+from hearsight.campaign import keep, sole_campaign, train_once
 from hearsight.checkpoint import LAST, load_encoders
 from hearsight.clips import Clips
 from hearsight.datasets import PACKS, open_clips, open_joined
 from hearsight.errors import HearsightError
-from hearsight.evaluate import evaluate
+from hearsight.evaluate import check_truths, evaluate
 from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.runs import Options
 
@@ -166,16 +166,14 @@ def ablate_data(
     """`ablate` on clips by name; of composed scenes, held-out ones with 1 or 2 silent objects.
 
     Raises:
-        HearsightError: no held-out clips, where the data are not composed with their own.
+        HearsightError: no held-out clips, where the data are not composed with their own; a
+            folder of another ablation, or in use by another process; what `ablate` raises.
     """
     recipe = rung_recipe(method, "f", settings)
     if held_out is None and data[0].partition(":")[0] not in PACKS:
         raise HearsightError(
             f"Name annotated clips to score with --held-out: '{data[0]}' has none kept apart."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = {"method": method, "data": list(data), "held_out": held_out, "settings": list(settings)}
-    hold_plan(folder, {**plan, "epoch": epoch, "count": count, "classes": classes}, "ablation")
     clips = open_joined(
         data,
         split="train",
@@ -191,7 +189,11 @@ def ablate_data(
         classes=classes,
         silent=(1, 2),
     )
-    return ablate(method, clips, kept, folder, seeds=seeds, settings=settings, options=options)
+    check_truths(kept, held_out or data[0])
+    plan = {"method": method, "data": list(data), "held_out": held_out, "settings": list(settings)}
+    sizes = {"epoch": epoch, "count": count, "classes": classes}
+    with sole_campaign(folder, {**plan, **sizes}, "ablation"):
+        return ablate(method, clips, kept, folder, seeds=seeds, settings=settings, options=options)
 
 
 def table(rungs: Sequence[Rung], protocol: str, *, seeds: Sequence[int], command: str) -> str:
@@ -213,10 +215,10 @@ def table(rungs: Sequence[Rung], protocol: str, *, seeds: Sequence[int], command
             f"| {shown(row, 'adaptive')} | {100 * row['paper_ciou']:.2f} "
             f"| {100 * row['paper_auc']:.2f} |"
         )
-    spread = "mean" if len(seeds) == 1 else "mean ± standard deviation"
+    several = f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}"
     lines += [
         "",
-        f"In per cent; {spread} over seeds {', '.join(map(str, seeds))}; `{command}`.",
+        f"In per cent; {f'one seed, {seeds[0]}' if len(seeds) == 1 else several}; `{command}`.",
         "The paper's columns are what SSL-TIE, Table 1 prints for VGG-SS after training on "
         "VGGSound-144k: other data, shown for the order of the rungs.",
     ]

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from hearsight.errors import HearsightError
 from hearsight.evaluate import move
 from hearsight.findings import Findings
 from hearsight.inference import Model
+from hearsight.locks import LOCK, sole_writer
 from hearsight.protocols import PROTOCOLS, load_protocol, rasterise
 from hearsight.recipe import Recipe, to_json
 from hearsight.runs import Options, read_log
 from hearsight.scoring import blind_scores
 from hearsight.tasks import assess
+from hearsight.text_files import parse_json
 from hearsight.trainer import train
 
 TRAINED, PLAN = "trained.json", "plan.json"
@@ -35,11 +37,11 @@ def keep(path: Path, make: Callable[[], Any]) -> Any:
     damaged = HearsightError(f"'{path}' is damaged: remove it, and it is made again.")
     try:
         if path.exists():
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = parse_json(path.read_bytes())
             if not isinstance(held, dict) or not held:
                 raise damaged
             return held
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise damaged from error
     made = make()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -52,6 +54,37 @@ def keep(path: Path, make: Callable[[], Any]) -> Any:
         with suppress(OSError):
             part.unlink()
     return made
+
+
+@contextmanager
+def sole_campaign(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[None]:
+    """Hold the folder of several runs: its plan in it, other processes kept out.
+
+    It is made if need be; if not one run begins, it is removed again.
+
+    Args:
+        folder: where the runs go.
+        plan: what they have in common.
+        what: `comparison` or the like, as it is called in errors.
+
+    Raises:
+        HearsightError: another process is at work there, it holds other files or runs of another
+            plan, or it cannot be made.
+    """
+    try:
+        strangers = folder.exists() and {each.name for each in folder.iterdir()} - {LOCK}
+        if strangers and not (folder / PLAN).exists():
+            raise HearsightError(f"'{folder}' holds no {what}, but other files: name another.")
+    except OSError as error:
+        raise HearsightError(f"'{folder}' cannot be used: {error.strerror}.") from error
+    with sole_writer(folder):
+        hold_plan(folder, plan, what)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if {each.name for each in folder.iterdir()} == {LOCK, PLAN}:
+                    (folder / PLAN).unlink()
 
 
 def hold_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:

@@ -76,6 +76,7 @@ def compare(
     from hearsight.contest import Contest, check, open_data
     from hearsight.contest import compare as run_comparison
     from hearsight.datasets import open_clips
+    from hearsight.evaluate import check_truths
     from hearsight.report import write_report
     from hearsight.runs import Options
     from hearsight.train_commands import know_data
@@ -109,6 +110,8 @@ def compare(
         (test or f"{data[0]}, held out", held_out),
         select_on_test=select_on_test,
     )
+    if chosen_by is not None and validation is not None:
+        check_truths(chosen_by, validation)
     with Bars() as bars:
         options = Options(
             device=device,

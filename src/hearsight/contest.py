@@ -9,12 +9,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hearsight.batches import COMPOSED
-from hearsight.campaign import PLAN, hold_plan, score_once, train_once
+from hearsight.campaign import score_once, sole_campaign, train_once
 from hearsight.checkpoint import load_encoders
-from hearsight.clips import RATE, AnnotatedClips, Clips
+from hearsight.clips import RATE, Clips
 from hearsight.datasets import PACKS, open_clips, open_joined
-from hearsight.encoders import Encoders
+from hearsight.encoders import FOLLOWED, Encoders
 from hearsight.errors import HearsightError
+from hearsight.evaluate import check_truths
 from hearsight.findings import Findings
 from hearsight.leaks import marks
 from hearsight.recipe import Recipe, assign, load_recipe
@@ -37,12 +38,15 @@ FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
 class Cost:
     """What a method asks for.
 
-    parameters: that learn. gflop: 10^9 additions and multiplications from one frame and one sound
-    to their response map, counted by torch. samples_per_second: of training, the median of each
-    run; None without a step.
+    parameters: of what makes a response map from a frame and a sound: both networks and their
+    projections, whether they learned or not. trained: those that training changes, with heads that
+    only an objective uses, without what is frozen. gflop: 10^9 additions and multiplications from
+    one frame and one sound to their response map, counted by torch. samples_per_second: of
+    training, the median of each run; None without a step.
     """
 
     parameters: int
+    trained: int
     gflop: float
     samples_per_second: tuple[float | None, ...]
 
@@ -144,38 +148,6 @@ def open_data(
     return clips, held_out
 
 
-def open_folder(contest: Contest) -> None:
-    """Make the folder of a comparison, or find that it holds this one.
-
-    Raises:
-        HearsightError: it holds another one, or something else, or cannot be made.
-    """
-    folder = contest.folder
-    try:
-        if folder.exists() and not (folder / PLAN).exists() and any(folder.iterdir()):
-            raise HearsightError(f"'{folder}' holds no comparison, but other files: name another.")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HearsightError(f"'{folder}' cannot be used: {error.strerror}.") from error
-    hold_plan(folder, contest.plan, "comparison")
-
-
-def check_truths(held_out: Clips, name: str) -> None:
-    """Refuse clips without boxes before anything is trained, where that can be seen at once.
-
-    Raises:
-        HearsightError: one of the clips has no boxes.
-    """
-    if not isinstance(held_out, AnnotatedClips):
-        return
-    for index, id in enumerate(held_out.ids):
-        if held_out.annotation(index)[1] is None:
-            raise HearsightError(
-                f"Clip '{id}' of '{name}' has no boxes: only annotated clips can be scored; "
-                "perhaps its truths are those of another data set."
-            )
-
-
 def compare(
     contest: Contest,
     clips: Clips,
@@ -195,26 +167,26 @@ def compare(
 
     Raises:
         HearsightError: a recipe, setting or protocol that is none; a folder of another
-            comparison; what training and scoring raise.
+            comparison, or in use by another process; what training and scoring raise.
     """
     recipes = {
         (name, seed): make_recipe(name, contest.settings, seed)
         for name in contest.recipes
         for seed in contest.seeds
     }
-    open_folder(contest)
     runs = {key: contest.folder / f"{key[0].replace(':', '-')}-seed{key[1]}" for key in recipes}
     speeds: dict[str, list[float | None]] = {name: [] for name in contest.recipes}
     found: dict[str, dict[str, list[Findings]]] = {name: {} for name in contest.recipes}
-    for seed in contest.seeds:  # every method once, before any is repeated
-        for name in contest.recipes:
-            at = replace(options, progress=_telling(options, f"{name}, seed {seed}"))
-            folder = runs[name, seed]
-            told = train_once(recipes[name, seed], clips, folder, at, validation=validation)
-            speeds[name].append(told["samples_per_second"])
-            for protocol in contest.protocols:
-                one = score_once(folder, held_out, protocol, at, name=name)
-                found[name].setdefault(protocol, []).append(one)
+    with sole_campaign(contest.folder, contest.plan, "comparison"):
+        for seed in contest.seeds:  # every method once, before any is repeated
+            for name in contest.recipes:
+                at = replace(options, progress=_telling(options, f"{name}, seed {seed}"))
+                folder = runs[name, seed]
+                told = train_once(recipes[name, seed], clips, folder, at, validation=validation)
+                speeds[name].append(told["samples_per_second"])
+                for protocol in contest.protocols:
+                    one = score_once(folder, held_out, protocol, at, name=name)
+                    found[name].setdefault(protocol, []).append(one)
     entrants = []
     for name in contest.recipes:
         folders = tuple(runs[name, seed] for seed in contest.seeds)
@@ -243,7 +215,7 @@ def scratch_mark(name: str, recipe: Recipe) -> dict[str, str]:
 
 
 def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | None]) -> Cost:
-    """Count parameters and operations of one forward pass, on the CPU."""
+    """Count parameters, and the operations of one forward pass, on the CPU."""
     sound = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
     front = recipe.spectrogram
     spectrogram = front.finish(front.power(front.waveforms(sound)))
@@ -252,7 +224,22 @@ def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | No
     with torch.no_grad(), counter:
         encoders(frame, spectrogram)
     return Cost(
-        parameters=sum(part.numel() for part in encoders.parameters() if part.requires_grad),
+        parameters=sum(
+            part.numel() for name in FOLLOWED for part in getattr(encoders, name).parameters()
+        ),
+        trained=count_trained(encoders, recipe),
         gflop=counter.get_total_flops() / 1e9,
         samples_per_second=tuple(speeds),
+    )
+
+
+def count_trained(encoders: Encoders, recipe: Recipe) -> int:
+    """How many parameters training changes: none without an epoch, nor those of what is frozen."""
+    if not recipe.epochs:
+        return 0
+    still = () if recipe.teaches_frames else ("frames.", "frame_projection.")
+    return sum(
+        part.numel()
+        for name, part in encoders.named_parameters()
+        if part.requires_grad and not name.startswith(still)
     )

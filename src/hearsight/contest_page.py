@@ -20,6 +20,7 @@ from hearsight.contest_table import (
     costs,
     is_reference,
     notes,
+    over,
     rates_by,
     rows,
     shown,
@@ -103,7 +104,7 @@ def _summary(contest: Contest, entrants: Sequence[Entrant], clips: int) -> str:
 def _table(entrants: Sequence[Entrant], protocol: str) -> Table:
     every = rows(entrants, protocol)
     findings = entrants[0].findings[protocol][:1]
-    said = "Mean ± sample standard deviation over seeds, in per cent. Blind rows see neither "
+    said = f"In per cent; {over(len(entrants[0].findings[protocol]))}. Blind rows see neither "
     said += "picture nor sound."
     return Table(
         title=findings[0].caption,
@@ -118,8 +119,10 @@ def _cost_table(entrants: Sequence[Entrant]) -> Table:
         title="What each method asks for",
         rows=[{"name": one.name, **costs(one)} for one in entrants],
         roles=["model"] * len(entrants),
-        note="samples/s: of training, the median, on the machine that trained. GFLOP: 10^9 "
-        "additions and multiplications from one frame and one sound to their response map.",
+        note="samples/s: of training, the median, on the machine that trained. parameters: of what "
+        "makes a response map, learned or not; trained: what training changes, with heads that "
+        "only an objective uses. GFLOP: 10^9 additions and multiplications from one frame and one "
+        "sound to their response map.",
     )
 
 

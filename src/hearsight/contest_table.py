@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +16,25 @@ from hearsight.findings import Findings, Row
 from hearsight.leaks import footnotes
 from hearsight.scoring import cell
 
-COSTS = ("samples/s", "parameters", "GFLOP")
+COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
 WORDS = ("name", "protocol")
 SAID = ("ceiling", "ceiling AUC")  # columns of every row that a row of their own says
 Value = str | int | float | None
 
 
-def spread(values: Sequence[float]) -> float | None:
-    """The sample standard deviation; None of a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+def summarised(column: str, values: Sequence[Any]) -> dict[str, Value]:
+    """A number of every seed in one: the mean, and with several seeds its spread.
+
+    Where a seed has no such number the mean is None: it would be one of other seeds than beside it.
+    """
+    if None in values:
+        return {column: None}
+    if not all(isinstance(one, float) for one in values):
+        return {column: values[0]}
+    mean: dict[str, Value] = {column: float(np.mean(values))}
+    if len(values) > 1:
+        mean[f"{column} ±"] = float(np.std(values, ddof=1))
+    return mean
 
 
 def rows(entrants: Sequence[Entrant], protocol: str) -> list[dict[str, Value]]:
@@ -32,7 +43,7 @@ def rows(entrants: Sequence[Entrant], protocol: str) -> list[dict[str, Value]]:
     Returns:
         For each: name with its marks, protocol, seeds, then mean and `COLUMN ±` of every number
         that the protocol gives (fractions), then the costs. The spread is the sample standard
-        deviation over seeds; None of one seed.
+        deviation over seeds; of one seed there is none, nor its columns.
     """
     found = []
     for entrant in entrants:
@@ -43,12 +54,9 @@ def rows(entrants: Sequence[Entrant], protocol: str) -> list[dict[str, Value]]:
                 "protocol": protocol,
                 "seeds": len(each),
             }
-            for column, value in each[0].items():
-                values = [one[column] for one in each]
-                if isinstance(value, float) and all(isinstance(one, float) for one in values):
-                    row |= {column: float(np.mean(values)), f"{column} ±": spread(values)}
-                elif column not in WORDS:
-                    row[column] = value
+            for column in each[0]:
+                if column not in WORDS:
+                    row |= summarised(column, [one[column] for one in each])
             found.append(_without(row | costs(entrant)))
     references = entrants[0].findings[protocol][0].rows
     return [
@@ -72,11 +80,12 @@ def own_rows(findings: Findings) -> list[Row]:
 
 
 def costs(entrant: Entrant) -> dict[str, Value]:
-    """What a method asks for: median speed over its runs, parameters, GFLOP of one sample."""
+    """What a method asks for: median speed over its runs, and what `Cost` counts."""
     speeds = [one for one in entrant.cost.samples_per_second if one is not None]
     return {
         "samples/s": f"{np.median(speeds):.0f}" if speeds else None,
         "parameters": entrant.cost.parameters,
+        "trained parameters": entrant.cost.trained,
         "GFLOP": f"{entrant.cost.gflop:.3g}",
     }
 
@@ -116,9 +125,16 @@ def table_text(entrants: Sequence[Entrant], protocols: Sequence[str], *, width: 
         columns = dict.fromkeys(name for row in found for name in row)
         alike.setdefault(tuple(columns), []).append(found)
     first = [one for protocol in protocols for one in entrants[0].findings[protocol][:1]]
-    what = "In per cent; ± is the sample standard deviation over seeds."
     tables = [_drawn(parts, width) for parts in alike.values()]
-    return "\n".join([*tables, what, *signs(entrants), *notes(first)])
+    seeds = len(entrants[0].findings[protocols[0]])
+    return "\n".join([*tables, f"In per cent; {over(seeds)}.", *signs(entrants), *notes(first)])
+
+
+def over(seeds: int) -> str:
+    """What a number of a table is, of so many seeds."""
+    if seeds == 1:
+        return "of one seed, so that nothing is known of the spread"
+    return f"mean ± sample standard deviation over {seeds} seeds"
 
 
 def _drawn(parts: Sequence[list[dict[str, Value]]], width: int) -> str:

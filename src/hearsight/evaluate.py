@@ -4,6 +4,7 @@ Truths are the clips' boxes; the exact masks of composed scenes are not used.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from hearsight.clips import Box, Clips, UnreadableClip
+from hearsight.clips import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
 from hearsight.findings import Findings, naming, naming_unreadable, rows_text, write_rows
@@ -92,6 +93,23 @@ class Evaluation:
             notes=tuple(notes(self)),
             clips=_lines(self),
         )
+
+
+def check_truths(clips: Clips, name: str) -> None:
+    """Refuse clips without boxes before anything is trained, where that can be seen at once.
+
+    Raises:
+        HearsightError: one of the clips has no boxes.
+    """
+    if not isinstance(clips, AnnotatedClips):
+        return
+    for index, id in enumerate(clips.ids):
+        with suppress(UnreadableClip):  # scoring leaves it out
+            if clips.annotation(index)[1] is None:
+                raise HearsightError(
+                    f"Clip '{id}' of '{name}' has no boxes: only annotated clips can be scored; "
+                    "perhaps its truths are those of another data set."
+                )
 
 
 def evaluate(

@@ -57,6 +57,7 @@ def train(
 
     from hearsight.batches import COMPOSED
     from hearsight.datasets import open_clips, open_joined
+    from hearsight.evaluate import check_truths
     from hearsight.leaks import merge_leaks
     from hearsight.protocols import load_protocol
     from hearsight.recipe import assign, load_recipe
@@ -73,6 +74,8 @@ def train(
         for spec in (validation, test)
     ]
     held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
+    if held_out is not None:
+        check_truths(held_out, validation or test or "")
     if resume:
         before = facts_of(out)
         known["selected_on_test"] |= bool(before.get("selected_on_test"))
