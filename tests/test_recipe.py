@@ -103,6 +103,8 @@ def test_an_unknown_recipe_is_refused_with_the_nearest() -> None:
         ("mixing=null", "mixing", None),
         ("contrast=PaperContrast", "contrast", PaperContrast()),
         ("name=mine", "name", "mine"),
+        ('labels=["bell","dog, barking"]', "labels", ("bell", "dog, barking")),
+        ("encoder.weights=resnet18.pth", "encoder.weights", "resnet18.pth"),
     ],
 )
 def test_an_assignment_changes_one_field(assignment: str, path: str, value: Any) -> None:
@@ -144,6 +146,12 @@ def test_a_part_that_is_off_is_switched_on_by_its_name() -> None:
         ("seed.low=1", "seed is 4, so there is no seed.low"),
         ("warp=null", "it needs `warp`"),
         ("batch_size", "not of the form path=value"),
+        ("frame_size=1", "frame_size must be 32 to 4096 pixels, not 1"),
+        ("frame_size=100000", "frame_size must be 32 to 4096 pixels"),
+        ("labels=bell,dog", r'labels must be a list of texts in quotes, such as \["bell", "dog'),
+        ("encoder.weights=", "'encoder.weights=' gives no value: .* must be text or null"),
+        ("epochs= ", "epochs must be a whole number"),
+        ("mixing=", "mixing must be Mixing or null"),
     ],
 )
 def test_a_wrong_assignment_is_refused_and_changes_nothing(assignment: str, says: str) -> None:

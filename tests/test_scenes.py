@@ -220,11 +220,23 @@ def test_what_cannot_be_composed_is_refused(pack: Pack) -> None:
     assert Scenes(lone, 1, size=32, silent=(0, 0))[0].label == "cow"
     with pytest.raises(HearsightError, match="one class only"):
         Scenes(lone, 1, size=32)
-    for wrong in ({"size": 8}, {"silent": (2, 1)}, {"silent": (-1, 0)}, {"seconds": 0.0}):
-        with pytest.raises(HearsightError, match="cannot compose"):
+    for wrong, said in (
+        ({"size": 8}, "32 to 1024 pixels, not 8"),
+        ({"size": 100_000}, "32 to 1024 pixels, not 100000"),
+        ({"silent": (2, 1)}, "not 2 to 1"),
+        ({"silent": (-1, 0)}, "not -1 to 0"),
+        ({"seconds": 0.0}, "not 0.0"),
+        ({"seconds": float("nan")}, "not nan"),
+        ({"seconds": 1e9}, "up to 3600 seconds"),
+        ({"seed": 2**63}, "below 2\\^63"),
+        ({"seed": -1}, "below 2\\^63, not -1"),
+        ({"looks": 10**9}, "1 to 100 looks"),
+    ):
+        with pytest.raises(HearsightError, match=said):
             Scenes(pack, 1, **wrong)  # type: ignore[arg-type]
-    with pytest.raises(HearsightError, match="cannot compose 0 scenes"):
-        Scenes(pack, 0)
+    for count in (0, -1, 10**12):
+        with pytest.raises(HearsightError, match=f"not {count:,}"):
+            Scenes(pack, count)
 
 
 def test_an_incomplete_pack_is_refused(pack: Pack) -> None:

@@ -97,6 +97,10 @@ def test_folders_without_videos_are_named(tmp_path: Path) -> None:
         VideoClips(tmp_path / "nowhere")
     with pytest.raises(NoVideosError, match="holds no videos"):
         VideoClips(tmp_path)
-    for wrong in ({"every": 0.0}, {"seconds": -1.0}, {"side": 0}, {"every": float("nan")}):
-        with pytest.raises(HearsightError, match="must be more than 0"):
+    for wrong in (
+        *({"every": value} for value in (0.0, 1e-320, float("nan"), float("inf"))),
+        {"seconds": -1.0},
+        {"side": 0},
+    ):
+        with pytest.raises(HearsightError, match="must be a number from"):
             VideoClips(tmp_path, **wrong)

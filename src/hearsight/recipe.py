@@ -39,6 +39,7 @@ Objective = (
 )
 """The first two see responses alone, the others everything that is embedded."""
 
+LEAST_SIDE, MOST_SIDE = 32, 4096  # pixels of a frame: what networks and transforms are made for
 KIND = "kind"  # in JSON: which dataclass a part is
 
 
@@ -75,7 +76,11 @@ class Recipe:
     seed: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("frame_size", "batch_size", "validate_every"):
+        if not LEAST_SIDE <= self.frame_size <= MOST_SIDE:
+            raise HearsightError(
+                f"frame_size must be {LEAST_SIDE} to {MOST_SIDE} pixels, not {self.frame_size}."
+            )
+        for name in ("batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise HearsightError(f"{name} must be at least 1, not {getattr(self, name)}.")
         for name in ("equivariance", "weight_decay", "seed", "epochs"):
@@ -197,6 +202,8 @@ def assign(recipe: Recipe, *assignments: str) -> Recipe:
             owner = owner[parent]
             kind = _kinds(hint)[owner[KIND]]
         hint = _field_type(kind, name, path, recipe)
+        if not text:
+            raise HearsightError(f"'{assignment}' gives no value: {path} must be {_wanted(hint)}.")
         owner[name] = _parsed(text, hint)
         if owner[name] is not None and not isinstance(owner[name], dict):
             _typed(owner[name], hint, path)
@@ -333,7 +340,8 @@ def _wanted(hint: Any) -> str:
         elif get_origin(option) is tuple:
             members = get_args(option)
             count = "" if members[-1] is Ellipsis else f"{len(members)} "
-            said.append(f"a list of {count}numbers")
+            texts = 'texts in quotes, such as ["bell", "dog, barking"]'
+            said.append(f"a list of {count}{texts if members[0] is str else 'numbers'}")
         else:
             said.append(words.get(option, getattr(option, "__name__", str(option))))
     return " or ".join(said)

@@ -28,6 +28,10 @@ from hearsight.errors import HearsightError, nearest
 
 PACKS = ("toys", "menagerie")
 SPLITS = ("train", "val")
+SMALLEST, LARGEST = 32, 1024  # pixels of a scene's side: its parts are of 200 to 320
+MOST = 10_000_000  # scenes: their ids have 7 digits
+MOST_LOOKS = 100
+LONGEST = 3600  # seconds of a scene
 ROOM = 1.25  # the shorter side of a background over the side of a scene: room for random crops
 SOUND, PICTURE = 0, 1  # a scene's two streams of random numbers
 
@@ -150,7 +154,7 @@ class Scenes:
         Args:
             pack: one split of a pack.
             count: scenes, in an epoch if `endless`.
-            size: side of the frame in pixels.
+            size: side of the frame in pixels, `SMALLEST` to `LARGEST`.
             silent: fewest and most silent objects, drawn evenly.
             seed: of everything that is drawn.
             seconds: of sound.
@@ -161,7 +165,9 @@ class Scenes:
         Raises:
             HearsightError: a number is out of range; silent objects wanted of a pack of one class.
         """
-        _check(pack, count, size, silent, seconds, looks)
+        _check(count, size, silent, seconds, seed=seed, looks=looks)
+        if len(pack.labels) == 1 and silent[1]:
+            raise HearsightError(f"the pack '{pack.name}' has one class only: nothing is silent")
         self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
         self.endless, self.epoch = endless, 0
         self.samples = round(seconds * RATE)
@@ -280,6 +286,7 @@ def open_scenes(
     looks: int = 1,
 ) -> Scenes:
     """Scenes of a pack by its name: `load_pack`, then `Scenes`."""
+    _check(count, size, silent, seconds, seed=seed, looks=looks)  # before the pack is read
     pack = load_pack(name, folder, split=split, classes=classes)
     return Scenes(
         pack,
@@ -294,18 +301,25 @@ def open_scenes(
 
 
 def _check(
-    pack: Pack, count: int, size: int, silent: tuple[int, int], seconds: float, looks: int
+    count: int, size: int, silent: tuple[int, int], seconds: float, *, seed: int, looks: int
 ) -> None:
-    """Refuse what cannot be composed."""
-    if looks < 1:
-        raise HearsightError(f"a cut-out needs at least 1 look, not {looks}")
-    if count < 1 or size < 32 or not 0 <= silent[0] <= silent[1] <= 20 or seconds <= 0:
+    """Refuse what cannot be composed of any pack."""
+    if not 1 <= looks <= MOST_LOOKS:
+        raise HearsightError(f"a cut-out has 1 to {MOST_LOOKS} looks, not {looks}")
+    if not SMALLEST <= size <= LARGEST:
         raise HearsightError(
-            f"cannot compose {count} scenes of {size} pixels and {seconds} seconds with"
-            f" {silent[0]} to {silent[1]} silent objects"
+            f"scenes are composed with sides of {SMALLEST} to {LARGEST} pixels, not {size}"
         )
-    if len(pack.labels) == 1 and silent[1]:
-        raise HearsightError(f"the pack '{pack.name}' has one class only: nothing can be silent")
+    if not 1 <= count <= MOST:
+        raise HearsightError(f"1 to {MOST:,} scenes can be composed, not {count:,}")
+    if not 0 <= silent[0] <= silent[1] <= 20:
+        raise HearsightError(
+            f"0 to 20 silent objects stand in a scene, not {silent[0]} to {silent[1]}"
+        )
+    if not 0 <= seed < 2**63:
+        raise HearsightError(f"the seed of scenes is 0 or more and below 2^63, not {seed}")
+    if not 0 < seconds <= LONGEST:
+        raise HearsightError(f"a scene lasts up to {LONGEST} seconds, not {seconds}")
 
 
 def _looks(

@@ -1,5 +1,6 @@
 """A folder of one's own videos as clips: a frame and the sound around it."""
 
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
+
+
+LEAST = 0.01  # seconds between two clips, or of one: no film has more frames
 
 
 class NoVideosError(HearsightError):
@@ -62,9 +66,13 @@ class VideoClips:
         every: float | None = None,
         side: int = 360,
     ) -> None:
-        for name, value in (("seconds", seconds), ("every", every), ("side", side)):
-            if value is not None and not value > 0:
-                raise HearsightError(f"{name} is {value}, but must be more than 0")
+        for name, value, least in (
+            ("seconds", seconds, LEAST),
+            ("every", every, LEAST),
+            ("side", side, 1),
+        ):
+            if value is not None and not least <= value < inf:
+                raise HearsightError(f"{name} must be a number from {least} on, not {value}")
         self._folder = Path(folder)
         self._seconds, self._side = seconds, side
         self.ids: list[str] = []
