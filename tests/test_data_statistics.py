@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_clips import fill, picture, tone
-from made_layouts import flickr_layout
+from made_layouts import VGGSOUND_IDS, flickr_layout, scoring_layout
 
 from hearsight.clips import Box, annotation, encode_clip
 from hearsight.data_statistics import LARGEST, count, statistics_text
@@ -103,8 +103,31 @@ def test_a_clip_in_two_shards_is_there_twice(tmp_path: Path) -> None:
 
 
 def test_layouts_are_counted_alike(tmp_path: Path) -> None:
-    found = count(str(flickr_layout(tmp_path / "flickr")), "val")
+    found = count(str(flickr_layout(tmp_path / "flickr")))
     assert (found.clips, found.videos, found.boxes) == (2, 2, 6)
+
+
+def test_a_split_is_obeyed_where_there_is_one_and_refused_elsewhere(tmp_path: Path) -> None:
+    rows = "AAAAAAAAAAA,1,dog,train\nBBBBBBBBBBB,2,cat,test\nCCCCCCCCCCC,3,cat,test\n"
+    (tmp_path / "both.csv").write_text(rows)
+    (tmp_path / "ids.txt").write_text("AAAAAAAAAAA_000001\n")
+    fill(tmp_path / "store", range(2))
+    listed = str(tmp_path / "both.csv")
+    assert [count(listed, split).clips for split in (None, "train", "val")] == [3, 1, 2]
+    layout = f"{scoring_layout(tmp_path / 'vggss')}@list.csv"
+    (tmp_path / "list.csv").write_text(
+        "".join(
+            f"{id[:11]},{int(id[12:])},dog,{('train', 'test')[id[0] == 'z']}\n"
+            for id in VGGSOUND_IDS
+        )
+    )
+    assert [count(layout, split).clips for split in ("train", "val")] == [2, 1]
+    for source in (tmp_path / "ids.txt", tmp_path / "store", flickr_layout(tmp_path / "flickr")):
+        with pytest.raises(HearsightError, match="does not tell train from val"):
+            count(str(source), "train")
+    for source in (listed, str(tmp_path / "store"), "toys"):
+        with pytest.raises(HearsightError, match=r"may be train or val, not 'vall'.*'val'"):
+            count(source, "vall")
 
 
 @pytest.mark.parametrize("source", ["nowhere", "empty"])

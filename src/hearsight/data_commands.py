@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hearsight.console import Bars
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, nearest
 
 data = typer.Typer(
     help="Get clips, make clips, look at clips.",
@@ -17,6 +17,13 @@ data = typer.Typer(
 )
 
 Out = Annotated[Path, typer.Option(help="The store: a folder of shards.")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="`train` or `val`, of scenes and of lists that tell (their test rows are val); by "
+        "itself train."
+    ),
+]
 
 
 def tell_skipped(unreadable: dict[str, str]) -> None:
@@ -34,21 +41,21 @@ def import_clips(
     every: Annotated[
         float | None, typer.Option(help="Videos: a clip every so many seconds, not one each.")
     ] = None,
-    split: Annotated[
-        str, typer.Option(help="Of a list that tells its splits: `train` or `val` (its test rows).")
-    ] = "train",
+    split: Split = None,
     workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=1)] = 2,
 ) -> None:
     """Write clips into a store; run it again to continue after an interruption.
 
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
-    from hearsight.datasets import open_clips
+    from hearsight.datasets import check_split, open_clips
     from hearsight.shard_writer import write_store
 
+    if split is not None:
+        check_split(source, split)
     with Bars() as bars:
         written = write_store(
-            open_clips(source, split=split, every=every),
+            open_clips(source, split=split or "train", every=every),
             out,
             workers=workers,
             progress=lambda done, total: bars("importing", done, total),
@@ -71,7 +78,7 @@ def scenes(
     pack: Annotated[str, typer.Argument(help="`toys`, `menagerie` or `menagerie:FOLDER`.")],
     out: Out,
     count: Annotated[int, typer.Option(min=1)] = 1000,
-    size: Annotated[int, typer.Option(help="Side of the frames in pixels.", min=32)] = 224,
+    size: Annotated[int, typer.Option(help="Side of the frames, 32 to 1024 pixels.")] = 224,
     split: Annotated[str, typer.Option(help="`train` or `val`: no instance is in both.")] = "train",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     classes: Annotated[int | None, typer.Option(help="How many; by itself all there are.")] = None,
@@ -84,9 +91,12 @@ def scenes(
 
     Example: hearsight data scenes toys --out stores/toys --count 500
     """
-    from hearsight.datasets import open_clips
+    from hearsight.datasets import PACKS, is_composed, open_clips
     from hearsight.shard_writer import write_store
 
+    if not is_composed(pack):
+        hint = nearest(pack, PACKS)
+        raise HearsightError(f"Scenes are composed of toys or menagerie, not of '{pack}'.{hint}")
     with Bars() as bars:
         written = write_store(
             open_clips(
@@ -136,17 +146,19 @@ def show(
         Path, typer.Option("-o", "--output", help="The picture: .png, .jpg or .webp.")
     ] = Path("clips.png"),
     count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 24,
-    split: Annotated[str, typer.Option(help="Of scenes: `train` or `val`.")] = "train",
+    split: Split = None,
 ) -> None:
     """Draw clips with their truth boxes on one sheet, to look at them before training.
 
     Example: hearsight data show toys -o toys.png
     """
     from hearsight.clips import UnreadableClip
-    from hearsight.datasets import open_clips
+    from hearsight.datasets import check_split, open_clips
     from hearsight.draw import save_sheet
 
-    clips = open_clips(source, split=split)
+    if split is not None:
+        check_split(source, split)
+    clips = open_clips(source, split=split or "train")
     chosen = []
     for index in range(min(count, len(clips))):
         try:
@@ -183,7 +195,8 @@ def check(
     """Look for test clips, and clips of test videos, among training clips; exit code 1 on a leak.
 
     Lists are text or csv files in the forms of VGGSound, Flickr-SoundNet, AudioSet and their
-    followers, or vggss.json.
+    followers, or vggss.json. Where a source tells its splits, the train split of TRAIN is compared
+    with the val split (a list's test rows) of each TEST, and the output says so.
 
     Example: hearsight data check vggss_144k.txt --against vggss.json --write clean.txt
     """
@@ -197,7 +210,7 @@ def check(
     leaks = []
     for test in [*against, *more]:
         tested = read_clips(test, "val")
-        leak = find_leak(name, learned.ids, test, tested.ids)
+        leak = find_leak(learned.name, learned.ids, tested.name, tested.ids)
         check_comparable(leak, learned.ids, tested.ids)
         leaks.append(leak)
     for leak in leaks:
@@ -205,7 +218,7 @@ def check(
     if write is not None:
         kept = clean(learned, leaks, by=by)
         if not kept:
-            raise HearsightError(f"'{write}' is not written: every clip of '{name}' leaks.")
+            raise HearsightError(f"'{write}' is not written: every clip of '{learned.name}' leaks.")
         learned.write(write, kept)
         left_out = len(learned.entries) - len(kept)
         print(f"{write}: {len(kept):,} lines, {left_out:,} left out", file=sys.stderr)
@@ -217,8 +230,12 @@ def check(
 def stats(
     source: Annotated[str, typer.Argument(help="A list, vggss.json, or anything --data takes.")],
     split: Annotated[
-        str, typer.Option(help="`train` or `val`: of scenes and of lists that tell it.")
-    ] = "train",
+        str | None,
+        typer.Option(
+            help="`train` or `val`, of scenes (by itself train) and of lists that tell (by itself "
+            "all rows; val are their test rows)."
+        ),
+    ] = None,
     decode: Annotated[
         bool, typer.Option("--decode", help="Read every frame and sound, too; slower.")
     ] = False,

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from hearsight.clip_lists import clip_names, read_list
+from hearsight.clip_lists import Listed, clip_names, read_list
 from hearsight.clips import Box, Clips, UnreadableClip, annotation
-from hearsight.datasets import open_clips
+from hearsight.datasets import SPLITS, check_split, open_clips
 from hearsight.errors import HearsightError
+from hearsight.leaks import read_clips
 from hearsight.protocols import PIXELS, SIDE, covers_nothing, is_corrupt, rasterise
 
 SIZES = ((32**2, "below 32 x 32"), (96**2, "below 96 x 96"), (144**2, "below 144 x 144"))
@@ -63,7 +64,7 @@ class Statistics:
 
 def read_entries(
     source: str,
-    split: str,
+    split: str | None,
     *,
     decode: bool,
     unreadable: dict[str, str],
@@ -73,23 +74,26 @@ def read_entries(
 
     Args:
         source: a list (vggss.json has boxes, others at most labels), or what --data takes.
-        split: train or val, of scenes and of lists that tell their splits.
+        split: train or val, of scenes and of lists that tell their splits; None for the train
+            split of scenes and all rows of a list.
         decode: read frames and sounds, too. A list has none.
         unreadable: filled with id: reason.
         progress: called with the number of clips done and that of all.
 
     Raises:
-        HearsightError: neither a list nor clips, or a list to decode.
+        HearsightError: neither a list nor clips, a list to decode, or a split it does not tell.
     """
     if Path(source).is_file():
         if decode:
             raise HearsightError(f"--decode needs clips, but '{source}' is a list.")
-        entries = read_list(Path(source)).entries
+        entries = _rows_of(source, split)
         for done, one in enumerate(entries, 1):
             yield from ((id, one.label, one.boxes) for id in one.ids)
             progress(done, len(entries))
         return
-    clips = open_clips(source, split=split)
+    if split is not None:
+        check_split(source, split)
+    clips = open_clips(source, split=split or "train")
     for index, id in enumerate(clips.ids):
         try:
             yield (id, *_annotation(clips, index, decode))
@@ -98,6 +102,16 @@ def read_entries(
         progress(index + 1, len(clips))
     for id in getattr(clips, "repeated", []):
         yield id, None, None
+
+
+def _rows_of(source: str, split: str | None) -> tuple[Listed, ...]:
+    """The entries of a list, or those of a split."""
+    if split is None:
+        return read_list(Path(source)).entries
+    if split in SPLITS and any(one.split for one in read_list(Path(source)).entries):
+        return read_clips(source, split).entries
+    check_split(source, split)
+    return ()
 
 
 def _annotation(
@@ -113,7 +127,7 @@ def _annotation(
 
 def count(
     source: str,
-    split: str = "train",
+    split: str | None = None,
     *,
     decode: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.clip_lists import ClipList, ClipName, Listed, clip_names, read_list
-from hearsight.datasets import find_list, open_clips
+from hearsight.datasets import find_list, open_clips, tells_splits
 from hearsight.errors import HearsightError
 
 SELECTED, LEAKED = "*", "†"  # marks of rows in tables
+LISTED = {"train": "train", "val": "test"}  # what lists call a split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Leak:
 
 
 def read_clips(spec: str, split: str) -> ClipList:
-    """A list by its path, or the ids of anything that --data takes.
+    """A list by its path, or the ids of anything that --data takes; its name tells the split.
 
     split: train or val; of lists and packs that tell their splits (a list's test rows are val).
 
@@ -74,13 +75,15 @@ def read_clips(spec: str, split: str) -> ClipList:
     """
     if not Path(spec).is_file():
         ids = open_clips(spec, split=split).ids
-        return ClipList(name=spec, entries=tuple(Listed(id, (id,)) for id in ids))
-    found = read_list(Path(spec))
-    wanted = {"train": "train", "val": "test"}[split]
+        name = f"{spec} ({split} split)" if tells_splits(spec) else spec
+        return ClipList(name=name, entries=tuple(Listed(id, (id,)) for id in ids))
+    found, wanted = read_list(Path(spec)), LISTED[split]
     kept = [one for one in found.entries if one.split in (None, wanted)]
     if not kept:
         raise HearsightError(f"The list '{spec}' has no clip of the split '{wanted}'.")
-    return replace(found, name=spec, entries=tuple(kept))
+    told = any(one.split == wanted for one in kept)
+    name = f"{spec} ({wanted} rows)" if told else spec
+    return replace(found, name=name, entries=tuple(kept))
 
 
 def named(ids: Sequence[str]) -> dict[ClipName, str]:

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from hearsight.clips import Clips
 from hearsight.datasets import flickr, vggsound
 from hearsight.datasets.extended import is_extended, open_extended
-from hearsight.datasets.folders import FolderClips, read_xml
+from hearsight.datasets.folders import read_xml
 from hearsight.datasets.joined import ChosenClips, JoinedClips
 from hearsight.errors import HearsightError, nearest
 from hearsight.shards import Store
 
 PACKS = ("toys", "menagerie")
+MIXED = ("pairs", "duets", "offscreen")  # what is composed of a pack's scenes
+SPLITS = ("train", "val")
+NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
 COUNTS = {"train": 10_000, "val": 500}  # scenes
 KINDS = (
     "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie, "
@@ -67,10 +71,12 @@ def open_clips(
         every: seconds between the clips of a video; None for the middle one alone.
 
     Raises:
-        HearsightError: it is none of these, or it is damaged.
+        HearsightError: it is none of these, it is damaged, or `every` is given for no videos.
     """
     name, colon, pack = spec.partition(":")
-    if colon and name in ("pairs", "duets", "offscreen"):
+    if every is not None and is_composed(spec):
+        raise HearsightError(NO_VIDEOS.format(spec))
+    if colon and name in MIXED:
         count = COUNTS["val"] if count is None else count
         return _open_others(name, pack, split, seed=seed, size=size, count=count, classes=classes)
     if name in PACKS and not (colon and name == "toys"):
@@ -95,6 +101,39 @@ def open_clips(
         hint = nearest(spec, PACKS)
         raise HearsightError(f"'{spec}' names no clips: it may be {KINDS}.{hint}")
     return _open_folder(Path(spec), None, split, every)
+
+
+def is_composed(spec: str) -> bool:
+    """Whether clips are composed of a pack, and not read from a folder."""
+    name, colon, _ = spec.partition(":")
+    return name in PACKS or bool(colon and name in MIXED)
+
+
+def check_split(spec: str, split: str) -> None:
+    """Refuse a split that was asked for and would change nothing.
+
+    Raises:
+        HearsightError: it is neither train nor val, or the clips do not tell the two apart.
+    """
+    if split not in SPLITS:
+        raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, SPLITS)}")
+    if not tells_splits(spec):
+        raise HearsightError(f"'{spec}' does not tell train from val: leave --split out.")
+
+
+def tells_splits(spec: str) -> bool:
+    """Whether train and val are different clips of what a user may name so.
+
+    Raises:
+        HearsightError: a list that is not there or cannot be read.
+    """
+    if is_composed(spec):
+        return True
+    folder, _, listed = spec.rpartition("@")
+    if not folder or Path(spec).is_dir() or _kind(Path(folder)) != "vggsound":
+        return False
+    path = find_list(Path(folder), listed)
+    return not is_extended(path) and vggsound.lists_splits(path)
 
 
 def find_list(folder: Path, listed: str) -> Path:
@@ -132,15 +171,16 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
         raise HearsightError(f"there is no folder '{folder}'")
     if listed is not None and is_extended(listed):
         return open_extended(folder, listed)
-    if any(folder.glob("*.tar")):
+    kind = _kind(folder)
+    if every is not None and kind != "videos":
+        raise HearsightError(NO_VIDEOS.format(folder))
+    if kind == "store":
         return _choose(Store(folder), listed)
-    has = {path.name for path in folder.iterdir() if path.is_dir()}
-    if has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}:
-        return _open_vggsound(folder, listed, split)
-    if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
-        if "mp3" in has or _is_flickr(folder):
-            return flickr.open_flickr(folder, listed=listed)
-        return _open_vggsound(folder, listed, split)
+    if kind == "vggsound":
+        known = {"train": "train", "val": "test"}.get(split)
+        return vggsound.open_vggsound(folder, listed=listed, split=known)
+    if kind == "flickr":
+        return flickr.open_flickr(folder, listed=listed)
     from hearsight.datasets.videos import NoVideosError, VideoClips
 
     try:
@@ -152,9 +192,16 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
         ) from error
 
 
-def _open_vggsound(folder: Path, listed: Path | None, split: str) -> FolderClips:
-    known = {"train": "train", "val": "test"}.get(split)
-    return vggsound.open_vggsound(folder, listed=listed, split=known)
+def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
+    """What a folder is by what lies in it; `videos` where it is nothing else."""
+    if any(folder.glob("*.tar")):
+        return "store"
+    has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    if has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}:
+        return "vggsound"
+    if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
+        return "flickr" if "mp3" in has or _is_flickr(folder) else "vggsound"
+    return "videos"
 
 
 def _is_flickr(folder: Path) -> bool:
