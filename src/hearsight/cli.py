@@ -4,6 +4,7 @@ Results go to stdout as JSON lines or a table, progress and errors to stderr. Ba
 one sentence and exit code 2. Heavy modules are imported by the command that needs them.
 """
 
+import io
 import json
 import os
 import sys
@@ -26,6 +27,9 @@ from hearsight.train_commands import ablate, train
 
 # typer names the base of its usage errors in no way that holds for all its versions
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+NO_MEMORY = "There is not enough memory for this."
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch on a CPU, on a GPU
+LONGEST = 1000  # characters of a sentence
 INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
 
 app = typer.Typer(
@@ -216,8 +220,9 @@ def demo(
 
 
 def say(sentence: str) -> None:
-    """One line on stderr, however many the sentence had."""
-    print(f"hearsight: {' '.join(sentence.split())}", file=sys.stderr)
+    """One line on stderr, however many the sentence had; a name in it may be endless."""
+    line = " ".join(sentence.split())
+    print(f"hearsight: {line if len(line) < LONGEST else line[:LONGEST] + ' ...'}", file=sys.stderr)
 
 
 def run() -> int:
@@ -238,7 +243,11 @@ def run() -> int:
         named = f"{error.filename}: " if error.filename else ""
         say(f"{named}{error.strerror or error}.")
     except MemoryError:
-        say("There is not enough memory for this.")
+        say(NO_MEMORY)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        say(NO_MEMORY)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     else:
@@ -248,6 +257,8 @@ def run() -> int:
 
 def main() -> None:
     """The `hearsight` program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name in it may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = run()
     if code == INTERRUPTED:
         say("Interrupted; what was written so far is whole.")
