@@ -122,7 +122,7 @@ def test_help_comes_without_torch() -> None:
     probe = (
         "import sys\nfrom hearsight import cli\nsys.argv = ['hearsight', '--help']\n"
         "try:\n    cli.main()\nexcept SystemExit as ended:\n"
-        "    heavy = {'torch', 'av', 'PIL', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
+        "    heavy = {'torch', 'av', 'PIL', 'pyarrow', 'rich.progress'} & set(sys.modules)\n"
         "    sys.exit(f'{ended.code} {heavy}' if ended.code or heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)

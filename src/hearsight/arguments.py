@@ -22,7 +22,7 @@ Settings = Annotated[
     list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
 ]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`; by itself the best there is.")]
-Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1)]
+Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1, max=1024)]
 Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
 
 

@@ -17,7 +17,7 @@ import typer
 from hearsight import __version__
 from hearsight.arguments import Device, Threads, Workers, above_zero, command_line
 from hearsight.compare_commands import compare
-from hearsight.console import Bars
+from hearsight.console import Bars, one_line
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
 from hearsight.library_commands import index, search, similar
@@ -221,7 +221,7 @@ def demo(
 
 def say(sentence: str) -> None:
     """One line on stderr, however many the sentence had; a name in it may be endless."""
-    line = " ".join(sentence.split())
+    line = one_line(sentence)
     print(f"hearsight: {line if len(line) < LONGEST else line[:LONGEST] + ' ...'}", file=sys.stderr)
 
 

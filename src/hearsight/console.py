@@ -2,17 +2,19 @@
 
 import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+if TYPE_CHECKING:  # every command imports this module, and only some draw bars
+    from rich.console import Console
+    from rich.progress import TaskID
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with escapes for what is not to be printed: names may hold anything."""
+    line = " ".join(text.split())
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
+    )
 
 
 class Bars:
@@ -21,7 +23,17 @@ class Bars:
     Without a terminal each stage is one line when it begins, so that a log file stays readable.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: "Console | None" = None) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         self.console = console or Console(stderr=True)
         self.live = self.console.is_terminal
         self.stages: dict[str, TaskID] = {}
