@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ import numpy as np
 import pytest
 from made_library import make_clip, tiny_model
 
-from hearsight import indexing
+from hearsight import indexing, taking
 from hearsight.clips import decode_picture
 from hearsight.embedder import load_embedder
 from hearsight.errors import HearsightError
 from hearsight.film import write_video
 from hearsight.indexing import index_videos
+from hearsight.library_place import sole_writer
 from hearsight.localise import see
 from hearsight.media import frames_at, read_sound
-from hearsight.moment_table import MomentTable, sole_writer
+from hearsight.moment_table import MomentTable
 from hearsight.taking import moment_times
 
 
@@ -169,11 +171,49 @@ def test_prune_removes_only_what_is_gone_within_its_reach(
     assert set(names(library)) == {"1.mp4", "2.mp4", "3.MP4", "far.mp4"}
     assert index_videos(library, [], prune=True).removed == 1
     assert "far.mp4" not in names(library)
-    for path in videos.rglob("*.*4"):
-        path.unlink()
-    with pytest.raises(HearsightError, match="holds no videos"):
-        index_videos(library, [videos], prune=True)
-    assert len(names(library)) == 5
+
+
+def test_prune_takes_sources_that_are_gone_or_emptied(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library, empty = tmp_path / "library", tmp_path / "empty"
+    empty.mkdir()
+    index_videos(library, [videos], model=model)
+    (videos / "0.mp4").unlink()
+    (videos / "below" / "3.MP4").unlink()
+    for source, said in (
+        (videos / "0.mp4", "There is no video or folder"),
+        (videos / "below", "holds no videos"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            index_videos(library, [source])
+        assert index_videos(library, [source], prune=True).removed == 1
+        with pytest.raises(HearsightError, match=said):  # now it is not known any more
+            index_videos(library, [source], prune=True)
+    for source in (tmp_path / "absent", empty, tmp_path / "vid"):
+        with pytest.raises(HearsightError):
+            index_videos(library, [videos, source], prune=True)
+    assert set(names(library)) == {"1.mp4", "2.mp4"}
+    shutil.rmtree(videos)
+    assert index_videos(library, [videos], prune=True).removed == 2
+    assert names(library) == []
+
+
+def test_what_cannot_be_reached_is_not_gone(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_videos(tmp_path / "library", [videos], model=model)
+    stat = Path.stat
+
+    def refuse(path: Path, **options: Any) -> Any:  # root may look where others may not
+        if path.name == "0.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert index_videos(tmp_path / "library", [], prune=True).removed == 0
+    with pytest.raises(HearsightError, match=r"0\.mp4' cannot be read: Permission denied"):
+        index_videos(tmp_path / "library", [videos / "0.mp4"])
 
 
 def test_broken_files_are_named_and_the_rest_goes_in(
@@ -193,6 +233,62 @@ def test_broken_files_are_named_and_the_rest_goes_in(
     assert "UTF-8" in broken["\udcff.mp4"]
 
 
+def test_nothing_readable_is_a_mistake_and_leaves_nothing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for number in range(7):
+        (folder / f"{number}.mp4").write_text("not a video at all")
+    unnamed = Path(os.fsdecode(os.fsencode(folder) + b"/\xff.mp4"))
+    (folder / "6.mp4").rename(unnamed)
+    said = r"nothing could be read: \udcff\.mp4: .*3\.mp4: .*; and 2 more\.$"
+    nest = tmp_path / "new" / "deep"
+    with pytest.raises(HearsightError, match=said):
+        index_videos(nest / "library", [folder], model=model)
+    assert not nest.parent.exists()
+    here = tmp_path / "here"
+    here.mkdir()
+    with pytest.raises(HearsightError, match=r"1\.mp4: .*is not a media file"):
+        index_videos(here, [folder / "1.mp4"], model=model)
+    assert list(here.iterdir()) == []
+    index_videos(here, [videos], model=model)
+    with pytest.raises(HearsightError, match="nothing could be read"):
+        index_videos(here, [folder])
+    assert names(here) == WHOLE
+    with pytest.raises(HearsightError, match="UTF-8"):
+        index_videos(nest / "library", [unnamed])
+
+
+def test_a_failure_before_the_first_file_leaves_nothing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise HearsightError("No engine.")
+
+    with pytest.raises(HearsightError, match="No engine"):
+        index_videos(tmp_path / "library", [videos], model=model, engine=fail)
+    assert not (tmp_path / "library").exists()
+
+
+def test_pipes_and_lengths_that_cannot_be_are_passed_over(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(videos / "pipe.mp4")
+    honest = taking.probe
+
+    def claim(path: Path) -> Any:
+        return replace(honest(path), duration=1e13 if path.name == "0.mp4" else 3.0)
+
+    monkeypatch.setattr(taking, "probe", claim)
+    done = index_videos(tmp_path / "library", [videos], model=model)
+    assert done.unreadable == {
+        str(videos / "pipe.mp4"): "It is a pipe or a device, not a file.",
+        str(videos / "0.mp4"): "It claims to last 10000000000000 seconds.",
+    }
+    assert done.added == 3
+
+
 def test_a_video_without_sound_counts_as_silent(model: Path, tmp_path: Path) -> None:
     frames = [np.full((48, 64, 3), 128, np.uint8)] * 16
     write_video(tmp_path / "mute.mp4", frames, frame_rate=Fraction(4))
@@ -205,8 +301,8 @@ def test_a_sound_alone_is_no_video(model: Path, tmp_path: Path) -> None:
     import soundfile
 
     soundfile.write(tmp_path / "tone.wav", np.zeros(16_000), 16_000)
-    done = index_videos(tmp_path / "library", [tmp_path / "tone.wav"], model=model)
-    assert "no moving pictures" in done.unreadable[str(tmp_path / "tone.wav")]
+    with pytest.raises(HearsightError, match=r"tone\.wav' has no moving pictures"):
+        index_videos(tmp_path / "library", [tmp_path / "tone.wav"], model=model)
 
 
 def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
@@ -219,9 +315,8 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
         return TAKE(path, rest[0], late)
 
     monkeypatch.setattr(indexing, "take", change)
-    done = index_videos(tmp_path / "library", [videos / "0.mp4"], model=model)
-    assert done.unreadable == {str(videos / "0.mp4"): "It changed while it was read."}
-    assert done.moments == 0
+    with pytest.raises(HearsightError, match=r"0\.mp4: It changed while it was read"):
+        index_videos(tmp_path / "library", [videos / "0.mp4"], model=model)
 
 
 def test_a_library_is_bound_to_its_model_and_its_spacing(
@@ -254,9 +349,11 @@ def test_mistakes_are_said_in_a_sentence_and_leave_nothing(
         assert not library.exists()
     with pytest.raises(HearsightError, match="There is no library"):
         index_videos(library, [], optimize=True)
-    for options in ({"every": 0.0}, {"every": float("nan")}, {"batch": 0}):
-        with pytest.raises(HearsightError, match=f"`{next(iter(options))}` must be"):
-            index_videos(library, [videos], model=model, **options)
+    for every in (0.0, 1e-9, -1.0, float("nan"), float("inf")):
+        with pytest.raises(HearsightError, match=r"`every` must be .* from 0\.01 up"):
+            index_videos(library, [videos], model=model, every=every)
+    with pytest.raises(HearsightError, match="`batch` must be at least 1"):
+        index_videos(library, [videos], model=model, batch=0)
     with pytest.raises(HearsightError, match="neither a checkpoint file nor a model"):
         index_videos(library, [videos], model="ssl_tie:smal")
 
@@ -291,7 +388,7 @@ def test_a_second_writer_is_refused_and_loses_nothing(
     index_videos(library, [videos / "0.mp4"], model=model)
     with (
         sole_writer(str(library)),
-        pytest.raises(HearsightError, match="Another process is writing"),
+        pytest.raises(HearsightError, match="another process is writing"),
     ):
         index_videos(library, [videos])
     assert index_videos(library, [videos]).added == 3

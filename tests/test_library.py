@@ -138,7 +138,8 @@ def test_mistakes_in_a_question(library: Library, folder: Path, tmp_path: Path) 
         ({"sound": picture}, "p.png"),
         ({"image": video}, "is not a picture"),
         ({"image": picture, "to": "images"}, "Did you mean 'image'"),
-        ({"image": picture, "k": 0}, "`k` must be at least 1"),
+        ({"image": picture, "k": 0}, "`k` must be from 1 to 10,000, not 0"),
+        ({"image": picture, "k": 10**12}, "`k` must be from 1 to 10,000, not 1,000,000,000,000"),
         ({"sound": tmp_path / "absent.wav"}, "does not exist"),
     ):
         with pytest.raises(HearsightError, match=said):
@@ -146,6 +147,7 @@ def test_mistakes_in_a_question(library: Library, folder: Path, tmp_path: Path) 
     for file, at, options, said in (
         (folder / "01.mp4", 1.0, {}, "is not in the library.*Did you mean '.*/[01].mp4'"),
         (video, 99.0, {}, "moments from 1.5 to 9.5 s, none near 99 s"),
+        (video, -1.0, {}, "none near -1 s"),
         (video, float("nan"), {}, "none near nan s"),
         (video, 1.0, {"same_video": "all"}, "`same_video` is keep or drop"),
         (video, 1.0, {"to": "smell"}, "`to` is sound or image"),
@@ -175,8 +177,17 @@ def test_libraries_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(HearsightError, match="There is no library"):
             Library.open(place)
     (tmp_path / "file").touch()
-    with pytest.raises(HearsightError, match="There is no library"):
-        Library.open(tmp_path / "file")
+    for place, said in (
+        (tmp_path / "file", "file' is a file, and a library is a folder"),
+        (tmp_path / "file" / "library", "There is no library"),
+        ("", "The name of the library is empty"),
+        ("foo://x", "'foo://x' is no place for a library"),
+        ("https://x/y", "begins with s3://, gs:// or az://"),
+        ("s3://", "'s3://' names no bucket: write s3://BUCKET/NAME"),
+        ("s3:///", "names no bucket"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            Library.open(place)
 
 
 def test_an_open_library_sees_what_is_added(

@@ -62,6 +62,52 @@ def test_from_videos_to_answers(hearsight: Hearsight) -> None:
 
 
 @pytest.mark.usefixtures("videos")
+def test_what_is_gone_is_pruned_by_its_name_and_said(hearsight: Hearsight) -> None:
+    hearsight("index lib videos --model tiny.safetensors")
+    Path("videos/a.mp4").unlink()
+    refused(hearsight, "index lib videos/a.mp4", "There is no video or folder 'videos/a.mp4'")
+    code, out, err = hearsight("index lib videos/a.mp4 --prune")
+    assert (code, lines(out)[0]["removed"], lines(out)[0]["moments"]) == (0, 1, 2)
+    assert "removed, because they are gone: 1 files" in err
+    Path("videos/b.mp4").unlink()
+    Path("videos/torn.mp4").unlink()
+    code, out, err = hearsight("index lib videos --prune")
+    assert (code, lines(out)[0]["removed"], lines(out)[0]["moments"]) == (0, 1, 0)
+
+
+@pytest.mark.usefixtures("videos")
+def test_numbers_and_names_are_refused_before_the_work(hearsight: Hearsight) -> None:
+    index = "index lib videos --model tiny.safetensors"
+    for every in ("1e-9", "0", "-1", "nan", "inf"):
+        refused(hearsight, f"{index} --every {every}", "`every` must be")
+    for number in ("0", "-3", "99999", f"{10**30}", "many"):
+        refused(hearsight, f"{index} --batch-size {number}", "--batch-size")
+        refused(hearsight, f"{index} --threads {number}", "--threads")
+    refused(hearsight, "index lib videos/torn.mp4", "nothing could be read: torn.mp4: '")
+    for place in ("foo://x", "s3://", "''", "tiny.safetensors"):
+        for line in ("index {} videos", "search {} --sound q.wav", "similar {} a.mp4 --at 1"):
+            refused(
+                hearsight, line.format(place), place.strip("'") or "name of the library is empty"
+            )
+    hearsight(f"{index} --every 3")
+    Path("folder.png").mkdir()
+    Path("model.png").touch()
+    # the questions are broken too: what is said comes before they are looked at
+    for ask in ("search lib --sound videos/torn.mp4", "similar lib videos/torn.mp4 --at 1"):
+        refused(hearsight, f"{ask} -k 0", "`k` must be from 1 to 10,000, not 0")
+        refused(hearsight, f"{ask} -k {10**12}", "`k` must be from 1 to 10,000")
+        refused(hearsight, f"{ask} --sheet s.gif", "'s.gif' must end in .png")
+        refused(hearsight, f"{ask} --sheet none/s.png", "there is no folder 'none'")
+        refused(hearsight, f"{ask} --sheet folder.png", "'folder.png' is a folder")
+        refused(hearsight, f"{ask} --page p.txt", "'p.txt' must end in .html")
+        refused(hearsight, f"{ask} --page /proc/p.html", "'/proc/p.html' cannot be written")
+    refused(hearsight, "search lib --image model.png --sheet model.png", "is what is asked about")
+    for at in ("-1", "nan", "inf", "99"):
+        refused(hearsight, f"search lib --video videos/a.mp4 --at {at}", "lasts 6.0 s")
+        refused(hearsight, f"similar lib videos/a.mp4 --at {at}", "moments from 1.5 to 4.5 s")
+
+
+@pytest.mark.usefixtures("videos")
 def test_mistakes(hearsight: Hearsight) -> None:
     Path("empty").mkdir()
     refused(hearsight, "index lib empty", "'empty' holds no videos")

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.moment_table import SIDES, Bound, MomentTable, sole_writer
+from hearsight.library_place import sole_writer
+from hearsight.moment_table import SIDES, Bound, MomentTable
 
 CHANNELS = 32
 
@@ -185,7 +186,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     place = str(tmp_path / "library")
     with (
         sole_writer(place),
-        pytest.raises(HearsightError, match="Another process is writing"),
+        pytest.raises(HearsightError, match="another process is writing"),
         sole_writer(place),
     ):
         pass

@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,22 +17,18 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from hearsight.clips import RATE
-from hearsight.datasets.videos import SUFFIXES
 from hearsight.embedder import Embedder, load_embedder
 from hearsight.errors import HearsightError
 from hearsight.library import Library, check_model
+from hearsight.library_place import sole_writer
 from hearsight.localise import MODEL, Progress, no_progress
-from hearsight.moment_table import (
-    MANY,
-    Bound,
-    MomentTable,
-    SeenFile,
-    absolute,
-    sole_writer,
-)
+from hearsight.moment_table import MANY, Bound, MomentTable, SeenFile
 from hearsight.taking import Taken, Taking, digest, look, row_store, take
+from hearsight.video_files import find_videos, gone
 
 EVERY = 3.0  # seconds between two moments, unless told: as long as the sound of one
+LEAST = 0.01  # seconds; nothing changes faster than that
+NAMED = 5  # unreadable files named in a sentence
 ROWS = 2048  # moments after which a commit is made
 SECONDS = 10.0  # the same
 
@@ -78,9 +75,10 @@ def index_videos(
         sources: videos, and folders with videos at any depth (hidden ones are passed over).
         model: a checkpoint, run folder or name; by default the library's own, for a new one the
             weights that come with the package.
-        every: seconds between two moments; by default the library's own, for a new one `EVERY`.
-        prune: remove files that are gone: below the folders in `sources`, or anywhere if there
-            are none.
+        every: seconds between two moments, at least `LEAST`; by default the library's own, for a
+            new one `EVERY`.
+        prune: remove files that are gone: those in `sources` and below their folders, or all if
+            there are no `sources`.
         optimize: join small files of the library, and make its index anew if it is large enough.
         engine: takes the moments; by default in this process.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
@@ -90,26 +88,29 @@ def index_videos(
         progress: told the stage, what is done of it, and of how much.
 
     Raises:
-        HearsightError: a source that is not there or holds no video, a library that is damaged,
-            in use, bound to another model or `every`, or cannot be written.
+        HearsightError: a source that is not there or holds no video (and never did, if `prune`),
+            nothing that could be read, a library that is damaged, in use, bound to another model
+            or `every`, or cannot be written.
     """
-    if every is not None and not (math.isfinite(every) and every > 0):
-        raise HearsightError(f"`every` must be a number of seconds above 0, not {every}.")
+    if every is not None and not (math.isfinite(every) and every >= LEAST):
+        raise HearsightError(
+            f"`every` must be a number of seconds from {LEAST:g} up, not {every:g}."
+        )
     if batch < 1:
         raise HearsightError(f"`batch` must be at least 1, not {batch}.")
     if not (sources or prune or optimize):
         raise HearsightError("Name the videos or folders to index.")
     library = os.fspath(library)
     done = Indexed()
-    files = find_files(sources, done.unreadable)
-    fresh = MomentTable.open(library) is None
-    if fresh and not files:
+    held = MomentTable.open(library)
+    known = held.seen() if prune and held is not None else {}
+    files = find_videos(sources, done.unreadable, known)
+    if held is None and not sources:
         raise HearsightError(f"There is no library '{library}'.")
     embedder = None
-    if fresh or model is not None:  # before the folder is made, which a wrong name must not leave
+    if held is None or model is not None:  # before the folder is made, for a wrong name makes none
         embedder = load_embedder(MODEL if model is None else model, device)
-    with sole_writer(library):
-        table = _open(library, embedder, every)
+    with sole_writer(library), _opened(library, embedder, every) as table:
         seen = table.seen()
         writer = _Writer(table=table, seen=seen, done=done, seconds=commit_seconds)
         with writer:
@@ -121,21 +122,43 @@ def index_videos(
                 for path, taken in (engine or take_here)(work, taking, progress):
                     writer.add(path, taken)
         if prune:  # only now: what is gone from one place may have been copied to another
-            gone = _gone(seen, sources)
-            table.remove(gone)
-            done.removed = len(gone)
+            lost = gone(seen, sources)
+            table.remove(lost)
+            done.removed = len(lost)
         _tidy(table, optimize=optimize, least=least, progress=progress)
         done.moments = len(table)
+    _check_read(done)
     return done
 
 
-def _open(library: str, embedder: Embedder | None, every: float | None) -> MomentTable:
-    """The table, made if there is none; refused if it is bound to another model or `every`."""
+def _check_read(done: Indexed) -> None:
+    """Refuse to call a run done that could read nothing of what was named.
+
+    Raises:
+        HearsightError: so it is.
+    """
+    worked = done.added + done.changed + done.copied + done.unchanged + done.removed
+    if worked or not done.unreadable:
+        return
+    said = [f"{Path(name).name}: {why.rstrip('.')}" for name, why in done.unreadable.items()]
+    if len(said) > NAMED:
+        said[NAMED:] = [f"and {len(said) - NAMED:,} more"]
+    raise HearsightError(f"Nothing is indexed, for nothing could be read: {'; '.join(said)}.")
+
+
+@contextmanager
+def _opened(library: str, embedder: Embedder | None, every: float | None) -> Iterator[MomentTable]:
+    """The table, made if there is none; refused if it is bound to another model or `every`.
+
+    One that is made and stays empty is removed again, but for an interruption: then the next run
+    goes on with the same model.
+    """
     table = MomentTable.open(library)
+    made = table is None
     if table is None:
         if embedder is None:
             raise HearsightError(f"The library '{library}' has just been removed.")
-        return _create(library, embedder, EVERY if every is None else every)
+        table = _create(library, embedder, EVERY if every is None else every)
     if embedder is not None:
         check_model(table, embedder)
     if every is not None and every != table.bound.every:
@@ -143,7 +166,14 @@ def _open(library: str, embedder: Embedder | None, every: float | None) -> Momen
             f"The library '{library}' has a moment every {table.bound.every:g} s, not every"
             f" {every:g} s: leave `every` out, or index the videos into a new library."
         )
-    return table
+    try:
+        yield table
+    except KeyboardInterrupt:
+        made = False
+        raise
+    finally:
+        if made and not len(table):
+            table.drop()
 
 
 def _create(library: str, embedder: Embedder, every: float) -> MomentTable:
@@ -167,67 +197,6 @@ def _tidy(table: MomentTable, *, optimize: bool, least: int, progress: Progress)
         progress("indexing vectors", 1, 1)
     if optimize:
         table.compact()
-
-
-# Files
-
-
-def find_files(sources: Sequence[str | Path], unreadable: dict[str, str]) -> list[Path]:
-    """Every video that the sources name or hold, each once.
-
-    Folders within that are closed, and files whose names are not UTF-8, are added to `unreadable`.
-
-    Raises:
-        HearsightError: a source is not there, cannot be read, or is a folder without any video.
-    """
-    found: dict[Path, None] = {}
-    for source in sources:
-        path = absolute(source)
-        if not path.is_dir():
-            if not path.exists():
-                raise HearsightError(f"There is no video or folder '{source}'.")
-            found[path] = None
-            continue
-        try:
-            next(path.iterdir(), None)
-        except OSError as error:
-            raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
-        inside = list(_walk(path, unreadable))
-        if not inside:
-            raise HearsightError(f"'{source}' holds no videos ({' '.join(SUFFIXES)}).")
-        found.update(dict.fromkeys(inside))
-    return [path for path in found if _named_in_letters(path, unreadable)]
-
-
-def _named_in_letters(path: Path, unreadable: dict[str, str]) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        unreadable[str(path)] = "Its name is not UTF-8."
-        return False
-    return True
-
-
-def _walk(folder: Path, unreadable: dict[str, str]) -> Iterator[Path]:
-    def closed(error: OSError) -> None:
-        unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
-
-    for parent, folders, names in os.walk(folder, onerror=closed):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield Path(parent, name)
-
-
-def _gone(seen: dict[str, SeenFile], sources: Sequence[str | Path]) -> list[str]:
-    """What was seen and is not there any more, as far as the sources reach."""
-    reach = [absolute(source) for source in sources]
-    return [
-        name
-        for name in seen
-        if not Path(name).exists()
-        and (not reach or any(Path(name).is_relative_to(source) for source in reach))
-    ]
 
 
 def take_here(

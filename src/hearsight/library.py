@@ -25,6 +25,7 @@ from hearsight.media import frames_at, probe, read_picture, read_sound, stream_s
 from hearsight.moment_table import SIDES, MomentTable, Side, absolute
 from hearsight.windows import Heard, hear, loudest
 
+MOST = 10_000  # moments that are looked for at once
 NAMES = 1000  # of files that are searched for a misspelt one
 
 
@@ -215,7 +216,7 @@ class Library:
             )
         times = rows["time"].to_numpy()
         row = int(np.abs(times - at).argmin()) if math.isfinite(at) else 0
-        if not abs(times[row] - at) <= self.table.bound.every:
+        if not (at >= 0 and abs(times[row] - at) <= self.table.bound.every):
             raise HearsightError(
                 f"'{file}' has moments from {times[0]:.1f} to {times[-1]:.1f} s,"
                 f" none near {at:g} s."
@@ -235,10 +236,10 @@ class Library:
         """The k moments nearest to an embedded question, best first, itself left out.
 
         Raises:
-            HearsightError: `k` is below 1, or `same_video` is neither `keep` nor `drop`.
+            HearsightError: `k` is below 1 or above `MOST`, or `same_video` is neither `keep` nor
+                `drop`.
         """
-        if k < 1:
-            raise HearsightError(f"`k` must be at least 1, not {k}.")
+        check_count(k)
         if same_video not in ("keep", "drop"):
             raise HearsightError(f"`same_video` is keep or drop, not '{same_video}'.")
         file, _ = query.moment or (None, None)
@@ -313,6 +314,16 @@ def check_side(side: str) -> Side:
         if side == known:
             return known
     raise HearsightError(f"`to` is sound or image, not '{side}'.{nearest(side, SIDES)}")
+
+
+def check_count(k: int) -> None:
+    """Refuse to look for none, or for more moments than anybody looks at.
+
+    Raises:
+        HearsightError: `k` is below 1 or above `MOST`.
+    """
+    if not 1 <= k <= MOST:
+        raise HearsightError(f"`k` must be from 1 to {MOST:,}, not {k:,}.")
 
 
 def check_model(table: MomentTable, embedder: Embedder) -> None:

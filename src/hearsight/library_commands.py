@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from hearsight.arguments import Device, Threads
-from hearsight.console import Bars
+from hearsight.console import Bars, one_line
 from hearsight.errors import HearsightError, nearest
 
 ENGINES = ("local", "ray")
 
 Place = Annotated[str, typer.Argument(metavar="LIBRARY", help="Its folder, or an s3:// URL.")]
-Count = Annotated[int, typer.Option("-k", help="How many moments.", min=1)]
+Count = Annotated[int, typer.Option("-k", help="How many moments.")]
 To = Annotated[
     str | None, typer.Option(help="Compare with `sound` or `image` of the library's moments.")
 ]
@@ -43,7 +43,9 @@ def index(
         bool, typer.Option("--optimize", help="Join small files, make the index anew.")
     ] = False,
     engine: Annotated[str, typer.Option(help="`local` or `ray`.")] = "local",
-    batch_size: Annotated[int, typer.Option(help="Moments embedded together.", min=1)] = 16,
+    batch_size: Annotated[
+        int, typer.Option(help="Moments embedded together.", min=1, max=1024)
+    ] = 16,
     device: Device = None,
     threads: Threads = 2,
 ) -> None:
@@ -75,7 +77,9 @@ def index(
             progress=bars,
         )
     for name, reason in done.unreadable.items():
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+        print(one_line(f"skipped {name}: {reason}"), file=sys.stderr)
+    if done.removed:
+        print(f"removed, because they are gone: {done.removed:,} files", file=sys.stderr)
     print(json.dumps({"library": library} | asdict(done)))
 
 
@@ -106,11 +110,19 @@ def search(
     from hearsight.library import Library
 
     torch.set_num_threads(threads)
+    given = [path for path in (sound, image, video) if path is not None]
+    check_answer(count, sheet, page, *given)
     opened = Library.open(library, model=model, device=device)
     query = opened.query(sound=sound, image=image, video=video, at=at, to=to)
-    given = next(path for path in (sound, image, video) if path is not None)
     moment = "" if at is None else f" at {at:g} s"
-    show(opened, query, opened.nearest(query, count, exact=exact), given.name + moment, sheet, page)
+    show(
+        opened,
+        query,
+        opened.nearest(query, count, exact=exact),
+        given[0].name + moment,
+        sheet,
+        page,
+    )
 
 
 def similar(
@@ -130,10 +142,31 @@ def similar(
     """
     from hearsight.library import Library
 
+    check_answer(count, sheet, page, file)
     opened = Library.open(library)
     query = opened.moment(file, at, to)
     found = opened.nearest(query, count, same_video=same_video, exact=exact)
     show(opened, query, found, f"{file.name} at {at:g} s", sheet, page)
+
+
+def check_answer(count: int, sheet: Path | None, page: Path | None, *given: Path) -> None:
+    """Refuse what cannot be answered or written before anything is searched.
+
+    given: files that are asked about, and must not be overwritten.
+
+    Raises:
+        HearsightError: it says what.
+    """
+    from hearsight.draw import PICTURES
+    from hearsight.library import check_count
+    from hearsight.result_page import PAGES
+    from hearsight.targets import check_target
+
+    check_count(count)
+    if sheet is not None:
+        check_target(sheet, PICTURES, *given)
+    if page is not None:
+        check_target(page, PAGES, *given)
 
 
 def show(

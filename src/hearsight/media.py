@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 import av
@@ -78,6 +79,9 @@ class Frame(NamedTuple):
 def _existing(path: Path | str) -> Path:
     path = Path(path)
     try:
+        kind = path.stat().st_mode
+        if not (S_ISREG(kind) or S_ISDIR(kind)):
+            raise MediaError(f"'{path}' is a pipe or a device, not a file.")
         with path.open("rb") as file:
             if not file.read(1):
                 raise MediaError(f"'{path}' is empty.")

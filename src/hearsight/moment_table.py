@@ -5,7 +5,6 @@ schema: it is there from the first commit on, wherever the table lies. A row's v
 1, so their squared Euclidean distance is 2 - 2 cosine.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from jaxtyping import Float32
 
 from hearsight.errors import HearsightError
+from hearsight.library_place import NAME, check_place, is_url
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of duplicate vectors
 try:
@@ -32,8 +32,6 @@ except ImportError as missing:
 
 Side = Literal["sound", "image"]  # which of a moment's two vectors
 SIDES: tuple[Side, ...] = ("sound", "image")
-NAME = "moments"
-LOCK = ".writer.lock"
 METADATA = b"hearsight"
 FORMAT = 1
 MANY = 100_000  # moments from which on an index pays; below, every search is exact
@@ -95,45 +93,6 @@ def absolute(path: str | Path) -> Path:
     return Path(os.path.normpath(Path(path).absolute()))
 
 
-def is_url(library: str) -> bool:
-    """Whether the library lies on an object store."""
-    return "://" in library
-
-
-@contextmanager
-def sole_writer(library: str) -> Iterator[None]:
-    """Make the folder and keep other writers out; the system ends that with the process.
-
-    An object store has no such lock.
-
-    Raises:
-        HearsightError: another process is writing, the folder holds other things, or it cannot be
-            written.
-    """
-    if is_url(library):
-        yield
-        return
-    folder = Path(library)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strangers = {path.name for path in folder.iterdir()} - {LOCK, f"{NAME}.lance"}
-        if strangers and not (folder / f"{NAME}.lance").exists():
-            raise HearsightError(f"'{folder}' is no library: it holds '{min(strangers)}'.")
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise HearsightError(f"'{folder}' cannot be written: {error.strerror}.") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HearsightError(
-                f"Another process is writing to '{folder}': try again when it has ended."
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def _plainly(library: str, what: str) -> Iterator[None]:
     """Say in a sentence what LanceDB, or Rust below it, says in many."""
@@ -149,6 +108,7 @@ def _plainly(library: str, what: str) -> Iterator[None]:
 
 
 DAMAGED = "cannot be read and may be damaged; index its videos into a new one"
+UNREACHED = "cannot be reached"
 UNWRITTEN = "cannot be written"
 
 
@@ -176,8 +136,9 @@ class MomentTable:
         """The table of a library; None where there is none.
 
         Raises:
-            HearsightError: it is damaged or cannot be read.
+            HearsightError: it is damaged, cannot be read, or can lie under no such name.
         """
+        check_place(library)
         if not is_url(library):
             versions = Path(library) / f"{NAME}.lance" / "_versions"
             try:  # of a table that was never committed nothing counts
@@ -187,10 +148,11 @@ class MomentTable:
                 return None
             except OSError as error:
                 raise HearsightError(f"'{library}' cannot be read: {error.strerror}.") from error
-        with _plainly(library, DAMAGED):
+        with _plainly(library, UNREACHED):
             connection = lancedb.connect(library, read_consistency_interval=FRESH)
             if is_url(library) and NAME not in connection.list_tables().tables:
                 return None
+        with _plainly(library, DAMAGED):
             return cls(library, connection.open_table(NAME))
 
     @classmethod
@@ -205,6 +167,11 @@ class MomentTable:
             half_made = not is_url(library) and (Path(library) / f"{NAME}.lance").exists()
             mode = "overwrite" if half_made else "create"
             return cls(library, connection.create_table(NAME, schema=schema(bound), mode=mode))
+
+    def drop(self) -> None:
+        """Remove the table; `sole_writer` must be held."""
+        with _plainly(self.library, UNWRITTEN):
+            lancedb.connect(self.library).drop_table(NAME)
 
     def __len__(self) -> int:
         with _plainly(self.library, DAMAGED):

@@ -18,8 +18,10 @@ from hearsight.draw import gallery, save_picture
 from hearsight.errors import HearsightError
 from hearsight.library import Found
 from hearsight.report import STYLE
+from hearsight.targets import check_target
 
 COLUMNS = 5  # of a sheet
+PAGES = (".html", ".htm")  # endings of a page
 PLAYABLE = (".m4v", ".mov", ".mp4", ".ogv", ".webm")  # what browsers play
 
 
@@ -56,10 +58,9 @@ def save_page(found: Sequence[Found], path: Path, *, question: str, seconds: flo
         seconds: length of the clips.
 
     Raises:
-        HearsightError: it cannot be written.
+        HearsightError: it cannot be written, or does not end in .html.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise HearsightError(f"'{path}' must end in .html.")
+    check_target(path, PAGES)
     page = render(found, path.absolute().parent, question=question, seconds=seconds)
     temporary = None
     try:

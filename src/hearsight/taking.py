@@ -28,6 +28,7 @@ from hearsight.moment_table import Bound, SeenFile, schema
 from hearsight.windows import Heard, hear
 
 REMNANT = 0.1  # a last stretch shorter than this share of the others is no moment of its own
+LONGEST = 1e6  # seconds; eleven days, more than any file that is whole
 THUMBNAIL = 144  # pixels, shorter side
 QUALITY = 80  # of its JPEG
 IN_MEMORY = 2**24  # bytes of a file's rows; more are kept in a temporary file
@@ -89,9 +90,12 @@ def take(path: Path, taking: Taking, progress: Callable[[float], None]) -> Taken
     progress: told the share of the video that is done.
 
     Raises:
-        HearsightError: it has no moving pictures or cannot be read, or changed meanwhile.
+        HearsightError: it has no moving pictures, cannot be read, claims to be longer than any
+            file is, or changed meanwhile.
     """
     info = probe(path)
+    if info.duration > LONGEST:
+        raise HearsightError(f"It claims to last {info.duration:.0f} seconds.")
     seen = replace(look(path), digest=digest(path))
     times = moment_times(info.duration, taking.bound.every)
     frames = (

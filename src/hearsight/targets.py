@@ -1,0 +1,34 @@
+"""Files that shall be written, checked before the work whose results go there."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hearsight.errors import HearsightError
+
+
+def check_target(path: Path, endings: Sequence[str], *sources: Path) -> None:
+    """Whether a file can be written, as far as can be said before there is one; leaves nothing.
+
+    endings: those it may have, such as `.png`. sources: what is read, and must not be overwritten.
+
+    Raises:
+        HearsightError: another ending, no such folder, one that cannot be written into, or `path`
+            is a folder or one of the sources.
+    """
+    if path.suffix.lower() not in endings:
+        listed = ", ".join(endings[:-1]) + " or " if len(endings) > 1 else ""
+        raise HearsightError(f"'{path}' must end in {listed}{endings[-1]}.")
+    try:
+        if path.is_dir():
+            raise HearsightError(f"'{path}' is a folder, not a file to write.")
+        if not path.parent.is_dir():
+            raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
+        if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
+            raise HearsightError(f"'{path}' is what is asked about: name another file to write.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".part")
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror}.") from error
+    os.close(handle)
+    Path(name).unlink()
