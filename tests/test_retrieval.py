@@ -17,7 +17,6 @@ from hearsight.retrieval import (
     Own,
     Question,
     ask,
-    check_rows_path,
     check_task,
     labelled,
     notes,
@@ -178,15 +177,14 @@ def test_rows_on_the_terminal_and_in_a_file(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "taken.csv").mkdir()
     for path, said in (
-        (tmp_path / "rows.txt", "written as .csv, not as 'rows.txt'"),
+        (tmp_path / "rows.txt", "rows.txt' must end in .csv"),
         (tmp_path / "nowhere" / "rows.csv", "there is no folder"),
+        (tmp_path / "taken.csv", "taken.csv' is a folder"),
     ):
         with pytest.raises(HearsightError, match=said):
-            check_rows_path(path)
-    (tmp_path / "taken.csv").mkdir()
-    with pytest.raises(HearsightError, match=r"'.*taken.csv' cannot be written"):
-        write_rows([references(question(), "left out")[0]], tmp_path / "taken.csv")
+            write_rows([references(question(), "left out")[0]], path)
     assert [path.name for path in tmp_path.iterdir()] == ["taken.csv"]
 
 

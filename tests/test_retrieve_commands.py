@@ -94,14 +94,21 @@ def test_others_embeddings_and_several_models(hearsight: Hearsight) -> None:
             "--task sound-image --embeddings two=two.npz",
             "sounds have 3 channels and images 2",
         ),
-        ("--out rows.txt", "written as .csv, not as 'rows.txt'"),
+        ("--out rows.txt", "'rows.txt' must end in .csv"),
         ("--sheet sheet.gif", "'sheet.gif' must end in"),
         ("--sheet nowhere/sheet.png", "there is no folder 'nowhere'"),
+        ("--sheet store", "'store' must end in"),
+        ("--sheet folder.png", "'folder.png' is a folder"),
         ("--device abacus", "no device 'abacus'"),
+        ("--classes 2", "--classes is for composed scenes, such as toys or menagerie, and 'store'"),
+        ("--count 2", "--count is for composed scenes"),
+        ("--batch-size 9999", "--batch-size"),
+        ("--seed 99999999999999999999", "--seed"),
     ],
 )
 def test_what_is_refused(hearsight: Hearsight, options: str, said: str) -> None:
     ids = [f"clip {number}" for number in range(6)]
+    Path("folder.png").mkdir()
     np.savez("few.npz", id=ids[:1], sound=np.ones((1, 3)))
     np.savez("deaf.npz", id=ids, image=np.ones((6, 3)))
     np.savez("two.npz", id=ids, sound=np.ones((6, 3)), image=np.ones((6, 2)))

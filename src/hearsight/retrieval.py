@@ -35,10 +35,12 @@ from hearsight.retrieval_metrics import (
     class_mean,
     precision_at,
 )
+from hearsight.targets import check_target
 
 KS = (1, 5, 10)
 TASKS = ("sound-sound", "sound-image", "image-sound")
 Own = Literal["left out", "in gallery"]  # what becomes of the query's own pair
+ENDINGS = (".csv",)  # of a file with the table
 VGGSOUND_ID = re.compile(r".{11}_\d{6}")
 
 
@@ -296,7 +298,7 @@ def write_rows(scores: Sequence[RetrievalScore], path: Path) -> None:
     Raises:
         HearsightError: another ending, or it cannot be written.
     """
-    check_rows_path(path)
+    check_target(path, ENDINGS)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", newline="", encoding="utf-8") as file:
@@ -309,15 +311,3 @@ def write_rows(scores: Sequence[RetrievalScore], path: Path) -> None:
     finally:
         with suppress(OSError):
             part.unlink()
-
-
-def check_rows_path(path: Path) -> None:
-    """Whether `write_rows` can write there, as far as can be said before there are rows.
-
-    Raises:
-        HearsightError: another ending than .csv, or no such folder.
-    """
-    if path.suffix != ".csv":
-        raise HearsightError(f"The table is written as .csv, not as '{path.name}'.")
-    if not path.parent.is_dir():
-        raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")

@@ -8,25 +8,12 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from hearsight.clips import Clips, UnreadableClip
-from hearsight.draw import PICTURES, TRUTH, box, gallery, save_picture
-from hearsight.errors import HearsightError
+from hearsight.draw import TRUTH, box, gallery, save_picture
 from hearsight.retrieval import Question
 
 SHOWN = 5  # clips found, for each query
 QUERIES = 8
 Pixels = UInt8[np.ndarray, "height width 3"]
-
-
-def check_sheet_path(path: Path) -> None:
-    """Whether a sheet can be written there, as far as can be said before there is one.
-
-    Raises:
-        HearsightError: an ending that is not one of `PICTURES`, or no such folder.
-    """
-    if path.suffix.lower() not in PICTURES:
-        raise HearsightError(f"'{path}' must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
-    if not path.parent.is_dir():
-        raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
 
 
 def chosen_queries(question: Question, count: int = QUERIES) -> list[int]:

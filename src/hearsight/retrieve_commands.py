@@ -76,17 +76,18 @@ def retrieve(
         list[str],
         typer.Option(metavar="NAME=FILE", help="A row of others' vectors: .parquet, .npz or .npy."),
     ] = [],  # noqa: B006 typer reads the default, nobody changes it
-    seed: Annotated[int, typer.Option(help="Of the untrained encoders.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the untrained encoders.", min=0, max=2**63 - 1)] = 0,
     count: Annotated[int | None, typer.Option(help="Scenes, if they are composed.", min=1)] = None,
     classes: Annotated[
-        int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
+        int | None,
+        typer.Option(help="Classes of composed scenes; by itself all there are.", min=1),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table: .csv.")] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Draw some queries with what the first model found.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024)] = 32,
     device: Device = None,
     threads: Threads = 2,
 ) -> None:
@@ -100,19 +101,27 @@ def retrieve(
     import torch
 
     from hearsight.clips import Clips, list_unreadable
-    from hearsight.datasets import open_joined
+    from hearsight.datasets import is_composed, open_joined
+    from hearsight.draw import PICTURES
     from hearsight.embeddings import check_pooling
-    from hearsight.retrieval import check_rows_path, check_task, notes, table_text, write_rows
+    from hearsight.retrieval import ENDINGS, check_task, notes, table_text, write_rows
     from hearsight.retrieval_run import Settings, compare
-    from hearsight.retrieval_sheet import check_sheet_path, save_retrieval_sheet
+    from hearsight.retrieval_sheet import save_retrieval_sheet
+    from hearsight.targets import check_target
 
     torch.set_num_threads(threads)
     if same_video not in ("keep", "drop"):
         raise HearsightError(f"--same-video may be keep or drop, not '{same_video}'.")
+    for option, given in (("--count", count), ("--classes", classes)):
+        if given is not None and not any(map(is_composed, data)):
+            raise HearsightError(
+                f"{option} is for composed scenes, such as toys or menagerie, and '{data[0]}' is"
+                " none: leave it out."
+            )
     if out is not None:
-        check_rows_path(out)
+        check_target(out, ENDINGS)
     if sheet is not None:
-        check_sheet_path(sheet)
+        check_target(sheet, PICTURES)
 
     def open_at(size: int) -> Clips:
         return open_joined(data, split="val", size=size, count=count, classes=classes)
