@@ -34,7 +34,13 @@ def gap(one: list[list[float]], other: list[list[float]]) -> float:
     )
 
 
-def gaps_by_hand(embedded: Embedded) -> list[float]:
+def peak(cells: list[float], softness: float) -> float:
+    if softness == 0:
+        return max(cells)
+    return softness * math.log(mean([math.exp(cell / softness) for cell in cells]))
+
+
+def gaps_by_hand(embedded: Embedded, softness: float = 0.0) -> list[float]:
     """Of as many frames as sounds, or of the sounds whose frames are there."""
     first, count = embedded.first, len(embedded.grids)
     maps = embedded.responses[:, first : first + count].flatten(2).tolist()
@@ -51,7 +57,7 @@ def gaps_by_hand(embedded: Embedded) -> list[float]:
                 for channel in zip(*cells, strict=True)
             ]
         )
-    answered = [softmax_by_hand([max(cells) / 0.03 for cells in row]) for row in maps]
+    answered = [softmax_by_hand([peak(cells, softness) / 0.03 for cells in row]) for row in maps]
     return [
         gap(alike(sounds), answered),
         gap(alike(sounds), alike(objects)),
@@ -59,11 +65,12 @@ def gaps_by_hand(embedded: Embedded) -> list[float]:
     ]
 
 
+@pytest.mark.parametrize("softness", [0.0, 0.1])
 @pytest.mark.parametrize(("sounds", "first"), [(5, 0), (9, 3)])
-def test_the_gaps_are_their_definition(sounds: int, first: int) -> None:
+def test_the_gaps_are_their_definition(sounds: int, first: int, softness: float) -> None:
     embedded = made(sounds=sounds, first=first)
-    found = FalseNegativeContrast().gaps(embedded).tolist()
-    assert found == pytest.approx(gaps_by_hand(embedded), rel=1e-9)
+    found = FalseNegativeContrast(softness=softness).gaps(embedded).tolist()
+    assert found == pytest.approx(gaps_by_hand(embedded, softness), rel=1e-9)
     assert all(0 < value < 2 / 5 for value in found)
 
 
@@ -77,6 +84,11 @@ def test_the_gaps_join_the_contrast_after_the_warm_up(margin: float) -> None:
         embedded = made(epoch=epoch)
         expected = plain + 30 * sum(gaps_by_hand(embedded))
         assert contrast(embedded).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_soft_peaks_are_those_of_the_contrast() -> None:
+    plain = MaxContrast(softness=0.1)(made()).item()
+    assert FalseNegativeContrast(softness=0.1)(made()).item() == pytest.approx(plain, rel=1e-12)
 
 
 def test_clips_all_alike_leave_no_gap() -> None:
@@ -131,8 +143,15 @@ def test_half_precision_embeddings_are_compared_in_single() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": 0.0}, {"weight": -1.0}, {"warm_up": -1}, {"foreground": 1.0}]
+    "wrong",
+    [
+        {"temperature": 0.0},
+        {"weight": -1.0},
+        {"warm_up": -1},
+        {"softness": -1.0},
+        {"foreground": 1.0},
+    ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(HearsightError, match=rf"contrast\.{next(iter(wrong))}"):
+    with pytest.raises(HearsightError, match=f"contrast.*{next(iter(wrong))}"):
         FalseNegativeContrast(**wrong)  # type: ignore[arg-type]

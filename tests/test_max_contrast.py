@@ -17,7 +17,7 @@ from made_embedded import (
 
 from hearsight.errors import HearsightError
 from hearsight.objectives.embedded import Embedded
-from hearsight.objectives.max_contrast import MaxContrast
+from hearsight.objectives.max_contrast import MaxContrast, peaks
 
 
 def by_hand(embedded: Embedded, margin: float, both: bool, temperature: float = 0.03) -> float:
@@ -93,6 +93,43 @@ def test_only_peaks_are_moved() -> None:
     embedded = made()
     gradient = torch.autograd.grad(MaxContrast()(embedded), embedded.responses)[0].flatten(2)
     assert ((gradient != 0).sum(2) <= 1).all()
+
+
+def test_soft_peaks_are_the_log_of_the_mean_exponential() -> None:
+    responses = made(sounds=7, first=1).responses
+    soft = peaks(responses, 0.1)
+    for b, row in enumerate(responses.tolist()):
+        for a, lines in enumerate(row):
+            cells = [cell for line in lines for cell in line]
+            mean = sum(math.exp(cell / 0.1) for cell in cells) / len(cells)
+            assert soft[b, a].item() == pytest.approx(0.1 * math.log(mean), rel=1e-9)
+    assert (soft < responses.amax((2, 3))).all()
+    assert (soft > responses.mean((2, 3))).all()
+
+
+def test_soft_peaks_become_hard_and_flat_ones() -> None:
+    responses = made().responses
+    torch.testing.assert_close(peaks(responses, 1e-5), peaks(responses, 0.0), rtol=0, atol=1e-3)
+    torch.testing.assert_close(peaks(responses, 1e3), responses.mean((2, 3)), rtol=0, atol=1e-3)
+
+
+def test_soft_peaks_are_contrasted_like_hard_ones() -> None:
+    embedded = made()
+    replaced = made()
+    replaced.responses = peaks(embedded.responses, 0.1)[:, :, None, None]
+    found = MaxContrast(softness=0.1, margin=-0.2)(embedded).item()
+    assert found == pytest.approx(by_hand(replaced, -0.2, True), rel=1e-9)
+
+
+def test_with_soft_peaks_every_place_learns() -> None:
+    embedded = made()
+    loss = MaxContrast(softness=0.1)(embedded)
+    assert (torch.autograd.grad(loss, embedded.responses)[0] != 0).all()
+
+
+def test_a_negative_softness_is_refused() -> None:
+    with pytest.raises(HearsightError, match=r"contrast\.softness must not be negative"):
+        MaxContrast(softness=-0.1)
 
 
 def test_a_temperature_of_zero_is_refused() -> None:

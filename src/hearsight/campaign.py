@@ -18,7 +18,7 @@ from hearsight.findings import Findings
 from hearsight.inference import Model
 from hearsight.locks import LOCK, sole_writer
 from hearsight.protocols import PROTOCOLS, load_protocol, rasterise
-from hearsight.recipe import Recipe, to_json
+from hearsight.recipe import Recipe, from_json, to_json
 from hearsight.runs import Options, read_log
 from hearsight.scoring import blind_scores
 from hearsight.tasks import assess
@@ -134,8 +134,8 @@ def train_once(
         }
 
     told: dict[str, Any] = keep(folder / TRAINED, run)
-    held = told.get("recipe", {})
-    changed = [key for key, value in wanted.items() if held.get(key) != value]
+    held = to_json(from_json(told.get("recipe")))  # fields that came later have their defaults
+    changed = [key for key, value in wanted.items() if held[key] != value]
     if changed:
         raise HearsightError(
             f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."

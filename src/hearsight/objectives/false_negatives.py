@@ -10,7 +10,7 @@ from torch.nn.functional import l1_loss, normalize, softmax
 from hearsight.errors import HearsightError
 from hearsight.normalisation import gather
 from hearsight.objectives.embedded import Embedded
-from hearsight.objectives.max_contrast import MaxContrast, first_own_frame
+from hearsight.objectives.max_contrast import MaxContrast, first_own_frame, peaks
 from hearsight.response import matched
 
 
@@ -49,19 +49,24 @@ class FalseNegativeContrast:
     temperature: float = 0.03  # of the inner products, cosines and below
     margin: float = 0.0  # cosine, subtracted from true pairs; negative eases the contrast
     weight: float = 100.0  # of each gap
+    softness: float = 0.0  # cosine, of the peaks as in `MaxContrast`; not theirs
     warm_up: int = 5  # epochs of the contrast alone
     foreground: float = 0.6  # share of the range of the own map
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise HearsightError("contrast.temperature must be positive.")
-        if self.weight < 0 or self.warm_up < 0:
-            raise HearsightError("contrast.weight and contrast.warm_up must not be negative.")
+        if min(self.weight, self.warm_up, self.softness) < 0:
+            raise HearsightError(
+                "contrast.weight, contrast.warm_up and contrast.softness must not be negative."
+            )
         if not 0 <= self.foreground < 1:
             raise HearsightError("contrast.foreground must lie in [0, 1).")
 
     def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
-        contrast = MaxContrast(temperature=self.temperature, margin=self.margin)(embedded)
+        contrast = MaxContrast(
+            temperature=self.temperature, margin=self.margin, softness=self.softness
+        )(embedded)
         if embedded.epoch < self.warm_up:
             return contrast
         with torch.autocast(embedded.responses.device.type, enabled=False):
@@ -79,7 +84,8 @@ class FalseNegativeContrast:
         begin = first - first_own_frame(first)
         known = slice(begin, begin + len(all_looks))  # sounds whose frames are there
         heard = self.alike(sounds[first : first + len(grids)], sounds[known])
-        answered = softmax(responses.amax((2, 3))[:, known] / self.temperature, dim=1)
+        scores = peaks(responses, self.softness)
+        answered = softmax(scores[:, known] / self.temperature, dim=1)
         return torch.stack(
             [
                 l1_loss(heard, answered),

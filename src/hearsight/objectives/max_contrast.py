@@ -1,6 +1,7 @@
 """The contrast of peaks: the strongest place of a frame speaks for all of it."""
 
 from dataclasses import dataclass
+from math import log
 from typing import Literal
 
 import torch
@@ -29,13 +30,29 @@ def places(scores: Float[Tensor, "b n"], start: int) -> Int64[Tensor, " b"]:
     return torch.arange(start, start + len(scores), device=scores.device)
 
 
+def peaks(responses: Float[Tensor, "b a h w"], softness: float) -> Float[Tensor, "b a"]:
+    """The largest value of each map, or a soft form of it that all places share in.
+
+    That is softness log mean exp(S / softness): between the mean and the largest value, which it
+    nears as the softness does 0.
+    """
+    if softness == 0:
+        return responses.amax((2, 3))
+    places = responses.flatten(2)
+    return softness * ((places / softness).logsumexp(2) - log(places.shape[2]))
+
+
 @dataclass(slots=True, kw_only=True)
 class MaxContrast:
     """Tell by the largest cosine of a map which sound belongs to a frame, and which frame to it.
 
-    With s_ij the largest value of map S_ij, the loss is the cross-entropy of s_ij / temperature
-    over the sounds j of each frame, and (`both`) that over the frames i of each sound, added.
-    Own frames are told apart for own sounds among the frames of all processes.
+    With s_ij the largest value of map S_ij (`peaks`), the loss is the cross-entropy of
+    s_ij / temperature over the sounds j of each frame, and (`both`) that over the frames i of each
+    sound, added. Own frames are told apart for own sounds among the frames of all processes.
+
+    A network from scratch has its peaks anywhere, most often at the border of the grid, and one
+    place per map tells it little: from there it takes long to begin to learn. A `softness` lets
+    every place take part, the more the stronger it responds; none of the papers has it.
 
     Source
         EZ-VSL, Mo and Morgado, ECCV 2022, as released (`both`); AVObject, Afouras et al., ECCV
@@ -43,20 +60,23 @@ class MaxContrast:
         for every true pair, in both directions; no code of it is public.
 
     Raises:
-        HearsightError: a temperature that is not positive.
+        HearsightError: a temperature that is not positive, a softness that is negative.
     """
 
     temperature: float = 0.03  # cosine
     margin: float = 0.0  # cosine, subtracted from true pairs; negative eases the contrast
+    softness: float = 0.0  # cosine, of the peaks; 0: the largest value
     directions: Literal["both", "frames"] = "both"  # frames: only a sound is sought, for a frame
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise HearsightError("contrast.temperature must be positive.")
+        if self.softness < 0:
+            raise HearsightError("contrast.softness must not be negative.")
 
     def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
         first = embedded.first
-        scores = embedded.responses.amax((2, 3))
+        scores = peaks(embedded.responses, self.softness)
         eased = torch.where(true_pairs(scores, first), scores - self.margin, scores)
         logits = eased / self.temperature
         loss = cross_entropy(logits, places(logits, first))

@@ -17,7 +17,5 @@ def hps() -> Recipe:
 
 
 def small() -> Recipe:
-    """The same for minutes on a CPU, with the wider masks' edge of the small LVS."""
-    recipe = ssl_tie.shrink(hps())
-    recipe.contrast = HardPositiveContrast(neighbours=1, softness=0.1)
-    return recipe
+    """The same for minutes on a CPU."""
+    return ssl_tie.shrink(hps())
