@@ -80,6 +80,8 @@ def test_numbers_and_names_are_refused_before_the_work(hearsight: Hearsight) -> 
     index = "index lib videos --model tiny.safetensors"
     for every in ("1e-9", "0", "-1", "nan", "inf"):
         refused(hearsight, f"{index} --every {every}", "`every` must be")
+    for device in ("abacus", "meta", "cuda:99"):
+        refused(hearsight, f"{index} --device {device}", f"There is no device '{device}' here")
     for number in ("0", "-3", "99999", f"{10**30}", "many"):
         refused(hearsight, f"{index} --batch-size {number}", "--batch-size")
         refused(hearsight, f"{index} --threads {number}", "--threads")

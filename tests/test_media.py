@@ -1,6 +1,7 @@
 """What is read from media files is what was put in, and bad files end in one plain sentence."""
 
 import io
+import os
 import random
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ from hearsight.media import (
     MediaError,
     frames_at,
     probe,
+    read_picture,
     read_sound,
     stream_frames,
     stream_sound,
@@ -225,6 +227,25 @@ def test_channels_are_averaged_and_sixteen_bits_kept_exactly(tmp_path: Path) -> 
     soundfile.write(tmp_path / "a.wav", samples, 16_000)
     expected = (samples.astype(np.float64) / 2**15).mean(axis=1)
     assert np.abs(read_sound(tmp_path / "a.wav") - expected).max() < 1e-7
+
+
+def test_samples_that_are_no_numbers_are_silent(tmp_path: Path) -> None:
+    sound = np.stack([sine(440, 1, 44_100)] * 2)
+    sound[0, 100], sound[:, 200:300], sound[1, 400] = np.inf, np.nan, -np.inf
+    soundfile.write(tmp_path / "a.wav", sound.T, 44_100, "FLOAT")
+    read = read_sound(tmp_path / "a.wav", rate=44_100)
+    assert (read[200:300] == 0).all()
+    assert np.abs(read).max() <= 1
+    assert np.isfinite(read_sound(tmp_path / "a.wav")).all()
+    assert frequency_of(read[1000:], 44_100) == pytest.approx(440, abs=0.5)
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (tmp_path / "pipe.mp4", Path("/dev/zero")):
+        for read in (probe, read_picture, read_sound):
+            with pytest.raises(MediaError, match="is a pipe or a device"):
+                read(path)
 
 
 def test_streamed_sound_is_the_whole_sound_in_blocks(tmp_path: Path) -> None:

@@ -120,8 +120,8 @@ def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:
 
 
 def mono(frame: AudioFrame) -> Samples:
-    """The mean of the channels, full scale being 1."""
-    samples = frame.to_ndarray()
+    """The mean of the channels, full scale being 1; what is no number is silent."""
+    samples = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     kind = samples.dtype.name

@@ -96,19 +96,24 @@ class Evaluation:
 
 
 def check_truths(clips: Clips, name: str) -> None:
-    """Refuse clips without boxes before anything is trained, where that can be seen at once.
+    """Refuse what cannot be scored before anything is trained, where that can be seen at once.
 
     Raises:
-        HearsightError: one of the clips has no boxes.
+        HearsightError: one of the clips has no boxes, or one of something else than numbers.
     """
     if not isinstance(clips, AnnotatedClips):
         return
     for index, id in enumerate(clips.ids):
         with suppress(UnreadableClip):  # scoring leaves it out
-            if clips.annotation(index)[1] is None:
+            boxes = clips.annotation(index)[1]
+            if boxes is None:
                 raise HearsightError(
                     f"Clip '{id}' of '{name}' has no boxes: only annotated clips can be scored; "
                     "perhaps its truths are those of another data set."
+                )
+            if not np.isfinite(boxes).all():
+                raise HearsightError(
+                    f"Clip '{id}' of '{name}' has a box with an edge that is no number."
                 )
 
 
@@ -260,11 +265,22 @@ def move(encoders: Encoders, device: torch.device | str | None) -> torch.device:
     Raises:
         HearsightError: there is no such device.
     """
+    place = find_device(device)
+    encoders.to(place)
+    return place
+
+
+def find_device(device: torch.device | str | None) -> torch.device:
+    """A device that computes: the GPU if there is one, else the CPU, unless named.
+
+    Raises:
+        HearsightError: there is no such device.
+    """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         place = torch.device(device)
-        encoders.to(place)
+        torch.zeros(1, device=place).cpu()  # some have a name and hold no values
     except (RuntimeError, AssertionError) as error:
         raise HearsightError(f"There is no device '{device}' here.") from error
     return place

@@ -19,6 +19,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from hearsight.clips import RATE
 from hearsight.embedder import Embedder, load_embedder
 from hearsight.errors import HearsightError
+from hearsight.evaluate import find_device
 from hearsight.library import Library, check_model
 from hearsight.library_place import sole_writer
 from hearsight.localise import MODEL, Progress, no_progress
@@ -98,6 +99,8 @@ def index_videos(
         )
     if batch < 1:
         raise HearsightError(f"`batch` must be at least 1, not {batch}.")
+    if device is not None:
+        find_device(device)
     if not (sources or prune or optimize):
         raise HearsightError("Name the videos or folders to index.")
     library = os.fspath(library)

@@ -161,7 +161,7 @@ class Library:
             raise HearsightError("Give one thing to search by: a sound, an image or a video.")
         if (video is None) != (at is None):
             raise HearsightError("A video and the time `at` in it are given together.")
-        side = check_side(to or ("sound" if image is None else "image"))
+        side = check_side(("sound" if image is None else "image") if to is None else to)
         if image is not None:
             return Query(vector=self._see(read_picture(image)), to=side)
         if video is not None and at is not None:

@@ -7,6 +7,7 @@ schema: it is there from the first commit on, wherever the table lies. A row's v
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -103,12 +104,14 @@ def _plainly(library: str, what: str) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        reason = " ".join(str(error).split(", /")[0].split())[:300].rstrip(".")
+        reason = " ".join(str(error).split(", /")[0].split())
+        reason = LAYERS.sub("", reason)[:300].rstrip(".")
         raise HearsightError(f"The library '{library}' {what}: {reason}.") from error
 
 
 DAMAGED = "cannot be read and may be damaged; index its videos into a new one"
-UNREACHED = "cannot be reached"
+UNREACHED = "cannot be reached (by this address and the credentials in the environment)"
+LAYERS = re.compile(r"lance error: (LanceError\(\w+\): )?")  # of LanceDB, and no news to a user
 UNWRITTEN = "cannot be written"
 
 
