@@ -271,7 +271,7 @@ def train(
         run.save(LAST, calibrated=True)
         if position.best < 0:  # nothing was ever validated: the last weights are the best known
             run.save(BEST, calibrated=True)
-    except HearsightError:
+    except BaseException:  # whatever it is, it goes on its way
         if not position.step:
             run.log.discard()
         raise
