@@ -1,5 +1,6 @@
 """What a user may get wrong in training, comparing and data: one sentence, and nothing is left."""
 
+import csv
 import io
 import json
 import shlex
@@ -44,6 +45,9 @@ def hearsight(
                 if folder == "damaged":
                     object.__setattr__(clip, "frame", clip.frame[:200])
                 assert writer.add(clip)
+    edges = ((0.1, 0.2, float("nan"), 0.9),)
+    with StoreWriter(tmp_path / "corrupt") as writer:
+        assert writer.add(encode_clip("corrupt", picture(), tone(), boxes=edges))
     scoring_layout(tmp_path / "layout")
     for name, content in {
         "empty.txt": b"",
@@ -126,6 +130,7 @@ def test_data_that_cannot_be_had(hearsight: Hearsight, line: str, said: str) -> 
         ("--data good --out empty.txt", "cannot write to 'empty.txt'"),
         ("--data good --out empty.txt/run", "cannot write to 'empty.txt/run'"),
         ("--data good --validation mixed", "of 'mixed' has no boxes"),
+        ("--data good --validation corrupt", "has a box with an edge that is no number"),
         ("--data good --validation good --test good", "chosen on the test set"),
         ("--data damaged", "of clip 'damaged "),
         ("--data good --resume", "no run to resume in out"),
@@ -182,6 +187,7 @@ def test_a_demo_that_cannot_begin_leaves_nothing(hearsight: Hearsight) -> None:
     for options, said in (
         ("--pack menagerie:videos", "no menagerie in 'videos'"),
         ("--pack toyz", "toyz"),
+        ("--pack ''", "unknown pack ''"),
         ("--pack toys --looks 1000000", "1 to 100 looks"),
         ("--pack toys --seed 99999999999999999999", "below 2^63"),
         ("--pack toys --out empty.txt", "cannot write to 'empty.txt'"),
@@ -269,3 +275,22 @@ def test_what_can_be_read_is_imported(hearsight: Hearsight) -> None:
     assert (code, json.loads(out)["added"], err.count("skipped damaged")) == (0, 4, 4)
     assert len(Store("out")) == 4
     assert not Path("out", ".writing").exists()
+
+
+def test_scores_of_clips_whose_names_are_no_text_are_written(hearsight: Hearsight) -> None:
+    for name in ("scores.csv", "scores.parquet"):
+        line = f"evaluate ssl_tie:small --data 'no text' --scores {name} --threads 1 --device cpu"
+        assert hearsight(line)[0] == 0
+    with Path("scores.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["id"] == "no text\\udcff 0"
+
+
+def test_a_run_interrupted_before_its_first_step_leaves_nothing(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(run: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hearsight.trainer.train_epoch", interrupt)
+    assert hearsight(f"{TRAIN} --data good")[0] == 130
+    assert not Path("out").exists()

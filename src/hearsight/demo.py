@@ -79,7 +79,7 @@ def find_pack(wanted: str | None, progress: Advance) -> tuple[str, Path | None, 
     Raises:
         HearsightError: the pack that was asked for cannot be had.
     """
-    name, _, folder = (wanted or "menagerie").partition(":")
+    name, _, folder = ("menagerie" if wanted is None else wanted).partition(":")
     if name == "toys":
         return "toys", None, "made-up shapes and synthesised sounds (toys)"
     real = "real photographs and recordings (menagerie)"

@@ -12,6 +12,7 @@ from typing import Any
 from hearsight.clips import UnreadableClip, list_unreadable
 from hearsight.errors import HearsightError
 from hearsight.scoring import cell
+from hearsight.text_files import writable
 
 Row = Mapping[str, Any]
 LEFT = ("name", "protocol")  # columns of words
@@ -87,24 +88,30 @@ def check_scores_path(path: Path) -> None:
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Write rows, all with the same names, as .parquet or .csv.
 
+    Texts that are none, as the name of a file may be, are written with their codes.
+
     Raises:
         HearsightError: another suffix, no such folder, or the file cannot be written; nothing is
             left behind.
     """
     check_scores_path(path)
     names = list(rows[0])
+    columns = {
+        name: [writable(row[name]) if isinstance(row[name], str) else row[name] for row in rows]
+        for name in names
+    }
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.suffix == ".parquet":
             import pyarrow as pa  # type: ignore[import-untyped]
             import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-            pq.write_table(pa.table({name: [row[name] for row in rows] for name in names}), part)
+            pq.write_table(pa.table(columns), part)
         else:
             with part.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
                 writer.writerow(names)
-                writer.writerows([row[name] for name in names] for row in rows)
+                writer.writerows(zip(*columns.values(), strict=True))
         part.replace(path)
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error

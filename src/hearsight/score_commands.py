@@ -28,7 +28,10 @@ def evaluate(
         typer.Option(help="Of the response map in the mixture; by itself the protocol's."),
     ] = None,
     draws: Annotated[
-        int, typer.Option(min=1, help="Of noise and of other clips per clip, under `negatives`.")
+        int,
+        typer.Option(
+            min=1, max=1000, help="Of noise and of other clips per clip, under `negatives`."
+        ),
     ] = 3,
     scores: Annotated[
         Path | None, typer.Option(help="Write the score of each clip: .parquet or .csv.")

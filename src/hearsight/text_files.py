@@ -51,6 +51,11 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def writable(name: str) -> str:
+    """A name as text that can be written: what is no character in it stands there by its code."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def is_text(name: str) -> bool:
     """Whether a name can be written: a JSON text may hold halves of characters."""
     try:
