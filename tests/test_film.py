@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine, turn
 
+from hearsight.errors import HearsightError
 from hearsight.film import paint_video, write_video
 from hearsight.media import Frame, MediaError, probe, read_sound, stream_frames, stream_sound
 
@@ -239,12 +240,12 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     original = make_video(tmp_path / "a.mp4", FRAMES[:3], sound=TONE)
     (tmp_path / "folder.mp4").mkdir()
     for target, fault in (
-        ("b.txt", r"must end in \.mp4, \.m4v, \.mov, \.mkv, \.webm"),
-        ("none/b.mp4", "its folder does not exist"),
-        ("folder.mp4", "it is a folder"),
+        ("b.txt", r"must end in \.mp4, \.m4v, \.mov, \.mkv or \.webm"),
+        ("none/b.mp4", "there is no folder"),
+        ("folder.mp4", "is a folder"),
         ("b.webm", "cannot hold the sound of '.*a.mp4', which is aac; .* ending in .mkv"),
     ):
-        with pytest.raises(MediaError, match=rf"^'.*{target}'.*{fault}.*\.$"):
+        with pytest.raises(HearsightError, match=rf"^'.*{target}'.*{fault}.*\.$"):
             paint_video(original, tmp_path / target, later)
     with pytest.raises(MediaError, match="there is no frame"):
         write_video(tmp_path / "b.mp4", [], frame_rate=Fraction(25))

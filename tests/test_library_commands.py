@@ -103,7 +103,7 @@ def test_numbers_and_names_are_refused_before_the_work(hearsight: Hearsight) -> 
         refused(hearsight, f"{ask} --sheet folder.png", "'folder.png' is a folder")
         refused(hearsight, f"{ask} --page p.txt", "'p.txt' must end in .html")
         refused(hearsight, f"{ask} --page /proc/p.html", "'/proc/p.html' cannot be written")
-    refused(hearsight, "search lib --image model.png --sheet model.png", "is what is asked about")
+    refused(hearsight, "search lib --image model.png --sheet model.png", "is read for this")
     for at in ("-1", "nan", "inf", "99"):
         refused(hearsight, f"search lib --video videos/a.mp4 --at {at}", "lasts 6.0 s")
         refused(hearsight, f"similar lib videos/a.mp4 --at {at}", "moments from 1.5 to 4.5 s")

@@ -34,8 +34,8 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         ("none/a.png", "there is no folder '.*none'"),
         ("q.png/a.png", "there is no folder"),
         ("folder.png", "is a folder, not a file to write"),
-        ("q.png", "is what is asked about"),
-        ("link.png", "is what is asked about"),
+        ("q.png", "is read for this"),
+        ("link.png", "is read for this"),
         (f"{'a' * 300}.png", "cannot be written: File name too long"),
     ):
         with pytest.raises(HearsightError, match=said):

@@ -26,6 +26,7 @@ from jaxtyping import Float32, Int16
 
 from hearsight.decoding import Pixels, clock_zero, picture_stream, sound_stream, timestamp
 from hearsight.media import Frame, MediaError, decode_pictures, open_media
+from hearsight.targets import check_target
 
 if TYPE_CHECKING:  # generic only there
     Encoded: TypeAlias = Packet[Any]
@@ -54,7 +55,7 @@ def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame],
     by packet; subtitles are not kept. Memory is constant.
 
     Raises:
-        MediaError: if the source cannot be read, `target` cannot be written or its kind of file
+        HearsightError: the source cannot be read, `target` cannot be written or its kind of file
             cannot hold the source's sound. Nothing is left behind then; an older target stays.
     """
     with open_media(source) as original, _film(Path(target)) as film:
@@ -91,7 +92,7 @@ def write_video(
     Sound is AAC (Opus in .webm); float samples lie in [-1, 1].
 
     Raises:
-        MediaError: if there is no frame, or `target` cannot be written; nothing is left behind.
+        HearsightError: no frame, or `target` cannot be written; nothing is left behind.
     """
     with _film(Path(target)) as film:
         track = None
@@ -137,14 +138,7 @@ def _said_plainly(target: Path) -> Iterator[None]:
 @contextmanager
 def _film(target: Path) -> Iterator[_Film]:
     """An open file of another name, renamed to `target` at the end, or removed if it fails."""
-    if target.suffix.lower() not in SUFFIXES:
-        raise MediaError(
-            f"'{target}' cannot be written: its name must end in {', '.join(SUFFIXES)}."
-        )
-    if not target.parent.is_dir():
-        raise MediaError(f"'{target}' cannot be written: its folder does not exist.")
-    if target.is_dir():
-        raise MediaError(f"'{target}' cannot be written: it is a folder.")
+    check_target(target, SUFFIXES)
     temporary = target.with_name(f".{target.stem}.{uuid4().hex}{target.suffix}")
     try:
         with _said_plainly(target):

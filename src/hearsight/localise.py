@@ -38,6 +38,7 @@ from hearsight.media import Frame, MediaInfo, frames_at, probe, read_picture, st
 from hearsight.moments import STYLES, Answer, Moment, Painting, paint, region_box, relative
 from hearsight.recipe import Recipe
 from hearsight.response import matched
+from hearsight.targets import check_target
 from hearsight.windows import Heard, hear, loudest
 
 MODEL = "ssl_tie:small"  # the weights that come with the package
@@ -97,7 +98,9 @@ def localise_video(
         raise HearsightError(f"'{video}' has no sound track, so there is no source to find.")
     if not (math.isfinite(every) and every > 0):
         raise HearsightError(f"`every` must be a number of seconds above 0, not {every}.")
-    target = None if overlay is None else _checked_target(Path(overlay), Path(video), SUFFIXES)
+    target = None if overlay is None else Path(overlay)
+    if target is not None:
+        check_target(target, SUFFIXES, Path(video))
     localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
     return _moments(info, localiser, every, target, style, progress)
 
@@ -121,7 +124,9 @@ def localise_image(
     Raises:
         HearsightError: for a file that cannot be read, one without sound, and a wrong option.
     """
-    target = None if overlay is None else _checked_target(Path(overlay), Path(image), PICTURES)
+    target = None if overlay is None else Path(overlay)
+    if target is not None:
+        check_target(target, PICTURES, Path(image), Path(sound))
     if not probe(sound).has_sound:
         raise HearsightError(f"'{sound}' has no sound track.")
     pixels = read_picture(image)
@@ -287,15 +292,3 @@ def _load(
         device=place,
         batch=batch,
     )
-
-
-def _checked_target(target: Path, source: Path, endings: Sequence[str]) -> Path:
-    if target.suffix.lower() not in endings:
-        raise HearsightError(f"'{target}' must end in {', '.join(endings[:-1])} or {endings[-1]}.")
-    if not target.absolute().parent.is_dir():
-        raise HearsightError(f"The folder of '{target}' does not exist.")
-    if target.is_dir():
-        raise HearsightError(f"'{target}' is a folder, not a file to write.")
-    if target.resolve() == source.resolve():
-        raise HearsightError(f"'{target}' is what shall be painted: name another file to write.")
-    return target

@@ -26,7 +26,7 @@ def check_target(path: Path, endings: Sequence[str], *sources: Path) -> None:
         if not path.parent.is_dir():
             raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
         if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
-            raise HearsightError(f"'{path}' is what is asked about: name another file to write.")
+            raise HearsightError(f"'{path}' is read for this: name another file to write.")
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".part")
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror}.") from error
