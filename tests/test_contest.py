@@ -191,6 +191,9 @@ def test_damage_is_said(tmp_path: Path) -> None:
         keep(tmp_path / "found.json", dict)
     with pytest.raises(HearsightError, match="cannot be written"):
         keep(tmp_path / "none" / "found.json", dict)
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(HearsightError, match=r"folder\.json' cannot be read"):
+        keep(tmp_path / "folder.json", dict)
 
 
 def test_a_checkpoint_whose_recipe_has_other_fields_is_refused(

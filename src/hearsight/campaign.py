@@ -28,32 +28,55 @@ from hearsight.trainer import train
 TRAINED, PLAN = "trained.json", "plan.json"
 
 
+def held_in(path: Path) -> dict[str, Any] | None:
+    """What a JSON file holds; None if there is no such file.
+
+    Raises:
+        HearsightError: it cannot be read, or is damaged.
+    """
+    damaged = HearsightError(f"'{path}' is damaged: remove it, and it is made again.")
+    try:
+        held = parse_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise damaged from error
+    if not isinstance(held, dict) or not held:
+        raise damaged
+    return held
+
+
 def keep(path: Path, make: Callable[[], Any]) -> Any:
     """What a JSON file holds; if there is none, it is made, and written whole or not at all.
 
     Raises:
         HearsightError: the file cannot be read or written.
     """
-    damaged = HearsightError(f"'{path}' is damaged: remove it, and it is made again.")
-    try:
-        if path.exists():
-            held = parse_json(path.read_bytes())
-            if not isinstance(held, dict) or not held:
-                raise damaged
-            return held
-    except ValueError as error:
-        raise damaged from error
+    held = held_in(path)
+    if held is not None:
+        return held
     made = make()
+    write_whole(path, json.dumps(made))
+    return made
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(json.dumps(made), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
             part.unlink()
-    return made
 
 
 @contextmanager
