@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lancedb.table import LanceTable
 from made_library import make_clip, tiny_model
 
 from hearsight import indexing, taking
@@ -408,6 +409,70 @@ def test_an_interruption_keeps_whole_files(
         index_videos(tmp_path / "library", [videos], model=model)
     assert names(tmp_path / "library") == ["0.mp4"] * 4
     monkeypatch.setattr(indexing, "take", TAKE)
+    index_videos(tmp_path / "library", [videos])
+    assert names(tmp_path / "library") == WHOLE
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("real", [False, True])
+def test_an_interruption_of_a_commit_loses_nothing_that_was_committed(
+    videos: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    real: bool,
+    late: bool,
+    changed: bool,
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos] if changed else [videos / "2.mp4"], model=model)
+    for path in videos.glob("[01].mp4"):
+        path.write_bytes(path.read_bytes() + b"changed")
+    add, calls = LanceTable.add, []
+
+    def interrupt() -> None:
+        if real:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            raise KeyboardInterrupt
+
+    def interrupted(table: Any, *rows: Any, **options: Any) -> Any:
+        calls.append(rows)
+        if len(calls) == 2 and not late:
+            interrupt()
+        done = add(table, *rows, **options)
+        if len(calls) == 2 and late:
+            interrupt()
+        return done
+
+    monkeypatch.setattr(LanceTable, "add", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            index_videos(library, [videos / "0.mp4", videos / "1.mp4"], commit_seconds=0.0)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    held = names(library)
+    assert held.count("0.mp4") == 4
+    assert held.count("1.mp4") == (3 if real or late else 0)
+    monkeypatch.undo()
+    done = index_videos(library, [videos])
+    assert (done.changed, done.moments) == (0, 9)
+    assert names(library) == WHOLE
+
+
+def test_an_engine_that_fails_later_keeps_what_is_finished(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    def fail(files: Any, *rest: Any) -> Any:
+        yield files[0], TAKE(files[0], rest[0], lambda share: None)
+        raise RuntimeError("No more engine.")
+
+    with pytest.raises(RuntimeError, match="No more engine"):
+        index_videos(tmp_path / "library", [videos], model=model, engine=fail)
+    assert names(tmp_path / "library") == ["0.mp4"] * 4
     index_videos(tmp_path / "library", [videos])
     assert names(tmp_path / "library") == WHOLE
 

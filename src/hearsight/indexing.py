@@ -7,11 +7,14 @@ interruption the next run does what is left.
 
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -237,9 +240,8 @@ class _Writer:
     def __enter__(self) -> "_Writer":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.commit()
+    def __exit__(self, *_: object) -> None:
+        self.commit()  # whatever ended the run, what is finished is kept
 
     def known(self, files: Iterable[Path]) -> list[Path]:
         """Count files that are unchanged, copy those whose content is known, return the rest."""
@@ -280,25 +282,24 @@ class _Writer:
         self._enter(taken)
 
     def commit(self) -> None:
-        """Write what waits."""
-        if self.waiting:
-            replaced = [t.seen.file for t in self.waiting if t.seen.file in self.seen]
-            self.table.append(self._rows(), replaced)
-            self.seen.update({taken.seen.file: taken.seen for taken in self.waiting})
-        for taken in self.waiting:
-            taken.rows.close()
-        self.waiting, self.since = [], time.monotonic()
+        """Write what waits, once: if that fails, those files are left to the next run."""
+        coming, self.waiting = self.waiting, []
+        try:
+            if coming:
+                replaced = [taken.seen.file for taken in coming if taken.seen.file in self.seen]
+                with _interrupted_late():
+                    self.table.append(_rows(coming), replaced)
+                    self.seen.update({taken.seen.file: taken.seen for taken in coming})
+        finally:
+            for taken in coming:
+                taken.rows.close()
+            self.since = time.monotonic()
 
     def _enter(self, taken: Taken) -> None:
         self.waiting.append(taken)
         rows = sum(taken.moments for taken in self.waiting)
         if rows >= ROWS or time.monotonic() - self.since >= self.seconds:
             self.commit()
-
-    def _rows(self) -> Iterator[pa.RecordBatch]:
-        for taken in self.waiting:
-            with pa.ipc.open_stream(taken.rows) as stream:
-                yield from stream
 
     def _copy(self, twin: SeenFile, now: SeenFile) -> Taken:
         """The rows of a file as those of another with the same content."""
@@ -312,3 +313,34 @@ class _Writer:
             stream.write_table(found.select(self.table.schema.names).cast(self.table.schema))
         rows.seek(0)
         return Taken(seen=now, moments=len(found), rows=rows)
+
+
+def _rows(files: Iterable[Taken]) -> Iterator[pa.RecordBatch]:
+    for taken in files:
+        with pa.ipc.open_stream(taken.rows) as stream:
+            yield from stream
+
+
+@contextmanager
+def _interrupted_late() -> Iterator[None]:
+    """Let a first Ctrl-C wait for the end of what is done; a second one breaks it off.
+
+    A commit that is broken off would leave changed files without moments until the next run.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # no Ctrl-C arrives here, or it means nothing
+        return
+    late: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        late.append((number, frame))
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if late:
+        before(*late[0])
