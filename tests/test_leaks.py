@@ -281,10 +281,17 @@ def test_checkpoints_are_marked_by_their_facts() -> None:
     leak = find_leak("a", ["AAAAAAAAAAA_000001"], "vggss.json", ["AAAAAAAAAAA_000001"])
     clear = find_leak("a", ["AAAAAAAAAAA_000001"], "flickr", ["10000130166"])
     facts = json.loads(json.dumps({"leak_check": leak_facts({"test": leak})}))
-    assert list(marks(facts)) == ["†"]
-    assert "1 clips and 1 videos of 'vggss.json'" in marks(facts)["†"]
-    assert list(marks(facts | {"selected_on_test": True})) == ["*", "†"]
-    assert marks({}) == marks({"leak_check": leak_facts({"test": clear})}) == {}
+    assert list(marks(facts, epochs=1)) == ["†"]
+    assert "1 clips and 1 videos of 'vggss.json'" in marks(facts, epochs=1)["†"]
+    assert list(marks(facts | {"selected_on_test": True}, epochs=1)) == ["*", "†"]
+    assert marks({}, epochs=1) == {}
+    assert marks({"leak_check": leak_facts({"test": clear})}, epochs=1) == {}
+
+
+def test_what_was_never_trained_is_not_marked() -> None:
+    leak = find_leak("a", ["AAAAAAAAAAA_000001"], "b", ["AAAAAAAAAAA_000001"])
+    facts = {"leak_check": leak_facts({"test": leak}), "selected_on_test": True}
+    assert marks(facts, epochs=0) == {}
 
 
 # The field's own lists

@@ -194,7 +194,7 @@ def compare(
         entrants.append(
             Entrant(
                 name=name,
-                marks=marks(facts) | scratch_mark(name, recipe),
+                marks=marks(facts, epochs=recipe.epochs) | scratch_mark(name, recipe),
                 folders=folders,
                 cost=measure_cost(encoders, recipe, speeds[name]),
                 findings={protocol: tuple(each) for protocol, each in found[name].items()},

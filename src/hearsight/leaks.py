@@ -261,8 +261,13 @@ def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> boo
     return True
 
 
-def marks(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The marks that a checkpoint's row carries in tables, each with its footnote."""
+def marks(facts: Mapping[str, Any], *, epochs: int) -> dict[str, str]:
+    """The marks that a checkpoint's row carries in tables, each with its footnote.
+
+    epochs: of its recipe; without one nothing was learned from, nor chosen.
+    """
+    if not epochs:
+        return {}
     found = {}
     if facts.get("selected_on_test"):
         found[SELECTED] = "the epoch was chosen on the test set"

@@ -64,7 +64,7 @@ def evaluate(
         raise HearsightError("--ogl-share needs the object network of --ogl.")
     check_name(protocol)
     encoders, recipe, facts = load_encoders(checkpoint)
-    signs = marks(facts)
+    signs = marks(facts, epochs=recipe.epochs)
     clips, unknown = open_joined(data, split="val", size=recipe.frame_size), list[str]()
     if ids is not None:
         clips, unknown = restrict(clips, ids)
