@@ -57,6 +57,7 @@ ORDER = (
     "retrieval",
     "retrieval_run",
     "confidence",
+    "watch",
     "runs",
     "trainer",
     "pacing",

@@ -17,7 +17,7 @@ from hearsight.checkpoint import BEST, LAST, load_checkpoint
 from hearsight.clips import DecodedClip, UnreadableClip
 from hearsight.datasets import open_clips
 from hearsight.datasets.scenes import Scenes, load_pack
-from hearsight.encoders import Encoder
+from hearsight.encoders import Encoder, Encoders
 from hearsight.errors import HearsightError
 from hearsight.recipe import Recipe, load_recipe
 from hearsight.runs import LOG, Options, read_log, step_seed
@@ -160,12 +160,43 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(
     good = weights_of(run)
     wild = replace(tiny, epochs=4, learning_rate=1e30)
     folder = tmp_path / "wild"
-    with pytest.raises(HearsightError, match=r"not a number at step \d+"):
-        train(wild, scenes, folder, options=replace(QUIET, save_every=1))
+    with pytest.raises(HearsightError, match=r"The loss is not a number at step 2\."):
+        train(wild, scenes, folder, options=QUIET)
     kept = folder / LAST
     if kept.exists():
         assert all(value.isfinite().all() for value in load_checkpoint(kept).weights.values())
     assert same(good, weights_of(run))
+
+
+@pytest.mark.parametrize("save_every", [1, 500])
+def test_weights_that_the_last_step_made_useless_are_not_kept(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path, save_every: int
+) -> None:
+    """The loss of the only step is sound, and its weights are finite: no map of theirs is."""
+    wild = replace(tiny, epochs=1, batch_size=12, learning_rate=1e30)
+    folder = tmp_path / "wild"
+    with pytest.raises(HearsightError, match=r"response maps are not numbers after step 1\."):
+        train(wild, scenes, folder, options=replace(QUIET, save_every=save_every))
+    assert not (folder / LAST).exists()
+    assert not (folder / BEST).exists()
+
+
+def spoil(encoders: Encoders) -> None:
+    """What a step that overflows leaves in the running statistics, which no training loss sees."""
+    encoders.frames.stem_norm.running_var.fill_(torch.inf)
+
+
+def test_the_last_good_weights_stay_when_a_later_step_makes_useless_ones(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    train(replace(tiny, epochs=1), scenes, folder, options=QUIET)
+    good = weights_of(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Encoders, "follow", spoil)
+        with pytest.raises(HearsightError, match=r"after step 4\. The last good weights are in"):
+            train(tiny, scenes, folder, options=replace(QUIET, resume=True, save_every=1))
+    assert same(good, weights_of(folder))
 
 
 def test_a_used_folder_is_refused_and_another_recipe_not_resumed(

@@ -40,6 +40,7 @@ from hearsight.runs import (
     step_seed,
 )
 from hearsight.step import Step, draw
+from hearsight.watch import Watch, all_finite
 
 
 class Run:
@@ -88,7 +89,7 @@ class Run:
         )
         self.unreadable: dict[str, str] = {}
         self.curriculum_seconds = 0.0
-        self.first_bad = torch.tensor(-1, device=self.accelerator.device)
+        self.watch = Watch(self.encoders, recipe, self.accelerator, folder / LAST)
         self.started = time.monotonic()
         with ExitStack() as kept:  # the folder is made last: what cannot begin leaves nothing
             if self.accelerator.is_main_process:
@@ -106,6 +107,8 @@ class Run:
         """Put optimiser and position back where the checkpoint left them."""
         if previous.state is None or "position" not in previous.facts:
             raise HearsightError(f"{self.folder / LAST} holds weights only: it cannot be resumed.")
+        if not all_finite(previous.weights):
+            raise HearsightError(f"{self.folder / LAST} holds weights that are no numbers.")
         state = dict(previous.state)
         found = state.pop("partners", None)
         self.position = Position(**previous.facts["position"])
@@ -150,21 +153,6 @@ class Run:
             if position.partners is not None:
                 state["partners"] = torch.from_numpy(position.partners)
         save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
-
-    def check_finite(self) -> None:
-        """Stop at a loss that is not a number, naming the step it came from.
-
-        Raises:
-            HearsightError: some loss since the last check was not finite.
-        """
-        bad = self.accelerator.gather(self.first_bad.reshape(1)).max().item()
-        if bad >= 0:
-            kept = self.folder / LAST
-            raise HearsightError(
-                f"The loss is not a number at step {int(bad)}. "
-                + (f"The last good weights are in {kept}." if kept.exists() else "")
-                + " A lower learning_rate, or precision fp32, often helps."
-            )
 
     def find_partners(self) -> None:
         """Before an epoch: which sounds are mixed in it, if the recipe mixes at all."""
@@ -215,8 +203,7 @@ class Run:
             group["lr"] = self.learning_rate()
         terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)
         loss = torch.stack(list(terms.values())).sum()
-        bad = ~torch.isfinite(loss.detach()) & (self.first_bad < 0)
-        self.first_bad = torch.where(bad, position.step, self.first_bad)
+        self.watch.note(loss, batch, position.step + 1)
         accelerator.backward(loss)
         self.prepared.step()
         self.prepared.zero_grad(set_to_none=True)
@@ -250,8 +237,8 @@ def train(
 
     Raises:
         HearsightError: a folder that holds another run or is written to by another process, data
-            smaller than a batch, not one clip that can be read, a loss that is not a number. What
-            fails before its first step leaves nothing behind.
+            smaller than a batch, not one clip that can be read, a loss or weights that are no
+            numbers. What fails before its first step leaves nothing behind.
     """
     run = Run(recipe, clips, folder, options or Options())
     recipe, position, finished = run.recipe, run.position, True
@@ -260,13 +247,13 @@ def train(
             if position.batch == 0:
                 run.find_partners()
             finished = train_epoch(run)
+            run.watch.check_weights(position.step)
             if finished:
                 position.epoch, position.batch = position.epoch + 1, 0
                 if validation is not None and (
                     position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
                 ):
                     validate(run, validation)
-            run.check_finite()
             run.save(LAST)
         run.save(LAST, calibrated=True)
         if position.best < 0:  # nothing was ever validated: the last weights are the best known
@@ -308,7 +295,7 @@ def train_epoch(run: Run) -> bool:
         clips_seen += len(batch) * run.accelerator.num_processes
         options.progress("training", position.epoch * len(run.batches) + position.batch, total)
         if position.step % options.log_every == 0:
-            run.check_finite()
+            run.watch.check_loss()
             now = time.monotonic()
             run.log.write(
                 "train",
@@ -321,7 +308,7 @@ def train_epoch(run: Run) -> bool:
             )
             window, clips_seen = now, 0
         if position.step % options.save_every == 0:
-            run.check_finite()
+            run.watch.check_weights(position.step)
             run.save(LAST)
         if run.spent():
             return False
@@ -333,7 +320,6 @@ def train_epoch(run: Run) -> bool:
 
 def validate(run: Run, validation: Clips) -> None:
     """Score the validation clips; keep the weights if no earlier ones were better."""
-    run.check_finite()
     if run.accelerator.is_main_process:
         evaluation = evaluate(
             run.encoders,
