@@ -182,6 +182,19 @@ def test_compacting_keeps_every_row_and_frees_the_disk(table: MomentTable) -> No
     assert sorted(again.seen()) == ["/0", "/1", "/2", "/3"]
 
 
+def test_who_reads_while_the_table_is_compacted_is_answered(table: MomentTable) -> None:
+    vectors = units(50)
+    for part in range(6):
+        table.append([rows(table, f"/{part}", vectors, vectors)], [])
+    readers = [MomentTable.open(table.library) for _ in range(3)]
+    table.compact()
+    one, two, three = (reader for reader in readers if reader is not None)
+    assert len(one.seen()) == 6
+    assert len(two.moments("/5", ["time"])) == 50
+    assert found(three.nearest(vectors[7], "sound", 1)) == [("/0", 21.0)]
+    assert len(three) == 300
+
+
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     place = str(tmp_path / "library")
     with (

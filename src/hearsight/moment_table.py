@@ -8,12 +8,12 @@ schema: it is there from the first commit on, wherever the table lies. A row's v
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -176,23 +176,34 @@ class MomentTable:
         with _plainly(self.library, UNWRITTEN):
             lancedb.connect(self.library).drop_table(NAME)
 
-    def __len__(self) -> int:
+    def _read(self, ask: Callable[[Table], Any]) -> Any:
+        """What the table answers; asked again if files are gone because it has been compacted."""
         with _plainly(self.library, DAMAGED):
-            return int(self._table.count_rows())
+            try:
+                return ask(self._table)
+            except Exception:  # of many kinds, and none that tells this cause from damage
+                self._table.checkout_latest()  # type: ignore[no-untyped-call]
+                return ask(self._table)
+
+    def __len__(self) -> int:
+        return int(self._read(lambda table: table.count_rows()))
 
     def seen(self) -> dict[str, SeenFile]:
         """Every file that has moments here, by its path."""
         columns = ["file", "size", "modified", "digest"]
-        with _plainly(self.library, DAMAGED):
-            query = self._table.search().where("number = 0").select(columns)
-            found = query.limit(max(1, len(self))).to_arrow().to_pylist()
+        found = self._rows_where("number = 0", columns).to_pylist()
         return {row["file"]: SeenFile(**row) for row in found}
 
     def moments(self, file: str, columns: Sequence[str]) -> pa.Table:
         """These columns of a file's moments, in order of time; `time` must be among them."""
-        with _plainly(self.library, DAMAGED):
-            query = self._table.search().where(f"file = {_quoted(file)}").select(list(columns))
-            return query.limit(max(1, len(self))).to_arrow().sort_by("time")
+        return self._rows_where(f"file = {_quoted(file)}", columns).sort_by("time")
+
+    def _rows_where(self, condition: str, columns: Sequence[str]) -> pa.Table:
+        def ask(table: Table) -> pa.Table:
+            query = table.search().where(condition).select(list(columns))
+            return query.limit(max(1, table.count_rows())).to_arrow()
+
+        return self._read(ask)
 
     def append(self, rows: Iterable[pa.RecordBatch], replaced: Sequence[str]) -> None:
         """Add the moments of whole files in one commit, after dropping those of `replaced` files.
@@ -227,8 +238,9 @@ class MomentTable:
         file to leave out.
         """
         columns = ["file", "time", "level", "thumbnail", "_distance"]
-        with _plainly(self.library, DAMAGED):
-            query = self._table.search(vector, vector_column_name=side, query_type="vector")
+
+        def ask(table: Table) -> pa.Table:
+            query = table.search(vector, vector_column_name=side, query_type="vector")
             assert isinstance(query, LanceVectorQueryBuilder)
             query.distance_type("l2").nprobes(PROBES).refine_factor(REFINE)
             query.limit(k).select(columns)
@@ -236,7 +248,9 @@ class MomentTable:
                 query.bypass_vector_index()
             if without is not None:
                 query.where(f"file != {_quoted(without)}")
-            found = query.to_arrow()
+            return query.to_arrow()
+
+        found = self._read(ask)
         cosine = 1 - found["_distance"].to_numpy() / 2
         found = found.drop_columns("_distance").append_column("score", pa.array(cosine))
         return found.sort_by(
@@ -269,7 +283,8 @@ class MomentTable:
     def compact(self) -> None:
         """Join small files into large ones and delete older versions; `sole_writer` must be held.
 
-        A search that runs meanwhile may fail, and can be repeated.
+        What reads meanwhile may lose the files it reads. It asks once more by itself; only if the
+        table is compacted again just then does that fail too.
         """
         with _plainly(self.library, UNWRITTEN):
             self._table.optimize(cleanup_older_than=OLD, delete_unverified=not is_url(self.library))
