@@ -1,6 +1,7 @@
 """The loop: it learns, logs, survives being killed, and says plainly when it cannot go on."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -8,17 +9,20 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from hearsight.batches import Batches
 from hearsight.checkpoint import BEST, LAST, load_checkpoint
 from hearsight.clips import DecodedClip, UnreadableClip
 from hearsight.datasets import open_clips
 from hearsight.datasets.scenes import Scenes, load_pack
 from hearsight.encoders import Encoder, Encoders
 from hearsight.errors import HearsightError
+from hearsight.locks import LOCK
 from hearsight.recipe import Recipe, load_recipe
 from hearsight.runs import LOG, Options, read_log, step_seed
 from hearsight.trainer import train
@@ -225,6 +229,81 @@ def test_a_log_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     whole = {"kind": "train", "step": 1, "epoch": 0}
     (tmp_path / LOG).write_text(json.dumps(whole) + '\n{"kind": "tra')
     assert read_log(tmp_path) == [whole]
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"kind": "train", "step": 2, "\xff": 0}', b"[1, 2]", b"7", b"null", b'{"loss": 1}']
+)
+def test_a_log_line_that_is_no_entry_is_left_out(tmp_path: Path, line: bytes) -> None:
+    whole = {"kind": "train", "step": 1, "epoch": 0}
+    entry = json.dumps(whole).encode()
+    (tmp_path / LOG).write_bytes(b"\n".join([entry, line, entry, b""]))
+    assert read_log(tmp_path) == [whole, whole]
+
+
+def test_the_logged_learning_rate_is_that_of_its_step(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    train(replace(tiny, epochs=1, decay=True), scenes, tmp_path / "run", options=QUIET)
+    rates = [entry["learning_rate"] for entry in read_log(tmp_path / "run")]
+    wanted = [tiny.learning_rate * 0.5 * (1 + math.cos(math.pi * done / 3)) for done in range(3)]
+    assert rates == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_another_process_wrote_meanwhile_is_not_overwritten(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
+) -> None:
+    """The other one starts and ends between the look at the folder and the lock."""
+    short, folder = replace(tiny, epochs=1), tmp_path / "run"
+    if resume:
+        train(short, scenes, folder, options=QUIET)
+
+    def late(self: Batches, *arguments: object, **options: object) -> None:
+        monkeypatch.undo()
+        other = replace(tiny, epochs=2)
+        train(other, scenes, folder, options=replace(QUIET, resume=resume))
+        Batches.__init__(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Batches, "__init__", late)
+    with pytest.raises(HearsightError, match=r"Another process has just written a run to .*run:"):
+        train(short, scenes, folder, options=replace(QUIET, resume=resume))
+    assert load_checkpoint(folder / LAST).facts["position"]["epoch"] == 2
+    assert [entry["step"] for entry in read_log(folder)] == [1, 2, 3, 4, 5, 6]
+    assert not (folder / LOCK).exists()
+
+
+def test_scores_of_other_validation_clips_are_not_compared(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first clips are easy; on the others every score is lower, and yet the best of theirs."""
+    easy, hard = (open_clips("toys", split="val", size=32, count=count) for count in (4, 5))
+    score = 0.9
+
+    def scored(*arguments: object, **options: object) -> SimpleNamespace:
+        return SimpleNamespace(success_rate=score, numbers=dict)
+
+    monkeypatch.setattr("hearsight.trainer.evaluate", scored)
+    options, folder = replace(QUIET, resume=True), tmp_path / "run"
+
+    def best() -> tuple[int, float]:
+        position = load_checkpoint(folder / BEST).facts["position"]
+        assert load_checkpoint(folder / LAST).facts["position"]["best"] == position["best"]
+        return position["step"], position["best"]
+
+    train(replace(tiny, epochs=1), scenes, folder, validation=easy, options=QUIET)
+    assert best() == (3, 0.9)
+    score = 0.2
+    train(replace(tiny, epochs=2), scenes, folder, validation=easy, options=options)
+    assert best() == (3, 0.9)
+    train(replace(tiny, epochs=3), scenes, folder, validation=hard, options=options)
+    assert best() == (9, 0.2)
+    score = 0.1
+    train(replace(tiny, epochs=4), scenes, folder, options=options)  # without any: nothing changes
+    assert best() == (9, 0.2)
+    other = replace(options, protocol="lvs")
+    train(replace(tiny, epochs=5), scenes, folder, validation=hard, options=other)
+    assert best() == (15, 0.1)
 
 
 class Broken:

@@ -89,6 +89,7 @@ class Position:
     batch: int = 0  # of the epoch: the next one
     step: int = 0  # optimiser steps done
     best: float = -1.0  # validation score of the weights in `best`; -1 before the first
+    judge: str | None = None  # what gave that score: the protocol, and a digest of the clips
     partners: Int64[np.ndarray, " count"] | None = None  # of the current epoch
 
 
@@ -147,6 +148,34 @@ def find_previous(
     return previous, fresh
 
 
+Trace = tuple[tuple[int, int, int] | None, ...]
+
+
+def trace_of(folder: Path) -> Trace:
+    """What changes whenever a run is written to the folder."""
+    found: list[tuple[int, int, int] | None] = []
+    for name in (LOG, LAST):
+        try:
+            file = (folder / name).stat()
+        except OSError:  # there is none; why there can be none is said when it is written
+            found.append(None)
+        else:
+            found.append((file.st_ino, file.st_mtime_ns, file.st_size))
+    return tuple(found)
+
+
+def check_untouched(folder: Path, before: Trace) -> None:
+    """Refuse to write where another process has written meanwhile; to be asked under the lock.
+
+    Raises:
+        HearsightError: the folder's trace is no longer what it was before it was looked at.
+    """
+    if trace_of(folder) != before:
+        raise HearsightError(
+            f"Another process has just written a run to {folder}: look at it, then start again."
+        )
+
+
 class Log:
     """The run's entries: JSON lines, and the same numbers for TensorBoard.
 
@@ -190,14 +219,19 @@ class Log:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a run, oldest first; a last line cut short by a crash is left out."""
+    """The entries of a run, oldest first; lines that are none are left out.
+
+    A crash may cut the last line short, and a failing disk may damage any.
+    """
     path = folder / LOG
     entries = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            entries.append(parse_json(line))
+            entry = parse_json(line.decode())
         except ValueError:
-            break
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int) and "kind" in entry:
+            entries.append(entry)
     return entries
 
 

@@ -31,6 +31,7 @@ from hearsight.runs import (
     Options,
     Position,
     Result,
+    check_untouched,
     clips_digest,
     find_previous,
     load_optimiser,
@@ -38,6 +39,7 @@ from hearsight.runs import (
     optimiser_state,
     place,
     step_seed,
+    trace_of,
 )
 from hearsight.step import Step, draw
 from hearsight.watch import Watch, all_finite
@@ -59,6 +61,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.encoders = Encoders(recipe.encoder)
         self.position = Position()
+        trace = trace_of(folder)
         previous, fresh = find_previous(folder, recipe, clips, resume=options.resume)
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
@@ -89,11 +92,13 @@ class Run:
         )
         self.unreadable: dict[str, str] = {}
         self.curriculum_seconds = 0.0
+        self.rate = 0.0  # of the last step
         self.watch = Watch(self.encoders, recipe, self.accelerator, folder / LAST)
         self.started = time.monotonic()
         with ExitStack() as kept:  # the folder is made last: what cannot begin leaves nothing
             if self.accelerator.is_main_process:
                 kept.enter_context(sole_writer(folder))
+                check_untouched(folder, trace)
             self.log = Log(
                 folder,
                 step=self.position.step,
@@ -145,6 +150,7 @@ class Run:
                 "batch": position.batch,
                 "step": position.step,
                 "best": position.best,
+                "judge": position.judge,
             },
         }
         state: dict[str, Tensor] | None = None
@@ -199,8 +205,9 @@ class Run:
         draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
         if recipe.encoder.dropout:  # drawn by the device's own generator
             torch.manual_seed(step_seed(recipe.seed, position.step) + rank)
+        self.rate = self.learning_rate()
         for group in self.prepared.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.rate
         terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)
         loss = torch.stack(list(terms.values())).sum()
         self.watch.note(loss, batch, position.step + 1)
@@ -303,7 +310,7 @@ def train_epoch(run: Run) -> bool:
                 epoch=position.epoch,
                 **{name: term.item() for name, term in terms.items()},
                 loss=sum(term.item() for term in terms.values()),
-                learning_rate=run.learning_rate(),
+                learning_rate=run.rate,
                 samples_per_second=clips_seen / (now - window),
             )
             window, clips_seen = now, 0
@@ -319,7 +326,7 @@ def train_epoch(run: Run) -> bool:
 
 
 def validate(run: Run, validation: Clips) -> None:
-    """Score the validation clips; keep the weights if no earlier ones were better."""
+    """Score the validation clips; keep the weights if none before did better on the same ones."""
     if run.accelerator.is_main_process:
         evaluation = evaluate(
             run.encoders,
@@ -329,6 +336,9 @@ def validate(run: Run, validation: Clips) -> None:
             device=run.accelerator.device,
         )
         score = evaluation.success_rate
+        judge = f"{run.options.protocol}:{clips_digest(validation)}"
+        if run.position.judge != judge:  # scores of other clips or rules cannot be compared
+            run.position.judge, run.position.best = judge, -1.0
         run.log.write(
             "validation",
             step=run.position.step,
