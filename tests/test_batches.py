@@ -126,6 +126,16 @@ def test_too_few_clips_and_uneven_shares_are_refused(recipe: Recipe) -> None:
         Batches(Numbered(30), recipe, processes=3)
 
 
+@pytest.mark.parametrize(
+    ("count", "said"), [(3, "use --set batch_size=3 or more"), (1, "use more")]
+)
+def test_no_batch_is_proposed_that_the_recipe_refuses(
+    recipe: Recipe, count: int, said: str
+) -> None:
+    with pytest.raises(HearsightError, match=f"fewer than one batch of 4: {said} data"):
+        Batches(Numbered(count), recipe)
+
+
 @settings(max_examples=40, deadline=None)
 @given(height=st.integers(1, 400), width=st.integers(1, 400), side=st.integers(1, 300))
 def test_a_frame_is_only_ever_reduced_and_keeps_its_shape(

@@ -14,6 +14,7 @@ import hearsight
 from hearsight.checkpoint import load_encoders, save_checkpoint
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
+from hearsight.objectives.classification import SoundClassification
 from hearsight.objectives.contrast import PaperContrast
 from hearsight.recipe import (
     Recipe,
@@ -124,16 +125,31 @@ def test_a_part_that_is_off_is_switched_on_by_its_name() -> None:
     assert assign(load_recipe("ssl_tie:a"), "warp=Warp").warp == Warp()
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_one_clip_alone_is_a_batch_only_where_clips_are_not_compared(name: str) -> None:
+    recipe = load_recipe(name)
+    assert assign(recipe, "batch_size=2").batch_size == 2
+    if isinstance(recipe.contrast, SoundClassification):
+        assert assign(recipe, "batch_size=1").batch_size == 1
+        return
+    kind = type(recipe.contrast).__name__
+    with pytest.raises(HearsightError, match=f"batch_size must be at least 2 for {kind}, not 1"):
+        assign(recipe, "batch_size=1")
+
+
 @pytest.mark.parametrize(
     ("assignment", "says"),
     [
         ("contrast.margn=-0.2", r"no field 'margn'.*'contrast\.margin'"),
         ("batchsize=8", r"no field 'batchsize'.*'batch_size'"),
-        ("batch_size=0", "batch_size must be at least 1"),
+        ("batch_size=0", "batch_size must be at least 2 for TrimapContrast, not 0"),
+        ("batch_size=1", "batch_size must be at least 2 for TrimapContrast, not 1"),
+        ("validate_every=0", "validate_every must be at least 1, not 0"),
         ("batch_size=many", 'batch_size must be a whole number, not "many"'),
         ("batch_size=2.5", "batch_size must be a whole number, not 2.5"),
         ("batch_size=true", "batch_size must be a whole number, not true"),
         ("learning_rate=-1", "learning_rate must be positive"),
+        ("learning_rate=1e38", "learning_rate must be positive, to 1e30, not 1e[+]38"),
         ("learning_rate=NaN", "learning_rate must be a number"),
         ("compile=maybe", "compile must be true or false"),
         ("precision=fp8", "precision must be 'fp32' or 'bf16'"),

@@ -332,6 +332,23 @@ def test_an_unreadable_clip_is_named_in_the_result(
     assert result.unreadable == {clips.ids[3]: "its frame is cut short"}
 
 
+class Lonely(Broken):
+    """Scenes of which one alone can be read."""
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        if index != 3:
+            raise UnreadableClip(self.ids[index], "its frame is cut short")
+        return self.scenes[index]
+
+
+def test_a_clip_that_is_left_alone_in_its_batch_teaches_nothing(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path
+) -> None:
+    with pytest.raises(HearsightError, match="No batch holds enough clips that can be read"):
+        train(tiny, Lonely(scenes), tmp_path / "run", options=QUIET)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_layout_that_would_damage_memory_is_refused(
     tiny: Recipe, scenes: Scenes, tmp_path: Path
 ) -> None:

@@ -228,9 +228,11 @@ class Batches:
         self, clips: Clips, recipe: Recipe, *, workers: int = 1, processes: int = 1, rank: int = 0
     ) -> None:
         if len(clips) < recipe.batch_size:
+            fits = len(clips) >= recipe.least_clips
+            smaller = f"--set batch_size={len(clips)} or " if fits else ""
             raise HearsightError(
                 f"The data hold {len(clips)} clips, fewer than one batch of {recipe.batch_size}: "
-                f"use --set batch_size={max(1, len(clips))} or more data."
+                f"use {smaller}more data."
             )
         if recipe.batch_size % processes:
             raise HearsightError(

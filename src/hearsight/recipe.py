@@ -80,16 +80,20 @@ class Recipe:
             raise HearsightError(
                 f"frame_size must be {LEAST_SIDE} to {MOST_SIDE} pixels, not {self.frame_size}."
             )
-        for name in ("batch_size", "validate_every"):
-            if getattr(self, name) < 1:
-                raise HearsightError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.validate_every < 1:
+            raise HearsightError(f"validate_every must be at least 1, not {self.validate_every}.")
+        if self.batch_size < self.least_clips:
+            least = f"{self.least_clips} for {type(self.contrast).__name__}"
+            raise HearsightError(f"batch_size must be at least {least}, not {self.batch_size}.")
         for name in ("equivariance", "weight_decay", "seed", "epochs"):
             if getattr(self, name) < 0:
                 raise HearsightError(f"{name} must not be negative, not {getattr(self, name)}.")
         if self.seed >= 2**63:
             raise HearsightError(f"seed must be below 2^63, not {self.seed}.")
-        if self.learning_rate <= 0:
-            raise HearsightError(f"learning_rate must be positive, not {self.learning_rate}.")
+        if not 0 < self.learning_rate <= 1e30:  # beyond, Adam's step is no 32-bit number
+            raise HearsightError(
+                f"learning_rate must be positive, to 1e30, not {self.learning_rate}."
+            )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise HearsightError(f"betas must lie in [0, 1), not {self.betas}.")
         if self.equivariance and self.warp is None:
@@ -98,6 +102,11 @@ class Recipe:
             raise HearsightError("views must be 1 or 2, and 2 need `appearance` to differ.")
         if self.needs_boxes and self.appearance is not None:
             raise HearsightError("contrast learns from boxes, which `appearance` would crop away.")
+
+    @property
+    def least_clips(self) -> int:
+        """How many clips a step needs: of one alone most objectives learn nothing."""
+        return int(getattr(self.contrast, "least_clips", 2))
 
     @property
     def needs_labels(self) -> bool:

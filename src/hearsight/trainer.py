@@ -189,12 +189,14 @@ class Run:
             self.unreadable.setdefault(error.id, error.reason)
 
     def even(self, batch: Batch | None) -> Batch | None:
-        """The batch, cut to the smallest that any process could read."""
-        if self.accelerator.num_processes == 1:
-            return batch
-        count = torch.tensor([0 if batch is None else len(batch)], device=self.accelerator.device)
-        smallest = int(self.accelerator.gather(count).min().item())
-        return batch.first(smallest) if batch is not None and smallest else None
+        """The batch, cut to the smallest that any process read; None if it cannot teach."""
+        smallest, processes = 0 if batch is None else len(batch), self.accelerator.num_processes
+        if processes > 1:
+            count = torch.tensor([smallest], device=self.accelerator.device)
+            smallest = int(self.accelerator.gather(count).min().item())
+        if batch is None or not smallest or smallest * processes < self.recipe.least_clips:
+            return None
+        return batch.first(smallest) if smallest < len(batch) else batch
 
     def train_step(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """One optimiser step; returns the named terms of the loss."""
@@ -244,7 +246,7 @@ def train(
 
     Raises:
         HearsightError: a folder that holds another run or is written to by another process, data
-            smaller than a batch, not one clip that can be read, a loss or weights that are no
+            smaller than a batch, too few clips that can be read, a loss or weights that are no
             numbers. What fails before its first step leaves nothing behind.
     """
     run = Run(recipe, clips, folder, options or Options())
@@ -321,7 +323,8 @@ def train_epoch(run: Run) -> bool:
             return False
     if position.batch > begun[0] and position.step == begun[1]:
         name, why = next(iter(run.unreadable.items()), ("", "another process could not read its"))
-        raise HearsightError(f"No batch holds a clip that can be read; of clip '{name}', {why}.")
+        few = "a clip" if run.recipe.least_clips == 1 else "enough clips"
+        raise HearsightError(f"No batch holds {few} that can be read; of clip '{name}', {why}.")
     return True
 
 

@@ -26,6 +26,7 @@ class SoundClassification:
 
     needs_labels: ClassVar[bool] = True
     teaches_frames: ClassVar[bool] = False
+    least_clips: ClassVar[int] = 1
     no_margin: ClassVar[str] = (
         "SoundClassification has no margin: it compares no pairs of frame and sound."
     )
