@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from lancedb.table import LanceTable
 from made_library import make_clip, tiny_model
+from PIL import Image
 
 from hearsight import indexing, taking
 from hearsight.clips import decode_picture
@@ -304,6 +305,21 @@ def test_a_sound_alone_is_no_video(model: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "tone.wav", np.zeros(16_000), 16_000)
     with pytest.raises(HearsightError, match=r"tone\.wav' has no moving pictures"):
         index_videos(tmp_path / "library", [tmp_path / "tone.wav"], model=model)
+
+
+def test_a_still_picture_is_no_video(videos: Path, model: Path, tmp_path: Path) -> None:
+    grey = Image.new("RGB", (64, 48), "grey")
+    pictures = [tmp_path / f"still.{kind}" for kind in ("png", "jpg", "bmp", "webp", "gif", "mp4")]
+    for path in pictures:
+        grey.save(path, format="png" if path.suffix == ".mp4" else None)
+    done = index_videos(tmp_path / "library", [videos, *pictures], model=model)
+    assert (done.added, done.moments) == (4, 9)
+    assert done.unreadable == {
+        str(path): f"'{path}' is a single picture without sound, not a video." for path in pictures
+    }
+    moving = tmp_path / "moving.gif"
+    grey.save(moving, save_all=True, append_images=[Image.new("RGB", (64, 48), "red")])
+    assert index_videos(tmp_path / "library", [moving]).added == 1
 
 
 def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(

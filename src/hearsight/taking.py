@@ -23,7 +23,7 @@ from hearsight.clips import RATE, encode_picture
 from hearsight.embedder import Embedder
 from hearsight.errors import HearsightError
 from hearsight.localise import Seen, see
-from hearsight.media import frames_at, probe, stream_sound
+from hearsight.media import MediaInfo, frames_at, probe, stream_frames, stream_sound
 from hearsight.moment_table import Bound, SeenFile, schema
 from hearsight.windows import Heard, hear
 
@@ -90,12 +90,14 @@ def take(path: Path, taking: Taking, progress: Callable[[float], None]) -> Taken
     progress: told the share of the video that is done.
 
     Raises:
-        HearsightError: it has no moving pictures, cannot be read, claims to be longer than any
-            file is, or changed meanwhile.
+        HearsightError: it has no moving pictures, is a still picture, cannot be read, claims to be
+            longer than any file is, or changed meanwhile.
     """
     info = probe(path)
     if info.duration > LONGEST:
         raise HearsightError(f"It claims to last {info.duration:.0f} seconds.")
+    if _is_still(info):
+        raise HearsightError(f"'{path}' is a single picture without sound, not a video.")
     seen = replace(look(path), digest=digest(path))
     times = moment_times(info.duration, taking.bound.every)
     frames = (
@@ -119,6 +121,13 @@ def take(path: Path, taking: Taking, progress: Callable[[float], None]) -> Taken
         raise
     rows.seek(0)
     return Taken(seen=seen, moments=done, rows=rows)
+
+
+def _is_still(info: MediaInfo) -> bool:
+    """Whether nothing moves and nothing sounds; for FFmpeg a picture file is a video, too."""
+    if info.has_sound or not info.has_picture:
+        return False
+    return len(list(islice(stream_frames(info.path), 2))) == 1
 
 
 Read = tuple[tuple[Seen, bytes], Heard]  # a frame with its thumbnail, and a sound
