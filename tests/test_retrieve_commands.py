@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from made_clips import picture, tone
 from test_cli import Hearsight, hearsight, make_checkpoint, refused
 from test_vggsound_splits import TABLE
 
+from hearsight import retrieval_run
 from hearsight.clips import encode_clip
+from hearsight.embeddings import embed_clips
 from hearsight.shard_writer import StoreWriter
 
 __all__ = ["hearsight"]  # a fixture
@@ -113,6 +116,35 @@ def test_what_is_refused(hearsight: Hearsight, options: str, said: str) -> None:
     np.savez("deaf.npz", id=ids, image=np.ones((6, 3)))
     np.savez("two.npz", id=ids, sound=np.ones((6, 3)), image=np.ones((6, 2)))
     refused(hearsight, f"retrieve good.safetensors {RUN} {options}", said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "looks"),
+    [
+        ("--embeddings clap=clap.npz", "There is no file 'clap.npz'", 0),
+        ("--embeddings torn=torn.npz", "'torn.npz' is no file of embeddings", 0),
+        ("--embeddings deaf=deaf.npz", "'deaf.npz' has no vectors 'sound'", 0),
+        ("--task sound-image --embeddings two=two.npz", "sounds have 3 channels", 0),
+        ("--embeddings few=few.npz", "'few.npz' lacks 4 of 5 clips", 1),
+    ],
+)
+def test_embeddings_are_looked_at_before_clips_are_embedded_in_vain(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch, options: str, said: str, looks: int
+) -> None:
+    embedded: list[object] = []
+
+    def note(encoders: object, *rest: Any, **options: Any) -> Any:
+        embedded.append(encoders)
+        return embed_clips(encoders, *rest, **options)
+
+    monkeypatch.setattr(retrieval_run, "embed_clips", note)
+    ids = [f"clip {number}" for number in range(6)]
+    Path("torn.npz").write_text("torn")
+    np.savez("few.npz", id=ids[:1], sound=np.ones((1, 3)))
+    np.savez("deaf.npz", id=ids, image=np.ones((6, 3)))
+    np.savez("two.npz", id=ids, sound=np.ones((6, 3)), image=np.ones((6, 2)))
+    refused(hearsight, f"retrieve good.safetensors good.safetensors {RUN} {options}", said)
+    assert len(embedded) == looks
 
 
 def test_clips_that_cannot_be_scored(hearsight: Hearsight) -> None:

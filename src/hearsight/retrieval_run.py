@@ -97,6 +97,9 @@ def compare(
     spectrogram (where only sounds are compared), the vectors in files, chance, and the best order
     there is.
 
+    Files are looked at before the first clip is embedded, and for the clips of the question as soon
+    as the first model has told which these are.
+
     Args:
         models: as `load_encoders` takes them, at least one.
         open_at: the clips, with frames of so many pixels if they are composed.
@@ -107,18 +110,20 @@ def compare(
         HearsightError: a model or file that cannot be used, clips without labels, no clip that
             can be read, no such task or device.
     """
+    for name, path in files.items():
+        _from_file(name, path, settings.task, ids=())
     lineup = _lineup(models, settings.seed)
     first = _embed(*lineup[0], open_at, settings)
     rows = labelled(first)
     question = ask(first, rows, settings.task, drop_same_video=settings.drop_same_video)
+    others = [_from_file(name, path, settings.task, question.ids) for name, path in files.items()]
     methods = [_vectors(lineup[0][0], first, first, rows)]
     for name, encoders, recipe in lineup[1:]:
         embedded = _embed(name, encoders, recipe, open_at, settings)
         methods.append(_vectors(name, embedded, first, rows))
     if settings.task == "sound-sound":
         methods.append(_vectors("mel statistics", _statistics(open_at, settings), first, rows))
-    methods += [_from_file(name, path, question) for name, path in files.items()]
-    scores, answer = _scored(methods, question, settings)
+    scores, answer = _scored([*methods, *others], question, settings)
     return Comparison(
         question=question,
         places=tuple(first.places[row] for row in rows),
@@ -221,20 +226,18 @@ def _vectors(name: str, embedded: Embedded, first: Embedded, rows: Sequence[int]
     return Vectors(name=name, sounds=embedded.sounds[chosen], frames=frames)
 
 
-def _from_file(name: str, path: Path, question: Question) -> Vectors:
-    """Others' vectors of the same clips.
+def _from_file(name: str, path: Path, task: str, ids: Sequence[str]) -> Vectors:
+    """Others' vectors of these clips.
 
     Raises:
         HearsightError: what the task needs is not in the file, or cannot be compared.
     """
-    held = read_embeddings(path, question.ids)
-    for kind in question.task.split("-"):
+    held = read_embeddings(path, ids)
+    for kind in task.split("-"):
         if kind not in held:
-            raise HearsightError(
-                f"'{path}' has no vectors '{kind}', which the task {question.task} needs."
-            )
+            raise HearsightError(f"'{path}' has no vectors '{kind}', which the task {task} needs.")
     sounds, frames = held["sound"], held.get("image")
-    if question.task != "sound-sound" and frames is not None and sounds.shape != frames.shape:
+    if task != "sound-sound" and frames is not None and sounds.shape != frames.shape:
         raise HearsightError(
             f"In '{path}' sounds have {sounds.shape[1]} channels and images {frames.shape[1]}: "
             "they cannot be compared."
