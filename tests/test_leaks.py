@@ -129,8 +129,12 @@ def test_what_is_no_list_is_refused(tmp_path: Path, content: bytes, said: str) -
 def test_a_layout_counts_as_the_ids_in_it(tmp_path: Path) -> None:
     folder = scoring_layout(tmp_path / "vggss")
     assert sorted(read_clips(str(folder), "val").ids) == sorted(VGGSOUND_IDS)
-    with pytest.raises(HearsightError, match="names no clips"):
-        read_clips(str(tmp_path / "nowhere"), "val")
+    with pytest.raises(
+        HearsightError, match=r"no file or folder 'nope\.txt'; it may be a list of clips"
+    ):
+        read_clips("nope.txt", "val")
+    with pytest.raises(HearsightError, match="Did you mean 'menagerie'"):
+        read_clips("menagery", "val")
 
 
 # Leaks

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.clip_lists import ClipList, ClipName, Listed, clip_names, read_list
-from hearsight.datasets import find_list, open_clips, tells_splits
-from hearsight.errors import HearsightError
+from hearsight.datasets import KINDS, PACKS, find_list, is_composed, open_clips, tells_splits
+from hearsight.errors import HearsightError, nearest
 
 SELECTED, LEAKED = "*", "†"  # marks of rows in tables
 LISTED = {"train": "train", "val": "test"}  # what lists call a split
@@ -74,6 +74,11 @@ def read_clips(spec: str, split: str) -> ClipList:
         HearsightError: neither a list nor clips.
     """
     if not Path(spec).is_file():
+        if not (is_composed(spec) or "@" in spec or Path(spec).exists()):
+            raise HearsightError(
+                f"'{spec}' names no clips: there is no file or folder '{spec}'; it may be a list "
+                f"of clips, {KINDS}.{nearest(spec, PACKS)}"
+            )
         ids = open_clips(spec, split=split).ids
         name = f"{spec} ({split} split)" if tells_splits(spec) else spec
         return ClipList(name=name, entries=tuple(Listed(id, (id,)) for id in ids))

@@ -34,7 +34,15 @@ from hearsight.draw import PICTURES, save_picture
 from hearsight.errors import HearsightError, nearest
 from hearsight.evaluate import move
 from hearsight.film import SUFFIXES, paint_video
-from hearsight.media import Frame, MediaInfo, frames_at, probe, read_picture, stream_sound
+from hearsight.media import (
+    Frame,
+    MediaError,
+    MediaInfo,
+    frames_at,
+    probe,
+    read_picture,
+    stream_sound,
+)
 from hearsight.moments import STYLES, Answer, Moment, Painting, paint, region_box, relative
 from hearsight.recipe import Recipe
 from hearsight.response import matched
@@ -88,10 +96,12 @@ def localise_video(
         progress: told the stage, what is done of it, and of how much.
 
     Raises:
-        HearsightError: at once, before any moment, for a file that cannot be read, has no
-            picture or no sound track, and for a wrong option.
+        HearsightError: at once, before any moment, for a file that cannot be read, is a picture,
+            has no moving pictures or no sound track, and for a wrong option.
     """
     info = probe(video)
+    if not (info.has_picture and info.has_sound) and is_picture(video):
+        raise HearsightError(f"'{video}' is a picture: name the sound it is seen with by --sound.")
     if not info.has_picture:
         raise HearsightError(f"'{video}' has no moving pictures to find a source in.")
     if not info.has_sound:
@@ -103,6 +113,15 @@ def localise_video(
         check_target(target, SUFFIXES, Path(video))
     localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
     return _moments(info, localiser, every, target, style, progress)
+
+
+def is_picture(path: Path | str) -> bool:
+    """Whether a file is a picture that can be read."""
+    try:
+        read_picture(path)
+    except MediaError:
+        return False
+    return True
 
 
 def localise_image(

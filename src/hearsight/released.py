@@ -75,6 +75,14 @@ def released_names(name: str, heads: int = 1) -> list[tuple[str, ...]]:
     return [plain]
 
 
+def is_pickled(file: Path) -> bool:
+    """Whether a file begins as what torch writes: a zip archive, or a pickle of protocol 2 on."""
+    with file.open("rb") as opened:
+        return opened.read(4).startswith(
+            (b"PK\x03\x04", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
+        )
+
+
 def read_weights(file: Path) -> dict[str, Tensor]:
     """The named tensors in a foreign file, from which only plain data are read.
 
@@ -87,6 +95,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(NUMPY_NUMBERS):
             found = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
+        if not is_pickled(file):
+            raise HearsightError(f"{file} is no weights file.") from error
         raise HearsightError(
             f"{file} was refused: it holds more than weights, and reading it could run code."
         ) from error
