@@ -178,7 +178,8 @@ def test_the_epochs_of_what_is_not_trained_stay_none() -> None:
 
 
 def test_a_pack_has_held_out_scenes_of_its_own() -> None:
-    clips, held_out = open_data(["toys"], None, size=36, epoch=3, count=2, classes=2)
+    clips, held_out, scenes = open_data(["toys"], None, size=36, epoch=3, count=2, classes=2)
+    assert scenes == {"epoch": 3, "count": 2, "classes": 2}
     assert (len(clips), len(held_out)) == (3, 2)
     assert clips[0].frame.shape == (42, 42, 3)
     assert held_out[0].frame.shape == (36, 36, 3)
@@ -452,8 +453,11 @@ def test_seeds_are_counted_or_named() -> None:
         ("lvs:small --data toys --protocols adaptiv", "'adaptive'"),
         ("lvs:small --data toys --seeds many", "--seeds"),
         ("lvs:small --data toys --set contrast.margn=1", "lvs:small does not take"),
-        ("lvs:small --data store", "--test"),
-        ("lvs:small --data store --test store", "'clip 1' of 'store' has no boxes"),
+        ("lvs:small --data store --epoch 2", "--test"),
+        ("lvs:small --data boxed --test store", "'clip 1' of 'store' has no boxes"),
+        ("lvs:small --data boxed --test boxed --epoch 2", "--epoch is for composed scenes"),
+        ("lvs:small --data toys --test boxed --count 600", "--count is for composed scenes"),
+        ("lvs:small --data boxed --test boxed --classes 2", "--classes is for composed scenes"),
         ("lvs:small --data toys --test nowhere", "'nowhere'"),
         ("lvs:small --data toys --test boxed --validation boxed", "--select-on-test"),
         ("lvs:small --data toys --out store", "'store' holds no comparison"),
@@ -469,7 +473,9 @@ def test_what_cannot_be_compared_is_said_in_one_sentence(
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "store", range(3))
     fill(tmp_path / "boxed", range(0, 9, 3))
-    line = f"compare {options} --classes 2 --count 2 --epoch 2 --device cpu --threads 1"
+    few = "--classes 2 --epoch 2" if "--data toys" in options else ""
+    few += " --count 2" if few and "--test" not in options else ""
+    line = f"compare {options} {few} --device cpu --threads 1"
     monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
     with pytest.raises(SystemExit) as ended:
         cli.main()

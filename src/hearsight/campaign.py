@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hearsight.checkpoint import load_encoders
-from hearsight.clips import Clips, UnreadableClip
+from hearsight.clips import AnnotatedClips, Clips, UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.evaluate import move
 from hearsight.findings import Findings
@@ -19,7 +20,7 @@ from hearsight.inference import Model
 from hearsight.locks import LOCK, sole_writer
 from hearsight.protocols import PROTOCOLS, load_protocol, rasterise
 from hearsight.recipe import Recipe, from_json, to_json
-from hearsight.runs import Options, read_log
+from hearsight.runs import Options, clips_digest, read_log
 from hearsight.scoring import blind_scores
 from hearsight.tasks import assess
 from hearsight.text_files import parse_json
@@ -113,17 +114,40 @@ def sole_campaign(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[
 def hold_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:
     """Keep what runs in a folder have in common, or find that it is the same.
 
+    What an earlier version did not keep is not compared.
+
     Raises:
         HearsightError: it is another one.
     """
     wanted = json.loads(json.dumps(plan))
     held = keep(folder / PLAN, lambda: wanted)
-    differing = [key for key in wanted if held.get(key) != wanted[key]]
+    differing = [key for key in wanted if key in held and held[key] != wanted[key]]
     if differing:
         raise HearsightError(
             f"'{folder}' holds another {what}, which differs in {', '.join(differing)}: "
             "name another folder."
         )
+
+
+def clips_plan(learned: Clips, held_out: Clips, validation: Clips | None = None) -> dict[str, str]:
+    """What tells the clips of several runs from others of the same name, for their plan."""
+    told = {"training clips": clips_digest(learned), "held-out clips": truths_digest(held_out)}
+    if validation is not None:
+        told["validation clips"] = truths_digest(validation)
+    return told
+
+
+def truths_digest(clips: Clips) -> str:
+    """A digest of ids, and of the label and the boxes of each clip where no frame is read for it.
+
+    A clip that cannot be read counts by its id alone.
+    """
+    truths = []
+    for index in range(len(clips) if isinstance(clips, AnnotatedClips) else 0):
+        with suppress(UnreadableClip):
+            truths.append([index, *clips.annotation(index)])  # type: ignore[attr-defined]
+    words = json.dumps([clips_digest(clips), truths])
+    return blake2b(words.encode(), digest_size=8).hexdigest()
 
 
 def train_once(

@@ -1,6 +1,7 @@
 """`hearsight compare`: several methods trained and scored alike, in one table and one page."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,9 @@ def compare(
     epoch: Annotated[
         int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
     ] = None,
-    count: Annotated[int, typer.Option(help="Held-out scenes, if so.", min=1)] = 600,
+    count: Annotated[
+        int | None, typer.Option(help="Held-out scenes, if so; by itself 600.", min=1)
+    ] = None,
     classes: Annotated[
         int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
     ] = None,
@@ -73,9 +76,9 @@ def compare(
 
     from hearsight import contest_page, contest_table
     from hearsight.campaign import reference_scores
-    from hearsight.contest import Contest, check, open_data
+    from hearsight.contest import SCENE_SIZE, Contest, Entrant, check, open_data, scene_size
     from hearsight.contest import compare as run_comparison
-    from hearsight.datasets import open_clips
+    from hearsight.datasets import is_composed, open_clips
     from hearsight.evaluate import check_truths
     from hearsight.report import write_report
     from hearsight.runs import Options
@@ -93,15 +96,18 @@ def compare(
             "data": data,
             "test": test,
             "settings": settings,
-            "epoch": epoch,
-            "count": count,
-            "classes": classes,
             "validation": validation,
             "select_on_test": select_on_test,
         },
     )
-    size = check(contest)
-    clips, held_out = open_data(data, test, size=size, epoch=epoch, count=count, classes=classes)
+    size, sized = check(contest), dict[str, int]()
+    if any(map(is_composed, [*data, test or "", validation or ""])):
+        size = scene_size(out, size)
+        sized[SCENE_SIZE] = size
+    clips, held_out, scenes = open_data(
+        data, test, size=size, epoch=epoch, count=count, classes=classes
+    )
+    contest = replace(contest, plan={**contest.plan, **scenes, **sized})
     chosen_by, known = know_data(
         (" ".join(data), clips),
         None
@@ -119,16 +125,21 @@ def compare(
             facts={"command": command_line(), "data": data, "version": __version__, **known},
             progress=bars,
         )
-        entrants = run_comparison(contest, clips, held_out, options, validation=chosen_by)
-        references = {
-            protocol: found
-            for protocol in contest.protocols
-            if (found := reference_scores(out, held_out, protocol, options))
-        }
-        contest_table.write_table(entrants, contest.protocols, out / "table.csv")
-        page = contest_page.describe(
-            contest, entrants, held_out, references, command=command_line()
+
+        def write(entrants: list[Entrant]) -> None:
+            references = {
+                protocol: found
+                for protocol in contest.protocols
+                if (found := reference_scores(out, held_out, protocol, options))
+            }
+            contest_table.write_table(entrants, contest.protocols, out / "table.csv")
+            page = contest_page.describe(
+                contest, entrants, held_out, references, command=command_line()
+            )
+            write_report(page, out / "report.html")
+
+        entrants = run_comparison(
+            contest, clips, held_out, options, validation=chosen_by, finish=write
         )
-        write_report(page, out / "report.html")
     print(contest_table.table_text(entrants, contest.protocols))
     print(f"Report: {out / 'report.html'}", file=sys.stderr)

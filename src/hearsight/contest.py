@@ -9,10 +9,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hearsight.batches import COMPOSED
-from hearsight.campaign import score_once, sole_campaign, train_once
+from hearsight.campaign import (
+    PLAN,
+    clips_plan,
+    held_in,
+    score_once,
+    sole_campaign,
+    train_once,
+)
 from hearsight.checkpoint import load_encoders
 from hearsight.clips import RATE, Clips
-from hearsight.datasets import PACKS, open_clips, open_joined
+from hearsight.datasets import PACKS, is_composed, open_clips, open_joined
 from hearsight.encoders import FOLLOWED, Encoders
 from hearsight.errors import HearsightError
 from hearsight.evaluate import check_truths
@@ -22,6 +29,8 @@ from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.runs import Options
 from hearsight.tasks import check_name
 
+HELD_OUT = 600  # scenes
+SCENE_SIZE = "size of scenes"  # in the plan
 SCRATCH = "‡"  # mark of rows in tables
 FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
     "attention10k",
@@ -113,15 +122,65 @@ def check(contest: Contest) -> int:
     return max(recipe.frame_size for recipe in recipes)
 
 
+def scene_size(folder: Path, wanted: int) -> int:
+    """The side of a comparison's scenes as its methods see them, pixels.
+
+    It is that of the comparison in `folder`, so that what is added is scored on the same scenes;
+    `wanted` if there is none.
+
+    Raises:
+        HearsightError: those scenes are smaller than `wanted`.
+    """
+    held = (held_in(folder / PLAN) or {}).get(SCENE_SIZE)
+    if not isinstance(held, int):
+        return wanted
+    if held < wanted:
+        raise HearsightError(
+            f"'{folder}' compares on scenes of {held} pixels and these methods need {wanted}: "
+            "name another folder, and begin it with the method of the largest frames."
+        )
+    return held
+
+
+def scenes_plan(
+    data: Sequence[str], held_out: str, *, epoch: int | None, count: int | None, classes: int | None
+) -> dict[str, int | None]:
+    """How many scenes of how many classes are composed, for the plan of several runs.
+
+    Args:
+        data: what is learned from.
+        held_out: what is scored.
+        epoch: scenes in an epoch; None for the usual number.
+        count: held-out scenes; None for `HELD_OUT`.
+        classes: of scenes; None for all.
+
+    Raises:
+        HearsightError: one of the numbers is given, but what it counts is not composed.
+    """
+    for option, given, specs in (
+        ("--epoch", epoch, data),
+        ("--count", count, [held_out]),
+        ("--classes", classes, [*data, held_out]),
+    ):
+        if given is not None and not any(map(is_composed, specs)):
+            raise HearsightError(
+                f"{option} is for composed scenes, such as toys or menagerie, and '{specs[0]}' is "
+                "none: leave it out."
+            )
+    held = {"count": count or HELD_OUT} if is_composed(held_out) else {}
+    return {"epoch": epoch, "classes": classes, **held}
+
+
 def open_data(
     data: Sequence[str],
     test: str | None,
     *,
     size: int,
     epoch: int | None,
-    count: int,
+    count: int | None,
     classes: int | None,
-) -> tuple[Clips, Clips]:
+    option: str = "--test",
+) -> tuple[Clips, Clips, dict[str, int | None]]:
     """Clips to learn from and clips to score; of composed scenes those with 1 or 2 silent objects.
 
     Args:
@@ -129,23 +188,35 @@ def open_data(
         test: the same, annotated; None for the held-out scenes of the first pack in `data`.
         size: of frames as the methods see them, pixels.
         epoch: scenes in an epoch; None for the usual number.
-        count: held-out scenes.
+        count: held-out scenes; None for `HELD_OUT`.
         classes: of scenes; None for all.
+        option: that names `test`, for errors.
+
+    Returns:
+        Both, and what `scenes_plan` gives.
 
     Raises:
-        HearsightError: no test clips, or clips without boxes among them.
+        HearsightError: no test clips, clips without boxes among them, or a number of scenes where
+            none are composed.
     """
     if test is None and data[0].partition(":")[0] not in PACKS:
         raise HearsightError(
-            f"Name annotated clips to score with --test: '{data[0]}' has none kept apart."
+            f"Name annotated clips to score with {option}: '{data[0]}' has none kept apart."
         )
+    scored = test or data[0]
+    scenes = scenes_plan(data, scored, epoch=epoch, count=count, classes=classes)
     side = round(size * COMPOSED)
     clips = open_joined(data, split="train", size=side, count=epoch, classes=classes)
     held_out = open_clips(
-        test or data[0], split="val", size=size, count=count, classes=classes, silent=(1, 2)
+        scored,
+        split="val",
+        size=size,
+        count=scenes.get("count"),
+        classes=classes,
+        silent=(1, 2),
     )
-    check_truths(held_out, test or data[0])
-    return clips, held_out
+    check_truths(held_out, scored)
+    return clips, held_out, scenes
 
 
 def compare(
@@ -155,6 +226,7 @@ def compare(
     options: Options,
     *,
     validation: Clips | None = None,
+    finish: Callable[[list[Entrant]], None] | None = None,
 ) -> list[Entrant]:
     """Train every recipe with every seed on the same clips, score all on the same others.
 
@@ -164,11 +236,25 @@ def compare(
         held_out: annotated clips.
         options: device, progress, facts for the checkpoints.
         validation: clips that choose the epoch; without them it is the last one.
+        finish: writes what else belongs into the folder, while others are still kept out of it.
 
     Raises:
         HearsightError: a recipe, setting or protocol that is none; a folder of another
-            comparison, or in use by another process; what training and scoring raise.
+            comparison, of other clips, or in use by another process; what training and scoring
+            raise.
     """
+    plan = {**contest.plan, **clips_plan(clips, held_out, validation)}
+    with sole_campaign(contest.folder, plan, "comparison"):
+        entrants = _enter(contest, clips, held_out, options, validation)
+        if finish is not None:
+            finish(entrants)
+    return entrants
+
+
+def _enter(
+    contest: Contest, clips: Clips, held_out: Clips, options: Options, validation: Clips | None
+) -> list[Entrant]:
+    """Train and score what is not yet."""
     recipes = {
         (name, seed): make_recipe(name, contest.settings, seed)
         for name in contest.recipes
@@ -177,16 +263,15 @@ def compare(
     runs = {key: contest.folder / f"{key[0].replace(':', '-')}-seed{key[1]}" for key in recipes}
     speeds: dict[str, list[float | None]] = {name: [] for name in contest.recipes}
     found: dict[str, dict[str, list[Findings]]] = {name: {} for name in contest.recipes}
-    with sole_campaign(contest.folder, contest.plan, "comparison"):
-        for seed in contest.seeds:  # every method once, before any is repeated
-            for name in contest.recipes:
-                at = replace(options, progress=_telling(options, f"{name}, seed {seed}"))
-                folder = runs[name, seed]
-                told = train_once(recipes[name, seed], clips, folder, at, validation=validation)
-                speeds[name].append(told["samples_per_second"])
-                for protocol in contest.protocols:
-                    one = score_once(folder, held_out, protocol, at, name=name)
-                    found[name].setdefault(protocol, []).append(one)
+    for seed in contest.seeds:  # every method once, before any is repeated
+        for name in contest.recipes:
+            at = replace(options, progress=_telling(options, f"{name}, seed {seed}"))
+            folder = runs[name, seed]
+            told = train_once(recipes[name, seed], clips, folder, at, validation=validation)
+            speeds[name].append(told["samples_per_second"])
+            for protocol in contest.protocols:
+                one = score_once(folder, held_out, protocol, at, name=name)
+                found[name].setdefault(protocol, []).append(one)
     entrants = []
     for name in contest.recipes:
         folders = tuple(runs[name, seed] for seed in contest.seeds)
