@@ -12,6 +12,7 @@ import psutil
 import pytest
 from made_library import make_clip, tiny_model
 
+from hearsight import ray_engine
 from hearsight.indexing import index_videos
 from hearsight.moment_table import MomentTable
 from hearsight.ray_engine import take_with_ray
@@ -47,6 +48,39 @@ def workers() -> list[int]:
         if title.startswith("ray::") and "_task" in title:
             found.append(child.pid)
     return found
+
+
+def test_a_file_with_which_a_worker_fails_is_named_and_the_others_go_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def fail(path: str, *rest: Any) -> Any:  # goes to the workers as it stands here
+        from hearsight import ray_engine
+
+        if path.endswith("1.mp4"):
+            raise MemoryError("no more\nmemory " + 1000 * "x")
+        return ray_engine._task(path, *rest)
+
+    model = tiny_model(tmp_path / "tiny.safetensors")
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number in range(4):
+        make_clip(folder / f"{number}.mp4", number, 3.0)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_engine, "_task", fail)
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        done = index_videos(tmp_path / "library", [folder], model=model, engine=take_with_ray)
+    finally:
+        ray.shutdown()
+    assert done.added == 3
+    reason = done.unreadable.pop(str(folder / "1.mp4"))
+    assert reason.startswith("Its worker failed: MemoryError: no more memory xxx")
+    assert len(reason) < 400
+    assert done.unreadable == {}
+    held = {Path(file).name for file, _ in rows(tmp_path / "library")}
+    assert held == {"0.mp4", "2.mp4", "3.mp4"}
 
 
 def test_a_killed_worker_repeats_its_file_alone_and_the_rows_are_the_same(

@@ -2,7 +2,8 @@
 
 A task runs on one core (or one GPU) and gives the rows of its file back; the process that indexes
 writes them. If a worker dies, its file is given to another one; a file with which workers die
-again and again is named as unreadable. Videos must lie under the same path on every machine.
+again and again is named as unreadable, and so is one whose work fails in any other way, such as for
+want of memory. Videos must lie under the same path on every machine.
 
 `RAY_ADDRESS` in the environment names the cluster; without it one is started on this machine.
 """
@@ -21,6 +22,7 @@ from hearsight.moment_table import SeenFile
 from hearsight.taking import Taken, Taking, row_store, take
 
 RETRIES = 3  # of a file whose worker died
+SAID = 300  # characters of what went wrong in a worker
 WAITING = 2  # files per core that are on their way or wait to be written
 
 Answer = tuple[SeenFile, int, bytes] | str  # what `Taken` holds, or what is wrong with the file
@@ -85,6 +87,11 @@ def _answer(ray: Any, reference: Any) -> Taken | str:
         answer: Answer = ray.get(reference)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
         return f"The worker that read it died {RETRIES + 1} times."
+    except (ray.exceptions.RayTaskError, ray.exceptions.ObjectLostError) as error:
+        cause = getattr(error, "cause", error)
+        if not isinstance(cause, Exception):  # an interruption
+            raise
+        return f"Its worker failed: {type(cause).__name__}: {' '.join(str(cause).split())[:SAID]}"
     if isinstance(answer, str):
         return answer
     seen, moments, held = answer
