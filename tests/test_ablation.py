@@ -1,16 +1,25 @@
 """The ladder of Table 1."""
 
+import shlex
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_clips import picture, tone
 from PIL import Image
 
-from hearsight import ablation
-from hearsight.ablation import PAPER, RUNGS, Rung, ablate, ablate_data, rung_recipe, table
+from hearsight import ablation, cli
+from hearsight.ablation import PAPER, RUNGS, Rung, ablate, rung_recipe, table
+from hearsight.checkpoint import load_encoders
+from hearsight.clips import encode_clip
+from hearsight.contest import open_data
 from hearsight.datasets.scenes import Scenes, load_pack
 from hearsight.errors import HearsightError
+from hearsight.locks import LOCK
 from hearsight.runs import Options
+from hearsight.shard_writer import StoreWriter
 
 TINY = [
     "frame_size=32",
@@ -71,17 +80,8 @@ def test_a_method_without_a_ladder_is_refused() -> None:
 
 def test_a_store_is_not_scored_on_what_it_taught(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="--held-out"):
-        ablate_data(
-            "ssl_tie:small",
-            [str(tmp_path)],
-            None,
-            tmp_path / "out",
-            seeds=[4],
-            settings=[],
-            epoch=None,
-            count=4,
-            classes=None,
-            options=OPTIONS,
+        open_data(
+            [str(tmp_path)], None, size=32, epoch=None, count=4, classes=None, option="--held-out"
         )
 
 
@@ -107,3 +107,82 @@ def test_every_rung_is_trained_once_and_scored_alike(tmp_path: Path) -> None:
     assert {stage[0] for stage in first} == set("ABCDEF")
     assert run(again) == rungs
     assert again == []
+
+
+# The command
+
+ABLATE = (
+    "ablate ssl_tie:small --data train --held-out test --seeds 4 --out out --device cpu "
+    f"--workers 0 --threads 1 {' '.join(f'--set {one}' for one in TINY)}"
+)
+
+
+@pytest.fixture
+def hearsight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], tuple[int, str, str]]:
+    """Run a command line beside two stores: its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    store("train", range(4))
+    store("test", range(2, 5))
+
+    def run(line: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def store(folder: str, numbers: range) -> None:
+    """A store of clips with a box each, in place of what was there."""
+    for old in Path(folder).glob("*"):
+        old.unlink()
+    with StoreWriter(Path(folder)) as writer:
+        for number in numbers:
+            box = (0.1, 0.2, 0.6, 0.9)
+            clip = encode_clip(
+                f"clip {number}", picture(number), tone(seed=number), boxes=(box,), label="a"
+            )
+            assert writer.add(clip)
+
+
+def test_a_leak_is_warned_of_kept_and_marked(
+    hearsight: Callable[[str], tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = hearsight(ABLATE)
+    assert code == 0
+    assert "Warning: 2 of the 3 clips of 'test' (66.7 %) are in 'train'" in err
+    assert out == Path("out/table.md").read_text()
+    assert out.count(" † |") == len(RUNGS)
+    assert "† trained on clips or videos of the test set: 2 clips" in out.splitlines()[-1]
+    (fact,) = load_encoders(Path("out/a-seed4"))[2]["leak_check"]
+    assert (fact["role"], fact["test"], fact["clips_in_both"]) == ("test", "test", 2)
+
+    held = {}
+    for name in ("write_whole", "plot"):
+        monkeypatch.setattr(
+            ablation, name, lambda *_, at=name: held.update({at: Path("out", LOCK).exists()})
+        )
+    assert hearsight(ABLATE)[0] == 0
+    assert held == {"write_whole": True, "plot": True}
+
+    store("train", range(5))
+    code, out, err = hearsight(ABLATE)
+    assert (code, out) == (2, "")
+    said = err.splitlines()[-1]
+    assert "'out' holds another ablation, which differs in training clips: name another" in said
+
+
+@pytest.mark.parametrize("option", ["--epoch", "--count", "--classes"])
+def test_numbers_of_scenes_are_refused_where_none_are_composed(
+    hearsight: Callable[[str], tuple[int, str, str]], option: str
+) -> None:
+    code, out, err = hearsight(f"{ABLATE} {option} 2")
+    assert (code, out) == (2, "")
+    assert f"{option} is for composed scenes" in err
+    assert not Path("out").exists()

@@ -3,20 +3,21 @@
 Source: SSL-TIE, Table 1.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hearsight.batches import COMPOSED
-from hearsight.campaign import keep, sole_campaign, train_once
+from hearsight.campaign import clips_plan, keep, sole_campaign, train_once, write_whole
 from hearsight.checkpoint import LAST, load_encoders
 from hearsight.clips import Clips
-from hearsight.datasets import PACKS, open_clips, open_joined
 from hearsight.errors import HearsightError
-from hearsight.evaluate import check_truths, evaluate
+from hearsight.evaluate import evaluate
+from hearsight.leaks import footnotes, marks
 from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.runs import Options
 
@@ -150,54 +151,62 @@ def ablate(
     ]
 
 
-def ablate_data(
-    method: str,
-    data: Sequence[str],
-    held_out: str | None,
+def ablate_in(
     folder: Path,
+    clips: Clips,
+    held_out: Clips,
     *,
+    method: str,
     seeds: Sequence[int],
     settings: Sequence[str],
-    epoch: int | None,
-    count: int,
-    classes: int | None,
+    plan: Mapping[str, Any],
     options: Options,
-) -> list[Rung]:
-    """`ablate` on clips by name; of composed scenes, held-out ones with 1 or 2 silent objects.
+    command: str,
+) -> str:
+    """The ladder in a folder of its own: its runs, `table.md` and `ladder.png`; nobody else writes.
+
+    Args:
+        folder: is made if need be.
+        clips: to learn from.
+        held_out: annotated clips.
+        method: `ssl_tie` or `ssl_tie:small`.
+        seeds: of weights, order and draws.
+        settings: PATH=VALUE changes made to every rung alike.
+        plan: all that must be the same when the folder is used again, as JSON.
+        options: device, progress; what their facts tell of leaks marks the table.
+        command: as it was typed.
+
+    Returns:
+        The table.
 
     Raises:
-        HearsightError: no held-out clips, where the data are not composed with their own; a
-            folder of another ablation, or in use by another process; what `ablate` raises.
+        HearsightError: a folder of another ablation, of other clips, or in use by another process;
+            a file that cannot be written; what `ablate` raises.
     """
-    recipe = rung_recipe(method, "f", settings)
-    if held_out is None and data[0].partition(":")[0] not in PACKS:
-        raise HearsightError(
-            f"Name annotated clips to score with --held-out: '{data[0]}' has none kept apart."
+    signs = marks(options.facts, epochs=rung_recipe(method, "f", settings).epochs)
+    with sole_campaign(folder, {**plan, **clips_plan(clips, held_out)}, "ablation"):
+        rungs = ablate(
+            method, clips, held_out, folder, seeds=seeds, settings=settings, options=options
         )
-    clips = open_joined(
-        data,
-        split="train",
-        size=round(recipe.frame_size * COMPOSED),
-        count=epoch,
-        classes=classes,
-    )
-    kept = open_clips(
-        held_out or data[0],
-        split="val",
-        size=recipe.frame_size,
-        count=count,
-        classes=classes,
-        silent=(1, 2),
-    )
-    check_truths(kept, held_out or data[0])
-    plan = {"method": method, "data": list(data), "held_out": held_out, "settings": list(settings)}
-    sizes = {"epoch": epoch, "count": count, "classes": classes}
-    with sole_campaign(folder, {**plan, **sizes}, "ablation"):
-        return ablate(method, clips, kept, folder, seeds=seeds, settings=settings, options=options)
+        text = table(rungs, PROTOCOL, seeds=seeds, command=command, signs=signs)
+        write_whole(folder / "table.md", text + "\n")
+        plot(rungs, folder / "ladder.png")
+    return text
 
 
-def table(rungs: Sequence[Rung], protocol: str, *, seeds: Sequence[int], command: str) -> str:
-    """Table 1's layout as markdown, in per cent, the paper's numbers marked as the paper's."""
+def table(
+    rungs: Sequence[Rung],
+    protocol: str,
+    *,
+    seeds: Sequence[int],
+    command: str,
+    signs: Mapping[str, str] | None = None,
+) -> str:
+    """Table 1's layout as markdown, in per cent, the paper's numbers marked as the paper's.
+
+    signs: marks of every row, and what they say.
+    """
+    marked = signs or {}
 
     def shown(row: dict[str, Any], name: str) -> str:
         spread = row[f"{name}_spread"]
@@ -211,8 +220,8 @@ def table(rungs: Sequence[Rung], protocol: str, *, seeds: Sequence[int], command
     for rung in rungs:
         row = rung.row()
         lines.append(
-            f"| {row['rung']} | {row['what']} | {shown(row, 'ciou')} | {shown(row, 'auc')} "
-            f"| {shown(row, 'adaptive')} | {100 * row['paper_ciou']:.2f} "
+            f"| {row['rung']} | {' '.join([row['what'], *marked])} | {shown(row, 'ciou')} "
+            f"| {shown(row, 'auc')} | {shown(row, 'adaptive')} | {100 * row['paper_ciou']:.2f} "
             f"| {100 * row['paper_auc']:.2f} |"
         )
     several = f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}"
@@ -221,12 +230,17 @@ def table(rungs: Sequence[Rung], protocol: str, *, seeds: Sequence[int], command
         f"In per cent; {f'one seed, {seeds[0]}' if len(seeds) == 1 else several}; `{command}`.",
         "The paper's columns are what SSL-TIE, Table 1 prints for VGG-SS after training on "
         "VGGSound-144k: other data, shown for the order of the rungs.",
+        *(f"{line}." for line in footnotes(marked)),
     ]
     return "\n".join(lines)
 
 
 def plot(rungs: Sequence[Rung], path: Path) -> None:
-    """Draw the ladder: each seed a point, the mean a line, the paper's numbers a dashed line."""
+    """Draw the ladder: each seed a point, the mean a line, the paper's numbers a dashed line.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -259,6 +273,12 @@ def plot(rungs: Sequence[Rung], path: Path) -> None:
     axes.set_ylabel("per cent of clips")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format=path.suffix.removeprefix(".") or "png", dpi=150)
-    temporary.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        figure.savefig(part, format=path.suffix.removeprefix(".") or "png", dpi=150)
+        part.replace(path)
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()

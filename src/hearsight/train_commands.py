@@ -178,7 +178,9 @@ def ablate(
     epoch: Annotated[
         int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
     ] = None,
-    count: Annotated[int, typer.Option(help="Held-out scenes, if so.", min=1)] = 600,
+    count: Annotated[
+        int | None, typer.Option(help="Held-out scenes, if so; by itself 600.", min=1)
+    ] = None,
     classes: Annotated[
         int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
     ] = None,
@@ -194,30 +196,48 @@ def ablate(
     """
     import torch
 
-    from hearsight import ablation
+    from hearsight.ablation import ablate_in, rung_recipe
+    from hearsight.contest import open_data
     from hearsight.runs import Options
 
     torch.set_num_threads(threads)
     chosen = parse_seeds(seeds)
+    clips, kept, scenes = open_data(
+        data,
+        held_out,
+        size=rung_recipe(method, "f", changes).frame_size,
+        epoch=epoch,
+        count=count,
+        classes=classes,
+        option="--held-out",
+    )
+    _, known = know_data(
+        (" ".join(data), clips),
+        None,
+        (held_out or f"{data[0]}, held out", kept),
+        select_on_test=False,
+    )
     with Bars() as bars:
-        rungs = ablation.ablate_data(
-            method,
-            data,
-            held_out,
+        table = ablate_in(
             out,
+            clips,
+            kept,
+            method=method,
             seeds=chosen,
             settings=changes,
-            epoch=epoch,
-            count=count,
-            classes=classes,
+            plan={
+                "method": method,
+                "data": data,
+                "held_out": held_out,
+                "settings": changes,
+                **scenes,
+            },
             options=Options(
                 device=device,
                 workers=workers,
-                facts={"command": command_line(), "data": data, "version": __version__},
+                facts={"command": command_line(), "data": data, "version": __version__, **known},
                 progress=bars,
             ),
+            command=command_line(),
         )
-    table = ablation.table(rungs, ablation.PROTOCOL, seeds=chosen, command=command_line())
-    (out / "table.md").write_text(table + "\n")
-    ablation.plot(rungs, out / "ladder.png")
     print(table)
