@@ -3,9 +3,7 @@
 Source: SSL-TIE, Table 1.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from hearsight.evaluate import evaluate
 from hearsight.leaks import footnotes, marks
 from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.runs import Options
+from hearsight.targets import whole
 
 PROTOCOL = "ssl-tie"
 RUNGS = {
@@ -273,12 +272,5 @@ def plot(rungs: Sequence[Rung], path: Path) -> None:
     axes.set_ylabel("per cent of clips")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as part:
         figure.savefig(part, format=path.suffix.removeprefix(".") or "png", dpi=150)
-        part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()

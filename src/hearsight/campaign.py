@@ -1,7 +1,6 @@
 """Runs trained and scored alike: one folder per recipe and seed; what is done is not done again."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -22,6 +21,7 @@ from hearsight.protocols import PROTOCOLS, load_protocol, rasterise
 from hearsight.recipe import Recipe, from_json, to_json
 from hearsight.runs import Options, clips_digest, read_log
 from hearsight.scoring import blind_scores
+from hearsight.targets import whole
 from hearsight.tasks import assess
 from hearsight.text_files import parse_json
 from hearsight.trainer import train
@@ -69,15 +69,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         HearsightError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 @contextmanager

@@ -1,10 +1,8 @@
 """Lists of clips in every form the field writes them, and which clip and video an id names."""
 
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from hearsight.clips import Box
 from hearsight.datasets.folders import as_box
 from hearsight.errors import HearsightError
+from hearsight.targets import whole
 from hearsight.text_files import cells_of, is_text, parse_json, read_text
 
 Kind = Literal["youtube", "flickr", "other"]
@@ -102,16 +101,8 @@ class ClipList:
         else:
             head = [] if self.head is None else [self.head]
             content = "".join(line + self.newline for line in [*head, *lines])
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with whole(path) as part:
             part.write_text(content, encoding="utf-8", newline="")
-            part.replace(path)
-        except OSError as error:
-            why = error.strerror or error
-            raise HearsightError(f"'{path}' cannot be written: {why}.") from error
-        finally:
-            with suppress(OSError):
-                part.unlink()
 
 
 def read_list(path: Path) -> ClipList:

@@ -2,19 +2,17 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hearsight.contest import Entrant
-from hearsight.errors import HearsightError
 from hearsight.findings import Findings, Row
 from hearsight.leaks import footnotes
 from hearsight.scoring import cell
+from hearsight.targets import whole
 
 COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
 WORDS = ("name", "protocol")
@@ -164,18 +162,10 @@ def write_table(entrants: Sequence[Entrant], protocols: Sequence[str], path: Pat
     """
     every = [row for protocol in protocols for row in rows(entrants, protocol)]
     columns = list(dict.fromkeys(name for row in every for name in row))
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(every)
-        part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(every)
 
 
 def success_curve(scores: Sequence[float]) -> tuple[list[float], list[float]]:

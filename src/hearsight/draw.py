@@ -6,9 +6,7 @@ with values from 0 (nothing heard there) to 1 (the strongest place); it covers t
 Boxes are in pixels of the frame, [x0, y0, x1, y1], x1 and y1 excluded.
 """
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hearsight.clips import DecodedClip
 from hearsight.errors import HearsightError
+from hearsight.targets import whole
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
 LEVEL = 0.5  # strength on the edge of the region: where contours run and boxes end
@@ -315,15 +314,9 @@ def save_picture(pixels: UInt8[np.ndarray, "height width 3"], path: Path) -> Non
     """
     if path.suffix.lower() not in PICTURES:
         raise HearsightError(f"'{path}' must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        Image.fromarray(pixels).save(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    with whole(path) as part:
+        Image.fromarray(pixels).save(part, format=kind)
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -2,9 +2,7 @@
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from hearsight.clips import UnreadableClip, list_unreadable
 from hearsight.errors import HearsightError
 from hearsight.scoring import cell
+from hearsight.targets import whole
 from hearsight.text_files import writable
 
 Row = Mapping[str, Any]
@@ -100,8 +99,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
         name: [writable(row[name]) if isinstance(row[name], str) else row[name] for row in rows]
         for name in names
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as part:
         if path.suffix == ".parquet":
             import pyarrow as pa  # type: ignore[import-untyped]
             import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -112,9 +110,3 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
                 writer = csv.writer(file)
                 writer.writerow(names)
                 writer.writerows(zip(*columns.values(), strict=True))
-        part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()

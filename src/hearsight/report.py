@@ -7,11 +7,8 @@ policy forbids it). It follows the reader's light or dark theme and fits a telep
 import base64
 import io
 import math
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -22,7 +19,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from hearsight.curves import Curve, plot
-from hearsight.errors import HearsightError
+from hearsight.targets import whole
 
 Role = Literal["model", "blind", "ceiling", "paper"]  # what a row of a table stands for
 NAMES = {  # of validation scores, as tables have them
@@ -112,20 +109,8 @@ def write_report(report: Report, path: Path) -> None:
         HearsightError: it cannot be written.
     """
     page = render(report)
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".html")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror}.") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
+    with whole(path) as part:
+        part.write_text(page, encoding="utf-8")
 
 
 def _section(title: str, content: str) -> str:

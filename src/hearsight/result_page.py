@@ -5,10 +5,7 @@ they lie, each from a little before its moment to a little after.
 """
 
 import base64
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -18,7 +15,7 @@ from hearsight.draw import gallery, save_picture
 from hearsight.errors import HearsightError
 from hearsight.library import Found
 from hearsight.report import STYLE
-from hearsight.targets import check_target
+from hearsight.targets import check_target, whole
 
 COLUMNS = 5  # of a sheet
 PAGES = (".html", ".htm")  # endings of a page
@@ -62,20 +59,8 @@ def save_page(found: Sequence[Found], path: Path, *, question: str, seconds: flo
     """
     check_target(path, PAGES)
     page = render(found, path.absolute().parent, question=question, seconds=seconds)
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".html")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror}.") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
+    with whole(path) as part:
+        part.write_text(page, encoding="utf-8")
 
 
 def render(found: Sequence[Found], folder: Path, *, question: str, seconds: float) -> str:

@@ -10,10 +10,8 @@ definitions here, where A@1 = P@1 and A@k grows with k. So no number here compar
 
 import csv
 import io
-import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +33,7 @@ from hearsight.retrieval_metrics import (
     class_mean,
     precision_at,
 )
-from hearsight.targets import check_target
+from hearsight.targets import check_target, whole
 
 KS = (1, 5, 10)
 TASKS = ("sound-sound", "sound-image", "image-sound")
@@ -299,15 +297,7 @@ def write_rows(scores: Sequence[RetrievalScore], path: Path) -> None:
         HearsightError: another ending, or it cannot be written.
     """
     check_target(path, ENDINGS)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(scores[0].row()))
-            writer.writeheader()
-            writer.writerows(one.row() for one in scores)
-        part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(scores[0].row()))
+        writer.writeheader()
+        writer.writerows(one.row() for one in scores)

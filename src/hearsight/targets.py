@@ -1,8 +1,9 @@
-"""Files that shall be written, checked before the work whose results go there."""
+"""Files to write: checked before the work whose results go there, and written whole."""
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hearsight.errors import HearsightError
@@ -32,3 +33,23 @@ def check_target(path: Path, endings: Sequence[str], *sources: Path) -> None:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror}.") from error
     os.close(handle)
     Path(name).unlink()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to beside `path`, which it gets at the end; whatever fails, nothing is left.
+
+    A file that was at `path` stays until then.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()

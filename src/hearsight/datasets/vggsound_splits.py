@@ -9,15 +9,14 @@ classes trains on these is a guess, and 15 of them are among `UNSEEN_35`.
 """
 
 import csv
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hearsight.datasets.folders import read_rows
 from hearsight.datasets.vggsound import LONGEST
 from hearsight.errors import HearsightError
+from hearsight.targets import whole
 
 TEST = "test"
 
@@ -104,16 +103,8 @@ def write_list(rows: Sequence[Row], path: Path) -> None:
     Raises:
         HearsightError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows((row.id, row.label) for row in rows)
-        part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows((row.id, row.label) for row in rows)
 
 
 UNSEEN_35 = (
