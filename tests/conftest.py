@@ -1,9 +1,14 @@
-"""What the tests share: the field's real files, where they are at hand."""
+"""What the tests share: the field's real files, where they are at hand, and the command line."""
 
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_commands import Hearsight
+
+from hearsight import cli
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -19,3 +24,22 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def hearsight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Hearsight:
+    """Run a command line in an empty folder: its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(line: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return run

@@ -7,6 +7,7 @@ from PIL import Image
 
 from hearsight.clips import (
     RATE,
+    Box,
     Clip,
     encode_clip,
 )
@@ -51,3 +52,15 @@ def fill(folder: Path, numbers: range, clips_per_shard: int = 4) -> Store:
         for number in numbers:
             assert writer.add(made(number))
     return Store(folder)
+
+
+def store(folder: str, numbers: range, box: Box = (0.1, 0.2, 0.6, 0.9)) -> None:
+    """A store of clips with a box each, in place of what was there."""
+    for old in Path(folder).glob("*"):
+        old.unlink()
+    with StoreWriter(Path(folder)) as writer:
+        for number in numbers:
+            clip = encode_clip(
+                f"clip {number}", picture(number), tone(seed=number), boxes=(box,), label="a"
+            )
+            assert writer.add(clip)

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from hearsight.checkpoint import save_checkpoint
 from hearsight.clips import DecodedClip, UnreadableClip
 from hearsight.encoders import Encoder, Encoders
 from hearsight.inference import Model
-from hearsight.recipe import Recipe
+from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.spectrogram import MelSpectrogram
 
 SMALL = Encoder(widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2), stem_kernel=3)
@@ -102,3 +104,10 @@ def make_pairs(count: int) -> MadeClips:
                 )
             )
     return MadeClips(clips)
+
+
+def make_checkpoint(path: Path) -> None:
+    recipe = load_recipe("ssl_tie:small_a")
+    for change in ("encoder.widths=[8,8,8,8]", "frame_size=48"):
+        assign(recipe, change)
+    save_checkpoint(path, Encoders(recipe.encoder), recipe)

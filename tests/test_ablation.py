@@ -1,25 +1,21 @@
 """The ladder of Table 1."""
 
-import shlex
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_clips import picture, tone
+from made_clips import store
+from made_commands import Hearsight
 from PIL import Image
 
-from hearsight import ablation, cli
+from hearsight import ablation
 from hearsight.ablation import PAPER, RUNGS, Rung, ablate, rung_recipe, table
 from hearsight.checkpoint import load_encoders
-from hearsight.clips import encode_clip
 from hearsight.contest import open_data
 from hearsight.datasets.scenes import Scenes, load_pack
 from hearsight.errors import HearsightError
 from hearsight.locks import LOCK
 from hearsight.runs import Options
-from hearsight.shard_writer import StoreWriter
 
 TINY = [
     "frame_size=32",
@@ -118,41 +114,15 @@ ABLATE = (
 
 
 @pytest.fixture
-def hearsight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], tuple[int, str, str]]:
-    """Run a command line beside two stores: its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_COLOR", "1")
+def hearsight(hearsight: Hearsight) -> Hearsight:
+    """The command line beside two stores."""
     store("train", range(4))
     store("test", range(2, 5))
-
-    def run(line: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def store(folder: str, numbers: range) -> None:
-    """A store of clips with a box each, in place of what was there."""
-    for old in Path(folder).glob("*"):
-        old.unlink()
-    with StoreWriter(Path(folder)) as writer:
-        for number in numbers:
-            box = (0.1, 0.2, 0.6, 0.9)
-            clip = encode_clip(
-                f"clip {number}", picture(number), tone(seed=number), boxes=(box,), label="a"
-            )
-            assert writer.add(clip)
+    return hearsight
 
 
 def test_a_leak_is_warned_of_kept_and_marked(
-    hearsight: Callable[[str], tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, err = hearsight(ABLATE)
     assert code == 0
@@ -180,7 +150,7 @@ def test_a_leak_is_warned_of_kept_and_marked(
 
 @pytest.mark.parametrize("option", ["--epoch", "--count", "--classes"])
 def test_numbers_of_scenes_are_refused_where_none_are_composed(
-    hearsight: Callable[[str], tuple[int, str, str]], option: str
+    hearsight: Hearsight, option: str
 ) -> None:
     code, out, err = hearsight(f"{ABLATE} {option} 2")
     assert (code, out) == (2, "")

@@ -3,16 +3,14 @@
 import csv
 import io
 import json
-import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from made_clips import fill, picture, tone
+from made_commands import Hearsight
 from made_layouts import scoring_layout
 
-from hearsight import cli
 from hearsight.clips import encode_clip
 from hearsight.errors import HearsightError
 from hearsight.locks import sole_writer
@@ -25,16 +23,11 @@ TINY = (
 )
 TRAIN = f"train ssl_tie:small_a --out out {TINY}"
 COMPARE = "compare random:small lvs:small --seeds 1 --out out --workers 0 --threads 1 --device cpu"
-Hearsight = Callable[[str], tuple[int, str, str]]
 
 
 @pytest.fixture
-def hearsight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Hearsight:
-    """Run a command line beside good and bad sources: its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_COLOR", "1")
+def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
+    """The command line beside good and bad sources."""
     fill(tmp_path / "mixed", range(4))  # some have no boxes
     boxes = ((0.1, 0.2, 0.6, 0.9),)
     for folder in ("good", "kept", "damaged", "no text"):
@@ -60,16 +53,7 @@ def hearsight(
         (tmp_path / name).write_bytes(content)
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "film.mp4").write_bytes(b"no film")
-
-    def run(line: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return run
+    return hearsight
 
 
 def refused(hearsight: Hearsight, line: str, said: str) -> None:

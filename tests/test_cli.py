@@ -2,25 +2,22 @@ import errno
 import io
 import json
 import os
-import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import typer
 from made_clips import picture, tone
+from made_commands import Hearsight, refused
 from made_media import make_sound, make_video, numbered, sine
+from made_models import make_checkpoint
 from rich.console import Console
 
 from hearsight import cli
-from hearsight.checkpoint import save_checkpoint
 from hearsight.clips import encode_clip
 from hearsight.console import Bars
-from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
-from hearsight.recipe import assign, load_recipe
 from hearsight.shard_writer import StoreWriter
 
 TINY = (
@@ -49,40 +46,6 @@ COMMANDS = {
     "data check": "hearsight data check",
     "data stats": "hearsight data stats",
 }
-Hearsight = Callable[[str], tuple[int, str, str]]
-
-
-@pytest.fixture
-def hearsight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Hearsight:
-    """Run a command line in an empty folder: its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(line: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
-
-
-def refused(hearsight: Hearsight, line: str, *said: str) -> None:
-    """A command line that ends in one sentence, exit code 2, and leaves the folder as it was."""
-    before = sorted(Path().rglob("*"))
-    code, out, err = hearsight(line)
-    sentence = err.splitlines()[-1]
-    assert code == 2
-    assert out == ""
-    assert all(text.endswith(" ...") for text in err.splitlines()[:-1]), err
-    assert sentence.startswith("hearsight: ")
-    for part in said:
-        assert part in sentence
-    assert sorted(Path().rglob("*")) == before
 
 
 def make_store(folder: Path, count: int = 4, *, boxes: bool = False) -> None:
@@ -95,13 +58,6 @@ def make_store(folder: Path, count: int = 4, *, boxes: bool = False) -> None:
                 boxes=((0.1, 0.2, 0.6, 0.9),) if boxes else None,
             )
             assert writer.add(clip)
-
-
-def make_checkpoint(path: Path) -> None:
-    recipe = load_recipe("ssl_tie:small_a")
-    for change in ("encoder.widths=[8,8,8,8]", "frame_size=48"):
-        assign(recipe, change)
-    save_checkpoint(path, Encoders(recipe.encoder), recipe)
 
 
 def test_every_command_has_an_example(hearsight: Hearsight) -> None:

@@ -2,23 +2,19 @@
 
 import csv
 import json
-import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from made_clips import picture, tone
+from made_clips import store
+from made_commands import Hearsight
 
-from hearsight import campaign, cli, contest_table, report
-from hearsight.clips import Box, Clips, encode_clip
+from hearsight import campaign, contest_table, report
+from hearsight.clips import Box, Clips
 from hearsight.datasets import open_clips
 from hearsight.locks import LOCK
-from hearsight.shard_writer import StoreWriter
 
-Hearsight = Callable[[str], tuple[int, str, str]]
 FEW = "--seeds 4, --device cpu --workers 0 --threads 1 --out out"
 TOYS = f"compare --data toys --epoch 64 --count 2 --set batch_size=2 --classes 2 {FEW}"
 STORES = f"compare random:small --set batch_size=2 --data train --test test {FEW}"
@@ -26,36 +22,11 @@ BOX = (0.1, 0.2, 0.6, 0.9)
 
 
 @pytest.fixture
-def hearsight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Hearsight:
-    """Run a command line: its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_COLOR", "1")
+def hearsight(hearsight: Hearsight) -> Hearsight:
+    """The command line beside two stores."""
     store("train", range(4))
     store("test", range(10, 13))
-
-    def run(line: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def store(folder: str, numbers: range, box: Box = BOX) -> None:
-    """A store of clips with a box each, in place of what was there."""
-    for old in Path(folder).glob("*"):
-        old.unlink()
-    with StoreWriter(Path(folder)) as writer:
-        for number in numbers:
-            clip = encode_clip(
-                f"clip {number}", picture(number), tone(seed=number), boxes=(box,), label="a"
-            )
-            assert writer.add(clip)
+    return hearsight
 
 
 def told(found: tuple[int, str, str]) -> str:

@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from made_commands import Hearsight, refused
 from made_library import RATE, make_clip, tiny_model
 from made_media import numbered
 from PIL import Image
-from test_cli import Hearsight, hearsight, refused
 
 from hearsight.checkpoint import shipped_models
-
-__all__ = ["hearsight"]
 
 
 @pytest.fixture

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from made_clips import picture, tone
-from test_cli import Hearsight, hearsight, make_checkpoint, refused
+from made_commands import Hearsight, refused
+from made_models import make_checkpoint
 from test_vggsound_splits import TABLE
 
 from hearsight import retrieval_run
 from hearsight.clips import encode_clip
 from hearsight.embeddings import embed_clips
 from hearsight.shard_writer import StoreWriter
-
-__all__ = ["hearsight"]  # a fixture
 
 RUN = "--data store --threads 1 --device cpu"
 METHODS = ["good.safetensors", "untrained, seed 0"]

@@ -1,15 +1,12 @@
 """`hearsight train`: what it knows of its data, warns of, refuses and records."""
 
 import json
-import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from made_clips import picture, tone
+from made_commands import Hearsight
 
-from hearsight import cli
 from hearsight.checkpoint import LAST, load_checkpoint
 from hearsight.clips import encode_clip
 from hearsight.shard_writer import StoreWriter
@@ -20,15 +17,11 @@ TINY = (
 )
 TRAIN = f"train ssl_tie:small_a --data learned --out run {TINY}"
 VIDEOS = ["AAAAAAAAAAA", "BBBBBBBBBBB", "CCCCCCCCCCC", "DDDDDDDDDDD"]
-Hearsight = Callable[[str], tuple[int, str]]
 
 
 @pytest.fixture
-def hearsight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Hearsight:
-    """Run a command line beside four stores: its exit code and stderr."""
-    monkeypatch.chdir(tmp_path)
+def hearsight(hearsight: Hearsight) -> Hearsight:
+    """Beside four stores."""
     made = {
         "learned": [f"{video}_000001" for video in VIDEOS[:3]],
         "own": [f"{VIDEOS[3]}_000001"],
@@ -40,16 +33,7 @@ def hearsight(
             for number, id in enumerate(ids):
                 boxes = ((0.1, 0.2, 0.6, 0.9),)
                 assert writer.add(encode_clip(id, picture(number), tone(seed=number), boxes=boxes))
-
-    def run(line: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, capsys.readouterr().err
-
-    return run
+    return hearsight
 
 
 def facts() -> dict[str, object]:
@@ -57,7 +41,7 @@ def facts() -> dict[str, object]:
 
 
 def test_a_leak_is_a_warning_and_a_fact(hearsight: Hearsight) -> None:
-    code, said = hearsight(f"{TRAIN} --test benchmark")
+    code, _, said = hearsight(f"{TRAIN} --test benchmark")
     assert code == 0
     assert "Warning: 1 of the 3 clips of 'benchmark' (33.3 %) are in 'learned'" in said
     assert "2 of its 3 videos" in said
@@ -87,7 +71,7 @@ def test_a_leak_is_a_warning_and_a_fact(hearsight: Hearsight) -> None:
 def test_the_test_set_does_not_choose_the_epoch_unasked(
     hearsight: Hearsight, options: str, said: str
 ) -> None:
-    code, err = hearsight(f"{TRAIN} {options}")
+    code, _, err = hearsight(f"{TRAIN} {options}")
     assert code == 2
     assert said in err
     assert err.count("\n") == 1
@@ -95,22 +79,22 @@ def test_the_test_set_does_not_choose_the_epoch_unasked(
 
 
 def test_it_chooses_when_asked_and_this_is_recorded(hearsight: Hearsight) -> None:
-    code, said = hearsight(f"{TRAIN} --test stores-test --select-on-test")
+    code, _, said = hearsight(f"{TRAIN} --test stores-test --select-on-test")
     assert (code, "Warning" in said) == (0, False)
     assert facts()["selected_on_test"] is True
     log = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
     assert any(entry["kind"] == "validation" for entry in log)
-    code, said = hearsight("evaluate run --data benchmark --device cpu --threads 1 --json")
+    code, _, said = hearsight("evaluate run --data benchmark --device cpu --threads 1 --json")
     assert code == 0
     assert "* the epoch was chosen on the test set" in said
     # what was chosen stays chosen, whatever a resumed run says
-    code, _ = hearsight(f"{TRAIN} --set epochs=2 --resume")
+    code, *_ = hearsight(f"{TRAIN} --set epochs=2 --resume")
     assert code == 0
     assert facts()["selected_on_test"] is True
 
 
 def test_own_validation_clips_leave_no_mark(hearsight: Hearsight) -> None:
-    code, said = hearsight(f"{TRAIN} --validation own --test stores-test")
+    code, _, said = hearsight(f"{TRAIN} --validation own --test stores-test")
     assert (code, "Warning" in said) == (0, False)
     assert facts()["selected_on_test"] is False
     assert [one["role"] for one in facts()["leak_check"]] == ["validation", "test"]  # type: ignore[attr-defined]
