@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -139,10 +139,34 @@ def _run_demo(folder: Path, settings: Settings) -> Demo:
     began = time.monotonic()
     name, place, words = find_pack(settings.pack, settings.progress)
     recipe = replace(load_recipe("ssl_tie:small"), seed=settings.seed)
+    learned, held_out = open_splits(name, place, recipe, settings)
+    recipe, begun = plan(folder, recipe, learned, settings)
+    learn(folder / "run", recipe, learned, settings, words=words, resume=begun)
+    known = familiar(held_out, learned)
+    model = folder / "model.safetensors"
+    scores = score(folder, model, {KNOWN: known, NEW: held_out}, settings)
+    film, moments = localise_composed(folder, known, model, settings)
+    hits = count_hits(film, moments)
+    report = folder / "report.html"
+    write_report(describe(folder, recipe, settings, words, scores, hits, (known, held_out)), report)
+    return Demo(
+        report=report,
+        model=model,
+        pack=words,
+        scores=scores,
+        hits=hits,
+        seconds=time.monotonic() - began,
+    )
+
+
+def open_splits(
+    pack: str, place: Path | None, recipe: Recipe, settings: Settings
+) -> tuple[Scenes, Scenes]:
+    """Endless scenes to learn from, and held-out ones to score."""
 
     def open_split(split: str, size: int, count: int, silent: tuple[int, int]) -> Scenes:
         return open_scenes(
-            name,
+            pack,
             place,
             split=split,
             seed=settings.seed,
@@ -156,30 +180,42 @@ def _run_demo(folder: Path, settings: Settings) -> Demo:
         )
 
     side = round(recipe.frame_size * COMPOSED)
-    learned = open_split("train", side, EPOCH * recipe.batch_size, (0, 3))
-    held_out = open_split("val", recipe.frame_size, HELD_OUT, (1, 2))
-    recipe, begun = plan(folder, recipe, learned, settings)
+    return (
+        open_split("train", side, EPOCH * recipe.batch_size, (0, 3)),
+        open_split("val", recipe.frame_size, HELD_OUT, (1, 2)),
+    )
+
+
+def learn(
+    run: Path, recipe: Recipe, scenes: Scenes, settings: Settings, *, words: str, resume: bool
+) -> None:
+    """Train as planned; what was begun and left goes on."""
     train(
         recipe,
-        learned,
-        folder / "run",
+        scenes,
+        run,
         options=Options(
-            resume=begun and (folder / "run").is_dir(),
+            resume=resume and run.is_dir(),
             minutes=1.1 * settings.minutes,  # the plan was measured; a guard if the machine slows
             device=settings.device,
             workers=settings.workers,
             facts={
                 "command": settings.command,
                 "data": f"scenes composed of {words}",
-                "classes": list(learned.pack.labels),
+                "classes": list(scenes.pack.labels),
                 "looks": settings.looks,
                 "version": __version__,
             },
             progress=settings.progress,
         ),
     )
+
+
+def score(
+    folder: Path, model: Path, kinds: Mapping[str, Scenes], settings: Settings
+) -> dict[str, Evaluation]:
+    """Score what was learned on each kind of scenes, and write it to `model` with its scores."""
     encoders, trained, facts = load_encoders(folder / "run" / LAST)
-    known = familiar(held_out, learned)
     scores = {
         title: evaluate(
             encoders,
@@ -190,27 +226,13 @@ def _run_demo(folder: Path, settings: Settings) -> Demo:
             device=settings.device,
             progress=partial(settings.progress, f"scoring {title.lower()}"),
         )
-        for title, scenes in ((KNOWN, known), (NEW, held_out))
+        for title, scenes in kinds.items()
     }
     for title, evaluation in scores.items():
         write_scores(evaluation, folder / f"scores-{title.lower().replace(' ', '-')}.csv")
     facts["scores"] = {title: one.numbers() for title, one in scores.items()}
-    model = folder / "model.safetensors"
     save_checkpoint(model, encoders, trained, facts=facts)
-    film, moments = localise_composed(folder, known, model, settings)
-    hits = count_hits(film, moments)
-    report = folder / "report.html"
-    write_report(
-        describe(folder, trained, settings, words, scores, hits, (known, held_out)), report
-    )
-    return Demo(
-        report=report,
-        model=model,
-        pack=words,
-        scores=scores,
-        hits=hits,
-        seconds=time.monotonic() - began,
-    )
+    return scores
 
 
 def familiar(held_out: Scenes, learned: Scenes) -> Scenes:
