@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearsight.clips import DecodedClip, UnreadableClip
-from hearsight.confidence import best_cut, choose_threshold
+from hearsight.confidence import KEPT, best_cut, choose_threshold
 from hearsight.encoders import Encoders
 from hearsight.recipe import load_recipe
 from hearsight.spectrogram import MelSpectrogram
 
 
 def balanced_accuracy(high: list[float], low: list[float], cut: float) -> float:
-    above = sum(value > cut for value in high) / len(high)
-    below = sum(value <= cut for value in low) / len(low)
+    above = sum(value >= cut for value in high) / len(high)
+    below = sum(value < cut for value in low) / len(low)
     return (above + below) / 2
 
 
@@ -26,13 +26,21 @@ def balanced_accuracy(high: list[float], low: list[float], cut: float) -> float:
     high=st.lists(st.integers(-50, 50), min_size=1, max_size=12),
     low=st.lists(st.integers(-50, 50), min_size=1, max_size=12),
 )
-def test_no_cut_between_two_values_parts_better(high: list[int], low: list[int]) -> None:
+def test_no_cut_that_keeps_as_many_parts_better(high: list[int], low: list[int]) -> None:
     ours = best_cut(np.array(high, np.float64), np.array(low, np.float64))
     values = sorted({*high, *low})
-    cuts = [(one + other) / 2 for one, other in pairwise(values)]
-    best = max((balanced_accuracy(high, low, cut) for cut in cuts), default=None)
-    if best is not None:
-        assert balanced_accuracy(high, low, ours) == pytest.approx(best)
+    cuts = [values[0], *((one + other) / 2 for one, other in pairwise(values))]
+    kept = [cut for cut in cuts if sum(value >= cut for value in high) >= KEPT * len(high)]
+    best = max(balanced_accuracy(high, low, cut) for cut in kept)
+    assert ours in kept
+    assert balanced_accuracy(high, low, ours) == pytest.approx(best)
+
+
+def test_responses_that_tell_nothing_apart_still_show_sources() -> None:
+    alike = np.linspace(0, 1, 1001)
+    assert (alike >= best_cut(alike, alike)).mean() >= KEPT
+    worse = best_cut(alike, alike + 0.5)  # others' sounds answer louder than their own
+    assert (alike >= worse).mean() >= KEPT
 
 
 def test_parted_samples_are_cut_half_way() -> None:

@@ -11,6 +11,7 @@ from hearsight.encoders import Encoders
 from hearsight.recipe import Recipe
 from hearsight.transforms import test_frame
 
+KEPT = 0.9  # of clips that show their own source at the least, however alike all responses are
 BLOCK = 32  # clips whose frames and sounds are all paired with one another
 
 
@@ -26,8 +27,9 @@ def choose_threshold(
     """The peak response that best parts frames with their own sound from frames with another's.
 
     Each frame of a block of clips is paired with every sound of the block; the threshold halves
-    the way between the peaks around the cut with the highest balanced accuracy. No labels are
-    used, so some of the other sounds may fit the frame too.
+    the way between the peaks around the cut with the highest balanced accuracy, of those cuts
+    that leave at least `KEPT` of the clips a source: a model that hears little would deny most
+    otherwise. No labels are used, so some of the other sounds may fit the frame too.
 
     Args:
         encoders: moved to `device` already; their mode is restored.
@@ -73,11 +75,12 @@ def read_block(
 
 
 def best_cut(high: Float64[np.ndarray, " n"], low: Float64[np.ndarray, " m"]) -> float:
-    """The value that best parts two samples: highest mean of the shares on their own sides."""
+    """The value that best parts two samples, with `KEPT` of the high one at it or above.
+
+    Best is the highest mean of the shares on their own sides.
+    """
     values = np.unique(np.concatenate([high, low]))
-    if len(values) == 1:
-        return float(values[0])
-    cuts = (values[1:] + values[:-1]) / 2
+    cuts = np.concatenate([values[:1], (values[1:] + values[:-1]) / 2])
     above = 1 - np.searchsorted(np.sort(high), cuts) / len(high)
     below = np.searchsorted(np.sort(low), cuts) / len(low)
-    return float(cuts[np.argmax(above + below)])
+    return float(cuts[np.argmax(np.where(above >= KEPT, above + below, -1.0))])
