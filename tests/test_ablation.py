@@ -9,11 +9,13 @@ from made_commands import Hearsight
 from PIL import Image
 
 from hearsight import ablation
-from hearsight.ablation import PAPER, RUNGS, Rung, ablate, rung_recipe, table
+from hearsight.ablation import DISC, PAPER, RUNGS, Rung, ablate, rung_recipe, table
 from hearsight.checkpoint import load_encoders
 from hearsight.contest import open_data
+from hearsight.datasets import open_clips
 from hearsight.datasets.scenes import Scenes, load_pack
 from hearsight.errors import HearsightError
+from hearsight.evaluate import evaluate
 from hearsight.locks import LOCK
 from hearsight.runs import Options
 
@@ -34,6 +36,12 @@ def made_rungs() -> list[Rung]:
     ]
 
 
+BLIND = {
+    "blind: centred disc": {"ciou": 0.36, "auc": 0.373, "adaptive": 0.395},
+    "ceiling": {"ciou": 0.52, "auc": 0.502, "adaptive": 1.0},
+}
+
+
 def test_mean_and_spread_are_those_of_the_seeds() -> None:
     row = made_rungs()[0].row()
     assert row["ciou"] == pytest.approx(0.25)
@@ -43,15 +51,17 @@ def test_mean_and_spread_are_those_of_the_seeds() -> None:
 
 
 def test_the_table_has_the_rungs_in_order_and_marks_the_papers_numbers() -> None:
-    text = table(made_rungs(), "ssl-tie", seeds=[4, 5], command="hearsight ablate")
+    text = table(made_rungs(), BLIND, "ssl-tie", seeds=[4, 5], command="hearsight ablate")
     rows = [line for line in text.splitlines() if line.startswith("| ") and line[2] in "ABCDEF"]
     assert [row[2] for row in rows] == list("ABCDEF")
     assert "25.0 ± 7.1" in rows[0]
     assert "32.92" in rows[0]
     assert "paper: cIoU" in text.splitlines()[0]
+    assert "| | blind: centred disc | 36.0 | 37.3 | 39.5 | | |" in text
+    assert "| | ceiling | 52.0 | 50.2 | 100.0 | | |" in text
     assert "seeds 4, 5" in text
     alone = [replace(rung, ciou=(0.2,), auc=(0.3,), adaptive=(0.4,)) for rung in made_rungs()]
-    text = table(alone, "ssl-tie", seeds=[4], command="hearsight ablate")
+    text = table(alone, BLIND, "ssl-tie", seeds=[4], command="hearsight ablate")
     assert "one seed, 4;" in text
     assert "±" not in text
     assert "None" not in text
@@ -63,7 +73,7 @@ def test_the_papers_numbers_rise_with_the_ladder() -> None:
 
 
 def test_the_plot_is_a_picture(tmp_path: Path) -> None:
-    ablation.plot(made_rungs(), tmp_path / "ladder.png")
+    ablation.plot(made_rungs(), BLIND[DISC], tmp_path / "ladder.png")
     with Image.open(tmp_path / "ladder.png") as picture:
         assert min(picture.size) > 300
     assert [path.name for path in tmp_path.iterdir()] == ["ladder.png"]
@@ -129,6 +139,10 @@ def test_a_leak_is_warned_of_kept_and_marked(
     assert "Warning: 2 of the 3 clips of 'test' (66.7 %) are in 'train'" in err
     assert out == Path("out/table.md").read_text()
     assert out.count(" † |") == len(RUNGS)
+    scored = evaluate(*load_encoders(Path("out/f-seed4"))[:2], open_clips("test"), "ssl-tie")
+    for row in (*scored.blind, scored.ceiling):
+        shown = [100 * row.success_rate, 100 * row.auc, 100 * row.adaptive_success_rate]
+        assert f"| | {row.name} | {' | '.join(f'{one:.1f}' for one in shown)} | | |" in out
     assert "† trained on clips or videos of the test set: 2 clips" in out.splitlines()[-1]
     (fact,) = load_encoders(Path("out/a-seed4"))[2]["leak_check"]
     assert (fact["role"], fact["test"], fact["clips_in_both"]) == ("test", "test", 2)

@@ -10,17 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from hearsight.campaign import clips_plan, keep, sole_campaign, train_once, write_whole
+from hearsight.campaign import (
+    clips_plan,
+    keep,
+    reference_scores,
+    sole_campaign,
+    train_once,
+    write_whole,
+)
 from hearsight.checkpoint import LAST, load_encoders
 from hearsight.clips import Clips
 from hearsight.errors import HearsightError
 from hearsight.evaluate import evaluate
 from hearsight.leaks import footnotes, marks
+from hearsight.metrics import area_under_curve, success_rate
 from hearsight.recipe import Recipe, assign, load_recipe
 from hearsight.runs import Options
 from hearsight.targets import whole
 
 PROTOCOL = "ssl-tie"
+DISC = "blind: centred disc"
 RUNGS = {
     "a": "contrast",
     "b": "+ appearance",
@@ -187,14 +196,31 @@ def ablate_in(
         rungs = ablate(
             method, clips, held_out, folder, seeds=seeds, settings=settings, options=options
         )
-        text = table(rungs, PROTOCOL, seeds=seeds, command=command, signs=signs)
+        blind = blind_rows(held_out, folder, options)
+        text = table(rungs, blind, PROTOCOL, seeds=seeds, command=command, signs=signs)
         write_whole(folder / "table.md", text + "\n")
-        plot(rungs, folder / "ladder.png")
+        plot(rungs, blind[DISC], folder / "ladder.png")
     return text
+
+
+def blind_rows(held_out: Clips, folder: Path, options: Options) -> dict[str, dict[str, float]]:
+    """What sees neither frame nor sound, and the ceiling, scored on the same clips as the rungs."""
+    own, adaptive = (
+        reference_scores(folder, held_out, protocol, options) for protocol in (PROTOCOL, "adaptive")
+    )
+    return {
+        name: {
+            "ciou": success_rate(np.array(scores)),
+            "auc": area_under_curve(np.array(scores)),
+            "adaptive": success_rate(np.array(adaptive[name])),
+        }
+        for name, scores in own.items()
+    }
 
 
 def table(
     rungs: Sequence[Rung],
+    blind: Mapping[str, Mapping[str, float]],
     protocol: str,
     *,
     seeds: Sequence[int],
@@ -203,6 +229,7 @@ def table(
 ) -> str:
     """Table 1's layout as markdown, in per cent, the paper's numbers marked as the paper's.
 
+    blind: by name, the rows below the rungs.
     signs: marks of every row, and what they say.
     """
     marked = signs or {}
@@ -223,6 +250,11 @@ def table(
             f"| {shown(row, 'auc')} | {shown(row, 'adaptive')} | {100 * row['paper_ciou']:.2f} "
             f"| {100 * row['paper_auc']:.2f} |"
         )
+    lines += [
+        f"| | {name} | {100 * row['ciou']:.1f} | {100 * row['auc']:.1f} "
+        f"| {100 * row['adaptive']:.1f} | | |"
+        for name, row in blind.items()
+    ]
     several = f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}"
     lines += [
         "",
@@ -234,8 +266,13 @@ def table(
     return "\n".join(lines)
 
 
-def plot(rungs: Sequence[Rung], path: Path) -> None:
+def plot(rungs: Sequence[Rung], disc: Mapping[str, float], path: Path) -> None:
     """Draw the ladder: each seed a point, the mean a line, the paper's numbers a dashed line.
+
+    Args:
+        rungs: in order.
+        disc: scores of the blind centred disc, dotted lines in the colours of the rungs' scores.
+        path: a picture.
 
     Raises:
         HearsightError: it cannot be written.
@@ -258,6 +295,7 @@ def plot(rungs: Sequence[Rung], path: Path) -> None:
             marker="_",
             label=title,
         )
+        axes.axhline(100 * disc[name], color=colour, linestyle=":", label=f"blind disc, {title}")
         for place, rung in enumerate(rungs):
             values = [100 * value for value in getattr(rung, name)]
             axes.scatter([place] * len(values), values, color=colour, s=14, alpha=0.6)
@@ -270,7 +308,7 @@ def plot(rungs: Sequence[Rung], path: Path) -> None:
     )
     axes.set_xticks(places, [f"{rung.letter.upper()}\n{rung.adds}" for rung in rungs])
     axes.set_ylabel("per cent of clips")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     with whole(path) as part:
         figure.savefig(part, format=path.suffix.removeprefix(".") or "png", dpi=150)
