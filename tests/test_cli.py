@@ -222,6 +222,8 @@ def test_other_commands_refuse_in_one_sentence(
         ("sound.wav", "sound.wav"),
         ("film.mp4 --every 0", "every"),
         ("film.mp4 --every nan", "every"),
+        ("film.mp4 --every 1e-320", "from 0.01 up"),
+        ("film.mp4 --sound sound.wav --every 2", "--every is for videos"),
         ("film.mp4 --style het", "'heat'"),
         ("film.mp4 --threshold nan", "threshold"),
         ("film.mp4 --model nowhere", "nowhere"),
@@ -249,9 +251,8 @@ def test_localise_refuses_in_one_sentence(hearsight: Hearsight, options: str, sa
 def test_a_full_disk_is_said_and_leaves_nothing(
     hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_store(Path("store"), boxes=True)
+    make_store(Path("store"))
     make_store(Path("more"), 6)
-    make_checkpoint(Path("good.safetensors"))
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def no_room(*_: object) -> None:
@@ -261,7 +262,6 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     monkeypatch.setattr(Path, "replace", no_room)
     monkeypatch.setattr(os, "replace", no_room)
     for line in (
-        "evaluate good.safetensors --data store --scores scores.csv --device cpu",
         "data show store -o sheet.png",
         "data import more --out store",
     ):

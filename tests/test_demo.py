@@ -70,6 +70,8 @@ def test_without_apt_toys_are_taken_and_the_reason_is_said(
     assert "apt-get" in words
     with pytest.raises(HearsightError, match="apt-get"):
         find_pack("menagerie", lambda *_: None)
+    (tmp_path / "hearsight" / "menagerie").mkdir(parents=True)  # no pack is in it
+    assert find_pack(None, lambda *_: None)[0] == "toys"
 
 
 def test_hits_are_boxes_whose_middle_lies_in_the_truth() -> None:

@@ -261,6 +261,7 @@ def files(folder: Path, film: Path) -> dict[str, Path]:
         ("grey.png", {}, r"grey\.png' is a picture: name .* by --sound"),
         ("film", {"every": 0.0}, "every"),
         ("film", {"every": float("nan")}, "every"),
+        ("film", {"every": 1e-320}, "from 0.01 up"),
         ("film", {"style": "head"}, "Did you mean 'heat'"),
         ("film", {"threshold": 40.0}, "cosine"),
         ("film", {"threshold": float("nan")}, "cosine"),

@@ -150,6 +150,9 @@ def test_a_folder_that_is_no_pack_is_not_replaced(debs: Path, tmp_path: Path) ->
     with pytest.raises(HearsightError, match="is there already and is no pack"):
         build_menagerie(tmp_path / "mine", debs, ignore)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+    (tmp_path / "empty").mkdir()
+    build_menagerie(tmp_path / "empty", debs, ignore)
+    assert (tmp_path / "empty" / "pack.csv").is_file()
     (tmp_path / "file").write_text("")
     with pytest.raises(HearsightError, match="cannot write the pack"):
         build_menagerie(tmp_path / "file" / "pack", debs, ignore)

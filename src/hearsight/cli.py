@@ -76,7 +76,9 @@ def localise(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
     ] = None,
-    every: Annotated[float, typer.Option(help="Seconds between two answers.")] = 1.0,
+    every: Annotated[
+        float | None, typer.Option(help="Of a video: seconds between two answers; by itself 1.")
+    ] = None,
     style: Annotated[str, typer.Option(help="`heat`, `contour` or `box`.")] = "heat",
     threshold: Annotated[
         float | None, typer.Option(help="Confidence below which there is no source.")
@@ -97,6 +99,8 @@ def localise(
 
     torch.set_num_threads(threads)
     if sound is not None:
+        if every is not None:
+            raise HearsightError("--every is for videos: a picture has one answer.")
         moment = localise_image(
             source,
             sound,
@@ -112,7 +116,7 @@ def localise(
         for moment in localise_video(
             source,
             model=model,
-            every=every,
+            every=1.0 if every is None else every,
             overlay=output,
             style=style,
             threshold=threshold,

@@ -85,7 +85,7 @@ def find_pack(wanted: str | None, progress: Advance) -> tuple[str, Path | None, 
     real = "real photographs and recordings (menagerie)"
     if name != "menagerie" or folder:
         return name, Path(folder) if folder else None, real
-    if not default_folder().is_dir():
+    if not (default_folder() / "pack.csv").is_file():
         try:
             build_menagerie(default_folder(), None, progress)
         except HearsightError as error:

@@ -26,12 +26,12 @@ from hearsight.evaluate import find_device
 from hearsight.library import Library, check_model
 from hearsight.library_place import sole_writer
 from hearsight.localise import MODEL, Progress, no_progress
+from hearsight.media import LEAST
 from hearsight.moment_table import MANY, Bound, MomentTable, SeenFile
 from hearsight.taking import Taken, Taking, digest, look, row_store, take
 from hearsight.video_files import find_videos, gone
 
 EVERY = 3.0  # seconds between two moments, unless told: as long as the sound of one
-LEAST = 0.01  # seconds; nothing changes faster than that
 NAMED = 5  # unreadable files named in a sentence
 ROWS = 2048  # moments after which a commit is made
 SECONDS = 10.0  # the same

@@ -35,6 +35,7 @@ from hearsight.errors import HearsightError, nearest
 from hearsight.evaluate import move
 from hearsight.film import SUFFIXES, paint_video
 from hearsight.media import (
+    LEAST,
     Frame,
     MediaError,
     MediaInfo,
@@ -84,7 +85,7 @@ def localise_video(
     Args:
         video: any file with a picture and a sound track.
         model: a checkpoint, or the name of weights that come with the package.
-        every: seconds between two moments.
+        every: seconds between two moments, at least `media.LEAST`.
         overlay: where to write the video with every frame painted, maps blended from moment to
             moment, a timeline of confidence along the bottom, and the original sound. Written
             once the last moment has been taken.
@@ -106,8 +107,8 @@ def localise_video(
         raise HearsightError(f"'{video}' has no moving pictures to find a source in.")
     if not info.has_sound:
         raise HearsightError(f"'{video}' has no sound track, so there is no source to find.")
-    if not (math.isfinite(every) and every > 0):
-        raise HearsightError(f"`every` must be a number of seconds above 0, not {every}.")
+    if not LEAST <= every < math.inf:
+        raise HearsightError(f"`every` must be a number of seconds from {LEAST:g} up, not {every}.")
     target = None if overlay is None else Path(overlay)
     if target is not None:
         check_target(target, SUFFIXES, Path(video))

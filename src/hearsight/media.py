@@ -37,6 +37,7 @@ from hearsight.decoding import (
 )
 from hearsight.errors import HearsightError
 
+LEAST = 0.01  # seconds between two moments that are asked for; no film has more frames
 FAR = 3.0  # seconds; a wanted frame further ahead than this is sought, a nearer one decoded up to
 
 
@@ -105,12 +106,22 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
     try:
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"'{path}' is not a media file, or its beginning is damaged.") from error
+        if _begins_as_mp4(path):
+            why = "is cut off or damaged: it begins as an mp4 film, but has no index of one."
+        else:
+            why = "is not a media file, or its beginning is damaged."
+        raise MediaError(f"'{path}' {why}") from error
     with container:
         for stream in container.streams.video:
             if stream.codec_context is not None:
                 stream.thread_type = "AUTO"
         yield container
+
+
+def _begins_as_mp4(path: Path) -> bool:
+    """Whether a file's first box is that of mp4, mov and their kin."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
 
 
 def decode_pictures(path: Path | str) -> Iterator[tuple[VideoFrame, Frame]]:

@@ -1,5 +1,6 @@
 """A response map becomes a `Moment`: a box and a share of the frame; and moments are painted."""
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,11 +102,10 @@ class Painting:
 
     def __call__(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
         """The frame with what was found around its time, and the timeline below."""
-        times = np.array([answer.moment.time for answer in self.answers])
-        after = int(np.searchsorted(times, frame.time, side="right"))
-        before, after = max(after - 1, 0), min(after, len(times) - 1)
-        gap = times[after] - times[before]
-        weight = float(np.clip((frame.time - times[before]) / gap, 0, 1)) if gap > 0 else 0.0
+        after = bisect_right(self.answers, frame.time, key=lambda answer: answer.moment.time)
+        before, after = max(after - 1, 0), min(after, len(self.answers) - 1)
+        start, end = (self.answers[at].moment.time for at in (before, after))
+        weight = min(max((frame.time - start) / (end - start), 0), 1) if end > start else 0.0
         painted = paint_between(
             frame.pixels, self.answers[before], self.answers[after], weight, self.style
         )

@@ -31,6 +31,8 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: Options) -
     everyone = np.arange(len(clips)) if recipe.mixing else None
     endless = (batch for epoch in count() for batch in batches.epoch(epoch, partners=everyone))
     for done, batch in enumerate(endless):
+        if done in (warm, warm + timed) and accelerator.device.type == "cuda":
+            torch.cuda.synchronize()  # steps are handed over, not awaited
         if done == warm:
             begin = time.monotonic()
         if done == warm + timed:

@@ -62,7 +62,7 @@ def build_menagerie(target: Path, debs: Path | None, progress: Progress) -> Path
     """Make the pack folder `target`, whole or not at all.
 
     Args:
-        target: the pack; one that is there already is replaced.
+        target: the pack; one that is there already, or an empty folder, is replaced.
         debs: a folder with the .deb files; None fetches them with `apt-get download`.
         progress: is told how far the work is.
 
@@ -73,7 +73,7 @@ def build_menagerie(target: Path, debs: Path | None, progress: Progress) -> Path
         HearsightError: the packages cannot be had or lack most of the files, or `target` is
             something else than a pack, or cannot be written.
     """
-    if target.exists() and not (target / "pack.csv").is_file():
+    if target.exists() and not ((target / "pack.csv").is_file() or _is_empty(target)):
         raise HearsightError(f"'{target}' is there already and is no pack")
     entries = read_catalogue()
     names = sorted({entry.package for entry in entries})
@@ -209,6 +209,10 @@ def _write_table(path: Path, entries: Iterable[Entry], versions: Mapping[str, st
         for entry in entries:
             origin = (f"{entry.package} {versions[entry.package]}", entry.path, entry.licence)
             table.writerow([entry.kind, entry.file, entry.label, entry.split, *origin])
+
+
+def _is_empty(target: Path) -> bool:
+    return target.is_dir() and next(target.iterdir(), None) is None
 
 
 def _put_in_place(pack: Path, target: Path, aside: Path) -> None:

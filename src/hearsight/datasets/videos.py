@@ -9,15 +9,12 @@ from PIL import Image
 
 from hearsight.clips import RATE, Clip, DecodedClip, UnreadableClip, encode_clip, to_samples
 from hearsight.errors import HearsightError
-from hearsight.media import MediaError, MediaInfo, frames_at, probe, read_sound
+from hearsight.media import LEAST, MediaError, MediaInfo, frames_at, probe, read_sound
 
 SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
-
-
-LEAST = 0.01  # seconds between two clips, or of one: no film has more frames
 
 
 class NoVideosError(HearsightError):
