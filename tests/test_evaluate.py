@@ -238,7 +238,7 @@ def test_scores_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="cannot be written"):
         write_scores(found, tmp_path / "file" / "scores.parquet")
     (tmp_path / "taken.csv").mkdir()
-    with pytest.raises(HearsightError, match="cannot be written"):
+    with pytest.raises(HearsightError, match="is a folder, not a file"):
         write_scores(found, tmp_path / "taken.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken.csv"]
 

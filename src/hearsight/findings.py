@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.clips import UnreadableClip, list_unreadable
-from hearsight.errors import HearsightError
 from hearsight.scoring import cell
-from hearsight.targets import whole
+from hearsight.targets import check_target, whole
 from hearsight.text_files import writable
 
 Row = Mapping[str, Any]
 LEFT = ("name", "protocol")  # columns of words
+SCORES = (".parquet", ".csv")  # endings of the file that `write_rows` writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,35 +72,23 @@ def naming_unreadable(
     return [text] if text else []
 
 
-def check_scores_path(path: Path) -> None:
-    """Whether `write_rows` can write there, as far as can be said before there are rows.
-
-    Raises:
-        HearsightError: another suffix than .parquet or .csv, or no such folder.
-    """
-    if path.suffix not in (".parquet", ".csv"):
-        raise HearsightError(f"Scores are written as .parquet or .csv, not as '{path.name}'.")
-    if not path.parent.is_dir():
-        raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
-
-
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Write rows, all with the same names, as .parquet or .csv.
 
     Texts that are none, as the name of a file may be, are written with their codes.
 
     Raises:
-        HearsightError: another suffix, no such folder, or the file cannot be written; nothing is
+        HearsightError: what `check_target` says of the file, or it cannot be written; nothing is
             left behind.
     """
-    check_scores_path(path)
+    check_target(path, SCORES)
     names = list(rows[0])
     columns = {
         name: [writable(row[name]) if isinstance(row[name], str) else row[name] for row in rows]
         for name in names
     }
     with whole(path) as part:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             import pyarrow as pa  # type: ignore[import-untyped]
             import pyarrow.parquet as pq  # type: ignore[import-untyped]
 

@@ -50,16 +50,17 @@ def evaluate(
     from hearsight.checkpoint import load_encoders
     from hearsight.datasets import open_joined
     from hearsight.evaluate import move
-    from hearsight.findings import check_scores_path, naming, rows_text, write_rows
+    from hearsight.findings import SCORES, naming, rows_text, write_rows
     from hearsight.inference import Model
     from hearsight.leaks import footnotes, marks
     from hearsight.object_guidance import load_guide
     from hearsight.subsets import restrict
+    from hearsight.targets import check_target
     from hearsight.tasks import assess, check_name
 
     torch.set_num_threads(threads)
     if scores is not None:
-        check_scores_path(scores)
+        check_target(scores, SCORES, *([] if ids is None else [ids]))
     if ogl is None and ogl_share is not None:
         raise HearsightError("--ogl-share needs the object network of --ogl.")
     check_name(protocol)
@@ -83,16 +84,17 @@ def evaluate(
             progress=lambda done, total: bars("scoring", done, total),
         )
         found = assess(model, clips, protocol, draws=draws)
-    if scores is not None:
-        write_rows(found.clips, scores)
-    beside = [*found.notes, *naming(f"ids in '{ids}' are not among the clips", unknown)]
-    if not as_json:
-        print(rows_text(found.rows, found.caption, [*beside, *footnotes(signs)]))
-        return
-    for row in found.rows:
-        print(json.dumps(row))
-    for note in [*beside, *footnotes(signs)]:
+    notes = [*found.notes, *naming(f"ids in '{ids}' are not among the clips", unknown)]
+    if as_json:
+        for row in found.rows:
+            print(json.dumps(row))
+        notes += footnotes(signs)
+    else:
+        print(rows_text(found.rows, found.caption, footnotes(signs)))
+    for note in notes:
         print(note, file=sys.stderr)
+    if scores is not None:  # last: if it cannot be written now, what was found is not lost
+        write_rows(found.clips, scores)
 
 
 def protocols(

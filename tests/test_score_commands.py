@@ -1,0 +1,77 @@
+"""`hearsight evaluate` at the command line: what is printed where, and nothing found is lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_clips import picture, tone
+from made_commands import Hearsight, refused
+from made_models import make_checkpoint
+
+from hearsight.clips import Box, Clip, encode_clip
+from hearsight.shard_writer import StoreWriter
+
+EVALUATE = "evaluate good.safetensors --device cpu --threads 1"
+BOX = (0.1, 0.2, 0.6, 0.9)
+
+
+def make_store(folder: str, boxes: dict[str, tuple[Box, ...] | None], *, torn: str = "") -> None:
+    """A store of clips with these boxes; the frame of one may be torn."""
+    with StoreWriter(Path(folder)) as writer:
+        for number, (id, own) in enumerate(boxes.items()):
+            clip = encode_clip(id, picture(number), tone(seed=number), boxes=own)
+            frame = clip.frame[:200] if id == torn else clip.frame
+            assert writer.add(Clip(id=id, frame=frame, sound=clip.sound, boxes=own))
+
+
+@pytest.fixture
+def hearsight(hearsight: Hearsight) -> Hearsight:
+    """The command line beside a checkpoint and a store of which one clip is damaged."""
+    make_checkpoint(Path("good.safetensors"))
+    make_store("store", dict.fromkeys("abc", (BOX,)), torn="b")
+    return hearsight
+
+
+@pytest.mark.parametrize("scores", ["/proc/x.csv", "folder.csv", "none/x.csv", "x.txt", "ids.csv"])
+def test_scores_that_cannot_be_written_are_refused_before_the_scoring(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch, scores: str
+) -> None:
+    Path("folder.csv").mkdir()
+    Path("ids.csv").write_text("a\n")
+
+    def scored(*_: object, **__: object) -> None:
+        pytest.fail("clips were scored")
+
+    monkeypatch.setattr("hearsight.tasks.assess", scored)
+    refused(hearsight, f"{EVALUATE} --data store --ids ids.csv --scores {scores}", scores)
+
+
+def test_what_was_found_is_printed_though_the_scores_cannot_be_written(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", no_room)
+    code, out, err = hearsight(f"{EVALUATE} --data store --scores x.csv")
+    assert code == 2
+    assert "ceiling" in out
+    assert err.splitlines()[-1].startswith("hearsight: 'x.csv' cannot be written: No space")
+    assert not list(Path().glob("*x.csv*"))
+
+
+@pytest.mark.parametrize("form", ["", "--json"])
+def test_the_table_goes_to_stdout_and_what_was_skipped_to_stderr(
+    hearsight: Hearsight, form: str
+) -> None:
+    Path("ids.txt").write_text("a\nb\nc\nd\n")
+    code, out, err = hearsight(f"{EVALUATE} --data store --ids ids.txt {form}")
+    assert code == 0
+    assert "1 of 3 clips could not be read and were left out:\n  b: the picture" in err
+    assert "1 ids in 'ids.txt' are not among the clips: d" in err
+    assert "left out" not in out
+    assert "not among" not in out
+    if form:
+        assert all("name" in json.loads(line) for line in out.splitlines())
+    else:
+        assert "protocol ssl-tie" in out.splitlines()[-1]
