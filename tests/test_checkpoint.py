@@ -1,6 +1,8 @@
 """Weights and recipe in one file: whole or not at all, and never code."""
 
 import errno
+import json
+import math
 import os
 import resource
 import subprocess
@@ -21,7 +23,7 @@ from hearsight.checkpoint import (
 )
 from hearsight.encoders import Encoder, Encoders
 from hearsight.errors import HearsightError
-from hearsight.recipe import Recipe, load_recipe
+from hearsight.recipe import Recipe, load_recipe, to_json
 
 
 @pytest.fixture
@@ -103,6 +105,80 @@ def test_a_recipe_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> N
     save_file({"weights/a": torch.zeros(2)}, tmp_path / "m.safetensors", metadata)
     with pytest.raises(HearsightError, match=r"recipe in .*m\.safetensors cannot be read"):
         load_checkpoint(tmp_path / "m.safetensors")
+
+
+POSITION: dict[str, object] = {"epoch": 1, "batch": 0, "step": 3, "best": -1.0, "judge": None}
+LEAK: dict[str, object] = {"role": "test", "test": "kept", "clips_in_both": 0, "videos_in_both": 0}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"threshold": 0},
+        {"threshold": 0.31, "selected_on_test": True, "leak_check": [], "position": POSITION},
+        {"leak_check": [LEAK | {"comparable": True}], "position": POSITION | {"judge": "lvs:0"}},
+        {"position": {"epoch": 1, "batch": 0, "step": 3, "best": 0.5}},  # as it once was
+        {"clips": 5, "own": [None, {"threshold": "high"}]},
+    ],
+)
+def test_sound_facts_come_back_whatever_else_they_tell(
+    recipe: Recipe, tmp_path: Path, facts: dict[str, object]
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, Encoders(recipe.encoder), recipe, facts=facts)
+    assert load_encoders(path)[2] == facts
+
+
+DAMAGED: dict[str, list[object]] = {
+    "threshold": [None, "abc", True, [0.3], math.nan, math.inf, 10**400],
+    "selected_on_test": [[1], 1, "no", None],
+    "leak_check": [5, None, {}, [5], [{}], *([LEAK | {name: None}] for name in LEAK)],
+    "position": [
+        5,
+        None,
+        [],
+        {},
+        {"nope": 1},
+        {"epoch": "x"},
+        POSITION | {"nope": 1},
+        POSITION | {"partners": [1]},
+        POSITION | {"epoch": -1},
+        POSITION | {"batch": 0.5},
+        POSITION | {"step": True},
+        POSITION | {"step": 2**63},
+        POSITION | {"best": "high"},
+        POSITION | {"best": math.nan},
+        POSITION | {"judge": 5},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [(name, told) for name, all_told in DAMAGED.items() for told in all_told],
+    ids=lambda told: str(told)[:20],
+)
+def test_a_fact_of_another_kind_is_refused_by_name(
+    recipe: Recipe, tmp_path: Path, name: str, told: object
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, Encoders(recipe.encoder), recipe, facts={name: told})
+    with pytest.raises(HearsightError, match=rf"^The fact '{name}' in .*m\.safetensors must be "):
+        load_encoders(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[]", "are no JSON object"), ("5", "are no JSON object"), ("{", "cannot be read")],
+)
+def test_facts_that_are_no_object_are_refused(
+    recipe: Recipe, saved: Path, text: str, said: str
+) -> None:
+    metadata = {"recipe": json.dumps(to_json(recipe)), "facts": text}
+    save_file(load_file(saved), saved, metadata)
+    with pytest.raises(HearsightError, match=rf"^The facts in .*model\.safetensors {said}"):
+        load_encoders(saved)
 
 
 def resaved(path: Path, change: Callable[[dict[str, Tensor]], object]) -> None:

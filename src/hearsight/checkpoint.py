@@ -6,7 +6,8 @@ run needs besides; recipe and facts stand as JSON in its metadata.
 
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,65 @@ WEIGHTS = "weights/"
 STATE = "state/"
 LAST, BEST = "last.safetensors", "best.safetensors"  # in a run folder
 SHIPPED = Path(__file__).parent / "weights"
+
+
+def is_count(told: object) -> bool:
+    """Whether a value of JSON counts something, in a number that everything can hold."""
+    return type(told) is int and 0 <= told < 2**63
+
+
+def is_number(told: object) -> bool:
+    """Whether a value of JSON is a finite number."""
+    return isinstance(told, int | float) and (
+        not isinstance(told, bool) and abs(told) <= sys.float_info.max
+    )
+
+
+def is_string(told: object) -> bool:
+    """Whether a value of JSON is a string."""
+    return isinstance(told, str)
+
+
+Form = Mapping[str, Callable[[object], bool]]  # what may stand under each name of a JSON object
+
+POSITION: Form = {"epoch": is_count, "batch": is_count, "step": is_count, "best": is_number}
+LEAK: Form = {
+    "role": is_string,
+    "test": is_string,
+    "clips_in_both": is_count,
+    "videos_in_both": is_count,
+}
+
+
+def has_form(told: object, form: Form) -> bool:
+    """Whether a value of JSON is an object with all that a form names."""
+    return isinstance(told, dict) and all(
+        name in told and fits(told[name]) for name, fits in form.items()
+    )
+
+
+def is_position(told: object) -> bool:
+    """Whether a value of JSON says how far a run has come; runs were once not told their judge."""
+    return (
+        isinstance(told, dict)
+        and has_form(told, POSITION)
+        and told.keys() <= {*POSITION, "judge"}
+        and isinstance(told.get("judge"), str | None)
+    )
+
+
+def is_leak_check(told: object) -> bool:
+    """Whether a value of JSON lists what was found in training and test clips alike."""
+    return isinstance(told, list) and all(has_form(one, LEAK) for one in told)
+
+
+FACTS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "threshold": (is_number, "a number"),
+    "selected_on_test": (lambda told: isinstance(told, bool), "true or false"),
+    "leak_check": (is_leak_check, f"a list of objects with {', '.join(LEAK)}"),
+    "position": (is_position, "an object with epoch, batch and step from 0 on, best and judge"),
+}
+"""The facts that are read again: how one is told, and in words. All others are free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +162,8 @@ def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
         with_state: also read what a resumed run needs, if it is there.
 
     Raises:
-        HearsightError: no such file, not a checkpoint, cut short, or weights of another shape
-            than its recipe says.
+        HearsightError: no such file, not a checkpoint, cut short, weights of another shape than
+            its recipe says, or a fact that is read again and has another form than was written.
     """
     path = Path(path)
     if not path.is_file():
@@ -123,14 +183,27 @@ def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
         raise HearsightError(f"{path} holds tensors but no recipe: hearsight did not write it.")
     try:
         recipe = from_json(parse_json(metadata["recipe"]))
-        facts = parse_json(metadata["facts"])
     except (HearsightError, ValueError) as error:
         raise HearsightError(f"The recipe in {path} cannot be read: {error}") from error
+    facts = _read_facts(metadata["facts"], path)
     weights = _under(WEIGHTS, tensors)
     _check_fit(weights, recipe.encoder, path)
     return Checkpoint(
         recipe=recipe, weights=weights, facts=facts, state=_under(STATE, tensors) or None
     )
+
+
+def _read_facts(text: str, path: Path) -> dict[str, Any]:
+    try:
+        facts = parse_json(text)
+    except ValueError as error:
+        raise HearsightError(f"The facts in {path} cannot be read: {error}.") from error
+    if not isinstance(facts, dict):
+        raise HearsightError(f"The facts in {path} are no JSON object.")
+    for name, (fits, wanted) in FACTS.items():
+        if name in facts and not fits(facts[name]):
+            raise HearsightError(f"The fact '{name}' in {path} must be {wanted}.")
+    return facts
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
