@@ -29,6 +29,7 @@ COMPARE = "compare random:small lvs:small --seeds 1 --out out --workers 0 --thre
 def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
     """The command line beside good and bad sources."""
     fill(tmp_path / "mixed", range(4))  # some have no boxes
+    fill(tmp_path / "bare", range(1, 3))  # none has any
     boxes = ((0.1, 0.2, 0.6, 0.9),)
     for folder in ("good", "kept", "damaged", "no text"):
         with StoreWriter(tmp_path / folder) as writer:
@@ -113,7 +114,7 @@ def test_data_that_cannot_be_had(hearsight: Hearsight, line: str, said: str) -> 
         ("--data good --device tpu", "There is no device 'tpu'"),
         ("--data good --out empty.txt", "cannot write to 'empty.txt'"),
         ("--data good --out empty.txt/run", "cannot write to 'empty.txt/run'"),
-        ("--data good --validation mixed", "of 'mixed' has no boxes"),
+        ("--data good --validation bare", "None of the 2 clips of 'bare' has boxes"),
         ("--data good --validation corrupt", "has a box with an edge that is no number"),
         ("--data good --validation good --test good", "chosen on the test set"),
         ("--data damaged", "of clip 'damaged "),
@@ -127,6 +128,24 @@ def test_a_training_that_cannot_begin_leaves_nothing(
     refused(hearsight, f"{TRAIN} {options}", said)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{TRAIN} --data good --validation mixed",
+        f"{TRAIN} --data good --test mixed --select-on-test",
+        "compare random:small --seeds 1 --protocols lvs --threads 1 --device cpu --workers 0"
+        " --out out --data good --test mixed --set batch_size=2",
+    ],
+)
+def test_clips_without_boxes_are_named_before_the_training_and_not_scored(
+    hearsight: Hearsight, line: str
+) -> None:
+    code, _, err = hearsight(line)
+    assert code == 0, err
+    told = "2 of the 4 clips of 'mixed' have no boxes and are not scored: clip 1, clip 2"
+    assert err.splitlines()[0] == told
+
+
 def test_a_classifier_without_classes_leaves_nothing(hearsight: Hearsight) -> None:
     line = TRAIN.replace("ssl_tie:small_a", "vgg_h:small")
     refused(hearsight, f"{line} --data good", "the data name none")
@@ -137,8 +156,8 @@ def test_a_classifier_without_classes_leaves_nothing(hearsight: Hearsight) -> No
     [
         ("--data good --test kept --set batch_size=9", "fewer than one batch of 9"),
         ("--data good --test kept --device tpu", "There is no device 'tpu'"),
-        ("--data good --test mixed", "of 'mixed' has no boxes"),
-        ("--data good --test kept --validation mixed", "of 'mixed' has no boxes"),
+        ("--data good --test bare", "None of the 2 clips of 'bare' has boxes"),
+        ("--data good --test kept --validation bare", "None of the 2 clips of 'bare' has boxes"),
         ("--data good --test kept --out good", "'good' holds no comparison"),
         ("--data good --test kept --out empty.txt", "'empty.txt' cannot be used"),
         ("--data good --test kept --set encoder.weights=none.pth", "There is no file none.pth"),
@@ -155,7 +174,7 @@ def test_a_comparison_that_cannot_begin_leaves_nothing(
     [
         ("--data good", "--held-out"),
         ("--data good --held-out nowhere", "'nowhere' names no clips"),
-        ("--data good --held-out mixed", "of 'mixed' has no boxes"),
+        ("--data good --held-out bare", "None of the 2 clips of 'bare' has boxes"),
         ("--data good --held-out kept --set batch_size=9", "fewer than one batch of 9"),
         ("--data good --held-out kept --out videos", "'videos' holds no ablation"),
     ],

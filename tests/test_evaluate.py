@@ -148,6 +148,18 @@ def test_unreadable_clips_are_skipped_and_named() -> None:
         evaluated(gone)
 
 
+def test_clips_without_boxes_are_skipped_and_named() -> None:
+    found = evaluated(MadeClips(3).change(1, boxes=None))
+    assert [clip.id for clip in found.clips] == ["clip 0", "clip 2"]
+    assert "clip 1: it has no boxes" in table_text(found)
+    bare = MadeClips(2).change(0, boxes=None).change(1, boxes=None)
+    with pytest.raises(HearsightError, match="None of the 2 clips has boxes"):
+        evaluated(bare)
+    bare.clips[1] = UnreadableClip("torn", "its frame is damaged")
+    with pytest.raises(HearsightError, match="scored: the first, 'clip 0', because it has no box"):
+        evaluated(bare)
+
+
 def test_corrupt_truths_are_scored_and_named() -> None:
     good = (0.25, 0.25, 0.75, 0.75)
     clips = MadeClips(4).change(0, boxes=(good, (0.5, 0.5, -2.9e16, 0.75)))
@@ -169,8 +181,6 @@ def test_masks_are_not_the_truth() -> None:
 
 
 def test_clips_that_cannot_be_scored_are_refused_by_name() -> None:
-    with pytest.raises(HearsightError, match="'clip 2' has no boxes"):
-        evaluated(MadeClips(3).change(2, boxes=None))
     with pytest.raises(HearsightError, match="'clip 1' has a box with an edge that is no number"):
         evaluated(MadeClips(3).change(1, boxes=((0.0, 0.0, float("nan"), 1.0),)))
     with pytest.raises(HearsightError, match=r"no protocol 'ez-vls'.*'ez-vsl'"):

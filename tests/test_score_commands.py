@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from made_clips import picture, tone
 from made_commands import Hearsight, refused
+from made_layouts import VGGSOUND_IDS, scoring_layout, xml
 from made_models import make_checkpoint
 
 from hearsight.clips import Box, Clip, encode_clip
+from hearsight.datasets.folders import FolderClips
 from hearsight.shard_writer import StoreWriter
 
 EVALUATE = "evaluate good.safetensors --device cpu --threads 1"
@@ -75,3 +77,42 @@ def test_the_table_goes_to_stdout_and_what_was_skipped_to_stderr(
         assert all("name" in json.loads(line) for line in out.splitlines())
     else:
         assert "protocol ssl-tie" in out.splitlines()[-1]
+
+
+def test_a_clip_without_boxes_is_skipped_and_named_as_one_with_damaged_ones(
+    hearsight: Hearsight,
+) -> None:
+    folder = scoring_layout(Path("layout"))
+    (folder / "anno").mkdir()
+    whole, damaged, missing = VGGSOUND_IDS
+    (folder / "anno" / f"{whole}.xml").write_text(xml(BOX))
+    (folder / "anno" / f"{damaged}.xml").write_text("<annotation>")
+    for protocol in ("ssl-tie", "negatives --draws 1"):
+        code, out, err = hearsight(f"{EVALUATE} --data layout --protocol {protocol} --json")
+        assert code == 0, err
+        assert json.loads(out.splitlines()[0])["clips"] == 1
+        assert "2 of 3 clips could not be read and were left out:" in err
+        assert f"  {damaged}: its boxes are damaged" in err
+        assert f"  {missing}: it has no boxes" in err
+
+
+def test_clips_of_which_none_has_boxes_are_refused_before_one_is_read(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scoring_layout(Path("layout"))
+    (folder / "anno").mkdir()
+    (folder / "anno" / f"{VGGSOUND_IDS[0]}.xml").write_text("<annotation>")
+    make_store("bare", {"d": None, "e": None})
+    monkeypatch.setattr(FolderClips, "__getitem__", lambda *_: pytest.fail("a clip was read"))
+    refused(hearsight, f"{EVALUATE} --data layout", "None of the 3 clips has boxes")
+    refused(hearsight, f"{EVALUATE} --data bare --data bare", "None of the 2 clips has boxes")
+
+
+def test_silent_clips_are_scored_beside_one_that_nobody_annotated(hearsight: Hearsight) -> None:
+    make_store("extended", {"a": (BOX,), "b": (), "c": None})
+    line = f"{EVALUATE} --data extended --protocol slavc-extended --json"
+    code, out, err = hearsight(line)
+    assert code == 0, err
+    row = json.loads(out.splitlines()[0])
+    assert (row["clips"], row["sounding"]) == (2, 1)
+    assert "  c: it has no boxes" in err

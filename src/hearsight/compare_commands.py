@@ -9,7 +9,7 @@ import typer
 
 from hearsight import __version__
 from hearsight.arguments import Data, Device, Settings, Threads, Workers, command_line, parse_seeds
-from hearsight.console import Bars
+from hearsight.console import Bars, tell
 from hearsight.errors import HearsightError
 
 FIRST_SEED = 4  # of recipes
@@ -107,6 +107,7 @@ def compare(
     clips, held_out, scenes = open_data(
         data, test, size=size, epoch=epoch, count=count, classes=classes
     )
+    tell(check_truths(held_out, test or data[0]))
     contest = replace(contest, plan={**contest.plan, **scenes, **sized})
     chosen_by, known = know_data(
         (" ".join(data), clips),
@@ -117,7 +118,7 @@ def compare(
         select_on_test=select_on_test,
     )
     if chosen_by is not None and validation is not None:
-        check_truths(chosen_by, validation)
+        tell(check_truths(chosen_by, validation))
     with Bars() as bars:
         options = Options(
             device=device,

@@ -1,6 +1,7 @@
 """What a person sees while a command works: bars with an estimate of what is left, on stderr."""
 
 import sys
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,12 @@ def one_line(text: str) -> str:
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
     )
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Say on stderr what must not be kept silent about, a line each."""
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 class Bars:

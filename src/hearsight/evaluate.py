@@ -95,26 +95,36 @@ class Evaluation:
         )
 
 
-def check_truths(clips: Clips, name: str) -> None:
-    """Refuse what cannot be scored before anything is trained, where that can be seen at once.
+def check_truths(clips: Clips, name: str) -> list[str]:
+    """Look at truths before anything is trained, where they can be had without frames.
+
+    Returns:
+        One line that counts and names the clips without boxes, which scoring leaves out; none
+        if all have some.
 
     Raises:
-        HearsightError: one of the clips has no boxes, or one of something else than numbers.
+        HearsightError: none of the clips has boxes, or one of something else than numbers.
     """
     if not isinstance(clips, AnnotatedClips):
-        return
+        return []
+    bare, annotated = list[str](), 0
     for index, id in enumerate(clips.ids):
         with suppress(UnreadableClip):  # scoring leaves it out
             boxes = clips.annotation(index)[1]
             if boxes is None:
-                raise HearsightError(
-                    f"Clip '{id}' of '{name}' has no boxes: only annotated clips can be scored; "
-                    "perhaps its truths are those of another data set."
-                )
+                bare.append(id)
+                continue
+            annotated += 1
             if not np.isfinite(boxes).all():
                 raise HearsightError(
                     f"Clip '{id}' of '{name}' has a box with an edge that is no number."
                 )
+    if bare and not annotated:
+        raise HearsightError(
+            f"None of the {len(clips):,} clips of '{name}' has boxes: only annotated clips can be "
+            "scored; perhaps its truths are those of another data set."
+        )
+    return naming(f"of the {len(clips):,} clips of '{name}' have no boxes and are not scored", bare)
 
 
 def evaluate(
@@ -130,7 +140,7 @@ def evaluate(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Score a model on annotated clips. Clips that cannot be read are skipped and named.
+    """Score a model on annotated clips. Clips without boxes, or unreadable, are skipped and named.
 
     Args:
         encoders: moved to `device` and left there; in evaluation mode only meanwhile.
@@ -145,7 +155,7 @@ def evaluate(
         progress: called with the number of clips done and that of all.
 
     Raises:
-        HearsightError: a clip without boxes, no readable clip, no such protocol or device, or
+        HearsightError: no clip with boxes that can be read, no such protocol or device, or
             response maps that are not finite.
     """
     if isinstance(protocol, str):

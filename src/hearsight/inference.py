@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from hearsight.clips import Box, Clips, UnreadableClip
+from hearsight.clips import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.colour import normalise
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
@@ -28,6 +28,7 @@ from hearsight.transforms import test_frame
 
 Needs = Literal["boxes", "masks"]
 Read = TypeVar("Read")
+NO_BOXES = "it has no boxes"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,10 +80,10 @@ def prepare_frame(
 def read_item(
     clips: Clips, index: int, model: Model, protocol: Protocol, needs: Needs
 ) -> Item | UnreadableClip:
-    """The clip at `index`, ready; or why it cannot be read.
+    """The clip at `index`, ready; or why it cannot be scored: it is unreadable or has no boxes.
 
     Raises:
-        HearsightError: it is not annotated as needed, or has a box of something else than numbers.
+        HearsightError: it has no mask and needs one, or a box of something else than numbers.
     """
     try:
         clip = clips[index]
@@ -94,9 +95,7 @@ def read_item(
             "composed scenes have it."
         )
     if needs == "boxes" and clip.boxes is None:
-        raise HearsightError(
-            f"Clip '{clip.id}' has no boxes: only clips with an annotated source can be scored."
-        )
+        return UnreadableClip(clip.id, NO_BOXES)
     boxes = clip.boxes or ()
     if not np.isfinite(np.array(boxes, np.float64)).all():
         raise HearsightError(f"Clip '{clip.id}' has a box with an edge that is no number.")
@@ -139,13 +138,16 @@ def read_items(
     *,
     needs: Needs = "boxes",
 ) -> Iterator[list[Item]]:
-    """Clips in order, ready; what cannot be read is appended to `skipped`.
+    """Clips in order, ready; what cannot be read, or lacks boxes, is appended to `skipped`.
 
     `model.progress` is told of a batch when the next one is asked for.
 
     Raises:
-        HearsightError: none of the clips can be read, or as `read_item`.
+        HearsightError: none of the clips has boxes (said before the first is read, where
+            annotations can be had alone) or can be read, or as `read_item`.
     """
+    if needs == "boxes":
+        check_boxes(clips)
 
     def read(index: int) -> Item | UnreadableClip:
         return read_item(clips, index, model, protocol, needs)
@@ -160,7 +162,33 @@ def read_items(
         if model.progress is not None:
             model.progress(done, len(clips))
     if len(skipped) == len(clips):
-        raise HearsightError(f"None of the {len(clips)} clips can be read, so there is no score.")
+        if all(one.reason == NO_BOXES for one in skipped):
+            raise no_boxes(len(clips))
+        first = f"the first, '{skipped[0].id}', because {skipped[0].reason.rstrip('.')}"
+        raise HearsightError(f"None of the {len(clips):,} clips can be scored: {first}.")
+
+
+def check_boxes(clips: Clips) -> None:
+    """Refuse clips of which none has boxes, where that can be seen without reading them.
+
+    Raises:
+        HearsightError: none has.
+    """
+    bare = 0
+    for index in range(len(clips) if isinstance(clips, AnnotatedClips) else 0):
+        with suppress(UnreadableClip):
+            if clips.annotation(index)[1] is not None:  # type: ignore[attr-defined]
+                return
+            bare += 1
+    if bare:
+        raise no_boxes(len(clips))
+
+
+def no_boxes(total: int) -> HearsightError:
+    """What is said where there is nothing to score against."""
+    return HearsightError(
+        f"None of the {total:,} clips has boxes: only clips with an annotated source can be scored."
+    )
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """`hearsight evaluate` and `hearsight protocols`: models scored, and by which rules."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hearsight.arguments import Data, Device, Threads
-from hearsight.console import Bars
+from hearsight.console import Bars, tell
 from hearsight.errors import HearsightError
 
 
@@ -91,8 +90,7 @@ def evaluate(
         notes += footnotes(signs)
     else:
         print(rows_text(found.rows, found.caption, footnotes(signs)))
-    for note in notes:
-        print(note, file=sys.stderr)
+    tell(notes)
     if scores is not None:  # last: if it cannot be written now, what was found is not lost
         write_rows(found.clips, scores)
 

@@ -16,9 +16,10 @@ from hearsight.arguments import (
     Workers,
     above_zero,
     command_line,
+    parse_folder,
     parse_seeds,
 )
-from hearsight.console import Bars
+from hearsight.console import Bars, tell
 from hearsight.errors import HearsightError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")],
     data: Data,
-    out: Annotated[Path, typer.Option(help="The run folder.")],
+    out: Annotated[Path, typer.Option(help="The run folder.", metavar="PATH", parser=parse_folder)],
     changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
     validation: Annotated[
         str | None, typer.Option(help="Clips with boxes, scored while training.")
@@ -75,7 +76,7 @@ def train(
     ]
     held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
     if held_out is not None:
-        check_truths(held_out, validation or test or "")
+        tell(check_truths(held_out, validation or test or ""))
     if resume:
         before = facts_of(out)
         known["selected_on_test"] |= bool(before.get("selected_on_test"))
@@ -172,7 +173,10 @@ def ablate(
     held_out: Annotated[
         str | None, typer.Option(help="Annotated clips to score; by itself --data's held-out ones.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Run folders, table and plot.")] = Path("ablation"),
+    out: Annotated[
+        Path,
+        typer.Option(help="Run folders, table and plot.", metavar="PATH", parser=parse_folder),
+    ] = Path("ablation"),
     seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
     changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
     epoch: Annotated[
@@ -198,6 +202,7 @@ def ablate(
 
     from hearsight.ablation import ablate_in, rung_recipe
     from hearsight.contest import open_data
+    from hearsight.evaluate import check_truths
     from hearsight.runs import Options
 
     torch.set_num_threads(threads)
@@ -211,6 +216,7 @@ def ablate(
         classes=classes,
         option="--held-out",
     )
+    tell(check_truths(kept, held_out or data[0]))
     _, known = know_data(
         (" ".join(data), clips),
         None,
