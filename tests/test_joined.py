@@ -7,7 +7,7 @@ import pytest
 from made_clips import fill, made, picture, tone
 
 from hearsight.clips import Clips, DecodedClip, encode_clip
-from hearsight.datasets.joined import ChosenClips, JoinedClips
+from hearsight.datasets.joined import ChosenClips, JoinedClips, name_repeated
 
 
 class Listed:
@@ -45,6 +45,18 @@ def test_chosen_clips_keep_their_order() -> None:
     assert isinstance(chosen, Clips)
     assert [chosen[n].id for n in range(len(chosen))] == chosen.ids == ["ccc", "a"]
     assert np.array_equal(chosen.sound(0), tone(100, seed=3))
+
+
+def test_clips_left_out_for_their_ids_are_counted_and_named() -> None:
+    first = Listed("a", "bb")
+    assert name_repeated(first, "first") == name_repeated(JoinedClips([first]), "first") == []
+    joined = JoinedClips([first, Listed("bb", "ccc"), Listed("a", "d")])
+    why = "were left out because their ids stand in an earlier source or shard too"
+    assert name_repeated(joined, "x y z") == [f"2 of 6 clips of 'x y z' {why}: bb, a."]
+    assert name_repeated(joined, "x", most=1) == [f"2 of 6 clips of 'x' {why}: bb and 1 more."]
+    again = JoinedClips([joined, Listed("d", "e")])
+    assert again.repeated == ["bb", "a", "d"]
+    assert ChosenClips(again, [0, 2]).repeated == ["a"]
 
 
 class Endless(Listed):

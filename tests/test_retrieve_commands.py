@@ -53,6 +53,14 @@ def test_sounds_by_sounds(hearsight: Hearsight) -> None:
     assert Path("sheet.png").stat().st_size > 1000
 
 
+def test_clips_of_one_id_in_two_sources_are_counted_and_named_once(hearsight: Hearsight) -> None:
+    make_store(Path("other"), ["dog"] * 7)
+    code, _, err = hearsight(f"retrieve good.safetensors {RUN} --data other --sheet sheet.png")
+    assert code == 0, err
+    assert err.count("6 of 13 clips of 'store other' were left out because their ids stand") == 1
+    assert "clip 0, clip 1, clip 2, clip 3, clip 4 and 1 more." in err
+
+
 def test_across_sound_and_image(hearsight: Hearsight) -> None:
     line = f"retrieve good.safetensors {RUN} --pooling max"
     code, out, err = hearsight(f"{line} --task sound-image --same-video drop")

@@ -116,3 +116,11 @@ def test_silent_clips_are_scored_beside_one_that_nobody_annotated(hearsight: Hea
     row = json.loads(out.splitlines()[0])
     assert (row["clips"], row["sounding"]) == (2, 1)
     assert "  c: it has no boxes" in err
+
+
+def test_clips_of_one_id_in_two_sources_are_counted_and_named_once(hearsight: Hearsight) -> None:
+    make_store("other", {"c": (BOX,), "d": (BOX,)})
+    code, _, err = hearsight(f"{EVALUATE} --data store --data other")
+    assert code == 0
+    told = "1 of 5 clips of 'store other' were left out because their ids stand in an earlier"
+    assert err.count(f"{told} source or shard too: c.\n") == err.count("earlier") == 1

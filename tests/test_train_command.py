@@ -93,6 +93,14 @@ def test_it_chooses_when_asked_and_this_is_recorded(hearsight: Hearsight) -> Non
     assert facts()["selected_on_test"] is True
 
 
+def test_clips_of_one_id_in_two_sources_are_named(hearsight: Hearsight) -> None:
+    line = f"{TRAIN} --data benchmark"
+    code, _, said = hearsight(line)
+    told = "1 of 6 clips of 'learned benchmark' were left out because their ids stand in an earlier"
+    assert (code, said.splitlines()[0]) == (0, f"{told} source or shard too: AAAAAAAAAAA_000001.")
+    assert said.count("left out") == 1
+
+
 def test_own_validation_clips_leave_no_mark(hearsight: Hearsight) -> None:
     code, _, said = hearsight(f"{TRAIN} --validation own --test stores-test")
     assert (code, "Warning" in said) == (0, False)

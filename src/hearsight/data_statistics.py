@@ -11,6 +11,7 @@ import numpy as np
 from hearsight.clip_lists import Listed, clip_names, read_list
 from hearsight.clips import Box, Clips, UnreadableClip, annotation
 from hearsight.datasets import SPLITS, check_split, open_clips
+from hearsight.datasets.joined import repeated_in
 from hearsight.errors import HearsightError
 from hearsight.leaks import read_clips
 from hearsight.protocols import PIXELS, SIDE, covers_nothing, is_corrupt, rasterise
@@ -100,7 +101,7 @@ def read_entries(
         except UnreadableClip as error:
             unreadable[error.id] = error.reason
         progress(index + 1, len(clips))
-    for id in getattr(clips, "repeated", []):
+    for id in repeated_in(clips):
         yield id, None, None
 
 

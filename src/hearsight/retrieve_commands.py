@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from hearsight.arguments import Data, Device, Threads
-from hearsight.console import Bars
+from hearsight.console import Bars, tell
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
 
@@ -102,6 +102,7 @@ def retrieve(
 
     from hearsight.clips import Clips, list_unreadable
     from hearsight.datasets import is_composed, open_joined
+    from hearsight.datasets.joined import name_repeated
     from hearsight.draw import PICTURES
     from hearsight.embeddings import check_pooling
     from hearsight.retrieval import ENDINGS, check_task, notes, table_text, write_rows
@@ -123,8 +124,12 @@ def retrieve(
     if sheet is not None:
         check_target(sheet, PICTURES)
 
+    left_out: list[str] = []
+
     def open_at(size: int) -> Clips:
-        return open_joined(data, split="val", size=size, count=count, classes=classes)
+        clips = open_joined(data, split="val", size=size, count=count, classes=classes)
+        left_out[:] = name_repeated(clips, " ".join(data))  # the same whatever the size
+        return clips
 
     with Bars() as bars:
         found = compare(
@@ -157,8 +162,7 @@ def retrieve(
             print(json.dumps(row.row()))
     else:
         print(table_text(found.rows))
-    for note in notes(found.question, found.unlabelled):
-        print(note, file=sys.stderr)
+    tell([*left_out, *notes(found.question, found.unlabelled)])
     skipped = list_unreadable(found.skipped, len(found.question.ids) + len(found.skipped))
     if skipped:
         print(skipped, file=sys.stderr)

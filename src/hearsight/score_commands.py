@@ -48,6 +48,7 @@ def evaluate(
 
     from hearsight.checkpoint import load_encoders
     from hearsight.datasets import open_joined
+    from hearsight.datasets.joined import name_repeated
     from hearsight.evaluate import move
     from hearsight.findings import SCORES, naming, rows_text, write_rows
     from hearsight.inference import Model
@@ -66,6 +67,7 @@ def evaluate(
     encoders, recipe, facts = load_encoders(checkpoint)
     signs = marks(facts, epochs=recipe.epochs)
     clips, unknown = open_joined(data, split="val", size=recipe.frame_size), list[str]()
+    left_out = name_repeated(clips, " ".join(data))
     if ids is not None:
         clips, unknown = restrict(clips, ids)
     guide = None if ogl is None else load_guide(ogl, ogl_share)
@@ -83,7 +85,8 @@ def evaluate(
             progress=lambda done, total: bars("scoring", done, total),
         )
         found = assess(model, clips, protocol, draws=draws)
-    notes = [*found.notes, *naming(f"ids in '{ids}' are not among the clips", unknown)]
+    notes = [*left_out, *found.notes]
+    notes += naming(f"ids in '{ids}' are not among the clips", unknown)
     if as_json:
         for row in found.rows:
             print(json.dumps(row))

@@ -127,7 +127,7 @@ def know_data(
     *,
     select_on_test: bool,
 ) -> tuple["Clips | None", dict[str, Any]]:
-    """Look for leaks and warn of them on stderr; each set of clips has its name beside it.
+    """Warn on stderr of leaks and of clips left out for their ids; each set is beside its name.
 
     Args:
         train: clips to learn from.
@@ -141,8 +141,11 @@ def know_data(
     Raises:
         HearsightError: what `check_training` raises, or nothing to select on.
     """
+    from hearsight.datasets.joined import name_repeated
     from hearsight.leaks import check_training
 
+    for each in (train, validation, test):
+        tell([] if each is None else name_repeated(each[1], each[0]))
     if select_on_test and validation is None:
         if test is None:
             raise HearsightError("--select-on-test needs clips to select on: name them by --test.")

@@ -32,7 +32,10 @@ def open_joined(
     count: int | None = None,
     classes: int | None = None,
 ) -> Clips:
-    """Several `open_clips` as one; where two hold a clip of the same id, the first counts."""
+    """Several `open_clips` as one; where two hold a clip of the same id, the first counts.
+
+    `joined.name_repeated` tells which were left out for it.
+    """
     opened = [
         open_clips(spec, split=split, seed=seed, size=size, count=count, classes=classes)
         for spec in specs

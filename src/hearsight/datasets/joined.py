@@ -12,12 +12,12 @@ class JoinedClips:
     """Several `Clips` as one, in the order given.
 
     Where two hold a clip of the same id, the first one counts; `repeated` names the ids that
-    were left out for it.
+    were left out for it, here or in one of the parts.
     """
 
     def __init__(self, parts: Sequence[Clips]) -> None:
         self.ids: list[str] = []
-        self.repeated: list[str] = []
+        self.repeated = [id for part in parts for id in repeated_in(part)]
         self._parts = list(parts)
         self._places: list[tuple[int, int]] = []
         seen: set[str] = set()
@@ -63,3 +63,26 @@ class ChosenClips(JoinedClips):
         super().__init__([clips])
         self._places = [(0, index) for index in indices]
         self.ids = [clips.ids[index] for index in indices]
+        chosen = set(self.ids)
+        self.repeated = [id for id in self.repeated if id in chosen]
+
+
+def repeated_in(clips: Clips) -> Sequence[str]:
+    """The ids of clips that were left out because one before them has the same id."""
+    ids: Sequence[str] = getattr(clips, "repeated", ())
+    return ids
+
+
+def name_repeated(clips: Clips, name: str, *, most: int = 5) -> list[str]:
+    """One sentence that counts these clips and names the first of them; none if there are none.
+
+    name: of all the clips.
+    """
+    ids = repeated_in(clips)
+    if not ids:
+        return []
+    more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
+    return [
+        f"{len(ids):,} of {len(clips) + len(ids):,} clips of '{name}' were left out because their "
+        f"ids stand in an earlier source or shard too: {', '.join(ids[:most])}{more}."
+    ]
