@@ -14,6 +14,7 @@ ORDER = (
     "media",
     "film",
     "clips",
+    "origins",
     "shards",
     "shard_writer",
     "datasets",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hearsight.console import Bars
+from hearsight.console import Bars, tell
 from hearsight.errors import HearsightError, nearest
 
 data = typer.Typer(
@@ -49,25 +49,31 @@ def import_clips(
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
     from hearsight.datasets import check_split, open_clips
+    from hearsight.datasets.joined import name_repeated
     from hearsight.shard_writer import write_store
 
     if split is not None:
         check_split(source, split)
+    clips = open_clips(source, split=split or "train", every=every)
     with Bars() as bars:
         written = write_store(
-            open_clips(source, split=split or "train", every=every),
+            clips,
             out,
             workers=workers,
             progress=lambda done, total: bars("importing", done, total),
         )
-    tell_skipped({error.id: error.reason for error in written.unreadable})
+    tell(name_repeated(clips, source))
+    tell_skipped(
+        {error.id: error.reason for error in written.unreadable}
+        | dict.fromkeys(written.others, "another clip has this id")
+    )
     print(
         json.dumps(
             {
                 "store": str(out),
                 "added": written.added,
                 "already_there": written.present,
-                "skipped": len(written.unreadable),
+                "skipped": len(written.unreadable) + len(written.others),
             }
         )
     )

@@ -25,12 +25,14 @@ from hearsight.clips import (
 )
 from hearsight.errors import HearsightError
 from hearsight.locks import sole_writer
+from hearsight.origins import origin, origins_differ
 from hearsight.shards import (
     FACTS,
     FRAME,
     MASK,
     SOUND,
     ShardIndex,
+    Store,
     encode_facts,
     read_index,
     shard_key,
@@ -87,8 +89,10 @@ class StoreWriter:
     ) -> None:
         self.close()
 
-    def add(self, clip: Clip) -> bool:
+    def add(self, clip: Clip, origin: str = "") -> bool:
         """Add a clip; False if the store has one of that id.
+
+        origin: what it was taken from, as `origins` tells it.
 
         Raises:
             UnreadableClip: its frame is no JPEG, PNG or WebP, or its sound no FLAC or WAV.
@@ -96,7 +100,7 @@ class StoreWriter:
         """
         if clip.id in self._ids:
             return False
-        files = _clip_files(clip)
+        files = _clip_files(clip, origin)
         with self._whole_or_not():
             if self._shard is None:
                 self._shard = _ShardInWriting(self.folder / f"clips-{self._number:06d}.tar")
@@ -139,7 +143,7 @@ class StoreWriter:
             self._shard = None
 
 
-def _clip_files(clip: Clip) -> list[tuple[int, str, bytes]]:
+def _clip_files(clip: Clip, origin: str = "") -> list[tuple[int, str, bytes]]:
     """Column of the index, suffix and content of each file of a clip."""
     if not clip.id:
         raise UnreadableClip(clip.id, "it has no id")
@@ -149,7 +153,7 @@ def _clip_files(clip: Clip) -> list[tuple[int, str, bytes]]:
     if sound is None:
         raise UnreadableClip(clip.id, "its sound is neither FLAC nor WAV")
     files = [(FRAME, frame, clip.frame), (SOUND, sound, clip.sound)]
-    files.append((FACTS, "json", encode_facts(clip)))
+    files.append((FACTS, "json", encode_facts(clip, origin)))
     if clip.mask is not None:
         files.append((MASK, "mask.png", clip.mask))
     return files
@@ -196,10 +200,14 @@ class _ShardInWriting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What `write_store` did: clips added, clips that were there before, clips left out."""
+    """What `write_store` did: clips added, clips that were there before, clips left out.
+
+    others: ids under which the store holds another clip.
+    """
 
     added: int = 0
     present: int = 0
+    others: tuple[str, ...] = ()
     unreadable: tuple[UnreadableClip, ...] = ()
 
 
@@ -214,8 +222,8 @@ def write_store(
     """Write every readable clip to a store, those it has already excepted.
 
     Encoded clips keep their bytes; composed ones are encoded here. Each is decoded once to be
-    sure that it can be. workers: threads that read ahead. progress: is told after each clip how
-    many are done, and of how many.
+    sure that it can be; of one whose id is there already only the origin is looked at. workers:
+    threads that read ahead. progress: is told after each clip how many are done, and of how many.
 
     Raises:
         HearsightError: not one clip can be read, or what `StoreWriter` raises.
@@ -225,11 +233,13 @@ def write_store(
     with StoreWriter(folder, clips_per_shard) as writer:
         wanted = [index for index, id in enumerate(clips.ids) if id not in writer]
         present = len(clips) - len(wanted)
-        for done, clip in enumerate(_read_ahead(clips, wanted, workers), start=present + 1):
+        others = _others(clips, Store(folder)) if present else ()
+        read = zip(wanted, _read_ahead(clips, wanted, workers), strict=True)
+        for done, (index, clip) in enumerate(read, start=present + 1):
             if isinstance(clip, UnreadableClip):
                 unreadable.append(clip)
             else:
-                added += writer.add(clip)
+                added += writer.add(clip, origin(clips, index))
             if progress is not None:
                 progress(done, len(clips))
     if unreadable and not added + present:
@@ -237,7 +247,22 @@ def write_store(
             f"None of the {len(clips):,} clips can be read, so '{folder}' is not written: the "
             f"first, '{unreadable[0].id}', because {unreadable[0].reason.rstrip('.')}."
         )
-    return Written(added=added, present=present, unreadable=tuple(unreadable))
+    return Written(
+        added=added,
+        present=present - len(others),
+        others=others,
+        unreadable=tuple(unreadable),
+    )
+
+
+def _others(clips: Clips, store: Store) -> tuple[str, ...]:
+    """The ids that clips and a store have in common, but for different clips."""
+    places = {id: place for place, id in enumerate(store.ids)}
+    return tuple(
+        id
+        for index, id in enumerate(clips.ids)
+        if id in places and origins_differ(origin(clips, index), origin(store, places[id]))
+    )
 
 
 def _read_ahead(clips: Clips, indices: list[int], workers: int) -> Iterator[Clip | UnreadableClip]:

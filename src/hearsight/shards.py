@@ -22,6 +22,7 @@ from jaxtyping import Int16, Int64
 
 from hearsight.clips import Box, Clip, DecodedClip, UnreadableClip, decode_sound
 from hearsight.errors import HearsightError
+from hearsight.origins import bytes_origin
 from hearsight.text_files import parse_json
 
 INDEX_VERSION = 1
@@ -168,9 +169,10 @@ def _id_in(facts: bytes, key: str) -> str:
     return id if isinstance(id, str) and id else key
 
 
-def encode_facts(clip: Clip) -> bytes:
-    """The json of a clip: id, and label, boxes, source and time where known."""
+def encode_facts(clip: Clip, origin: str = "") -> bytes:
+    """The json of a clip: id, and label, boxes, source, time and origin where known."""
     known = {"label": clip.label, "boxes": clip.boxes, "source": clip.source, "time": clip.time}
+    known["origin"] = origin
     facts = {key: value for key, value in known.items() if value not in (None, "")}
     return json.dumps({"id": clip.id, **facts}).encode()
 
@@ -302,6 +304,19 @@ class Store:
             return decode_sound(self._read(id, number, *places[SOUND].tolist()))
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
+
+    def origin(self, index: int) -> str:
+        """What the clip was taken from, if its json tells, else by its own bytes."""
+        id, places, number = self._place(index)
+        try:
+            facts = self._read(id, number, *places[FACTS].tolist())
+            known = parse_json(facts).get("origin") if facts else None
+        except (ValueError, AttributeError) as error:
+            raise UnreadableClip(id, "its json is damaged") from error
+        if isinstance(known, str) and known:
+            return known
+        clip = self.clip(index)
+        return bytes_origin(clip.frame, clip.sound)
 
     def _place(self, index: int) -> tuple[str, Int64[np.ndarray, "4 2"], int]:
         return self.ids[index], self._places[index], int(self._shard_of[index])

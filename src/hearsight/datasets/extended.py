@@ -15,6 +15,7 @@ from jaxtyping import Int16
 from hearsight.clips import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
 from hearsight.datasets.folders import decode_any_sound, subfolder
 from hearsight.errors import HearsightError
+from hearsight.origins import files_origin
 from hearsight.text_files import cells_of, read_text
 
 HEAD = ["video", "audio", "label"]
@@ -96,6 +97,11 @@ class ExtendedClips:
         """The clip encoded, to be written to a store."""
         clip = self[index]
         return encode_clip(clip.id, clip.frame, clip.sound, boxes=clip.boxes)
+
+    def origin(self, index: int) -> str:
+        """The bytes of the frame file and of the sound file, some of them."""
+        video, audio = self._pairs[index]
+        return files_origin(self._frame_path(video), self._sound_path(audio))
 
     def _frame_path(self, video: str) -> Path:
         return self._frames / f"{video}.jpg"

@@ -31,6 +31,7 @@ from hearsight.clips import (
     to_samples,
 )
 from hearsight.errors import HearsightError
+from hearsight.origins import files_origin
 from hearsight.text_files import cells_of, read_text
 
 
@@ -185,6 +186,11 @@ class FolderClips:
             boxes=self._boxes(id),
         )
 
+    def origin(self, index: int) -> str:
+        """The bytes of its frame file and its sound file, some of them."""
+        id = self.ids[index]
+        return files_origin(_path(id, self._frames), _path(id, self._sounds))
+
     def _boxes(self, id: str) -> tuple[Box, ...] | None:
         try:
             return None if self._truth is None else self._truth.boxes(id)
@@ -192,12 +198,17 @@ class FolderClips:
             raise UnreadableClip(id, f"its boxes are damaged: {error}") from error
 
     def _file(self, id: str, patterns: list[str]) -> tuple[Path, bytes]:
-        paths = [Path(pattern.replace("*", id)) for pattern in patterns]
-        path = next((path for path in paths if path.is_file()), paths[0])
+        path = _path(id, patterns)
         try:
             return path, path.read_bytes()
         except OSError as error:
             raise UnreadableClip(id, f"'{path}': {error.strerror}") from error
+
+
+def _path(id: str, patterns: list[str]) -> Path:
+    """The first of a clip's possible files that is there, else the first of all."""
+    paths = [Path(pattern.replace("*", id)) for pattern in patterns]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def decode_any_sound(path: Path, file: bytes) -> Int16[np.ndarray, " samples"]:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int16
 
 from hearsight.clips import Box, Clip, Clips, DecodedClip, EndlessClips, annotation, encoded
+from hearsight.origins import origin
 
 
 class JoinedClips:
@@ -49,6 +50,10 @@ class JoinedClips:
     def clip(self, index: int) -> Clip:
         number, inside = self._places[index]
         return encoded(self._parts[number], inside)
+
+    def origin(self, index: int) -> str:
+        number, inside = self._places[index]
+        return origin(self._parts[number], inside)
 
     def set_epoch(self, epoch: int) -> None:
         for part in self._parts:

@@ -10,6 +10,7 @@ from PIL import Image
 from hearsight.clips import RATE, Clip, DecodedClip, UnreadableClip, encode_clip, to_samples
 from hearsight.errors import HearsightError
 from hearsight.media import LEAST, MediaError, MediaInfo, frames_at, probe, read_sound
+from hearsight.origins import files_origin
 
 SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -115,6 +116,10 @@ class VideoClips:
         """The clip as a store keeps it: JPEG of quality 90 and FLAC."""
         clip = self[index]
         return encode_clip(clip.id, clip.frame, clip.sound, source=clip.source, time=clip.time)
+
+    def origin(self, index: int) -> str:
+        """The video's own bytes, some of them."""
+        return files_origin(self._folder / self._moments[index][0])
 
     def _moment(self, index: int) -> tuple[Path, MediaInfo, float]:
         name, time = self._moments[index]
