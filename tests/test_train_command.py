@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from made_clips import picture, tone
-from made_commands import Hearsight
+from made_commands import Hearsight, refused
 
 from hearsight.checkpoint import LAST, load_checkpoint
 from hearsight.clips import encode_clip
@@ -106,3 +106,19 @@ def test_own_validation_clips_leave_no_mark(hearsight: Hearsight) -> None:
     assert (code, "Warning" in said) == (0, False)
     assert facts()["selected_on_test"] is False
     assert [one["role"] for one in facts()["leak_check"]] == ["validation", "test"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (TRAIN.replace("--out run", "--out ''"), "Invalid value for '--out': a folder must be"),
+        (TRAIN.replace("--out run", "--out '' --resume"), "Invalid value for '--out': a folder"),
+        (TRAIN.replace("--out run", "--out . --resume"), "There is no run to resume in .: begin"),
+        (TRAIN.replace("--out run", "--out own --resume"), "There is no run to resume in own: beg"),
+        ("ablate ssl_tie:small --data learned --out ''", "Invalid value for '--out': a folder"),
+    ],
+)
+def test_a_run_goes_only_where_one_was_named_or_has_begun(
+    hearsight: Hearsight, line: str, said: str
+) -> None:
+    refused(hearsight, line, said)

@@ -14,45 +14,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_runs import QUIET, few_scenes, same, tiny_recipe, weights_of
 
 from hearsight.batches import Batches
 from hearsight.checkpoint import BEST, LAST, load_checkpoint
 from hearsight.clips import DecodedClip, UnreadableClip
 from hearsight.datasets import open_clips
 from hearsight.datasets.scenes import Scenes, load_pack
-from hearsight.encoders import Encoder, Encoders
+from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
 from hearsight.locks import LOCK
-from hearsight.recipe import Recipe, load_recipe
-from hearsight.runs import LOG, Options, read_log, step_seed
-from hearsight.trainer import train
-
-QUIET = Options(device="cpu", workers=0, log_every=1)
+from hearsight.recipe import Recipe
+from hearsight.runs import LOG, read_log, step_seed
+from hearsight.trainer import Run, train
 
 
 @pytest.fixture
 def tiny() -> Recipe:
-    """Every part of SSL-TIE, as small as it gets."""
-    recipe = load_recipe("ssl_tie:small")
-    recipe.encoder = Encoder(
-        widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(2, 2), stem_kernel=3
-    )
-    recipe.frame_size, recipe.batch_size, recipe.epochs = 32, 4, 3
-    recipe.channels_last = False
-    return recipe
+    return tiny_recipe()
 
 
 @pytest.fixture(scope="module")
 def scenes() -> Scenes:
-    return Scenes(load_pack("toys", split="train", classes=4), 12, size=40, endless=True)
-
-
-def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(run / LAST).weights
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    return few_scenes()
 
 
 def test_a_run_leaves_a_log_and_checkpoints_that_hold_recipe_and_facts(
@@ -99,8 +83,8 @@ from hearsight.trainer import train
 recipe = load_checkpoint(Path(sys.argv[2])).recipe
 scenes = Scenes(load_pack("toys", split="train", classes=4), 12, size=40, endless=True)
 print("ready", flush=True)
-options = Options(device="cpu", workers=0, log_every=1, save_every=2, resume=True)
-Path(sys.argv[1]).mkdir(exist_ok=True)
+resume = Path(sys.argv[1]).exists()
+options = Options(device="cpu", workers=0, log_every=1, save_every=2, resume=resume)
 train(recipe, scenes, Path(sys.argv[1]), options=options)
 """
 
@@ -157,19 +141,25 @@ def test_a_run_stopped_by_its_minutes_can_be_resumed_to_the_same_end(
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(
-    tiny: Recipe, scenes: Scenes, tmp_path: Path
+    tiny: Recipe, scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = tmp_path / "run"
-    train(replace(tiny, epochs=1), scenes, run, options=QUIET)
-    good = weights_of(run)
-    wild = replace(tiny, epochs=4, learning_rate=1e30)
-    folder = tmp_path / "wild"
-    with pytest.raises(HearsightError, match=r"The loss is not a number at step 2\."):
-        train(wild, scenes, folder, options=QUIET)
-    kept = folder / LAST
-    if kept.exists():
-        assert all(value.isfinite().all() for value in load_checkpoint(kept).weights.values())
-    assert same(good, weights_of(run))
+    """Weights are kept after step 2; the third step ruins them, the fourth shows it."""
+    folder, kept = tmp_path / "run", []
+
+    def read(stage: str, done: int, total: int | None) -> None:
+        if stage == "training" and done > 2:
+            kept.append((folder / LAST).read_bytes())
+
+    monkeypatch.setattr(Run, "learning_rate", lambda run: 1e30 if run.position.step == 2 else 1e-4)
+    options = replace(QUIET, save_every=2, progress=read)
+    with pytest.raises(
+        HearsightError,
+        match=r"The loss is not a number at step 4\. The last good weights are in .*run/last\.saf",
+    ):
+        train(replace(tiny, batch_size=2), scenes, folder, options=options)
+    assert load_checkpoint(folder / LAST).facts["position"]["step"] == 2
+    assert [(folder / LAST).read_bytes(), *kept] == [kept[0]] * 3
+    assert [entry["step"] for entry in read_log(folder)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("save_every", [1, 500])

@@ -33,6 +33,13 @@ def above_zero(number: float | None) -> float | None:
     return number
 
 
+def parse_folder(path: str | Path) -> Path:
+    """A folder to write to; no name at all would mean the one that the user stands in."""
+    if path == "":
+        raise typer.BadParameter("a folder must be named; `.` is the one you are in.")
+    return Path(path)
+
+
 def parse_seeds(text: str) -> list[int]:
     """Whole numbers with commas between them, none negative or huge, none twice."""
     written = [seed.strip() for seed in text.split(",")]

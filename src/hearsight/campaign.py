@@ -19,7 +19,7 @@ from hearsight.inference import Model
 from hearsight.locks import LOCK, sole_writer
 from hearsight.protocols import PROTOCOLS, load_protocol, rasterise
 from hearsight.recipe import Recipe, from_json, to_json
-from hearsight.runs import Options, clips_digest, read_log
+from hearsight.runs import Options, begun, clips_digest, read_log
 from hearsight.scoring import blind_scores
 from hearsight.targets import whole
 from hearsight.tasks import assess
@@ -162,7 +162,7 @@ def train_once(
     wanted = to_json(recipe)
 
     def run() -> dict[str, Any]:
-        resumed = replace(options, resume=folder.exists())
+        resumed = replace(options, resume=begun(folder))
         result = train(recipe, clips, folder, validation=validation, options=resumed)
         if not result.finished:
             raise HearsightError(f"The run in {folder} is not at its end: continue it.")

@@ -8,6 +8,7 @@ weights with the best validation score.
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -22,7 +23,9 @@ from hearsight.checkpoint import LAST, Checkpoint, load_checkpoint
 from hearsight.clips import Clips
 from hearsight.encoders import Encoders
 from hearsight.errors import HearsightError
+from hearsight.locks import LOCK
 from hearsight.recipe import Recipe, to_json
+from hearsight.targets import whole
 from hearsight.text_files import parse_json
 
 LOG, TENSORBOARD = "log.jsonl", "tensorboard"
@@ -112,27 +115,36 @@ def clips_digest(clips: Clips) -> str:
     return blake2b(words.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
-def find_previous(
-    folder: Path, recipe: Recipe, clips: Clips, *, resume: bool
-) -> tuple[Checkpoint | None, bool]:
-    """The checkpoint that a run in `folder` continues from, if any; and whether there is no log.
+def begun(folder: Path) -> bool:
+    """Whether a run has begun in a folder, even if it was killed before it wrote anything.
+
+    Then there is a log or a checkpoint, or nothing but hidden files, a writer's lock among them.
+    """
+    if any((folder / name).exists() for name in (LOG, LAST)):
+        return True
+    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    return LOCK in names and all(name.startswith(".") for name in names)
+
+
+def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -> Checkpoint | None:
+    """The checkpoint that a run in `folder` continues from, if any.
 
     Raises:
         HearsightError: a run is there and is not to be resumed, there is none to resume, or it is
             one of another recipe or of other clips.
     """
-    last, fresh = folder / LAST, not (folder / LOG).exists()
+    last = folder / LAST
     if not resume:
-        if not fresh or last.exists():
+        if (folder / LOG).exists() or last.exists():
             raise HearsightError(
                 f"{folder} already holds a run: add --resume to continue it, "
                 "or name another folder."
             )
-        return None, True
-    if not folder.is_dir():
-        raise HearsightError(f"There is no run to resume in {folder}.")
+        return None
+    if not begun(folder):
+        raise HearsightError(f"There is no run to resume in {folder}: begin one without --resume.")
     if not last.exists():
-        return None, fresh  # killed before the first checkpoint: nothing is lost by starting anew
+        return None  # killed before the first checkpoint: nothing is lost by starting anew
     previous = load_checkpoint(last)
     old, new = to_json(previous.recipe), to_json(recipe)
     changed = [key for key in new if old[key] != new[key] and key != "epochs"]
@@ -145,7 +157,7 @@ def find_previous(
         raise HearsightError(
             f"The run in {folder} was made on other clips: resume it with the same data."
         )
-    return previous, fresh
+    return previous
 
 
 Trace = tuple[tuple[int, int, int] | None, ...]
@@ -180,22 +192,32 @@ class Log:
     """The run's entries: JSON lines, and the same numbers for TensorBoard.
 
     Entries after `step` are dropped: a resumed run makes them again. Only the active one of
-    several processes writes. fresh: whether it is the folder's first.
+    several processes writes. fresh: whether the run begins here, so that it may be discarded.
+
+    Raises:
+        OSError, HearsightError: it cannot be written; then a fresh one is discarded.
     """
 
     def __init__(self, folder: Path, *, step: int, active: bool, fresh: bool) -> None:
-        self.path = folder / LOG
+        self.path, self.board = folder / LOG, folder / TENSORBOARD
         self.writer: Any = None
         self.active, self.fresh = active, fresh
+        self.others = set(self.board.iterdir()) if self.board.is_dir() else None
         if not active:
             return
-        kept = [entry for entry in read_log(folder) if entry["step"] <= step]
-        temporary = self.path.with_suffix(".partial")
-        temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        temporary.replace(self.path)
+        try:
+            self._begin(step)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _begin(self, step: int) -> None:
+        kept = [entry for entry in read_log(self.path.parent) if entry["step"] <= step]
+        with whole(self.path) as part:
+            part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=step or None)
+        self.writer = SummaryWriter(str(self.board), purge_step=step or None)
 
     def write(self, kind: str, *, step: int, epoch: int, **numbers: float) -> None:
         """Add one entry."""
@@ -207,15 +229,22 @@ class Log:
             self.writer.add_scalar(f"{kind}/{name}", number, step)
 
     def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.close()
 
     def discard(self) -> None:
-        """Remove a fresh log, of a run that did not come to its first step."""
-        self.close()
-        if self.active and self.fresh:
-            self.path.unlink(missing_ok=True)
-            shutil.rmtree(self.path.with_name(TENSORBOARD), ignore_errors=True)
+        """Remove what a fresh log wrote, of a run that kept no weights; files of others stay."""
+        if not (self.active and self.fresh):
+            return
+        with suppress(OSError):  # on a full disk it cannot even be closed
+            self.close()
+        self.path.unlink(missing_ok=True)
+        if self.others is None:
+            shutil.rmtree(self.board, ignore_errors=True)
+            return
+        for file in set(self.board.iterdir()) - self.others:
+            file.unlink()
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ class Run:
         self.encoders = Encoders(recipe.encoder)
         self.position = Position()
         trace = trace_of(folder)
-        previous, fresh = find_previous(folder, recipe, clips, resume=options.resume)
+        previous = find_previous(folder, recipe, clips, resume=options.resume)
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
         elif recipe.encoder.weights is not None:
@@ -93,6 +93,7 @@ class Run:
         self.unreadable: dict[str, str] = {}
         self.curriculum_seconds = 0.0
         self.rate = 0.0  # of the last step
+        self.saved = False  # whether this process has written a checkpoint
         self.watch = Watch(self.encoders, recipe, self.accelerator, folder / LAST)
         self.started = time.monotonic()
         with ExitStack() as kept:  # the folder is made last: what cannot begin leaves nothing
@@ -103,7 +104,7 @@ class Run:
                 folder,
                 step=self.position.step,
                 active=self.accelerator.is_main_process,
-                fresh=fresh,
+                fresh=not options.resume,
             )
             kept.callback(self.log.close)
             self.kept = kept.pop_all()
@@ -159,6 +160,7 @@ class Run:
             if position.partners is not None:
                 state["partners"] = torch.from_numpy(position.partners)
         save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
+        self.saved = True
 
     def find_partners(self) -> None:
         """Before an epoch: which sounds are mixed in it, if the recipe mixes at all."""
@@ -247,7 +249,7 @@ def train(
     Raises:
         HearsightError: a folder that holds another run or is written to by another process, data
             smaller than a batch, too few clips that can be read, a loss or weights that are no
-            numbers. What fails before its first step leaves nothing behind.
+            numbers. What begins and fails before its first checkpoint leaves nothing behind.
     """
     run = Run(recipe, clips, folder, options or Options())
     recipe, position, finished = run.recipe, run.position, True
@@ -268,7 +270,7 @@ def train(
         if position.best < 0:  # nothing was ever validated: the last weights are the best known
             run.save(BEST, calibrated=True)
     except BaseException:  # whatever it is, it goes on its way
-        if not position.step:
+        if not run.saved:
             run.log.discard()
         raise
     finally:
