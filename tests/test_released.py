@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_commands import Hearsight, refused
 from PIL import Image
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from hearsight.released import (
     import_weights,
     load_trunk,
     released_names,
+    target_of,
     torchvision_name,
 )
 
@@ -108,8 +110,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, form: str) -> N
         file.write_bytes(pickle.dumps(hostile))
     else:
         torch.save(hostile, file, _use_new_zipfile_serialization=form == "zip")
-    said = "is no weights file" if form == "bare pickle" else "was refused: it holds more than"
-    with pytest.raises(HearsightError, match=rf"evil\.pth\.tar {said}"):
+    with pytest.raises(HearsightError, match=r"evil\.pth\.tar was refused: it holds more than"):
         import_weights(file, tmp_path / "out.safetensors")
     assert not trace.exists()
     assert not (tmp_path / "out.safetensors").exists()
@@ -117,6 +118,43 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, form: str) -> N
         file.read_bytes()
     )
     assert trace.exists()  # the trap was real
+
+
+def test_a_pickle_of_a_newer_protocol_is_refused_in_one_sentence(hearsight: Hearsight) -> None:
+    """Torch warns of protocols above 2, and in tests a warning is an error."""
+    file = Path("evil.pth.tar")
+    for protocol in (2, 4, 5):
+        file.write_bytes(pickle.dumps({"a": Hostile(Path("trace"))}, protocol=protocol))
+        refused(hearsight, "import-weights evil.pth.tar", "evil.pth.tar was refused: it holds more")
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("best.pth.tar", "best.safetensors"),
+        ("wrong.v1.2.pth.tar", "wrong.v1.2.safetensors"),
+        ("best.v1.pth", "best.v1.safetensors"),
+        ("best.PT", "best.safetensors"),
+        ("best.tar", "best.safetensors"),
+        ("epoch.80", "epoch.80.safetensors"),
+        ("best", "best.safetensors"),
+        (".pth", ".pth.safetensors"),
+    ],
+)
+def test_the_checkpoint_keeps_the_name_of_the_file(tmp_path: Path, name: str, target: str) -> None:
+    assert target_of(tmp_path / name) == tmp_path / target
+
+
+def test_a_checkpoint_is_replaced_only_where_it_was_named(hearsight: Hearsight) -> None:
+    torch.save(foreign("ez-vsl"), "best.v1.pth")
+    line = "import-weights best.v1.pth --method ez-vsl"
+    code, out, _ = hearsight(line)
+    assert (code, json.loads(out)) == (0, {"checkpoint": "best.v1.safetensors"})
+    Path("best.v1.safetensors").write_bytes(b"mine")
+    refused(hearsight, line, "'best.v1.safetensors' is there already", "--out")
+    assert Path("best.v1.safetensors").read_bytes() == b"mine"
+    assert hearsight(f"{line} --out best.v1.safetensors")[0] == 0
+    assert load_checkpoint("best.v1.safetensors").facts == {"imported_from": "best.v1.pth"}
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])

@@ -156,10 +156,9 @@ def import_weights(
     Example: hearsight import-weights SSL_TIE_vggss144k.pth.tar --out vggss144k.safetensors
     """
     from hearsight.released import import_weights as convert
+    from hearsight.released import target_of
 
-    target = out or file.with_name(file.name.removesuffix(".tar").removesuffix(".pth")).with_suffix(
-        ".safetensors"
-    )
+    target = out or target_of(file)
     convert(file, target, method)
     print(json.dumps({"checkpoint": str(target)}))
 

@@ -1,6 +1,7 @@
 """Weights that others released, brought into our networks; reading them runs no code."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -36,6 +37,8 @@ UNUSED = re.compile(  # in released models, but no forward pass that gives a map
     r"(momentum_)?(imgnet|audnet)\.(fc\.|conv1_flow\.)|imgnet\.conv1_a\.|audnet\.conv1\."
     r"|.*\.num_batches_tracked$|(vision_fc1|conv3|norm3)\."
 )
+
+ENDINGS = re.compile(r"(?<=.)(\.(pth|pt|tar|ckpt|bin|pkl))+$", re.IGNORECASE)
 
 NETWORKS = {"frames": "imgnet", "sounds": "audnet"}
 PROJECTIONS = {"frame_projection": "img_proj", "sound_projection": "aud_proj"}
@@ -92,7 +95,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise HearsightError(f"There is no file {file}.")
     try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+        with torch.serialization.safe_globals(NUMPY_NUMBERS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is refused is said in one sentence
             found = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         if not is_pickled(file):
@@ -108,6 +112,21 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
         raise HearsightError(f"{file} is not a released model: it holds no named weights.")
     return {str(key).removeprefix("module."): value for key, value in found.items()}
+
+
+def target_of(file: Path) -> Path:
+    """The checkpoint that released weights become if no other is named: beside them, by their name.
+
+    Only what says the kind of file is left out of it: `a.v1.2.pth.tar` becomes
+    `a.v1.2.safetensors`.
+
+    Raises:
+        HearsightError: it is there already.
+    """
+    target = file.parent / f"{ENDINGS.sub('', file.name)}.safetensors"
+    if target.exists():
+        raise HearsightError(f"'{target}' is there already: name the file to write with --out.")
+    return target
 
 
 def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie") -> Recipe:
