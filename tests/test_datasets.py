@@ -35,6 +35,15 @@ def test_some_clips_of_a_store_by_a_list(tmp_path: Path) -> None:
         open_clips(f"{tmp_path / 'nowhere'}@{tmp_path / 'beside.txt'}")
 
 
+@pytest.mark.parametrize("written", ["one.mp4\nsub/two.mkv\n", "one\nsub/two.mkv\n"])
+def test_a_list_chooses_among_videos(tmp_path: Path, written: str) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("one.mp4", "sub/two.mkv", "three.mp4"):
+        make_video(tmp_path / name, [numbered(1)] * 3, sound=sine(440, 0.2, 44_100))
+    (tmp_path / "list.txt").write_text(written)
+    assert open_clips(f"{tmp_path}@list.txt").ids == ["one.mp4", "sub/two.mkv"]
+
+
 def test_a_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
     fill(tmp_path / "me@home", range(2))
     assert len(open_clips(str(tmp_path / "me@home"))) == 2

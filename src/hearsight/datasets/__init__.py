@@ -220,10 +220,11 @@ def _is_flickr(folder: Path) -> bool:
 
 
 def _choose(clips: Clips, listed: Path | None) -> Clips:
-    """The clips of a store that a list names, in the list's order."""
+    """The clips of a store, or of videos, that a list names, in the list's order."""
     if listed is None:
         return clips
-    places = {id: index for index, id in enumerate(clips.ids)}
+    places = {vggsound.bare(id): index for index, id in enumerate(clips.ids)}
+    places |= {id: index for index, id in enumerate(clips.ids)}
     wanted = [one.id for one in vggsound.read_vggsound_list(listed)]
     missing = [id for id in wanted if id not in places]
     if missing:

@@ -103,10 +103,14 @@ def lists_splits(path: Path) -> bool:
 def _named(row: Sequence[str]) -> Named:
     if len(row) == 4 and row[1].isdecimal() and len(row[1]) < LONGEST:
         return Named(id=f"{row[0]}_{int(row[1]):06d}", label=row[2])
-    id = row[0]
+    return Named(id=bare(row[0]), label=row[1] if len(row) == 2 else None)
+
+
+def bare(id: str) -> str:
+    """An id without what lists write behind it."""
     for suffix in SUFFIXES:
         id = id.removesuffix(suffix)
-    return Named(id=id, label=row[1] if len(row) == 2 else None)
+    return id
 
 
 def open_vggsound(
