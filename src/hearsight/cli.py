@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from hearsight import __version__
-from hearsight.arguments import Device, Threads, Workers, above_zero, command_line
+from hearsight.arguments import Device, Threads, Workers, above_zero, command_line, parse_folder
 from hearsight.compare_commands import compare
 from hearsight.console import Bars, one_line
 from hearsight.data_commands import data
@@ -158,7 +158,9 @@ def import_weights(
     from hearsight.released import import_weights as convert
     from hearsight.released import target_of
 
-    target = out or target_of(file)
+    target = target_of(file) if out is None else out
+    if target.exists() and file.exists() and target.samefile(file):
+        raise HearsightError(f"'{target}' is the file that is read: name another with --out.")
     convert(file, target, method)
     print(json.dumps({"checkpoint": str(target)}))
 
@@ -169,7 +171,9 @@ app.command()(compare)
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    out: Annotated[
+        Path, typer.Option(help="Where everything goes.", metavar="PATH", parser=parse_folder)
+    ] = Path("demo"),
     minutes: Annotated[
         float,
         typer.Option(help="Of training; the rest takes one or two.", callback=above_zero),

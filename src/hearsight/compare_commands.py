@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from hearsight import __version__
-from hearsight.arguments import Data, Device, Settings, Threads, Workers, command_line, parse_seeds
+from hearsight.arguments import (
+    Data,
+    Device,
+    Settings,
+    Threads,
+    Workers,
+    command_line,
+    parse_folder,
+    parse_seeds,
+)
 from hearsight.console import Bars, tell
 from hearsight.errors import HearsightError
 
@@ -40,7 +49,10 @@ def compare(
     seeds: Annotated[
         str, typer.Option(help="How many, from 4 on; or which, with commas: `7,` is one.")
     ] = "3",
-    out: Annotated[Path, typer.Option(help="Runs, table.csv, report.html.")] = Path("comparison"),
+    out: Annotated[
+        Path,
+        typer.Option(help="Runs, table.csv, report.html.", metavar="PATH", parser=parse_folder),
+    ] = Path("comparison"),
     changes: Settings = [],  # noqa: B006 typer reads the default, nobody changes it
     epochs: Annotated[
         int | None, typer.Option(help="Of every method that trains; else its recipe's.", min=1)

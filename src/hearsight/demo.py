@@ -27,7 +27,7 @@ from hearsight.moments import Moment
 from hearsight.pacing import fit_epochs
 from hearsight.recipe import Recipe, load_recipe
 from hearsight.report import Film, Report, write_report
-from hearsight.runs import Advance, Options, read_log, silent
+from hearsight.runs import Advance, Options, begun, read_log, silent
 from hearsight.trainer import train
 
 CLASSES = 12
@@ -111,7 +111,7 @@ def plan(folder: Path, recipe: Recipe, scenes: Scenes, settings: Settings) -> tu
         "seed": settings.seed,
         "looks": settings.looks,
     }
-    begun = kept.exists()
+    resume = kept.exists()
 
     def make() -> dict[str, Any]:
         options = Options(
@@ -122,7 +122,7 @@ def plan(folder: Path, recipe: Recipe, scenes: Scenes, settings: Settings) -> tu
     held = keep(kept, make)
     if held.get("asked") != asked or not isinstance(held.get("epochs"), int):
         raise HearsightError(f"{folder} holds another demo ({held.get('asked')}): name a new one.")
-    return replace(recipe, epochs=held["epochs"]), begun
+    return replace(recipe, epochs=held["epochs"]), resume
 
 
 def run_demo(folder: Path, settings: Settings) -> Demo:
@@ -140,8 +140,8 @@ def _run_demo(folder: Path, settings: Settings) -> Demo:
     name, place, words = find_pack(settings.pack, settings.progress)
     recipe = replace(load_recipe("ssl_tie:small"), seed=settings.seed)
     learned, held_out = open_splits(name, place, recipe, settings)
-    recipe, begun = plan(folder, recipe, learned, settings)
-    learn(folder / "run", recipe, learned, settings, words=words, resume=begun)
+    recipe, resume = plan(folder, recipe, learned, settings)
+    learn(folder / "run", recipe, learned, settings, words=words, resume=resume)
     known = familiar(held_out, learned)
     model = folder / "model.safetensors"
     scores = score(folder, model, {KNOWN: known, NEW: held_out}, settings)
@@ -195,7 +195,7 @@ def learn(
         scenes,
         run,
         options=Options(
-            resume=resume and run.is_dir(),
+            resume=resume and begun(run),
             minutes=1.1 * settings.minutes,  # the plan was measured; a guard if the machine slows
             device=settings.device,
             workers=settings.workers,
