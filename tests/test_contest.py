@@ -375,6 +375,15 @@ def test_curves_and_bars_are_those_of_the_definition() -> None:
     assert rates_by(both, lambda clip: None) == {}
 
 
+def test_references_leave_out_clips_without_boxes_as_models_do(tmp_path: Path) -> None:
+    whole = ((0.0, 0.0, 1.0, 1.0),)
+    with StoreWriter(tmp_path / "half") as writer:
+        for number, boxes in enumerate([whole, None, None]):
+            assert writer.add(encode_clip(str(number), picture(number), tone(), boxes=boxes))
+    found = reference_scores(tmp_path, Store(tmp_path / "half"), "adaptive", OPTIONS)
+    assert found["ceiling"] == found["blind: whole image"] == [1.0]
+
+
 # The page
 
 

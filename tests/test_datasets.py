@@ -44,6 +44,16 @@ def test_a_list_chooses_among_videos(tmp_path: Path, written: str) -> None:
     assert open_clips(f"{tmp_path}@list.txt").ids == ["one.mp4", "sub/two.mkv"]
 
 
+def test_a_list_means_the_name_as_it_is_written_before_any_other(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.mp4.mp4"):
+        make_video(tmp_path / name, [numbered(1)] * 3, sound=sine(440, 0.2, 44_100))
+    (tmp_path / "list.txt").write_text("a.mp4.mp4\na.mp4\n")
+    assert open_clips(f"{tmp_path}@list.txt").ids == ["a.mp4.mp4", "a.mp4"]
+    (tmp_path / "list.txt").write_text("b.mp4\n")
+    with pytest.raises(HearsightError, match=r"the first of them 'b\.mp4'"):
+        open_clips(f"{tmp_path}@list.txt")
+
+
 def test_a_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
     fill(tmp_path / "me@home", range(2))
     assert len(open_clips(str(tmp_path / "me@home"))) == 2

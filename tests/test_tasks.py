@@ -113,10 +113,10 @@ def test_the_command_runs_every_task(run: Command) -> None:
     code, out, _ = run(*start, "--protocol", "sspl", "--ogl", "resnet18.pth", "--ogl-share", "0.5")
     assert code == 0
     assert "objects alone, no sound" in out
-    code, out, _ = run(*start, "--ids", "list.txt", "--scores", "scores.csv")
+    code, out, err = run(*start, "--ids", "list.txt", "--scores", "scores.csv")
     assert code == 0
     assert "model on list" in out
-    assert "1 ids in 'list.txt' are not among the clips: scene 9_9" in out
+    assert "1 ids in 'list.txt' are not among the clips: scene 9_9" in err
     assert len(Path("scores.csv").read_text().splitlines()) == 3
     code, out, _ = run("protocols")
     assert code == 0

@@ -216,9 +216,10 @@ def score_once(
 def reference_scores(
     folder: Path, held_out: Clips, protocol: str, options: Options
 ) -> dict[str, list[float]]:
-    """The cIoU of every clip of what sees neither frame nor sound, and the best of any map.
+    """The cIoU of what sees neither frame nor sound, and the best of any map, clip by clip.
 
-    Nothing under a protocol that asks for more than maps and boxes.
+    Clips without boxes are left out, as they are for models. Nothing under a protocol that asks for
+    more than maps and boxes.
     """
     if protocol not in {one.name for one in PROTOCOLS}:
         return {}
@@ -228,7 +229,8 @@ def reference_scores(
         boxes = []
         for index in range(len(held_out)):
             with suppress(UnreadableClip):
-                boxes.append(held_out[index].boxes or ())
+                if (known := held_out[index].boxes) is not None:  # as models are scored
+                    boxes.append(known)
             options.progress(f"references, {protocol}", index + 1, len(held_out))
         found = blind_scores(lambda: (rasterise(one, rule.truth) for one in boxes), rule)
         return {

@@ -173,7 +173,7 @@ def list_unreadable(unreadable: Sequence[UnreadableClip], total: int, *, most: i
     """What was skipped, by name: a first line with the count, one line for each of `most`."""
     if not unreadable:
         return ""
-    lines = [f"{len(unreadable):,} of {total:,} clips could not be read and were left out:"]
+    lines = [f"{len(unreadable):,} of {total:,} clips were left out:"]
     lines += [f"  {one.id}: {one.reason}" for one in unreadable[:most]]
     if len(unreadable) > most:
         lines.append(f"  ... and {len(unreadable) - most:,} more")

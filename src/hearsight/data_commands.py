@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hearsight.arguments import parse_folder
 from hearsight.console import Bars, tell
 from hearsight.errors import HearsightError, nearest
 
@@ -16,7 +17,9 @@ data = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Out = Annotated[Path, typer.Option(help="The store: a folder of shards.")]
+Out = Annotated[
+    Path, typer.Option(help="The store: a folder of shards.", metavar="PATH", parser=parse_folder)
+]
 Split = Annotated[
     str | None,
     typer.Option(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hearsight.arguments import Data, Device, Threads
+from hearsight.arguments import Data, Device, Threads, parse_folder
 from hearsight.console import Bars, tell
 from hearsight.data_commands import data
 from hearsight.errors import HearsightError
@@ -19,7 +19,9 @@ from hearsight.errors import HearsightError
 @data.command()
 def splits(
     table: Annotated[Path, typer.Argument(help="VGGSound's csv: id, second, label, split.")],
-    out: Annotated[Path, typer.Option(help="The folder for the lists.")] = Path("splits"),
+    out: Annotated[
+        Path, typer.Option(help="The folder for the lists.", metavar="PATH", parser=parse_folder)
+    ] = Path("splits"),
 ) -> None:
     """Write VGGSound's lists for retrieval: 35 unseen classes, the other 274, the heard 110.
 

@@ -223,9 +223,12 @@ def _choose(clips: Clips, listed: Path | None) -> Clips:
     """The clips of a store, or of videos, that a list names, in the list's order."""
     if listed is None:
         return clips
-    places = {vggsound.bare(id): index for index, id in enumerate(clips.ids)}
-    places |= {id: index for index, id in enumerate(clips.ids)}
-    wanted = [one.id for one in vggsound.read_vggsound_list(listed)]
+    places = {id: index for index, id in enumerate(clips.ids)}
+    named = {vggsound.bare(id): id for id in clips.ids}
+    wanted = []
+    for one in vggsound.read_vggsound_list(listed):
+        choices = (one.written, one.id, named.get(one.id))
+        wanted.append(next((id for id in choices if id in places), one.written or one.id))
     missing = [id for id in wanted if id not in places]
     if missing:
         raise HearsightError(

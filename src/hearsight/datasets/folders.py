@@ -1,7 +1,7 @@
 """Clips whose frames and sounds lie as single files in folders, and the lists that name them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
@@ -41,6 +41,7 @@ class Named:
 
     id: str
     label: str | None = None
+    written: str = field(default="", compare=False)  # as the list has the id
 
 
 @runtime_checkable

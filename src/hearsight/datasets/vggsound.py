@@ -103,7 +103,7 @@ def lists_splits(path: Path) -> bool:
 def _named(row: Sequence[str]) -> Named:
     if len(row) == 4 and row[1].isdecimal() and len(row[1]) < LONGEST:
         return Named(id=f"{row[0]}_{int(row[1]):06d}", label=row[2])
-    return Named(id=bare(row[0]), label=row[1] if len(row) == 2 else None)
+    return Named(id=bare(row[0]), label=row[1] if len(row) == 2 else None, written=row[0])
 
 
 def bare(id: str) -> str:
