@@ -15,6 +15,7 @@ def refused(hearsight: Hearsight, line: str, *said: str) -> None:
     assert out == ""
     assert all(text.endswith(" ...") for text in err.splitlines()[:-1]), err
     assert sentence.startswith("hearsight: ")
+    assert len(sentence) < 1100
     for part in said:
         assert part in sentence
     assert sorted(Path().rglob("*")) == before

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from made_clips import fill, picture, tone
-from made_commands import Hearsight
+from made_commands import Hearsight, refused
 from made_layouts import scoring_layout
 
 from hearsight.clips import encode_clip
@@ -55,17 +55,6 @@ def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "film.mp4").write_bytes(b"no film")
     return hearsight
-
-
-def refused(hearsight: Hearsight, line: str, said: str) -> None:
-    before = sorted(Path().rglob("*"))
-    code, out, err = hearsight(line)
-    told = [text for text in err.splitlines() if not text.endswith(" ...") or "hearsight:" in text]
-    assert (code, out) == (2, ""), line
-    assert len(told) == 1, err
-    assert said in told[0]
-    assert len(told[0]) < 1100
-    assert sorted(Path().rglob("*")) == before
 
 
 @pytest.mark.parametrize(

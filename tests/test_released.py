@@ -72,6 +72,8 @@ def test_files_of_old_torch_are_imported(
     file = tmp_path / "best.pth.tar"
     torch.save({"state_dict": released}, file, _use_new_zipfile_serialization=False)
     import_weights(file, tmp_path / "best.safetensors")
+    for name, value in load_checkpoint(tmp_path / "best.safetensors").weights.items():
+        assert torch.equal(value, released[released_names(name)[0][0]])
 
 
 def test_another_key_layout_is_refused(released: OrderedDict[str, Tensor], tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch import Tensor
 from hearsight.encoders import Encoder, Encoders
 from hearsight.errors import HearsightError, nearest
 from hearsight.recipe import Recipe, from_json, recipe_names, to_json
+from hearsight.targets import beside
 from hearsight.text_files import parse_json
 
 WEIGHTS = "weights/"
@@ -140,18 +140,13 @@ def _write(
 ) -> None:
     metadata = {"recipe": json.dumps(to_json(recipe)), "facts": json.dumps(dict(facts))}
     packed = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with temporary.open("wb") as file:
+        with beside(path) as part, part.open("wb") as file:
             file.write(packed)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise HearsightError(f"Cannot write {path}: {error.strerror}.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:

@@ -36,20 +36,32 @@ def check_target(path: Path, endings: Sequence[str], *sources: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """A name to write to beside `path`, which it gets at the end; whatever fails, nothing is left.
 
     A file that was at `path` stays until then.
 
     Raises:
-        HearsightError: it cannot be written.
+        OSError: it cannot be written.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
         part.replace(path)
-    except OSError as error:
-        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """The same as `beside`, for what a user named.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
+    try:
+        with beside(path) as part:
+            yield part
+    except OSError as error:
+        raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
