@@ -33,12 +33,12 @@ from zlib import crc32
 
 import torch
 
-from hearsight.batches import COMPOSED
-from hearsight.curriculum import nearest_other
-from hearsight.datasets.scenes import open_scenes
-from hearsight.recipe import load_recipe
-from hearsight.runs import Options
-from hearsight.trainer import Run, train_epoch
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.scenes.scenes import open_scenes
+from hearsight.training.batches import COMPOSED
+from hearsight.training.mixing_partners import nearest_other
+from hearsight.training.run_folder import TrainingOptions
+from hearsight.training.trainer import Run, train_epoch
 
 WIDTH, LARGE = 512, 144_000
 
@@ -53,7 +53,7 @@ def shares(folder: Path, batches: int) -> dict[str, float]:
         seconds=recipe.spectrogram.seconds,
         endless=True,
     )
-    run = Run(recipe, clips, folder, Options(device="cpu", workers=0, log_every=10**6))
+    run = Run(recipe, clips, folder, TrainingOptions(device="cpu", workers=0, log_every=10**6))
     run.position.epoch = 5
     run.position.batch = batches - 1
     train_epoch(run)  # what is done once per process

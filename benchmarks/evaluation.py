@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from hearsight.metrics import area_under_curve, success_rate
-from hearsight.protocols import SIDE, load_protocol, rasterise, upsampling_matrix
-from hearsight.scoring import MapScores, centred_disc, make_table, score_maps
+from hearsight.clips.truth import SIDE, rasterise
+from hearsight.scoring.map_scores import MapScores, centred_disc, make_table, score_maps
+from hearsight.scoring.metrics import area_under_curve, success_rate
+from hearsight.scoring.protocols import load_protocol, upsampling_matrix
 
 CLIPS = 5_000
 LOOPED = 500  # clips that the loop scores; its time is that of as many, scaled

@@ -30,12 +30,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hearsight.batches import Batch
-from hearsight.curriculum import nearest_other
-from hearsight.encoders import Encoders
-from hearsight.recipe import Recipe, load_recipe
-from hearsight.runs import place
-from hearsight.step import Step, draw
+from hearsight.model.device import place
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.recipe import Recipe
+from hearsight.training.batches import Batch
+from hearsight.training.mixing_partners import nearest_other
+from hearsight.training.step import Step, draw
 
 EPOCH = 144_000  # clips
 WIDTH, HEIGHT, SAMPLES = 500, 281, 48_000  # of a clip
@@ -108,7 +109,9 @@ class Training:
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         torch.manual_seed(recipe.seed)
-        self.encoders = place(Encoders(recipe.encoder), recipe, device).train()
+        self.encoders = place(
+            Encoders(recipe.encoder), device, channels_last=recipe.channels_last
+        ).train()
         self.model = Step(recipe, self.encoders)
         self.optimiser = torch.optim.Adam(
             self.encoders.parameters(),

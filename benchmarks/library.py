@@ -36,10 +36,10 @@ import torch
 from localise import make_video
 from media_memory import make as make_long_video
 
-from hearsight import taking
-from hearsight.embedder import Embedder
-from hearsight.indexing import index_videos
-from hearsight.moment_table import Bound, MomentTable
+from hearsight.library import extraction as taking
+from hearsight.library.indexing import index_videos
+from hearsight.library.moment_table import LibraryBinding, MomentTable
+from hearsight.retrieval.embedder import Embedder
 
 CHANNELS = 512
 GROUP = 500  # vectors around one centre, on average
@@ -201,10 +201,10 @@ def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -
 
 def build(library: str, rows: int) -> dict[str, Any]:
     """In a process of its own: write the table and index it."""
-    bound = Bound(
+    binding = LibraryBinding(
         model="none", recipe="none", fingerprint="0", channels=CHANNELS, every=3.0, seconds=3.0
     )
-    table, centres = MomentTable.create(library, bound), draw_centres(rows)
+    table, centres = MomentTable.create(library, binding), draw_centres(rows)
     begin = time.perf_counter()
     for start in range(0, rows, PART):
         table.append([make_rows(table, start, min(PART, rows - start), centres)], [])

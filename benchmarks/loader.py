@@ -39,14 +39,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 from transforms import plain_mask, plain_mel  # benchmarks/transforms.py
 
-from hearsight.batches import Batch, Batches, collate
-from hearsight.clips import RATE, Clip, decode_picture, decode_sound, encode_clip
-from hearsight.colour import DEVIATION, MEAN
-from hearsight.recipe import load_recipe
-from hearsight.shard_writer import StoreWriter
-from hearsight.shards import Store
-from hearsight.spectrogram import mel_triangles
-from hearsight.step import draw, prepare_frames, prepare_sounds
+from hearsight.clips.clip import Clip, decode_picture, decode_sound, encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.clips.shards import Store
+from hearsight.media.samples import RATE
+from hearsight.model.colour import DEVIATION, MEAN
+from hearsight.model.spectrogram import mel_triangles
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.training.batches import Batch, Batches, collate
+from hearsight.training.step import draw, prepare_frames, prepare_sounds
 
 CLIPS, BATCH, SIDE = 64, 32, 224
 WIDTH, HEIGHT = 500, 281

@@ -27,11 +27,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hearsight.checkpoint import save_checkpoint
-from hearsight.encoders import Encoders
-from hearsight.film import write_video
-from hearsight.localise import localise_video
-from hearsight.recipe import load_recipe
+from hearsight.checkpoints.checkpoint import save_checkpoint
+from hearsight.localising.localise import localise_video
+from hearsight.media.write import write_video
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.catalogue import load_recipe
 
 SECONDS = 20
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hearsight.film import paint_video, write_video
-from hearsight.media import Frame, probe, stream_frames, stream_sound
+from hearsight.media.read import Frame, probe, stream_frames, stream_sound
+from hearsight.media.write import paint_video, write_video
 
 WIDTH, HEIGHT, RATE = 160, 96, 10
 

@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hearsight.clips import RATE
-from hearsight.datasets.composing import draw_area
-from hearsight.datasets.scenes import Pack, Scenes, load_pack
-from hearsight.datasets.sound_bank import CUTOFF
+from hearsight.media.samples import RATE
+from hearsight.scenes.composing import draw_area
+from hearsight.scenes.pack import Pack
+from hearsight.scenes.scenes import Scenes, load_pack
+from hearsight.scenes.sound_bank import CUTOFF
 
 ROUNDS, SIDES = 12, (224, 96)
 

@@ -22,10 +22,11 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from hearsight.clips import RATE, Clip, Clips, encode_clip
+from hearsight.clips.clip import Clip, Clips, encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.clips.shards import Store
 from hearsight.datasets.vggsound import open_vggsound
-from hearsight.shard_writer import StoreWriter
-from hearsight.shards import Store
+from hearsight.media.samples import RATE
 
 CLIPS = 2000
 READS = 2000

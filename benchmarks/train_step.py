@@ -2,7 +2,7 @@
 
     python benchmarks/train_step.py [--batch 8] [--rounds 2]
 
-Ours: `hearsight.step.losses`, which embeds the sounds once for the plain and the warped frames.
+Ours: `hearsight.training.step.losses`, which embeds the sounds once for plain and warped frames.
 Plain: both branches run the frame network AND the sound network, as the released loop does; the
 losses, the warp, the equivariance, the gradients and the Adam step are the same. Both get the same
 frames and spectrograms, already prepared on the device, so the step alone is compared.
@@ -30,24 +30,25 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from hearsight.drawn import Move
-from hearsight.encoders import Encoders
-from hearsight.recipe import Recipe, load_recipe
-from hearsight.response import matched
-from hearsight.runs import place
-from hearsight.step import losses
+from hearsight.model.augmentation_draws import WarpDraw
+from hearsight.model.device import place
+from hearsight.model.encoders import Encoders
+from hearsight.model.response import matched
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.recipe import Recipe
+from hearsight.training.step import losses
 
 Inputs = tuple[Tensor, Tensor]  # frames "b 3 side side", spectrograms "b 1 bins times"
-Loss = Callable[[Recipe, Encoders, Inputs, Move], Tensor]
+Loss = Callable[[Recipe, Encoders, Inputs, WarpDraw], Tensor]
 TARGET, TOLERANCE = 1.8, 1e-6
 
 
-def ours(recipe: Recipe, encoders: Encoders, inputs: Inputs, move: Move) -> Tensor:
+def ours(recipe: Recipe, encoders: Encoders, inputs: Inputs, move: WarpDraw) -> Tensor:
     """The loss with the sounds embedded once."""
     return torch.stack(list(losses(recipe, encoders, [inputs[0]], inputs[1], move).values())).sum()
 
 
-def plain(recipe: Recipe, encoders: Encoders, inputs: Inputs, move: Move) -> Tensor:
+def plain(recipe: Recipe, encoders: Encoders, inputs: Inputs, move: WarpDraw) -> Tensor:
     """The loss with two whole forward passes."""
     frames, spectrograms = inputs
     responses = encoders(frames, spectrograms)
@@ -62,7 +63,9 @@ class Side:
 
     def __init__(self, recipe: Recipe, encoders: Encoders, loss: Loss) -> None:
         self.recipe, self.loss = recipe, loss
-        self.encoders = place(encoders, recipe, torch.device("cpu")).train()
+        self.encoders = place(
+            encoders, torch.device("cpu"), channels_last=recipe.channels_last
+        ).train()
         self.optimiser = torch.optim.Adam(
             self.encoders.parameters(),
             lr=recipe.learning_rate,
@@ -70,7 +73,7 @@ class Side:
             weight_decay=recipe.weight_decay,
         )
 
-    def step(self, inputs: Inputs, move: Move) -> float:
+    def step(self, inputs: Inputs, move: WarpDraw) -> float:
         """Take one step; processor seconds it took."""
         begin = time.process_time()
         self.loss(self.recipe, self.encoders, inputs, move).backward()
@@ -79,7 +82,7 @@ class Side:
         return time.process_time() - begin
 
 
-def make_inputs(recipe: Recipe, batch: int) -> tuple[Inputs, dict[str, Move]]:
+def make_inputs(recipe: Recipe, batch: int) -> tuple[Inputs, dict[str, WarpDraw]]:
     """Frames and spectrograms of made-up content, and two draws of the warp."""
     assert recipe.warp is not None
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -117,7 +120,7 @@ def make_sides(batch: int) -> tuple[dict[str, Side], Recipe]:
     return sides, recipe
 
 
-def check(sides: dict[str, Side], inputs: Inputs, move: Move) -> dict[str, float]:
+def check(sides: dict[str, Side], inputs: Inputs, move: WarpDraw) -> dict[str, float]:
     """Compare the first losses and what they leave in the sound networks."""
     with torch.no_grad():
         found = {

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy.ndimage import affine_transform
 
-from hearsight.colour import DEVIATION, MEAN
-from hearsight.drawn import Move
-from hearsight.spectrogram import MelSpectrogram, mel_triangles
-from hearsight.transforms import Appearance, SpectrogramMask, Warp
+from hearsight.model.augmentation import Appearance, SpectrogramMask, Warp
+from hearsight.model.augmentation_draws import WarpDraw
+from hearsight.model.colour import DEVIATION, MEAN
+from hearsight.model.spectrogram import MelSpectrogram, mel_triangles
 
 SIDE, CANVAS, ROUNDS, PLAIN_SAMPLES = 224, 299, 12, 8
 Parts = dict[str, Callable[[], Any]]
@@ -54,7 +54,9 @@ def ours(batch: int, device: torch.device) -> Parts:
             count = len(images[rows])
             drawn = Warp().draw(count, generator)
             zooms = torch.full((count,), scale)
-            move = Move(degrees=drawn.degrees, zooms=zooms, mirrored=drawn.mirrored, resize=scale)
+            move = WarpDraw(
+                degrees=drawn.degrees, zooms=zooms, mirrored=drawn.mirrored, resize=scale
+            )
             move.to(device)(images[rows])
 
     return {

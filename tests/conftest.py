@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_commands import Hearsight
 
-from hearsight import cli
+from hearsight.commands import cli
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -5,14 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hearsight.clips import (
-    RATE,
-    Box,
-    Clip,
-    encode_clip,
-)
-from hearsight.shard_writer import StoreWriter
-from hearsight.shards import Store
+from hearsight.clips.clip import Box, Clip, encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.clips.shards import Store
+from hearsight.media.samples import RATE
 
 
 def picture(seed: int = 0, height: int = 37, width: int = 51) -> np.ndarray:

@@ -6,7 +6,8 @@ from pathlib import Path
 import soundfile
 from made_clips import picture, tone
 
-from hearsight.clips import RATE, encode_picture
+from hearsight.clips.clip import encode_picture
+from hearsight.media.samples import RATE
 
 FLICKR_IDS = ["10000130166", "10007936344"]
 VGGSOUND_IDS = ["zpWuikVorYg_000032", "gEvCUcZ6w88_000030", "__2MwJ2uHu0_000004"]
@@ -68,3 +69,13 @@ def flickr_layout(folder: Path, frames: str = "frame", annotations: str = "anno"
         boxes = annotation([(10, 20, 100, 200)], [(12, 22, 256, 255), (0, 0, 1, 1)])
         (folder / annotations / f"{id}.xml").write_text(boxes)
     return folder
+
+
+TABLE = """\
+---g-f_I2yQ,1,people marching,test
+--0PQM4-hqg,30,waterfall burbling,train
+-0p7hKXZ1ww,120,"alligators, crocodiles hissing",train
+-0p7hKXZ1ww,150,playing banjo,train
+-2sOH8XovEE,484,raining,test
+-QyGMnE5xjE,3,dog howling,train
+"""

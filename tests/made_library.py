@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from made_media import make_video, numbered, sine
 
-from hearsight.checkpoint import save_checkpoint
-from hearsight.encoders import Encoders
-from hearsight.recipe import assign, load_recipe
+from hearsight.checkpoints.checkpoint import save_checkpoint
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.serialisation import assign
 
 RATE = 16_000
 

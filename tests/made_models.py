@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from hearsight.checkpoint import save_checkpoint
-from hearsight.clips import DecodedClip, UnreadableClip
-from hearsight.encoders import Encoder, Encoders
-from hearsight.inference import Model
-from hearsight.recipe import Recipe, assign, load_recipe
-from hearsight.spectrogram import MelSpectrogram
+from hearsight.checkpoints.checkpoint import save_checkpoint
+from hearsight.clips.clip import DecodedClip, UnreadableClip
+from hearsight.model.encoders import Encoder, Encoders
+from hearsight.model.spectrogram import MelSpectrogram
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.serialisation import assign
+from hearsight.scoring.inference import Inference
 
 SMALL = Encoder(widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2), stem_kernel=3)
 QUIET, LOUD = 300, 9_000  # of the sounds that belong to red and to green
@@ -40,10 +42,10 @@ class Deaf(Encoders):
         return maps.expand(-1, len(spectrograms), -1, -1)
 
 
-def make_model(kind: type[Encoders]) -> Model:
+def make_model(kind: type[Encoders]) -> Inference:
     torch.manual_seed(0)
     front = MelSpectrogram(seconds=0.5, bins=32, fft=256, hop=160)
-    return Model(
+    return Inference(
         encoders=kind(SMALL),
         recipe=Recipe(frame_size=64, encoder=SMALL, spectrogram=front),
         device=torch.device("cpu"),

@@ -11,8 +11,8 @@ import soundfile
 from jaxtyping import Int16, UInt8
 from PIL import Image
 
-from hearsight.clips import RATE
-from hearsight.datasets.scenes import Cutout, Pack, Recording
+from hearsight.media.samples import RATE
+from hearsight.scenes.pack import Cutout, Pack, Recording
 
 LABELS = ("bell", "cow", "dog", "drum")
 Row = tuple[str, str, str, str]  # kind, file, class, split

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 
-from hearsight.checkpoint import LAST, load_checkpoint
-from hearsight.datasets.scenes import Scenes, load_pack
-from hearsight.encoders import Encoder
-from hearsight.recipe import Recipe, load_recipe
-from hearsight.runs import Options
+from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
+from hearsight.model.encoders import Encoder
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.recipe import Recipe
+from hearsight.scenes.scenes import Scenes, load_pack
+from hearsight.training.run_folder import TrainingOptions
 
-QUIET = Options(device="cpu", workers=0, log_every=1)
+QUIET = TrainingOptions(device="cpu", workers=0, log_every=1)
 FEW = 12  # scenes
 
 

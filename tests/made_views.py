@@ -6,18 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hearsight.objectives.embedded import Embedded
-from hearsight.response import response
+from hearsight.model.response import response
+from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 
-def embedded(grids: Tensor, sounds: Tensor, **others: Any) -> Embedded:
+def embedded(grids: Tensor, sounds: Tensor, **others: Any) -> EmbeddedBatch:
     """A view of frames and sounds, with the responses that belong to them."""
-    return Embedded(grids=grids, sounds=sounds, responses=response(grids, sounds), **others)
+    return EmbeddedBatch(grids=grids, sounds=sounds, responses=response(grids, sounds), **others)
 
 
 def view(
     frames: int = 4, sounds: int = 9, first: int = 2, seed: int = 0, **others: Any
-) -> Embedded:
+) -> EmbeddedBatch:
     """Frames of 5 channels on a grid of 2 x 3, and sounds; both with gradients."""
     torch.manual_seed(seed)
     grids = torch.randn(frames, 5, 2, 3).double().requires_grad_()
@@ -25,7 +25,7 @@ def view(
     return embedded(grids, vectors, first=first, **others)
 
 
-def halves(whole: Embedded) -> list[Embedded]:
+def halves(whole: EmbeddedBatch) -> list[EmbeddedBatch]:
     """What two processes see of the view that one sees as `whole`."""
     middle = len(whole.grids) // 2
     return [
@@ -41,14 +41,14 @@ def halves(whole: Embedded) -> list[Embedded]:
     ]
 
 
-def flat(frames: int = 3, value: float = 1.0, **others: Any) -> Embedded:
+def flat(frames: int = 3, value: float = 1.0, **others: Any) -> EmbeddedBatch:
     """Hostile clips: every place and every sound is the same vector."""
     grids = torch.full((frames, 5, 2, 3), value, requires_grad=True)
     sounds = torch.full((frames, 5), value, requires_grad=True)
     return embedded(grids, sounds, **others)
 
 
-def finite(loss: Tensor, seen: Embedded) -> bool:
+def finite(loss: Tensor, seen: EmbeddedBatch) -> bool:
     """Whether the loss and its gradients to grids and sounds are."""
     leaves = [leaf for leaf in (seen.grids, seen.sounds) if leaf.requires_grad]
     slopes = torch.autograd.grad(loss, leaves, allow_unused=True)

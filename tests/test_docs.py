@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer.main
-from test_layers import ORDER
+from test_layers import ROOMS
 
 import hearsight
-from hearsight.cli import app
-from hearsight.protocols import PROTOCOLS
-from hearsight.recipe import Recipe, assign, field_paths, load_recipe, recipe_names
-from hearsight.spectrogram import LogSpectrogram
-from hearsight.tasks import TASKS
+from hearsight.commands.cli import app
+from hearsight.model.spectrogram import LogSpectrogram
+from hearsight.recipes.catalogue import load_recipe, recipe_names
+from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.serialisation import assign, field_paths
+from hearsight.scoring.protocol_registry import REGISTERED
+from hearsight.scoring.protocols import PROTOCOLS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path(hearsight.__file__).parent
@@ -29,7 +31,7 @@ PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
 
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|\bsrc=\"([^\"]+)\"")
 SPAN = re.compile(r"`([^`\n]+)`")
-ROW = re.compile(r"\| `([\w/]+)` \| (.+) \| (.+) \|")
+ROW = re.compile(r"^\| `(\w+)/` \| (.+) \| (.+) \|$", re.MULTILINE)
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*(=[A-Z]+)?")
 OURS = ("hearsight", "$(command -v hearsight)")
 
@@ -101,45 +103,31 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert {page for page in PAGES if page.parent != ROOT} <= reached
 
 
-# The index and the modules
+# The index and the rooms
 
 
 def first_sentence(file: Path) -> str:
     """What the docstring of a module begins with."""
     said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    paragraph = " ".join(said.split("\n\n")[0].split())
-    sentence = re.match(r".*?[.?](?= |$)", paragraph)
-    return sentence[0] if sentence else paragraph
+    return " ".join(said.split("\n\n")[0].split())
 
 
-def modules() -> dict[str, Path]:
-    """The name of each module's row, and its file."""
-    found = {}
-    for file in SOURCE.rglob("*.py"):
-        parts = file.relative_to(SOURCE).with_suffix("").parts
-        if parts == ("__init__",):
-            continue
-        found["/".join(parts).replace("__init__", "")] = file
-    return found
+def test_the_index_lists_every_room_in_order_and_says_what_it_says() -> None:
+    rows = ROW.findall(INDEX.read_text(encoding="utf-8"))
+    rooms = [room for room in ROOMS if (SOURCE / room).is_dir()]
+    assert [room for room, _, _ in rows] == rooms
+    for room, says, page in rows:
+        assert says == first_sentence(SOURCE / room / "__init__.py")
+        assert LINK.search(page), f"the row of `{room}` names no page"
 
 
-def test_the_index_lists_every_module_in_the_order_of_the_pipeline() -> None:
-    rows = [row[1] for row in re.finditer(ROW, INDEX.read_text(encoding="utf-8"))]
-    stages = [row.rstrip("/") for row in rows if "/" not in row.rstrip("/")]
-    assert stages == list(ORDER)
-    assert sorted(rows) == sorted(modules())
-    packages = [row.split("/")[0] for row in rows]
-    assert all(rows.index(f"{name}/") == packages.index(name) for name in packages if "/" in name)
-    blocks = [name for i, name in enumerate(packages) if i == 0 or packages[i - 1] != name]
-    assert blocks == list(ORDER), "the modules of a package stand below its own row"
-
-
-def test_the_index_says_what_the_modules_say() -> None:
-    files = modules()
-    for name, says, page in ROW.findall(INDEX.read_text(encoding="utf-8")):
-        sentence = first_sentence(files[name])
-        assert says.startswith(sentence), f"the row of `{name}` in docs/index.md: {sentence}"
-        assert LINK.search(page), f"the row of `{name}` names no page"
+def test_the_walks_of_the_index_name_functions_that_are_there() -> None:
+    _, _, rest = INDEX.read_text(encoding="utf-8").partition("## Three walks")
+    walks = rest.partition("\n## ")[0]
+    named = re.findall(r"`(\w+(?:/\w+)*)\.(\w+(?:\.\w+)*)`", walks)
+    assert len(named) > 15
+    for module, name in named:
+        resolve(f"hearsight.{module.replace('/', '.')}.{name}")
 
 
 # Commands
@@ -229,7 +217,10 @@ def test_every_command_is_documented() -> None:
 # Names
 
 
-PROTOCOL_NAMES = {*(protocol.name for protocol in PROTOCOLS), *(task.base.name for task in TASKS)}
+PROTOCOL_NAMES = {
+    *(protocol.name for protocol in PROTOCOLS),
+    *(task.base.name for task in REGISTERED),
+}
 
 
 @cache
@@ -295,7 +286,7 @@ def imported(tree: ast.Module) -> dict[str, Any]:
             for alias in node.names:
                 module = node.module or ""
                 value = resolve(f"{module}.{alias.name}")
-                if module.startswith("hearsight") and (
+                if module.startswith("hearsight.") and (
                     inspect.isfunction(value) or inspect.isclass(value)
                 ):
                     assert value.__module__ == module, f"{alias.name} is of {value.__module__}"

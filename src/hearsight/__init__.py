@@ -1,3 +1,63 @@
-"""Where in a picture does its sound come from?"""
+"""Where in a picture does its sound come from?
 
-__version__ = "0.1.0"
+The names below are the package's public face: each is found when it is first used, so that
+`import hearsight` loads neither torch nor numpy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hearsight.errors import HearsightError
+from hearsight.version import __version__
+
+if TYPE_CHECKING:
+    from hearsight.checkpoints.checkpoint import load_model
+    from hearsight.datasets.open import open_clips
+    from hearsight.library.library import Library
+    from hearsight.localising.localise import localise_image, localise_video
+    from hearsight.localising.moments import Moment
+    from hearsight.recipes.catalogue import load_recipe
+    from hearsight.recipes.recipe import Recipe
+    from hearsight.scoring.evaluation import evaluate
+    from hearsight.training.trainer import train
+
+__all__ = [
+    "HearsightError",
+    "Library",
+    "Moment",
+    "Recipe",
+    "__version__",
+    "evaluate",
+    "load_model",
+    "load_recipe",
+    "localise_image",
+    "localise_video",
+    "open_clips",
+    "train",
+]
+
+_HOMES = {
+    "Library": "hearsight.library.library",
+    "Moment": "hearsight.localising.moments",
+    "Recipe": "hearsight.recipes.recipe",
+    "evaluate": "hearsight.scoring.evaluation",
+    "load_model": "hearsight.checkpoints.checkpoint",
+    "load_recipe": "hearsight.recipes.catalogue",
+    "localise_image": "hearsight.localising.localise",
+    "localise_video": "hearsight.localising.localise",
+    "open_clips": "hearsight.datasets.open",
+    "train": "hearsight.training.trainer",
+}
+"""Where each name that is not loaded at once is found; `TYPE_CHECKING` above says the same."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hearsight' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,6 +1,6 @@
 """`python -m hearsight` is the `hearsight` command."""
 
-from hearsight.cli import main
+from hearsight.commands.cli import main
 
 if __name__ == "__main__":
     main()

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from hearsight.clips import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
+from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
+from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.datasets.folders import decode_any_sound, subfolder
 from hearsight.errors import HearsightError
-from hearsight.origins import files_origin
-from hearsight.text_files import cells_of, read_text
+from hearsight.files.text import cells_of, read_text
 
 HEAD = ["video", "audio", "label"]
 LABEL = "non-sounding"
@@ -98,10 +98,10 @@ class ExtendedClips:
         clip = self[index]
         return encode_clip(clip.id, clip.frame, clip.sound, boxes=clip.boxes)
 
-    def origin(self, index: int) -> str:
+    def fingerprint(self, index: int) -> str:
         """The bytes of the frame file and of the sound file, some of them."""
         video, audio = self._pairs[index]
-        return files_origin(self._frame_path(video), self._sound_path(audio))
+        return file_fingerprint(self._frame_path(video), self._sound_path(audio))
 
     def _frame_path(self, video: str) -> Path:
         return self._frames / f"{video}.jpg"

@@ -10,11 +10,10 @@ layout is that of SSL-TIE, Liu et al., ACM MM 2022.
 
 from pathlib import Path
 
-from hearsight.clips import Box
+from hearsight.clips.clip import Box, as_box
 from hearsight.datasets.folders import (
     FolderClips,
-    Named,
-    as_box,
+    ListedClip,
     first_existing,
     read_rows,
     read_xml,
@@ -53,9 +52,9 @@ class AnnotatorBoxes:
         )
 
 
-def read_flickr_list(path: Path) -> list[Named]:
+def read_flickr_list(path: Path) -> list[ListedClip]:
     """The clips of a list: `ID`, `ID.jpg`, or `ID,FRAME`, whose second column is ignored."""
-    return unique(Named(id=row[0].removesuffix(".jpg")) for row in read_rows(path))
+    return unique(ListedClip(id=row[0].removesuffix(".jpg")) for row in read_rows(path))
 
 
 def open_flickr(
@@ -80,7 +79,7 @@ def open_flickr(
     if listed is not None:
         named = read_flickr_list(Path(listed))
     else:
-        named = [Named(id=id) for id in stems(heard, [".wav", ".flac", ".mp3"])]
+        named = [ListedClip(id=id) for id in stems(heard, [".wav", ".flac", ".mp3"])]
     patterns = [f"{frames}/*.jpg", f"{frames}/*/{TRAINING_FRAME}"]
     used = first_existing(patterns, [one.id for one in named])
     return FolderClips(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from math import isfinite
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from xml.etree.ElementTree import Element, ParseError
@@ -15,8 +14,7 @@ from defusedxml import (  # type: ignore[import-untyped]
 )
 from jaxtyping import Int16
 
-from hearsight.clips import (
-    RATE,
+from hearsight.clips.clip import (
     Box,
     Clip,
     DecodedClip,
@@ -28,15 +26,15 @@ from hearsight.clips import (
     picture_suffix,
     read_whole,
     sound_suffix,
-    to_samples,
 )
+from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
-from hearsight.origins import files_origin
-from hearsight.text_files import cells_of, read_text
+from hearsight.files.text import cells_of, read_text
+from hearsight.media.samples import RATE, to_samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class ListedClip:
     """A clip that a list names."""
 
     id: str
@@ -45,7 +43,7 @@ class Named:
 
 
 @runtime_checkable
-class Truth(Protocol):
+class BoxAnnotations(Protocol):
     """Where the sources are."""
 
     def boxes(self, id: str, /) -> tuple[Box, ...] | None:
@@ -72,9 +70,9 @@ def read_rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def unique(named: Iterator[Named]) -> list[Named]:
+def unique(named: Iterator[ListedClip]) -> list[ListedClip]:
     """Each id once, where it stands first."""
-    first: dict[str, Named] = {}
+    first: dict[str, ListedClip] = {}
     for one in named:
         first.setdefault(one.id, one)
     return list(first.values())
@@ -120,11 +118,11 @@ class FolderClips:
 
     def __init__(
         self,
-        named: Sequence[Named],
+        named: Sequence[ListedClip],
         *,
         frames: Sequence[str],
         sounds: Sequence[str],
-        truth: Truth | None = None,
+        truth: BoxAnnotations | None = None,
         seconds: float | None = None,
     ) -> None:
         self.ids = [one.id for one in named]
@@ -187,10 +185,10 @@ class FolderClips:
             boxes=self._boxes(id),
         )
 
-    def origin(self, index: int) -> str:
+    def fingerprint(self, index: int) -> str:
         """The bytes of its frame file and its sound file, some of them."""
         id = self.ids[index]
-        return files_origin(_path(id, self._frames), _path(id, self._sounds))
+        return file_fingerprint(_path(id, self._frames), _path(id, self._sounds))
 
     def _boxes(self, id: str) -> tuple[Box, ...] | None:
         try:
@@ -245,7 +243,7 @@ def _resample(waveform: np.ndarray, rate: int) -> Int16[np.ndarray, " samples"]:
 
 
 def _decode_compressed(path: Path) -> Int16[np.ndarray, " samples"]:
-    from hearsight.media import MediaError, read_sound
+    from hearsight.media.read import MediaError, read_sound
 
     try:
         return to_samples(read_sound(path, rate=RATE))
@@ -262,11 +260,3 @@ def read_xml(path: Path) -> Element | None:
         return None
     except (ParseError, DefusedXmlException, OSError) as error:
         raise ValueError(f"'{path}' is no whole XML file ({error})") from error
-
-
-def as_box(values: Sequence[float | int]) -> Box:
-    """Four finite numbers as a box, whatever they are; ValueError or OverflowError otherwise."""
-    if len(values) != 4 or not all(map(isfinite, values)):
-        raise ValueError(f"{list(values)} is not four numbers")
-    x0, y0, x1, y1 = map(float, values)
-    return (x0, y0, x1, y1)

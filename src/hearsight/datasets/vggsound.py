@@ -12,12 +12,11 @@ training layout are those of SSL-TIE, Liu et al., ACM MM 2022.
 from collections.abc import Sequence
 from pathlib import Path
 
-from hearsight.clips import Box
+from hearsight.clips.clip import Box, as_box
 from hearsight.datasets.folders import (
+    BoxAnnotations,
     FolderClips,
-    Named,
-    Truth,
-    as_box,
+    ListedClip,
     read_rows,
     read_xml,
     stems,
@@ -25,7 +24,7 @@ from hearsight.datasets.folders import (
     unique,
 )
 from hearsight.errors import HearsightError
-from hearsight.text_files import is_text, parse_json
+from hearsight.files.text import is_text, parse_json
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
 LONGEST = 16  # digits of a second
@@ -83,7 +82,7 @@ class XmlBoxes:
         )
 
 
-def read_vggsound_list(path: Path, split: str | None = None) -> list[Named]:
+def read_vggsound_list(path: Path, split: str | None = None) -> list[ListedClip]:
     """The clips of a list: `ID`, `ID.mp4`, `ID.mp4,LABEL`, or `YOUTUBE,SECOND,LABEL,SPLIT`.
 
     split: train or test, of lists that know it; None takes both.
@@ -100,10 +99,10 @@ def lists_splits(path: Path) -> bool:
     return any(row[3:4] in (["train"], ["test"]) for row in read_rows(path))
 
 
-def _named(row: Sequence[str]) -> Named:
+def _named(row: Sequence[str]) -> ListedClip:
     if len(row) == 4 and row[1].isdecimal() and len(row[1]) < LONGEST:
-        return Named(id=f"{row[0]}_{int(row[1]):06d}", label=row[2])
-    return Named(id=bare(row[0]), label=row[1] if len(row) == 2 else None, written=row[0])
+        return ListedClip(id=f"{row[0]}_{int(row[1]):06d}", label=row[2])
+    return ListedClip(id=bare(row[0]), label=row[1] if len(row) == 2 else None, written=row[0])
 
 
 def bare(id: str) -> str:
@@ -140,15 +139,17 @@ def open_vggsound(
     if listed is not None:
         named = read_vggsound_list(Path(listed), split)
     elif isinstance(known, VggSsBoxes):
-        named = [Named(id=id) for id in known.labels]
+        named = [ListedClip(id=id) for id in known.labels]
     else:
-        named = [Named(id=id) for id in stems(sounds, [".wav"])]
+        named = [ListedClip(id=id) for id in stems(sounds, [".wav"])]
     if isinstance(known, VggSsBoxes):
-        named = [Named(id=one.id, label=one.label or known.labels.get(one.id)) for one in named]
+        named = [
+            ListedClip(id=one.id, label=one.label or known.labels.get(one.id)) for one in named
+        ]
     return FolderClips(named, frames=[frame], sounds=[f"{sounds}/*.wav"], truth=known)
 
 
-def _open_truth(folder: Path, truth: Path | str | None) -> Truth | None:
+def _open_truth(folder: Path, truth: Path | str | None) -> BoxAnnotations | None:
     if truth is not None:
         return XmlBoxes(truth) if Path(truth).is_dir() else VggSsBoxes(truth)
     if (folder / "vggss.json").is_file():

@@ -16,13 +16,13 @@ from pathlib import Path
 from hearsight.datasets.folders import read_rows
 from hearsight.datasets.vggsound import LONGEST
 from hearsight.errors import HearsightError
-from hearsight.targets import whole
+from hearsight.files.output import written_whole
 
 TEST = "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class VGGSoundRow:
     """A line of VGGSound's csv."""
 
     id: str  # YouTube id and second, as `zpWuikVorYg_000032`
@@ -41,12 +41,12 @@ class Splits:
 
     Differs from the released lists: those are random parts (144,000 and 70,000 clips) of such
     rows, drawn from VGGSound's training and test clips alike. `train_110` has training clips
-    alone; `trainval_274` has both, so it holds clips of VGG-SS, which `hearsight.leaks` finds.
+    alone; `trainval_274` has both, so it holds clips of VGG-SS, which `clips.leaks` finds.
     """
 
-    unseen_35: tuple[Row, ...]  # every clip of the unseen classes: queries and gallery
-    trainval_274: tuple[Row, ...]  # every clip of all other classes
-    train_110: tuple[Row, ...]  # training clips of the heard classes
+    unseen_35: tuple[VGGSoundRow, ...]  # every clip of the unseen classes: queries and gallery
+    trainval_274: tuple[VGGSoundRow, ...]  # every clip of all other classes
+    train_110: tuple[VGGSoundRow, ...]  # training clips of the heard classes
 
     @property
     def shared_videos(self) -> int:
@@ -54,7 +54,7 @@ class Splits:
         return len({one.video for one in self.unseen_35} & {one.video for one in self.trainval_274})
 
 
-def read_vggsound_csv(path: Path) -> list[Row]:
+def read_vggsound_csv(path: Path) -> list[VGGSoundRow]:
     """The rows of VGGSound's csv: YouTube id, second, label, train or test.
 
     Raises:
@@ -68,7 +68,7 @@ def read_vggsound_csv(path: Path) -> list[Row]:
                 "label, train or test."
             )
         rows.append(
-            Row(id=f"{cells[0]}_{int(cells[1]):06d}", label=cells[2], test=cells[3] == TEST)
+            VGGSoundRow(id=f"{cells[0]}_{int(cells[1]):06d}", label=cells[2], test=cells[3] == TEST)
         )
     return rows
 
@@ -77,7 +77,7 @@ def _is_second(cell: str) -> bool:
     return cell.isdecimal() and len(cell) < LONGEST
 
 
-def split_vggsound(rows: Sequence[Row]) -> Splits:
+def split_vggsound(rows: Sequence[VGGSoundRow]) -> Splits:
     """The lists, in the order of the rows.
 
     Raises:
@@ -97,13 +97,13 @@ def split_vggsound(rows: Sequence[Row]) -> Splits:
     return splits
 
 
-def write_list(rows: Sequence[Row], path: Path) -> None:
+def write_list(rows: Sequence[VGGSoundRow], path: Path) -> None:
     """Write `ID,LABEL` lines, as `--data FOLDER@LIST` reads them; whole or not at all.
 
     Raises:
         HearsightError: it cannot be written.
     """
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows((row.id, row.label) for row in rows)
 
 

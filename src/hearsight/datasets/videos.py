@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Int16, UInt8
 from PIL import Image
 
-from hearsight.clips import RATE, Clip, DecodedClip, UnreadableClip, encode_clip, to_samples
+from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
+from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
-from hearsight.media import LEAST, MediaError, MediaInfo, frames_at, probe, read_sound
-from hearsight.origins import files_origin
+from hearsight.media.read import LEAST, MediaError, MediaInfo, frames_at, probe, read_sound
+from hearsight.media.samples import RATE, to_samples
 
 SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -117,9 +118,9 @@ class VideoClips:
         clip = self[index]
         return encode_clip(clip.id, clip.frame, clip.sound, source=clip.source, time=clip.time)
 
-    def origin(self, index: int) -> str:
+    def fingerprint(self, index: int) -> str:
         """The video's own bytes, some of them."""
-        return files_origin(self._folder / self._moments[index][0])
+        return file_fingerprint(self._folder / self._moments[index][0])
 
     def _moment(self, index: int) -> tuple[Path, MediaInfo, float]:
         name, time = self._moments[index]

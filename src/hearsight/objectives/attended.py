@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, relu
 
 from hearsight.errors import HearsightError
+from hearsight.model.response import matched
 from hearsight.objectives.contrast import true_pairs
-from hearsight.objectives.embedded import Embedded
-from hearsight.response import matched
+from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 Others = Literal["next", "all"]
 
@@ -29,7 +29,7 @@ def attend(
     return (weights[:, None] * grids).sum((2, 3))
 
 
-def other_pairs(embedded: Embedded, others: Others) -> Bool[Tensor, "b a"]:
+def other_pairs(embedded: EmbeddedBatch, others: Others) -> Bool[Tensor, "b a"]:
     """Which sounds each frame is compared with beside its own.
 
     Those of all other clips in the batch of all processes, or that of the next; after the last
@@ -95,7 +95,7 @@ class AttendedTriplet:
         """Whether clips need boxes."""
         return self.supervision > 0
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         own = relu(matched(embedded.responses, embedded.first))
         log_attention = log_softmax(own.flatten(1), dim=1).reshape(own.shape)
         seen = attend(log_attention.exp(), embedded.grids)

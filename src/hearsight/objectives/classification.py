@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hearsight.errors import HearsightError
-from hearsight.objectives.embedded import Embedded
+from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class SoundClassification:
         "SoundClassification has no margin: it compares no pairs of frame and sound."
     )
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         if embedded.labels is None:
             raise HearsightError("SoundClassification needs clips with a class.")
         if getattr(embedded.networks, "classifier", None) is None:

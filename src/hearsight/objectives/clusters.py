@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, log_softmax, normalize, relu, softmax
 
 from hearsight.errors import HearsightError
-from hearsight.normalisation import gather
+from hearsight.model.distributed import gather
 from hearsight.objectives.attended import EXACT, Others, other_pairs, row_mean
 from hearsight.objectives.contrast import true_pairs
-from hearsight.objectives.embedded import Embedded
+from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 
 def find_centres(
@@ -81,7 +81,7 @@ class ClusterContrast:
     def __post_init__(self) -> None:
         _check(self.clusters, self.rounds, self.sharpness, self.distance)
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         cells = embedded.grids.flatten(2).transpose(1, 2).to(embedded.responses.dtype)
         centres = find_centres(cells, self.clusters, rounds=self.rounds, sharpness=self.sharpness)
         others = other_pairs(embedded, self.others)
@@ -154,7 +154,7 @@ class PseudoLabelContrast:
         )
         return torch.cdist(clips, centres)[0].argmin(1)
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         responses, exact = embedded.responses, embedded.responses.dtype
         with torch.autocast(responses.device.type, enabled=False):
             grids, sounds = embedded.grids.to(exact), embedded.sounds.to(exact)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
 from hearsight.errors import HearsightError
-from hearsight.response import matched, region_mean
+from hearsight.model.response import matched, region_mean
 
 
 def true_pairs(

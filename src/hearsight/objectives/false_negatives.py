@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn.functional import l1_loss, normalize, softmax
 
 from hearsight.errors import HearsightError
-from hearsight.normalisation import gather
-from hearsight.objectives.embedded import Embedded
+from hearsight.model.distributed import gather
+from hearsight.model.response import matched
+from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.max_contrast import MaxContrast, first_own_frame, peaks
-from hearsight.response import matched
 
 
-def above_share(maps: Float[Tensor, "b h w"], share: float) -> Bool[Tensor, "b h w"]:
+def above_share_of_range(maps: Float[Tensor, "b h w"], share: float) -> Bool[Tensor, "b h w"]:
     """Where each map exceeds this share of the way from its lowest to its highest value."""
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     return maps - low > share * (high - low)
@@ -63,7 +63,7 @@ class FalseNegativeContrast:
         if not 0 <= self.foreground < 1:
             raise HearsightError("contrast.foreground must lie in [0, 1).")
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         contrast = MaxContrast(
             temperature=self.temperature, margin=self.margin, softness=self.softness
         )(embedded)
@@ -72,12 +72,12 @@ class FalseNegativeContrast:
         with torch.autocast(embedded.responses.device.type, enabled=False):
             return contrast + self.weight * self.gaps(embedded).sum()
 
-    def gaps(self, embedded: Embedded) -> Float[Tensor, "3"]:
+    def gaps(self, embedded: EmbeddedBatch) -> Float[Tensor, "3"]:
         """The mean absolute differences of A and S, A and F, V and S."""
         responses, first = embedded.responses, embedded.first
         grids = normalize(embedded.grids.to(responses.dtype), dim=1)
         sounds = normalize(embedded.sounds.to(responses.dtype), dim=1)
-        inside = above_share(matched(responses, first).detach(), self.foreground)
+        inside = above_share_of_range(matched(responses, first).detach(), self.foreground)
         looks = grids.mean((2, 3))
         objects = (grids * inside[:, None]).mean((2, 3))
         all_looks, all_objects = gather(looks).flatten(0, 1), gather(objects).flatten(0, 1)

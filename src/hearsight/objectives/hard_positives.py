@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
 from hearsight.errors import HearsightError
-from hearsight.normalisation import gather
+from hearsight.model.distributed import gather
+from hearsight.model.response import matched, region_mean
 from hearsight.objectives.contrast import true_pairs
-from hearsight.objectives.embedded import Embedded
-from hearsight.objectives.max_contrast import by_sound, first_own_frame, places
-from hearsight.response import matched, region_mean
+from hearsight.objectives.embedded_batch import EmbeddedBatch
+from hearsight.objectives.max_contrast import first_own_frame, scores_by_sound, target_columns
 
 
 @torch.no_grad()
@@ -70,7 +70,7 @@ class HardPositiveContrast:
         if self.neighbours < 0:
             raise HearsightError("contrast.neighbours must not be negative.")
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         responses, first = embedded.responses, embedded.first
         scores = region_mean(responses, (responses - self.foreground) / self.softness)
         like_sounds, like_frames = self.similar(embedded)
@@ -82,16 +82,18 @@ class HardPositiveContrast:
         negatives = torch.cat([scores.masked_fill(out, -torch.inf), background[:, None]], dim=1)
         positives = torch.cat(
             [
-                scores.gather(1, places(scores, first)[:, None]),
+                scores.gather(1, target_columns(scores, first)[:, None]),
                 scores.gather(1, like_sounds),
-                by_sound(scores, first).gather(1, like_frames),
+                scores_by_sound(scores, first).gather(1, like_frames),
             ],
             dim=1,
         )
         against = torch.logsumexp(negatives / self.temperature, dim=1, keepdim=True)
         return softplus(against - (positives - self.margin) / self.temperature).mean()
 
-    def similar(self, embedded: Embedded) -> tuple[Int64[Tensor, "b k"], Int64[Tensor, "b k2"]]:
+    def similar(
+        self, embedded: EmbeddedBatch
+    ) -> tuple[Int64[Tensor, "b k"], Int64[Tensor, "b k2"]]:
         """The nearest sounds of each clip among all sounds, and frames among all frames."""
         sounds, first = embedded.sounds.detach(), embedded.first
         looks = embedded.grids.detach().mean((2, 3))

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hearsight.errors import HearsightError
-from hearsight.normalisation import gather, process_count
+from hearsight.model.distributed import gather, process_count
 from hearsight.objectives.contrast import true_pairs
-from hearsight.objectives.embedded import Embedded
+from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 
 def first_own_frame(first: int) -> int:
@@ -20,12 +20,12 @@ def first_own_frame(first: int) -> int:
     return first if process_count() > 1 else 0
 
 
-def by_sound(scores: Float[Tensor, "b a"], first: int) -> Float[Tensor, "b n"]:
+def scores_by_sound(scores: Float[Tensor, "b a"], first: int) -> Float[Tensor, "b n"]:
     """The scores of the own sounds with the frames of all processes, one row per sound."""
     return gather(scores).flatten(0, 1)[:, first : first + len(scores)].T
 
 
-def places(scores: Float[Tensor, "b n"], start: int) -> Int64[Tensor, " b"]:
+def target_columns(scores: Float[Tensor, "b n"], start: int) -> Int64[Tensor, " b"]:
     """The column of each row's partner, if that of the first row is `start`."""
     return torch.arange(start, start + len(scores), device=scores.device)
 
@@ -38,8 +38,8 @@ def peaks(responses: Float[Tensor, "b a h w"], softness: float) -> Float[Tensor,
     """
     if softness == 0:
         return responses.amax((2, 3))
-    places = responses.flatten(2)
-    return softness * ((places / softness).logsumexp(2) - log(places.shape[2]))
+    target_columns = responses.flatten(2)
+    return softness * ((target_columns / softness).logsumexp(2) - log(target_columns.shape[2]))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,13 +74,15 @@ class MaxContrast:
         if self.softness < 0:
             raise HearsightError("contrast.softness must not be negative.")
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         first = embedded.first
         scores = peaks(embedded.responses, self.softness)
         eased = torch.where(true_pairs(scores, first), scores - self.margin, scores)
         logits = eased / self.temperature
-        loss = cross_entropy(logits, places(logits, first))
+        loss = cross_entropy(logits, target_columns(logits, first))
         if self.directions == "both":
-            backwards = by_sound(logits, first)
-            loss = loss + cross_entropy(backwards, places(backwards, first_own_frame(first)))
+            backwards = scores_by_sound(logits, first)
+            loss = loss + cross_entropy(
+                backwards, target_columns(backwards, first_own_frame(first))
+            )
         return loss

@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from hearsight.errors import HearsightError
+from hearsight.model.response import matched
 from hearsight.objectives.attended import attend
-from hearsight.objectives.embedded import Embedded
-from hearsight.response import matched
+from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 SMALLEST_SPREAD = 1e-6  # cosine; a response map that spreads less is flat but for rounding
 
 
-def audible(embedded: Embedded) -> Float[Tensor, "b c"]:
+def audible(embedded: EmbeddedBatch) -> Float[Tensor, "b c"]:
     """The sum of a frame's vectors, weighted by its response map stretched to [0, 1].
 
     A flat map weights all places 0.
@@ -47,7 +47,7 @@ class SiamesePrediction:
         "SiamesePrediction has no margin: without negatives there is no contrast to ease."
     )
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         networks, other = embedded.networks, embedded.other
         if other is None:
             raise HearsightError("SiamesePrediction compares two views of a frame: set views=2.")

@@ -1,4 +1,4 @@
-"""Which clip and which place, told apart by two heads, against slowly following targets."""
+"""Which clip and which place, told apart by two heads, against targets of a momentum encoder."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
 from hearsight.errors import HearsightError
+from hearsight.model.response import response
 from hearsight.objectives.contrast import true_pairs
-from hearsight.objectives.embedded import Embedded
-from hearsight.objectives.max_contrast import places
-from hearsight.response import response
+from hearsight.objectives.embedded_batch import EmbeddedBatch
+from hearsight.objectives.max_contrast import target_columns
 
 HEADS = 2  # correspondence, localisation
 
@@ -23,9 +23,9 @@ class MomentumContrast:
     The first head gives p1 = softmax over sounds j of S1_ij / temperature at each place, the
     second p2 = softmax over places of S2_ij / temperature; the logit of frame i and sound j is
     log sum over places of p1 p2. The loss adds two cross-entropies over sounds of these logits:
-    of frames with the sounds of the slow copy, and of the frames of the slow copy with sounds.
+    of frames with the momentum encoder's sounds, and of the momentum encoder's frames with sounds.
 
-    It needs `encoder.heads` 2 and `encoder.slow` above 0. The response map is the mean of S1, S2.
+    It needs `encoder.heads` 2 and `encoder.ema` above 0. The response map is the mean of S1, S2.
 
     Source
         SLAVC, Mo and Morgado, NeurIPS 2022, as released. There too both softmaxes and both
@@ -36,8 +36,8 @@ class MomentumContrast:
         true pair, whose boundary then lies as far away as in a contrast of cosines.
 
     Raises:
-        HearsightError: a temperature that is not positive; when called, an encoder without slow
-            copy or without two heads.
+        HearsightError: a temperature that is not positive; when called, an encoder without momentum
+            encoder or without two heads.
     """
 
     temperature: float = 0.03  # cosine
@@ -47,20 +47,22 @@ class MomentumContrast:
         if self.temperature <= 0:
             raise HearsightError("contrast.temperature must be positive.")
 
-    def __call__(self, embedded: Embedded) -> Float[Tensor, ""]:
-        if embedded.slow_grids is None or embedded.slow_sounds is None:
-            raise HearsightError("MomentumContrast needs a slow copy: set encoder.slow above 0.")
+    def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
+        if embedded.ema_grids is None or embedded.ema_sounds is None:
+            raise HearsightError(
+                "MomentumContrast needs a momentum encoder: set encoder.ema above 0."
+            )
         if getattr(embedded.networks, "heads", HEADS) != HEADS or embedded.grids.shape[1] % HEADS:
             raise HearsightError("MomentumContrast needs encoder.heads=2.")
         loss = embedded.responses.new_zeros(())
         for grids, sounds in (
-            (embedded.grids, embedded.slow_sounds),
-            (embedded.slow_grids, embedded.sounds),
+            (embedded.grids, embedded.ema_sounds),
+            (embedded.ema_grids, embedded.sounds),
         ):
             logits = self.logits(grids, sounds)
             eased = logits - self.margin / self.temperature
             logits = torch.where(true_pairs(logits, embedded.first), eased, logits)
-            loss = loss + cross_entropy(logits, places(logits, embedded.first))
+            loss = loss + cross_entropy(logits, target_columns(logits, embedded.first))
         return loss
 
     def logits(

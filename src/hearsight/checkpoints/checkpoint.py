@@ -1,0 +1,269 @@
+"""Weights and the recipe that made them, in one file from which no code can run.
+
+A checkpoint is a .safetensors file: tensors `weights/NAME`, and `state/NAME` for what a resumed
+run needs besides; recipe and facts stand as JSON in its metadata.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hearsight.errors import HearsightError, nearest
+from hearsight.files.output import temporary_beside
+from hearsight.files.text import parse_json
+from hearsight.model.encoders import Encoder, Encoders
+from hearsight.recipes.catalogue import recipe_names
+from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.serialisation import from_json, to_json
+
+WEIGHTS = "weights/"
+STATE = "state/"
+LAST, BEST = "last.safetensors", "best.safetensors"  # in a run folder
+SHIPPED = Path(__file__).parent / "weights"
+
+
+def is_count(told: object) -> bool:
+    """Whether a value of JSON counts something, in a number that everything can hold."""
+    return type(told) is int and 0 <= told < 2**63
+
+
+def is_number(told: object) -> bool:
+    """Whether a value of JSON is a finite number."""
+    return isinstance(told, int | float) and (
+        not isinstance(told, bool) and abs(told) <= sys.float_info.max
+    )
+
+
+def is_string(told: object) -> bool:
+    """Whether a value of JSON is a string."""
+    return isinstance(told, str)
+
+
+Form = Mapping[str, Callable[[object], bool]]  # what may stand under each name of a JSON object
+
+POSITION: Form = {"epoch": is_count, "batch": is_count, "step": is_count, "best": is_number}
+LEAK: Form = {
+    "role": is_string,
+    "test": is_string,
+    "clips_in_both": is_count,
+    "videos_in_both": is_count,
+}
+
+
+def has_form(told: object, form: Form) -> bool:
+    """Whether a value of JSON is an object with all that a form names."""
+    return isinstance(told, dict) and all(
+        name in told and fits(told[name]) for name, fits in form.items()
+    )
+
+
+def is_position(told: object) -> bool:
+    """Whether a value of JSON says how far a run has come; runs were once not told their judge."""
+    return (
+        isinstance(told, dict)
+        and has_form(told, POSITION)
+        and told.keys() <= {*POSITION, "judge"}
+        and isinstance(told.get("judge"), str | None)
+    )
+
+
+def is_leak_check(told: object) -> bool:
+    """Whether a value of JSON lists what was found in training and test clips alike."""
+    return isinstance(told, list) and all(has_form(one, LEAK) for one in told)
+
+
+FACTS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "threshold": (is_number, "a number"),
+    "selected_on_test": (lambda told: isinstance(told, bool), "true or false"),
+    "leak_check": (is_leak_check, f"a list of objects with {', '.join(LEAK)}"),
+    "position": (is_position, "an object with epoch, batch and step from 0 on, best and judge"),
+}
+"""The facts that are read again: how one is told, and in words. All others are free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a checkpoint file holds; its weights fit its recipe."""
+
+    recipe: Recipe
+    weights: dict[str, Tensor]  # of `Encoders(recipe.encoder)`
+    facts: dict[str, Any]  # how it came about: JSON
+    state: dict[str, Tensor] | None  # None where there is none, or it was not asked for
+
+
+def save_checkpoint(
+    path: str | Path,
+    encoders: Encoders,
+    recipe: Recipe,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Args:
+        path: the file, replaced if it exists; its folder must exist.
+        encoders: whose weights and running statistics are kept.
+        recipe: what made them.
+        facts: anything JSON can hold.
+        state: tensors that a resumed run needs.
+
+    Raises:
+        HearsightError: no folder, no permission, full disk; the file that was there stays.
+    """
+    tensors = {WEIGHTS + name: value for name, value in encoders.state_dict().items()}
+    tensors |= {STATE + name: value for name, value in (state or {}).items()}
+    _write(Path(path), tensors, recipe, facts or {})
+
+
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], recipe: Recipe, facts: Mapping[str, Any]
+) -> None:
+    """The same for weights by name that no encoders hold yet.
+
+    Raises:
+        HearsightError: as `save_checkpoint`, or they do not fit the recipe.
+    """
+    _check_fit(weights, recipe.encoder, path)
+    _write(path, {WEIGHTS + name: value for name, value in weights.items()}, recipe, facts)
+
+
+def _write(
+    path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, facts: Mapping[str, Any]
+) -> None:
+    metadata = {"recipe": json.dumps(to_json(recipe)), "facts": json.dumps(dict(facts))}
+    packed = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
+    try:
+        with temporary_beside(path) as part, part.open("wb") as file:
+            file.write(packed)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise HearsightError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
+    """Read a checkpoint to the CPU. Nothing in the file is executed.
+
+    Args:
+        path: a file of `save_checkpoint`.
+        with_state: also read what a resumed run needs, if it is there.
+
+    Raises:
+        HearsightError: no such file, not a checkpoint, cut short, weights of another shape than
+            its recipe says, or a fact that is read again and has another form than was written.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HearsightError(f"There is no checkpoint {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            wanted = (WEIGHTS, STATE) if with_state else (WEIGHTS,)
+            tensors = {
+                name: file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118 - it cannot be iterated
+                if name.startswith(wanted)
+            }
+    except (SafetensorError, OSError) as error:
+        raise HearsightError(f"{path} is not a checkpoint, or is cut short: {error}.") from error
+    if not {"recipe", "facts"} <= metadata.keys():
+        raise HearsightError(f"{path} holds tensors but no recipe: hearsight did not write it.")
+    try:
+        recipe = from_json(parse_json(metadata["recipe"]))
+    except (HearsightError, ValueError) as error:
+        raise HearsightError(f"The recipe in {path} cannot be read: {error}") from error
+    facts = _read_facts(metadata["facts"], path)
+    weights = _under(WEIGHTS, tensors)
+    _check_fit(weights, recipe.encoder, path)
+    return Checkpoint(
+        recipe=recipe, weights=weights, facts=facts, state=_under(STATE, tensors) or None
+    )
+
+
+def _read_facts(text: str, path: Path) -> dict[str, Any]:
+    try:
+        facts = parse_json(text)
+    except ValueError as error:
+        raise HearsightError(f"The facts in {path} cannot be read: {error}.") from error
+    if not isinstance(facts, dict):
+        raise HearsightError(f"The facts in {path} are no JSON object.")
+    for name, (fits, wanted) in FACTS.items():
+        if name in facts and not fits(facts[name]):
+            raise HearsightError(f"The fact '{name}' in {path} must be {wanted}.")
+    return facts
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def layout(encoder: Encoder) -> dict[str, torch.Size]:
+    """The names and shapes of the weights of these encoders."""
+    with torch.device("meta"):
+        return {name: value.shape for name, value in Encoders(encoder).state_dict().items()}
+
+
+def _check_fit(weights: Mapping[str, Tensor], encoder: Encoder, path: Path) -> None:
+    wanted = layout(encoder)
+    for name in sorted(wanted.keys() | weights.keys()):
+        if name not in weights:
+            raise HearsightError(f"{path} lacks {name}, which its recipe has.")
+        if name not in wanted:
+            raise HearsightError(f"{path} holds {name}, which its recipe has not.")
+        if weights[name].shape != wanted[name]:
+            raise HearsightError(
+                f"{name} in {path} has shape {tuple(weights[name].shape)}, "
+                f"but its recipe makes {tuple(wanted[name])}."
+            )
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models that come with the package: the name of their recipe, and their file."""
+    files = {name: SHIPPED / f"{name.replace(':', '_')}.safetensors" for name in recipe_names()}
+    return {name: path for name, path in files.items() if path.exists()}
+
+
+class Model(NamedTuple):
+    """Encoders, the recipe that made them, and how they came about."""
+
+    encoders: Encoders
+    recipe: Recipe
+    facts: Mapping[str, Any] = MappingProxyType({})  # JSON, as `Checkpoint.facts`
+
+
+def load_model(source: str | Path) -> Model:
+    """A model ready to use: on the CPU, in evaluation mode.
+
+    Args:
+        source: a checkpoint file, a run folder (its best weights, else its last), or the name of a
+            model that comes with the package.
+
+    Raises:
+        HearsightError: neither, or a file that is no sound checkpoint.
+    """
+    path, shipped = Path(source), shipped_models()
+    if path.is_dir():
+        path = path / (BEST if (path / BEST).exists() else LAST)
+    elif not path.exists() and str(source) in shipped:
+        path = shipped[str(source)]
+    elif not path.exists() and path.suffix != ".safetensors":
+        known = ", ".join(sorted(shipped)) or "none in this installation"
+        raise HearsightError(
+            f"'{source}' is neither a checkpoint file nor a model that comes with the package "
+            f"({known}).{nearest(str(source), shipped)}"
+        )
+    checkpoint = load_checkpoint(path, with_state=False)
+    encoders = Encoders(checkpoint.recipe.encoder)
+    encoders.load_state_dict(checkpoint.weights)
+    return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)

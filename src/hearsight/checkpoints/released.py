@@ -1,0 +1,223 @@
+"""Weights that others released, brought into our networks; reading them runs no code."""
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hearsight.checkpoints.checkpoint import layout, save_weights
+from hearsight.errors import HearsightError, nearest
+from hearsight.model.encoders import Encoder, Encoders
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.recipe import Recipe
+
+METHODS = {
+    "ssl-tie": ("ssl_tie", "SSL-TIE"),
+    "lvs": ("lvs", "LVS"),
+    "ez-vsl": ("ez_vsl", "EZ-VSL"),
+    "slavc": ("slavc", "SLAVC"),
+}
+"""Whose released weights are known: the recipe they become, and the method's name."""
+
+NUMPY_NUMBERS: list[Any] = [  # scores beside the weights are often numpy numbers: plain data
+    *(
+        (np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar")
+        for core in ("core", "_core")
+    ),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
+]
+
+UNUSED = re.compile(  # in released models, but no forward pass that gives a map reaches them
+    r"(momentum_)?(imgnet|audnet)\.(fc\.|conv1_flow\.)|imgnet\.conv1_a\.|audnet\.conv1\."
+    r"|.*\.num_batches_tracked$|(vision_fc1|conv3|norm3)\."
+)
+
+ENDINGS = re.compile(r"(?<=.)(\.(pth|pt|tar|ckpt|bin|pkl))+$", re.IGNORECASE)
+
+NETWORKS = {"frames": "imgnet", "sounds": "audnet"}
+PROJECTIONS = {"frame_projection": "img_proj", "sound_projection": "aud_proj"}
+
+
+def torchvision_name(name: str) -> str:
+    """What torchvision's ResNet calls a weight of ours, both without the network's name.
+
+    `stages.1.0.shortcut.1.bias` is its `layer2.0.downsample.1.bias`.
+    """
+    name = re.sub(r"^stem_norm\.", "bn1.", name)
+    name = re.sub(r"^stem\.", "conv1.", name)
+    name = re.sub(r"^stages\.(\d+)", lambda found: f"layer{int(found[1]) + 1}", name)
+    for ours, theirs in (("first_norm", "bn1"), ("second_norm", "bn2"), ("shortcut", "downsample")):
+        name = name.replace(f".{ours}.", f".{theirs}.")
+    return name.replace(".first.", ".conv1.").replace(".second.", ".conv2.")
+
+
+def released_names(name: str, heads: int = 1) -> list[tuple[str, ...]]:
+    """What released modules call one of our weights: one name, or one for each head.
+
+    `frames.stages.1.0.shortcut.1.bias` is `imgnet.layer2.0.downsample.1.bias`,
+    `ema.sounds.stem.weight` is `momentum_audnet.conv1.weight`. Where modules differ (the first
+    layer for sounds is `conv1_a` in some) the more particular name comes first.
+    """
+    prefix = ""
+    if name.startswith("ema."):
+        prefix, name = "momentum_", name.removeprefix("ema.")
+    part, rest = name.split(".", 1)
+    if part in PROJECTIONS:
+        numbers = range(1, heads + 1) if heads > 1 else ("",)
+        return [tuple(f"{prefix}{PROJECTIONS[part]}{number}.{rest}" for number in numbers)]
+    theirs = f"{prefix}{NETWORKS[part]}.{torchvision_name(rest)}"
+    plain = (theirs,)
+    if part == "sounds" and rest == "stem.weight":
+        return [(theirs.replace(".conv1.", ".conv1_a."),), plain]
+    return [plain]
+
+
+def is_pickled(file: Path) -> bool:
+    """Whether a file begins as what torch writes: a zip archive, or a pickle of protocol 2 on."""
+    with file.open("rb") as opened:
+        return opened.read(4).startswith(
+            (b"PK\x03\x04", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
+        )
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The named tensors in a foreign file, from which only plain data are read.
+
+    Raises:
+        HearsightError: no such file, one that would run code, or one that holds no named tensors.
+    """
+    if not file.is_file():
+        raise HearsightError(f"There is no file {file}.")
+    try:
+        with torch.serialization.safe_globals(NUMPY_NUMBERS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is refused is said in one sentence
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        if not is_pickled(file):
+            raise HearsightError(f"{file} is no weights file.") from error
+        raise HearsightError(
+            f"{file} was refused: it holds more than weights, and reading it could run code."
+        ) from error
+    except Exception as error:  # a damaged file can fail in any way inside the unpickler
+        raise HearsightError(f"{file} is no weights file, or is damaged.") from error
+    for key in ("model_state_dict", "state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
+        raise HearsightError(f"{file} is not a released model: it holds no named weights.")
+    return {str(key).removeprefix("module."): value for key, value in found.items()}
+
+
+def target_of(file: Path) -> Path:
+    """The checkpoint that released weights become if no other is named: beside them, by their name.
+
+    Only what says the kind of file is left out of it: `a.v1.2.pth.tar` becomes
+    `a.v1.2.safetensors`.
+
+    Raises:
+        HearsightError: it is there already.
+    """
+    target = file.parent / f"{ENDINGS.sub('', file.name)}.safetensors"
+    if target.exists():
+        raise HearsightError(f"'{target}' is there already: name the file to write with --out.")
+    return target
+
+
+def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie") -> Recipe:
+    """Turn the weights that authors released into a checkpoint of that method's recipe.
+
+    Args:
+        file: their file, with or without `module.` before the names; only tensors, numbers and
+            text are read from it, and no code in it is run.
+        target: the checkpoint to write.
+        method: one of `METHODS`.
+
+    Returns:
+        The recipe in the checkpoint.
+
+    Raises:
+        HearsightError: no such method or file, one that would run code, or another key layout.
+    """
+    if method not in METHODS:
+        raise HearsightError(
+            f"There is no method '{method}' whose released weights are known: it may be "
+            f"{', '.join(METHODS)}.{nearest(method, METHODS)}"
+        )
+    file, (name, title) = Path(file), METHODS[method]
+    recipe = load_recipe(name)
+    recipe.encoder.weights = None  # they are in the file
+    theirs = read_weights(file)
+    wanted = layout(recipe.encoder)
+    sources = {
+        ours: next(
+            (keys for keys in candidates if keys[0] in theirs and fits(theirs[keys[0]], shape)),
+            candidates[0],
+        )
+        for ours, shape in wanted.items()
+        for candidates in [released_names(ours, recipe.encoder.heads)]
+    }
+    used = {key for keys in sources.values() for key in keys}
+    _check_keys(file, title, used, theirs)
+    weights = {}
+    for ours, keys in sources.items():
+        found = [theirs[key] for key in keys]
+        parts = [one.reshape(one.shape[0] if one.dim() else 1, -1) for one in found]
+        if len({part.shape[1] for part in parts}) > 1:
+            raise HearsightError(f"{' and '.join(keys)} in {file} do not fit each other.")
+        joined = torch.cat(parts)
+        if not joined.isfinite().all():
+            raise HearsightError(f"{keys[0]} in {file} holds values that are no numbers.")
+        if joined.numel() != wanted[ours].numel() or joined.shape[:1] != wanted[ours][:1]:
+            raise HearsightError(
+                f"{keys[0]} in {file} has shape {tuple(theirs[keys[0]].shape)}, "
+                f"which does not make {tuple(wanted[ours])}."
+            )
+        weights[ours] = joined.reshape(wanted[ours]).float()
+    save_weights(Path(target), weights, recipe, {"imported_from": file.name})
+    return recipe
+
+
+def fits(value: Tensor, shape: torch.Size) -> bool:
+    """Whether a first layer takes as many input channels as ours."""
+    return value.dim() != 4 or value.shape[1] == shape[1]
+
+
+def _check_keys(file: Path, title: str, used: set[str], theirs: Mapping[str, Tensor]) -> None:
+    missing = sorted(used - theirs.keys())
+    unexpected = sorted(key for key in theirs.keys() - used if not UNUSED.match(key))
+    for kind, keys in (("lacks", missing), ("holds the unexpected", unexpected)):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise HearsightError(
+                f"{file} is not a released {title} model: it {kind} {', '.join(keys[:3])}{more}."
+            )
+
+
+def load_trunk(encoders: Encoders, encoder: Encoder) -> None:
+    """Start the frame network from a file of torchvision's ResNet-18 (`encoder.weights`).
+
+    Raises:
+        HearsightError: no such file, one that would run code, other names or shapes.
+    """
+    assert encoder.weights is not None
+    file = Path(encoder.weights)
+    theirs = read_weights(file)
+    own = encoders.frames.state_dict()
+    for name, value in own.items():
+        key = torchvision_name(name)
+        if key not in theirs or theirs[key].shape != value.shape:
+            found = tuple(theirs[key].shape) if key in theirs else "nothing"
+            raise HearsightError(
+                f"{file} does not fit the frame network: {key} should have shape "
+                f"{tuple(value.shape)}, the file holds {found}."
+            )
+    encoders.frames.load_state_dict({name: theirs[torchvision_name(name)] for name in own})
+    if encoders.ema is not None:
+        encoders.ema["frames"].load_state_dict(encoders.frames.state_dict())

@@ -1,0 +1,371 @@
+"""A clip: one frame and the sound around it, with what is known of their source.
+
+`Clip` is what a file or shard holds (encoded bytes), `DecodedClip` what training and scoring
+use (arrays). Whatever gives `DecodedClip`s by number is a `Clips`: a store of shards, a folder
+in an official layout, composed scenes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from math import isfinite
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Int16, Shaped, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from hearsight.errors import HearsightError
+from hearsight.media.samples import RATE
+
+MOST_PIXELS = 2**26  # of one frame: a hostile header must not claim the whole memory
+MOST_SAMPLES = 2**27  # of one sound, likewise: 2.3 hours at `RATE`
+
+Box = tuple[float, float, float, float]
+"""[x0, y0, x1, y1] as fractions of the frame's width and height; raw, so perhaps outside 0..1."""
+
+PICTURE_SUFFIXES = {"JPEG": "jpg", "WEBP": "webp", "PNG": "png"}
+
+
+class UnreadableClip(HearsightError):
+    """One clip that cannot be read: skip it, keep it by name for the summary, never replace it."""
+
+    def __init__(self, id: str, reason: str = "") -> None:
+        super().__init__(id, reason)
+        self.id = id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"clip '{self.id}' cannot be read: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedClip:
+    """A clip as arrays.
+
+    frame: RGB, 0..255. sound: 16-bit samples at `RATE`, one channel. boxes: fractions of the
+    frame, unclamped; None where nobody annotated, () where annotators saw no source.
+    mask: true on the source, the size of the frame. time: seconds into the source.
+    """
+
+    id: str
+    frame: UInt8[np.ndarray, "height width 3"]
+    sound: Int16[np.ndarray, " samples"]
+    label: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    mask: Bool[np.ndarray, "height width"] | None = None
+    source: str = ""
+    time: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A clip as it is stored.
+
+    frame: a JPEG, WebP or PNG file. sound: a FLAC or WAV file, 16 bit, one channel, `RATE`.
+    mask: a PNG file of one channel, 255 on the source. The rest as in `DecodedClip`.
+    """
+
+    id: str
+    frame: bytes
+    sound: bytes
+    label: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    mask: bytes | None = None
+    source: str = ""
+    time: float | None = None
+
+    def decode(self) -> DecodedClip:
+        """The same clip as arrays.
+
+        Raises:
+            UnreadableClip: the frame, sound or mask is damaged, or the sound is not 16-bit mono
+                at `RATE`.
+        """
+        try:
+            frame = decode_picture(self.frame)
+            mask = None if self.mask is None else _decode_mask(self.mask, frame.shape[:2])
+            sound = decode_sound(self.sound)
+        except ValueError as error:
+            raise UnreadableClip(self.id, str(error)) from error
+        return DecodedClip(
+            id=self.id,
+            frame=frame,
+            sound=sound,
+            label=self.label,
+            boxes=self.boxes,
+            mask=mask,
+            source=self.source,
+            time=self.time,
+        )
+
+
+@runtime_checkable
+class Clips(Protocol):
+    """Clips by number, from any process, in any order."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The name of every clip; each occurs once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> DecodedClip:
+        """The clip at `index`; raises `UnreadableClip` if its files are damaged or missing."""
+
+    def sound(self, index: int, /) -> Int16[np.ndarray, " samples"]:
+        """The sound alone, without the cost of the frame; raises `UnreadableClip`."""
+
+
+@runtime_checkable
+class AnnotatedClips(Clips, Protocol):
+    """Clips whose annotation can be had without their frames and sounds."""
+
+    def annotation(self, index: int, /) -> tuple[str | None, tuple[Box, ...] | None]:
+        """The label and the boxes of the clip at `index`; raises `UnreadableClip`."""
+
+
+@runtime_checkable
+class StoredClips(Clips, Protocol):
+    """Clips that lie somewhere in encoded form."""
+
+    def clip(self, index: int, /) -> Clip:
+        """The clip at `index`, still encoded; raises `UnreadableClip`."""
+
+
+@runtime_checkable
+class EndlessClips(Clips, Protocol):
+    """Clips that are others in every epoch, under the same ids."""
+
+    def set_epoch(self, epoch: int, /) -> None:
+        """Change to the clips of an epoch, the first of which is 0."""
+
+
+def annotation(clips: Clips, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+    """The label and the boxes of the clip at `index`, without decoding it where that can be.
+
+    Raises:
+        UnreadableClip: the clip or its annotation is damaged.
+    """
+    if isinstance(clips, AnnotatedClips):
+        return clips.annotation(index)
+    clip = clips[index]
+    return clip.label, clip.boxes
+
+
+def encoded(clips: Clips, index: int) -> Clip:
+    """The clip at `index` encoded: with its own bytes where it has some; raises UnreadableClip."""
+    if isinstance(clips, StoredClips):
+        return clips.clip(index)
+    clip = clips[index]
+    return encode_clip(
+        clip.id,
+        clip.frame,
+        clip.sound,
+        label=clip.label,
+        boxes=clip.boxes,
+        mask=clip.mask,
+        source=clip.source,
+        time=clip.time,
+    )
+
+
+def list_unreadable(unreadable: Sequence[UnreadableClip], total: int, *, most: int = 20) -> str:
+    """What was skipped, by name: a first line with the count, one line for each of `most`."""
+    if not unreadable:
+        return ""
+    lines = [f"{len(unreadable):,} of {total:,} clips were left out:"]
+    lines += [f"  {one.id}: {one.reason}" for one in unreadable[:most]]
+    if len(unreadable) > most:
+        lines.append(f"  ... and {len(unreadable) - most:,} more")
+    return "\n".join(lines)
+
+
+def encode_clip(
+    id: str,
+    frame: UInt8[np.ndarray, "height width 3"],
+    sound: Int16[np.ndarray, " samples"],
+    *,
+    quality: int = 90,
+    picture: str = "JPEG",
+    label: str | None = None,
+    boxes: tuple[Box, ...] | None = None,
+    mask: Bool[np.ndarray, "height width"] | None = None,
+    source: str = "",
+    time: float | None = None,
+) -> Clip:
+    """A clip from arrays: the sound becomes FLAC, the frame JPEG (or `picture` WEBP or PNG).
+
+    quality: of JPEG and WebP, 1..100; PNG loses nothing. The same arrays give the same bytes.
+    """
+    return Clip(
+        id=id,
+        frame=encode_picture(frame, picture, quality),
+        sound=encode_sound(sound),
+        label=label,
+        boxes=boxes,
+        mask=None if mask is None else encode_picture(mask.astype(np.uint8) * 255, "PNG"),
+        source=source,
+        time=time,
+    )
+
+
+def encode_picture(
+    pixels: UInt8[np.ndarray, "height width *colours"], picture: str = "JPEG", quality: int = 90
+) -> bytes:
+    """A picture file from 8-bit pixels."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, picture, quality=quality)
+    return file.getvalue()
+
+
+def encode_sound(sound: Int16[np.ndarray, " samples"]) -> bytes:
+    """A FLAC file at `RATE`: about half the bytes of WAV, the same samples."""
+    import soundfile  # type: ignore[import-untyped]
+
+    file = BytesIO()
+    soundfile.write(file, sound, RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def picture_suffix(file: bytes) -> str | None:
+    """`jpg`, `png` or `webp` by the first bytes of a picture file; None for anything else."""
+    if file[:3] == b"\xff\xd8\xff":
+        return "jpg"
+    if file[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    return "webp" if file[:4] == b"RIFF" and file[8:12] == b"WEBP" else None
+
+
+def sound_suffix(file: bytes) -> str | None:
+    """`flac` or `wav` by the first bytes of a sound file; None for anything else."""
+    if file[:4] == b"fLaC":
+        return "flac"
+    return "wav" if file[:4] == b"RIFF" and file[8:12] == b"WAVE" else None
+
+
+def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    """The RGB pixels of a picture file, as stored (an EXIF rotation is not applied).
+
+    JPEG goes through simplejpeg where it is installed, twice as fast and the same pixels.
+
+    Raises:
+        ValueError: not a picture, damaged, or larger than `MOST_PIXELS`.
+    """
+    if picture_suffix(file) == "jpg":
+        pixels = _decode_jpeg(file)
+        if pixels is not None:
+            return pixels
+    with _open_picture(file) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
+    """Through simplejpeg; None where it is missing or in doubt, and Pillow has the word."""
+    try:
+        import simplejpeg  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(file, strict=True)
+        if height * width > MOST_PIXELS or colours not in ("YCbCr", "Gray"):
+            return None
+        return np.asarray(simplejpeg.decode_jpeg(file, strict=True))
+    except ValueError:
+        return None
+
+
+def _open_picture(file: bytes) -> Image.Image:
+    """A loaded picture, or ValueError saying what is wrong."""
+    try:
+        image = Image.open(BytesIO(file))
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"the picture claims {image.width} x {image.height} pixels")
+        image.load()
+    except UnidentifiedImageError as error:
+        raise ValueError("the frame is not a picture") from error
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"the picture is damaged ({error})") from error
+    return image
+
+
+def _decode_mask(file: bytes, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+    with _open_picture(file) as image:
+        mask = np.asarray(image.convert("L")) > 127
+    if mask.shape != size:
+        raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the frame is not")
+    return mask
+
+
+def decode_sound(file: bytes) -> Int16[np.ndarray, " samples"]:
+    """The samples of a FLAC or WAV file of 16 bit, one channel, `RATE`.
+
+    Raises:
+        ValueError: not such a file, damaged, or empty; the sentence names what it is instead.
+    """
+    import soundfile
+
+    if sound_suffix(file) is None:
+        raise ValueError("the sound is neither FLAC nor WAV")
+    check_wav_length(file)
+    try:
+        with soundfile.SoundFile(BytesIO(file)) as opened:
+            if opened.samplerate != RATE:
+                raise ValueError(f"the sound has {opened.samplerate} Hz, a clip needs {RATE} Hz")
+            if opened.channels != 1:
+                raise ValueError(f"the sound has {opened.channels} channels, a clip needs one")
+            if opened.subtype != "PCM_16":
+                raise ValueError(f"the sound is {opened.subtype}, a clip needs 16-bit samples")
+            samples = read_whole(opened, "int16")[:, 0]
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"the sound is damaged ({error})") from error
+    return samples
+
+
+def read_whole(opened: Any, kind: str) -> Shaped[np.ndarray, "samples channels"]:
+    """All samples of an open `soundfile.SoundFile`; ValueError if they are not all there."""
+    if opened.frames > MOST_SAMPLES:
+        raise ValueError(f"the sound claims {opened.frames:,} samples")
+    samples = np.asarray(opened.read(dtype=kind, always_2d=True))
+    if not len(samples):
+        raise ValueError("the sound is empty")
+    if len(samples) < opened.frames:
+        raise ValueError(f"the sound ends after {len(samples):,} of {opened.frames:,} samples")
+    return samples
+
+
+def check_wav_length(file: bytes) -> None:
+    """Raise ValueError for a WAV file that was cut: libsndfile takes what is left for the whole."""
+    told = int.from_bytes(file[4:8], "little") + 8
+    if sound_suffix(file) == "wav" and len(file) < told < 0x7FFF0000:  # more: "not known"
+        raise ValueError(f"the sound is cut: {len(file):,} of {told:,} bytes are there")
+
+
+def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Reduce a frame, with antialiasing, until its shorter side is at most `side` pixels."""
+    height, width = frame.shape[:2]
+    if min(height, width) <= side:
+        return frame
+    from PIL import Image
+
+    scale = side / min(height, width)
+    target = (max(side, round(width * scale)), max(side, round(height * scale)))
+    return np.asarray(
+        Image.fromarray(frame).resize(target, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    )
+
+
+def fit_sound(sound: Int16[np.ndarray, " samples"], samples: int) -> Int16[np.ndarray, " wanted"]:
+    """The middle `samples` of a long sound; a short one repeated until it is long enough."""
+    if len(sound) >= samples:
+        start = (len(sound) - samples) // 2
+        return sound[start : start + samples]
+    return np.resize(sound, samples)
+
+
+def as_box(values: Sequence[float | int]) -> Box:
+    """Four finite numbers as a box, whatever they are; ValueError or OverflowError otherwise."""
+    if len(values) != 4 or not all(map(isfinite, values)):
+        raise ValueError(f"{list(values)} is not four numbers")
+    x0, y0, x1, y1 = map(float, values)
+    return (x0, y0, x1, y1)

@@ -1,0 +1,93 @@
+"""Several sources of clips as one, and some clips of a source."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int16
+
+from hearsight.clips.clip import Box, Clip, Clips, DecodedClip, EndlessClips, annotation, encoded
+from hearsight.clips.fingerprint import fingerprint
+
+
+class JoinedClips:
+    """Several `Clips` as one, in the order given.
+
+    Where two hold a clip of the same id, the first one counts; `repeated` names the ids that
+    were left out for it, here or in one of the parts.
+    """
+
+    def __init__(self, parts: Sequence[Clips]) -> None:
+        self.ids: list[str] = []
+        self.repeated = [id for part in parts for id in repeated_in(part)]
+        self._parts = list(parts)
+        self._places: list[tuple[int, int]] = []
+        seen: set[str] = set()
+        for number, part in enumerate(self._parts):
+            for index, id in enumerate(part.ids):
+                if id in seen:
+                    self.repeated.append(id)
+                    continue
+                seen.add(id)
+                self.ids.append(id)
+                self._places.append((number, index))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        number, inside = self._places[index]
+        return self._parts[number][inside]
+
+    def annotation(self, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+        """The label and the boxes of the clip at `index`; its part decides what that costs."""
+        number, inside = self._places[index]
+        return annotation(self._parts[number], inside)
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        number, inside = self._places[index]
+        return self._parts[number].sound(inside)
+
+    def clip(self, index: int) -> Clip:
+        number, inside = self._places[index]
+        return encoded(self._parts[number], inside)
+
+    def fingerprint(self, index: int) -> str:
+        number, inside = self._places[index]
+        return fingerprint(self._parts[number], inside)
+
+    def set_epoch(self, epoch: int) -> None:
+        for part in self._parts:
+            if isinstance(part, EndlessClips):
+                part.set_epoch(epoch)
+
+
+class ChosenClips(JoinedClips):
+    """Some clips of a `Clips`, by their numbers, in that order."""
+
+    def __init__(self, clips: Clips, indices: Sequence[int]) -> None:
+        super().__init__([clips])
+        self._places = [(0, index) for index in indices]
+        self.ids = [clips.ids[index] for index in indices]
+        chosen = set(self.ids)
+        self.repeated = [id for id in self.repeated if id in chosen]
+
+
+def repeated_in(clips: Clips) -> Sequence[str]:
+    """The ids of clips that were left out because one before them has the same id."""
+    ids: Sequence[str] = getattr(clips, "repeated", ())
+    return ids
+
+
+def name_repeated(clips: Clips, name: str, *, most: int = 5) -> list[str]:
+    """One sentence that counts these clips and names the first of them; none if there are none.
+
+    name: of all the clips.
+    """
+    ids = repeated_in(clips)
+    if not ids:
+        return []
+    more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
+    return [
+        f"{len(ids):,} of {len(clips) + len(ids):,} clips of '{name}' were left out because their "
+        f"ids stand in an earlier source or shard too: {', '.join(ids[:most])}{more}."
+    ]

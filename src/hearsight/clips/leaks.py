@@ -1,0 +1,263 @@
+"""Leaks: clips and videos that are trained on and tested on, found by their ids.
+
+A clip of a test video is a leak even where it begins at another second: scene, voices and
+microphone are the same.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hearsight.clips.lists import ClipList, ClipName, ListEntry, clip_names, find_list, read_list
+from hearsight.errors import HearsightError
+
+SELECTED, LEAKED = "*", "†"  # marks of rows in tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """What two sets of clips have in common; every name as the training set writes it.
+
+    clips: that are test clips. siblings: that are not, but whose video has test clips.
+    """
+
+    train: str
+    test: str
+    train_clips: int
+    train_videos: int
+    test_clips: int
+    test_videos: int
+    clips: tuple[str, ...]
+    siblings: tuple[str, ...]
+    videos: tuple[str, ...]  # with clips in both
+    comparable: bool  # False if no id of the one has the form of any id of the other
+
+    def row(self, most: int | None = None) -> dict[str, Any]:
+        """Counts, and at most so many names, as JSON."""
+        return {
+            "train": self.train,
+            "test": self.test,
+            "train_clips": self.train_clips,
+            "train_videos": self.train_videos,
+            "test_clips": self.test_clips,
+            "test_videos": self.test_videos,
+            "clips_in_both": len(self.clips),
+            "videos_in_both": len(self.videos),
+            "other_clips_of_these_videos": len(self.siblings),
+            "clips": list(self.clips[:most]),
+            "other_clips": list(self.siblings[:most]),
+            "videos": list(self.videos[:most]),
+            "comparable": self.comparable,
+        }
+
+    def sentence(self) -> str:
+        """The counts in words."""
+        share = 100 * len(self.clips) / max(1, self.test_clips)
+        return (
+            f"{len(self.clips):,} of the {self.test_clips:,} clips of '{self.test}' "
+            f"({share:.1f} %) are in '{self.train}', and {len(self.videos):,} of its "
+            f"{self.test_videos:,} videos"
+        )
+
+
+def named(ids: Sequence[str]) -> dict[ClipName, str]:
+    """Every clip once, with the id that names it first."""
+    found: dict[ClipName, str] = {}
+    for name, id in zip(clip_names(ids), ids, strict=True):
+        found.setdefault(name, id)
+    return found
+
+
+def find_leak(train: str, train_ids: Sequence[str], test: str, test_ids: Sequence[str]) -> Leak:
+    """Compare two sets of clips, `train` and `test` by name, however their ids are written."""
+    learned, tested = named(train_ids), named(test_ids)
+    videos = {(name.kind, name.video) for name in tested}
+    touched = {name: id for name, id in learned.items() if (name.kind, name.video) in videos}
+    shared = {(name.kind, name.video): name.video for name in touched}
+    return Leak(
+        train=train,
+        test=test,
+        train_clips=len(learned),
+        train_videos=len({(name.kind, name.video) for name in learned}),
+        test_clips=len(tested),
+        test_videos=len(videos),
+        clips=tuple(id for name, id in touched.items() if name in tested),
+        siblings=tuple(id for name, id in touched.items() if name not in tested),
+        videos=tuple(shared.values()),
+        comparable=not {n.kind for n in learned}.isdisjoint({n.kind for n in tested}),
+    )
+
+
+def check_comparable(leak: Leak, train_ids: Sequence[str], test_ids: Sequence[str]) -> None:
+    """Refuse an answer that would mean nothing.
+
+    Raises:
+        HearsightError: one set names videos of YouTube or Flickr, the other neither.
+    """
+    if leak.comparable:
+        return
+    if {"other"} in [{name.kind for name in clip_names(ids)} for ids in (train_ids, test_ids)]:
+        raise HearsightError(
+            f"Nothing can be compared: '{leak.train}' names clips as '{train_ids[0]}', "
+            f"'{leak.test}' as '{test_ids[0]}'."
+        )
+
+
+def clean(train: ClipList, leaks: Sequence[Leak], *, by: str) -> list[ListEntry]:
+    """The entries of a training list that touch no test clip; `by` video, no test video either."""
+    bad = set(clip_names(id for leak in leaks for id in leak.clips))
+    if by == "video":
+        bad |= set(clip_names(id for leak in leaks for id in leak.siblings))
+    names = iter(clip_names(train.ids))
+    return [one for one in train.entries if bad.isdisjoint(list(islice(names, len(one.ids))))]
+
+
+def leaks_text(leak: Leak, *, most: int | None = 20) -> str:
+    """Counts and names for the terminal."""
+    lines = [
+        f"{leak.train}: {leak.train_clips:,} clips of {leak.train_videos:,} videos",
+        f"{leak.test}: {leak.test_clips:,} clips of {leak.test_videos:,} videos",
+    ]
+    for what, names in (
+        ("clips in both", leak.clips),
+        ("videos in both", leak.videos),
+        ("other clips of these videos", leak.siblings),
+    ):
+        shown = ", ".join(names[:most])
+        more = len(names) - len(names[:most])
+        rest = f" and {more:,} more" if more else ""
+        lines.append(f"  {what}: {len(names):,}" + (f": {shown}{rest}" if names else ""))
+    if not leak.comparable:
+        lines.append("  Their ids have no form in common: no clip of one could be in the other.")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakReport:
+    """What is known of a training run's data before it begins.
+
+    facts: for the checkpoint. warnings: a sentence each.
+    """
+
+    facts: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def check_training(
+    train: tuple[str, Sequence[str]],
+    validation: tuple[str, Sequence[str]] | None,
+    test: tuple[str, Sequence[str]] | None,
+    *,
+    select_on_test: bool = False,
+) -> LeakReport:
+    """Compare the clips of a training run; each set is given by its name and its ids.
+
+    Raises:
+        HearsightError: the epoch would be chosen on the test set without `select_on_test`.
+    """
+    leaks, selected = {}, False
+    if validation is not None:
+        leaks["validation"] = find_leak(*train, *validation)
+        shared = None if test is None else find_leak(*validation, *test)
+        selected = check_selection(validation[0], shared, allowed=select_on_test)
+    if test is not None:
+        leaks["test"] = find_leak(*train, *test)
+    if test is not None and validation is not None and test[0] == validation[0]:
+        del leaks["validation"]
+    return LeakReport(
+        facts={"leak_check": leak_facts(leaks), "selected_on_test": selected},
+        warnings=tuple(f"Warning: {leak.sentence()}." for leak in leaks.values() if leak.videos),
+    )
+
+
+def leak_facts(leaks: Mapping[str, Leak]) -> list[dict[str, Any]]:
+    """What a checkpoint keeps of the check: counts; the key is the role of the test set."""
+    return [
+        {
+            "role": role,
+            "test": leak.test,
+            "test_clips": leak.test_clips,
+            "clips_in_both": len(leak.clips),
+            "videos_in_both": len(leak.videos),
+            "comparable": leak.comparable,
+        }
+        for role, leak in leaks.items()
+    ]
+
+
+def merge_leaks(
+    before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What a resumed run keeps of both checks; the newer one of the same test set counts."""
+    again = {(one["role"], one["test"]) for one in now}
+    kept = [one for one in before if (one["role"], one["test"]) not in again]
+    return [dict(one) for one in (*kept, *now)]
+
+
+def names_test_set(spec: str) -> bool:
+    """Whether clips are called a test set: by `test` in their name, or in a list's rows.
+
+    The name is the last part of a path, or of the list in `FOLDER@LIST`; `test` must be a word
+    of it, as in `vggss_test.csv`, not a part of one, as in `latest`.
+    """
+    folder, _, listed = spec.rpartition("@")
+    chosen = bool(folder) and not Path(spec).is_dir()
+    name = Path(listed if chosen else spec).name.lower()
+    if re.search(r"(?<![a-z])test(?![a-z])", name):
+        return True
+    if not chosen:
+        return False
+    return any(one.split == "test" for one in read_list(find_list(Path(folder), listed)).entries)
+
+
+def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> bool:
+    """Whether the epoch is chosen on the test set.
+
+    Args:
+        validation: the clips that choose, by name.
+        test: what they have in common with the test set, if that is known.
+        allowed: whether the user has asked for it.
+
+    Raises:
+        HearsightError: it is, and was not asked for.
+    """
+    if test is not None and test.videos:
+        why = test.sentence()
+    elif names_test_set(validation):
+        why = f"'{validation}' names a test set"
+    else:
+        return False
+    if not allowed:
+        raise HearsightError(
+            f"The epoch would be chosen on the test set, because {why}: name other clips with "
+            "--validation, or say --select-on-test, and tables will mark it."
+        )
+    return True
+
+
+def marks(facts: Mapping[str, Any], *, epochs: int) -> dict[str, str]:
+    """The marks that a checkpoint's row carries in tables, each with its footnote.
+
+    epochs: of its recipe; without one nothing was learned from, nor chosen.
+    """
+    if not epochs:
+        return {}
+    found = {}
+    if facts.get("selected_on_test"):
+        found[SELECTED] = "the epoch was chosen on the test set"
+    leaks = [one for one in facts.get("leak_check", []) if one["videos_in_both"]]
+    if leaks:
+        found[LEAKED] = "trained on clips or videos of the test set: " + "; ".join(
+            f"{one['clips_in_both']:,} clips and {one['videos_in_both']:,} videos of "
+            f"'{one['test']}'"
+            for one in leaks
+        )
+    return found
+
+
+def footnotes(signs: Mapping[str, str]) -> list[str]:
+    """The marks with what they mean, a line each."""
+    return [f"{sign} {why}" for sign, why in signs.items()]

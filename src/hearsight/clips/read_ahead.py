@@ -1,0 +1,37 @@
+"""Reading by threads before it is asked for, in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Key = TypeVar("Key")
+Read = TypeVar("Read")
+
+
+def read_ahead(
+    read: Callable[[Key], Read], keys: Iterable[Key], *, workers: int, ahead: int
+) -> Iterator[Read]:
+    """What `read` gives for each key, in order, `ahead` of them read by threads beforehand.
+
+    Keys are taken only as fast as they are read, so they may be endless. What `read` raises is
+    raised in its place; whatever ends the iteration, nothing more is begun.
+    """
+    waiting: deque[Future[Read]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for key in keys:
+            waiting.append(pool.submit(read, key))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def in_batches(items: Iterator[Read], size: int) -> Iterator[list[Read]]:
+    """The items in lists of `size`, the last of which may be shorter."""
+    while batch := list(islice(items, size)):
+        yield batch

@@ -1,0 +1,273 @@
+"""Writing a store: clips go into shards that are whole or not there."""
+
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from jaxtyping import Int64
+
+from hearsight.clips.clip import Clip, Clips, UnreadableClip, encoded, picture_suffix, sound_suffix
+from hearsight.clips.fingerprint import fingerprint, fingerprints_differ
+from hearsight.clips.read_ahead import read_ahead
+from hearsight.clips.shards import (
+    FACTS,
+    FRAME,
+    MASK,
+    SOUND,
+    ShardIndex,
+    Store,
+    encode_facts,
+    read_index,
+    shard_key,
+    write_index,
+)
+from hearsight.errors import HearsightError
+from hearsight.files.locks import sole_writer
+
+SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
+
+
+class StoreWriter:
+    """Adds clips to a store; a clip whose id is already there is left as it is.
+
+    A shard gets its name when it is whole and on the disk, so whatever ends the writer, the
+    store holds whole shards only; what was written to an unfinished one is lost and may be
+    added again. Leaving the `with` block, by an error too, finishes the last shard; a folder that
+    it made and that stayed empty is removed.
+
+    Raises:
+        HearsightError: the folder cannot be written, the disk is full, or another process
+            is writing to the store.
+    """
+
+    def __init__(self, folder: Path | str, clips_per_shard: int = 1000) -> None:
+        self.folder = Path(folder)
+        self.clips_per_shard = clips_per_shard
+        self._ids: set[str] = set()
+        self._number = 0
+        self._shard: _ShardInWriting | None = None
+        with ExitStack() as locked:
+            locked.enter_context(sole_writer(self.folder))
+            self._continue()
+            self._lock = locked.pop_all()
+
+    def _continue(self) -> None:
+        """Learn what is there and clear away what a killed writer left."""
+        for part in self.folder.glob(".*.part"):
+            part.unlink()
+        for shard in self.folder.glob("*.tar"):
+            self._ids.update(read_index(shard).ids)
+            if number := SHARD_NAME.fullmatch(shard.name):
+                self._number = max(self._number, int(number[1]) + 1)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._ids
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def add(self, clip: Clip, fingerprint: str = "") -> bool:
+        """Add a clip; False if the store has one of that id.
+
+        fingerprint: what it was taken from, as `origins` tells it.
+
+        Raises:
+            UnreadableClip: its frame is no JPEG, PNG or WebP, or its sound no FLAC or WAV.
+            HearsightError: the disk is full or the folder cannot be written.
+        """
+        if clip.id in self._ids:
+            return False
+        files = _clip_files(clip, fingerprint)
+        with self._whole_or_not():
+            if self._shard is None:
+                self._shard = _ShardInWriting(self.folder / f"clips-{self._number:06d}.tar")
+            self._shard.add(clip.id, files)
+            self._ids.add(clip.id)
+            if len(self._shard.ids) >= self.clips_per_shard:
+                self._finish()
+        return True
+
+    def close(self) -> None:
+        """Finish the last shard and let others write."""
+        try:
+            with self._whole_or_not():
+                self._finish()
+        finally:
+            self._lock.close()
+
+    @contextmanager
+    def _whole_or_not(self) -> Iterator[None]:
+        """Drop the shard in writing at any error: its last clip may be half there."""
+        try:
+            yield
+        except OSError as error:
+            self._drop()
+            raise HearsightError(f"cannot write to '{self.folder}': {error.strerror}") from error
+        except BaseException:
+            self._drop()
+            raise
+
+    def _finish(self) -> None:
+        if self._shard is not None:
+            self._shard.finish()
+            self._shard = None
+            self._number += 1
+
+    def _drop(self) -> None:
+        if self._shard is not None:
+            self._ids.difference_update(self._shard.ids)
+            self._shard.drop()
+            self._shard = None
+
+
+def _clip_files(clip: Clip, fingerprint: str = "") -> list[tuple[int, str, bytes]]:
+    """Column of the index, suffix and content of each file of a clip."""
+    if not clip.id:
+        raise UnreadableClip(clip.id, "it has no id")
+    frame, sound = picture_suffix(clip.frame), sound_suffix(clip.sound)
+    if frame is None:
+        raise UnreadableClip(clip.id, "its frame is neither JPEG, PNG nor WebP")
+    if sound is None:
+        raise UnreadableClip(clip.id, "its sound is neither FLAC nor WAV")
+    files = [(FRAME, frame, clip.frame), (SOUND, sound, clip.sound)]
+    files.append((FACTS, "json", encode_facts(clip, fingerprint)))
+    if clip.mask is not None:
+        files.append((MASK, "mask.png", clip.mask))
+    return files
+
+
+class _ShardInWriting:
+    """A shard under a temporary name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self.ids: list[str] = []
+        self._places: list[Int64[np.ndarray, "4 2"]] = []
+        self._file = self.part.open("wb")
+        self._tar = tarfile.TarFile(self.part, "w", self._file, format=tarfile.USTAR_FORMAT)
+
+    def add(self, id: str, files: list[tuple[int, str, bytes]]) -> None:
+        places = np.zeros((4, 2), dtype=np.int64)
+        key = shard_key(id)
+        for column, suffix, content in files:
+            member = tarfile.TarInfo(f"{key}.{suffix}")
+            member.size = len(content)
+            places[column] = (self._tar.offset + tarfile.BLOCKSIZE, len(content))
+            self._tar.addfile(member, BytesIO(content))
+        self.ids.append(id)
+        self._places.append(places)
+
+    def finish(self) -> None:
+        """Give the shard its name once every byte is on the disk."""
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size = self._file.tell()
+        self._file.close()
+        self.part.replace(self.path)
+        index = ShardIndex(ids=self.ids, places=np.stack(self._places))
+        write_index(self.path.with_suffix(".index"), index, size)
+
+    def drop(self) -> None:
+        with suppress(OSError):  # it fails once more to write what the disk had no room for
+            self._file.close()
+        self.part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSummary:
+    """What `write_store` did: clips added, clips that were there before, clips left out.
+
+    others: ids under which the store holds another clip.
+    """
+
+    added: int = 0
+    present: int = 0
+    others: tuple[str, ...] = ()
+    unreadable: tuple[UnreadableClip, ...] = ()
+
+
+def write_store(
+    clips: Clips,
+    folder: Path | str,
+    *,
+    clips_per_shard: int = 1000,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> StoreSummary:
+    """Write every readable clip to a store, those it has already excepted.
+
+    Encoded clips keep their bytes; composed ones are encoded here. Each is decoded once to be
+    sure that it can be; of one whose id is there already only the fingerprint is looked at.
+    workers: threads that read ahead. progress: is told after each clip how many are done, and of
+    how many.
+
+    Raises:
+        HearsightError: not one clip can be read, or what `StoreWriter` raises.
+    """
+    added = 0
+    unreadable: list[UnreadableClip] = []
+    with StoreWriter(folder, clips_per_shard) as writer:
+        wanted = [index for index, id in enumerate(clips.ids) if id not in writer]
+        present = len(clips) - len(wanted)
+        others = _others(clips, Store(folder)) if present else ()
+        encoded = read_ahead(
+            partial(_read_checked, clips), wanted, workers=workers, ahead=2 * workers
+        )
+        read = zip(wanted, encoded, strict=True)
+        for done, (index, clip) in enumerate(read, start=present + 1):
+            if isinstance(clip, UnreadableClip):
+                unreadable.append(clip)
+            else:
+                added += writer.add(clip, fingerprint(clips, index))
+            if progress is not None:
+                progress(done, len(clips))
+    if unreadable and not added + present:
+        raise HearsightError(
+            f"None of the {len(clips):,} clips can be read, so '{folder}' is not written: the "
+            f"first, '{unreadable[0].id}', because {unreadable[0].reason.rstrip('.')}."
+        )
+    return StoreSummary(
+        added=added,
+        present=present - len(others),
+        others=others,
+        unreadable=tuple(unreadable),
+    )
+
+
+def _others(clips: Clips, store: Store) -> tuple[str, ...]:
+    """The ids that clips and a store have in common, but for different clips."""
+    places = {id: place for place, id in enumerate(store.ids)}
+    return tuple(
+        id
+        for index, id in enumerate(clips.ids)
+        if id in places
+        and fingerprints_differ(fingerprint(clips, index), fingerprint(store, places[id]))
+    )
+
+
+def _read_checked(clips: Clips, index: int) -> Clip | UnreadableClip:
+    try:
+        clip = encoded(clips, index)
+        clip.decode()
+        _clip_files(clip)
+        return clip
+    except UnreadableClip as error:
+        return error

@@ -1,0 +1,83 @@
+"""Truth masks: the annotated boxes of a clip on the canvas of 224 x 224 pixels that papers use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from hearsight.clips.clip import Box
+
+SIDE = 224  # pixels; all truths and all compared maps have this width and height
+
+
+PIXELS = SIDE * SIDE
+
+Annotation = Literal["union", "unclamped union", "pixels", "consensus"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthMask:
+    """Where one clip's sound comes from, pixel by pixel, with weights 0, 1/2 or 1.
+
+    Half weights occur where several people annotated a frame (Flickr) and one drew a box.
+    """
+
+    inside: Bool[np.ndarray, "h w"]  # weight above 0
+    full: Bool[np.ndarray, "h w"] | None  # weight 1; None where it is the same as `inside`
+    pixels: int  # number of pixels inside
+    weight: float  # sum of the weights
+
+    @classmethod
+    def of(
+        cls, inside: Bool[np.ndarray, "h w"], full: Bool[np.ndarray, "h w"] | None = None
+    ) -> "TruthMask":
+        """Count the pixels of a truth given by its two levels."""
+        pixels = int(np.count_nonzero(inside))
+        whole = pixels if full is None else int(np.count_nonzero(full))
+        return cls(inside=inside, full=full, pixels=pixels, weight=(pixels + whole) / 2)
+
+    def weights(self) -> Float32[np.ndarray, "h w"]:
+        """The weight of every pixel: 0, 0.5 or 1."""
+        whole = self.inside if self.full is None else self.full
+        weights: Float32[np.ndarray, "h w"] = (self.inside.astype(np.float32) + whole) / 2
+        return weights
+
+
+def rasterise(boxes: Sequence[Box], annotation: Annotation) -> TruthMask:
+    """The truth of one clip on the canvas of `SIDE` x `SIDE` pixels.
+
+    Args:
+        boxes: [x0, y0, x1, y1] as finite fractions of the frame, corrupt ones included.
+        annotation: "union": pixel = int(224 * max(v, 0)), all boxes together have weight 1.
+            "unclamped union": pixel = int(224 * v), so that a negative edge counts from the far
+            side, as Python slices do. "pixels": as "union", for edges that were whole pixels.
+            "consensus": as "unclamped union", but each box is one person's, and a pixel weighs
+            min(1, boxes / 2).
+
+    Source: LVS `testset_gt` (union), SSL-TIE `test` (unclamped union), both (consensus).
+    """
+    inside = np.zeros((SIDE, SIDE), np.bool_)
+    full = np.zeros_like(inside) if annotation == "consensus" else None
+    clamped = annotation in ("union", "pixels")
+    rest = 1e-6 if annotation == "pixels" else 0.0  # 224 * (61 / 224) is a little less than 61
+    for box in boxes:
+        x0, y0, x1, y1 = (
+            int(SIDE * (max(value, 0.0) if clamped else value) + rest) for value in box
+        )
+        if full is not None:
+            full[y0:y1, x0:x1] |= inside[y0:y1, x0:x1]
+        inside[y0:y1, x0:x1] = True
+    return TruthMask.of(inside, full)
+
+
+def covers_nothing(box: Box) -> bool:
+    """Whether a box has no pixel once its corrupt edges are clamped."""
+    x0, y0, x1, y1 = (int(SIDE * max(value, 0.0)) for value in box)
+    return x1 <= x0 or y1 <= y0 or x0 >= SIDE or y0 >= SIDE
+
+
+def is_corrupt(box: Box) -> bool:
+    """Whether an edge of a box lies outside its frame."""
+    return not all(0.0 <= value <= 1.0 for value in box)

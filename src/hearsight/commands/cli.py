@@ -1,0 +1,120 @@
+"""The `hearsight` command.
+
+Results go to stdout as JSON lines or a table, progress and errors to stderr. Bad input ends in
+one sentence and exit code 2. Heavy modules are imported by the command that needs them.
+"""
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from hearsight.commands.console import one_line
+from hearsight.commands.data import data
+from hearsight.commands.library import index, search, similar
+from hearsight.commands.localise import localise
+from hearsight.commands.recipes import import_weights, recipes
+from hearsight.commands.retrieve import retrieve
+from hearsight.commands.score import evaluate, protocols
+from hearsight.commands.studies import ablate, compare, demo
+from hearsight.commands.train import train
+from hearsight.errors import HearsightError
+from hearsight.version import __version__
+
+# typer names the base of its usage errors in no way that holds for all its versions
+UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+NO_MEMORY = "There is not enough memory for this."
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch on a CPU, on a GPU
+LONGEST = 1000  # characters of a sentence
+INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
+
+app = typer.Typer(
+    help="See where in the picture a sound comes from; learn it from raw video alone.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(data, name="data")
+
+
+def version(wanted: bool) -> bool:
+    """Print the version and stop, if it is wanted."""
+    if wanted:
+        print(f"hearsight {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """See where in the picture a sound comes from; learn it from raw video alone."""
+
+
+app.command()(train)
+app.command()(evaluate)
+app.command()(protocols)
+app.command()(retrieve)
+app.command()(index)
+app.command()(search)
+app.command()(similar)
+app.command()(localise)
+app.command()(recipes)
+app.command("import-weights")(import_weights)
+
+
+app.command()(ablate)
+app.command()(compare)
+app.command()(demo)
+
+
+def say(sentence: str) -> None:
+    """One line on stderr, however many the sentence had; a name in it may be endless."""
+    line = one_line(sentence)
+    print(f"hearsight: {line if len(line) < LONGEST else line[:LONGEST] + ' ...'}", file=sys.stderr)
+
+
+def run() -> int:
+    """Run the command as it was typed; its exit code, mistakes of the user's said in a sentence."""
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except HearsightError as error:
+        say(str(error))
+    except UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # then rich has printed the help
+            say(error.format_message())
+    except BrokenPipeError:
+        # the reader has had enough: nothing to say, now or when Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # as typer, where it meets the closed pipe first
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        say(f"{named}{error.strerror or error}.")
+    except MemoryError:
+        say(NO_MEMORY)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        say(NO_MEMORY)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    else:
+        return code if isinstance(code, int) else 0
+    return 2
+
+
+def main() -> None:
+    """The `hearsight` program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name in it may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
+    code = run()
+    if code == INTERRUPTED:
+        say("Interrupted; what was written so far is whole.")
+    sys.exit(code)

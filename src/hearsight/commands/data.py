@@ -1,0 +1,269 @@
+"""`hearsight data`: get clips, make clips, look at clips."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight.commands.console import Bars, tell
+from hearsight.commands.options import parse_folder
+from hearsight.errors import HearsightError, nearest
+
+data = typer.Typer(
+    help="Get clips, make clips, look at clips.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Out = Annotated[
+    Path, typer.Option(help="The store: a folder of shards.", metavar="PATH", parser=parse_folder)
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="`train` or `val`, of scenes and of lists that tell (their test rows are val); by "
+        "itself train."
+    ),
+]
+
+
+def tell_skipped(unreadable: dict[str, str]) -> None:
+    """Name on stderr what could not be read."""
+    for name, reason in unreadable.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+
+
+@data.command("import")
+def import_clips(
+    source: Annotated[
+        str, typer.Argument(help="A folder of videos, or a dataset's own layout: DIR or DIR@LIST.")
+    ],
+    out: Out,
+    every: Annotated[
+        float | None, typer.Option(help="Videos: a clip every so many seconds, not one each.")
+    ] = None,
+    split: Split = None,
+    workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=1)] = 2,
+) -> None:
+    """Write clips into a store; run it again to continue after an interruption.
+
+    Example: hearsight data import ~/Videos --out stores/mine --every 5
+    """
+    from hearsight.clips.joined import name_repeated
+    from hearsight.clips.shard_writer import write_store
+    from hearsight.datasets.open import check_split, open_clips
+
+    if split is not None:
+        check_split(source, split)
+    clips = open_clips(source, split=split or "train", every=every)
+    with Bars() as bars:
+        written = write_store(
+            clips,
+            out,
+            workers=workers,
+            progress=lambda done, total: bars("importing", done, total),
+        )
+    tell(name_repeated(clips, source))
+    tell_skipped(
+        {error.id: error.reason for error in written.unreadable}
+        | dict.fromkeys(written.others, "another clip has this id")
+    )
+    print(
+        json.dumps(
+            {
+                "store": str(out),
+                "added": written.added,
+                "already_there": written.present,
+                "skipped": len(written.unreadable) + len(written.others),
+            }
+        )
+    )
+
+
+@data.command()
+def scenes(
+    pack: Annotated[str, typer.Argument(help="`toys`, `menagerie` or `menagerie:FOLDER`.")],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1)] = 1000,
+    size: Annotated[int, typer.Option(help="Side of the frames, 32 to 1024 pixels.")] = 224,
+    split: Annotated[str, typer.Option(help="`train` or `val`: no instance is in both.")] = "train",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    classes: Annotated[int | None, typer.Option(help="How many; by itself all there are.")] = None,
+    silent: Annotated[
+        tuple[int, int], typer.Option(help="Fewest and most silent objects in a scene.")
+    ] = (0, 3),
+    looks: Annotated[int, typer.Option(help="In which each cut-out appears.", min=1)] = 1,
+) -> None:
+    """Compose scenes of cut-outs and sounds with exact truth, and write them into a store.
+
+    Example: hearsight data scenes toys --out stores/toys --count 500
+    """
+    from hearsight.clips.shard_writer import write_store
+    from hearsight.datasets.open import PACKS, is_composed, open_clips
+
+    if not is_composed(pack):
+        hint = nearest(pack, PACKS)
+        raise HearsightError(f"Scenes are composed of toys or menagerie, not of '{pack}'.{hint}")
+    with Bars() as bars:
+        written = write_store(
+            open_clips(
+                pack,
+                split=split,
+                seed=seed,
+                size=size,
+                count=count,
+                classes=classes,
+                silent=silent,
+                looks=looks,
+            ),
+            out,
+            progress=lambda done, total: bars("composing", done, total),
+        )
+    print(json.dumps({"store": str(out), "added": written.added, "already_there": written.present}))
+
+
+@data.command()
+def menagerie(
+    debs: Annotated[
+        Path | None, typer.Option(help="A folder that holds the .deb files already.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The pack's folder; by itself one in the user's cache.")
+    ] = None,
+) -> None:
+    """Build the pack of real photographs and recordings from two Debian packages.
+
+    tuxpaint-stamps-default and scratch are fetched with `apt-get download` and unpacked, not
+    installed. Licences and origins are written beside the pack.
+
+    Example: hearsight data menagerie --debs ~/Downloads
+    """
+    from hearsight.scenes.menagerie import default_folder
+    from hearsight.scenes.menagerie_builder import build_menagerie
+
+    with Bars() as bars:
+        built = build_menagerie(out or default_folder(), debs, bars)
+    print(json.dumps({"pack": str(built)}))
+
+
+@data.command()
+def show(
+    source: Annotated[str, typer.Argument(help="Anything that --data takes.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The picture: .png, .jpg or .webp.")
+    ] = Path("clips.png"),
+    count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 24,
+    split: Split = None,
+) -> None:
+    """Draw clips with their truth boxes on one sheet, to look at them before training.
+
+    Example: hearsight data show toys -o toys.png
+    """
+    from hearsight.clips.clip import UnreadableClip
+    from hearsight.datasets.open import check_split, open_clips
+    from hearsight.localising.painting import save_sheet
+
+    if split is not None:
+        check_split(source, split)
+    clips = open_clips(source, split=split or "train")
+    chosen = []
+    for index in range(min(count, len(clips))):
+        try:
+            chosen.append(clips[index])
+        except UnreadableClip as error:
+            tell_skipped({error.id: error.reason})
+    save_sheet(chosen, output)
+    print(json.dumps({"clips": len(clips), "picture": str(output)}))
+
+
+@data.command()
+def check(
+    train: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TRAIN",
+            help="A list of clips, or anything --data takes; what follows it are TESTs.",
+        ),
+    ],
+    against: Annotated[
+        list[str],
+        typer.Option(metavar="TEST...", help="Test sets, likewise: one, or several in a row."),
+    ],
+    by: Annotated[
+        str,
+        typer.Option(help="What counts as a leak: `video`, a clip of a test video, or `clip`."),
+    ] = "video",
+    write: Annotated[
+        Path | None, typer.Option(help="Write the list without what leaks, in its own format.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Look for test clips, and clips of test videos, among training clips; exit code 1 on a leak.
+
+    Lists are text or csv files in the forms of VGGSound, Flickr-SoundNet, AudioSet and their
+    followers, or vggss.json. Where a source tells its splits, the train split of TRAIN is compared
+    with the val split (a list's test rows) of each TEST, and the output says so.
+
+    Example: hearsight data check vggss_144k.txt --against vggss.json --write clean.txt
+    """
+    from hearsight.clips.leaks import check_comparable, clean, find_leak, leaks_text
+    from hearsight.datasets.open import read_clips
+
+    if by not in ("video", "clip"):
+        raise HearsightError(f"--by may be video or clip, not '{by}'.")
+    most = None if whole else 20
+    name, *more = train  # what stands behind the one value of an option counts as an argument
+    learned = read_clips(name, "train")
+    leaks = []
+    for test in [*against, *more]:
+        tested = read_clips(test, "val")
+        leak = find_leak(learned.name, learned.ids, tested.name, tested.ids)
+        check_comparable(leak, learned.ids, tested.ids)
+        leaks.append(leak)
+    for leak in leaks:
+        print(json.dumps(leak.row(most)) if as_json else leaks_text(leak, most=most))
+    if write is not None:
+        kept = clean(learned, leaks, by=by)
+        if not kept:
+            raise HearsightError(f"'{write}' is not written: every clip of '{learned.name}' leaks.")
+        learned.write(write, kept)
+        left_out = len(learned.entries) - len(kept)
+        print(f"{write}: {len(kept):,} lines, {left_out:,} left out", file=sys.stderr)
+    if any(leak.clips if by == "clip" else leak.videos for leak in leaks):
+        raise typer.Exit(1)
+
+
+@data.command()
+def stats(
+    source: Annotated[str, typer.Argument(help="A list, vggss.json, or anything --data takes.")],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="`train` or `val`, of scenes (by itself train) and of lists that tell (by itself "
+            "all rows; val are their test rows)."
+        ),
+    ] = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Read every frame and sound, too; slower.")
+    ] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Count classes and box sizes; name what is corrupt, empty, unreadable or there twice.
+
+    Example: hearsight data stats vggss.json
+    """
+    from hearsight.datasets.statistics import count, statistics_text
+
+    most = None if whole else 20
+    with Bars() as bars:
+        found = count(
+            source,
+            split,
+            decode=decode,
+            progress=lambda done, total: bars("counting", done, total),
+        )
+    print(json.dumps(found.row(most)) if as_json else statistics_text(found, most=most))

@@ -1,0 +1,72 @@
+"""`hearsight localise`: where the sound of a video, or of a picture, comes from."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight.commands.console import Bars
+from hearsight.commands.options import (
+    Device,
+    Threads,
+)
+from hearsight.errors import HearsightError
+
+
+def localise(
+    source: Annotated[Path, typer.Argument(help="A video, or a picture with --sound.")],
+    sound: Annotated[Path | None, typer.Option(help="The sound of a picture.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint, run folder or name.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(help="Of a video: seconds between two answers; by itself 1.")
+    ] = None,
+    style: Annotated[str, typer.Option(help="`heat`, `contour` or `box`.")] = "heat",
+    threshold: Annotated[
+        float | None, typer.Option(help="Confidence below which there is no source.")
+    ] = None,
+    device: Device = None,
+    threads: Threads = 2,
+) -> None:
+    """Say where the sound of a video, or of a picture with a sound, comes from.
+
+    Prints one JSON object per moment: time in seconds, box in pixels (x0, y0, x1, y1) or null,
+    confidence, share of the frame.
+
+    Example: hearsight localise concert.mp4 -o painted.mp4
+    """
+    import torch
+
+    from hearsight.localising.localise import localise_image, localise_video
+
+    torch.set_num_threads(threads)
+    if sound is not None:
+        if every is not None:
+            raise HearsightError("--every is for videos: a picture has one answer.")
+        moment = localise_image(
+            source,
+            sound,
+            model=model,
+            overlay=output,
+            style=style,
+            threshold=threshold,
+            device=device,
+        )
+        print(json.dumps(asdict(moment)))
+        return
+    with Bars() as bars:
+        for moment in localise_video(
+            source,
+            model=model,
+            every=1.0 if every is None else every,
+            overlay=output,
+            style=style,
+            threshold=threshold,
+            device=device,
+            progress=bars,
+        ):
+            print(json.dumps(asdict(moment)), flush=True)

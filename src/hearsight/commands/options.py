@@ -1,0 +1,55 @@
+"""What several commands share: options, their checks, and the command as it was typed."""
+
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight.errors import HearsightError
+
+Data = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        help="A folder of shards, a dataset's own layout, `toys`, `menagerie` or "
+        "`menagerie:FOLDER`. May be given several times.",
+    ),
+]
+RecipeChanges = Annotated[
+    list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
+]
+Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`; by itself the best there is.")]
+Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1, max=1024)]
+Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
+
+
+def above_zero(number: float | None) -> float | None:
+    """Refuse a span of time that is none."""
+    if number is not None and not (math.isfinite(number) and number > 0):
+        raise typer.BadParameter(f"{number} is not a number above 0.")
+    return number
+
+
+def parse_folder(path: str | Path) -> Path:
+    """A folder to write to; no name at all would mean the one that the user stands in."""
+    if path == "":
+        raise typer.BadParameter("a folder must be named; `.` is the one you are in.")
+    return Path(path)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Whole numbers with commas between them, none negative or huge, none twice."""
+    written = [seed.strip() for seed in text.split(",")]
+    if not all(seed.isdecimal() and len(seed) < 19 for seed in written) or len(set(written)) < len(
+        written
+    ):
+        raise HearsightError(f"--seeds takes different whole numbers with commas, not '{text}'.")
+    return [int(seed) for seed in written]
+
+
+def command_line() -> str:
+    """The command as it was typed, the program by its bare name."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

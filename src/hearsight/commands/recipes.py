@@ -1,0 +1,47 @@
+"""`hearsight recipes` and `hearsight import-weights`: methods, and weights of their authors."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight.errors import HearsightError
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this one, whole.")] = None,
+) -> None:
+    """List the recipes, or show every field of one.
+
+    Example: hearsight recipes ssl_tie:small
+    """
+    from hearsight.recipes.catalogue import describe_recipes, load_recipe
+    from hearsight.recipes.serialisation import to_json
+
+    if name is not None:
+        print(json.dumps(to_json(load_recipe(name)), indent=2))
+        return
+    for each, says in describe_recipes().items():
+        print(f"{each:24} {says}")
+
+
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="The authors' *.pth.tar.")],
+    method: Annotated[
+        str, typer.Option(help="Whose: `ssl-tie`, `lvs`, `ez-vsl` or `slavc`.")
+    ] = "ssl-tie",
+    out: Annotated[Path | None, typer.Option(help="Default: FILE with .safetensors.")] = None,
+) -> None:
+    """Turn weights that authors released into a checkpoint of this package.
+
+    Example: hearsight import-weights SSL_TIE_vggss144k.pth.tar --out vggss144k.safetensors
+    """
+    from hearsight.checkpoints.released import import_weights as convert
+    from hearsight.checkpoints.released import target_of
+
+    target = target_of(file) if out is None else out
+    if target.exists() and file.exists() and target.samefile(file):
+        raise HearsightError(f"'{target}' is the file that is read: name another with --out.")
+    convert(file, target, method)
+    print(json.dumps({"checkpoint": str(target)}))

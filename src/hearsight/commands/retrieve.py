@@ -1,0 +1,187 @@
+"""`hearsight retrieve`: find clips by sound and image, and score it; the lists of VGGSound for it.
+
+`hearsight data splits` stands here because it makes the lists that retrieval is measured on.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hearsight.commands.console import Bars, tell
+from hearsight.commands.data import data
+from hearsight.commands.options import Data, Device, Threads, parse_folder
+from hearsight.errors import HearsightError
+
+
+@data.command()
+def splits(
+    table: Annotated[Path, typer.Argument(help="VGGSound's csv: id, second, label, split.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder for the lists.", metavar="PATH", parser=parse_folder)
+    ] = Path("splits"),
+) -> None:
+    """Write VGGSound's lists for retrieval: 35 unseen classes, the other 274, the heard 110.
+
+    Which classes are unseen is inferred from a released list, not printed in the paper.
+
+    Example: hearsight data splits vggsound.csv --out splits
+    """
+    from hearsight.datasets.vggsound_splits import (
+        UNSEEN_35,
+        read_vggsound_csv,
+        split_vggsound,
+        write_list,
+    )
+
+    found = split_vggsound(read_vggsound_csv(table))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HearsightError(f"'{out}' cannot be made: {error.strerror}.") from error
+    for name in ("unseen_35", "trainval_274", "train_110"):
+        rows = getattr(found, name)
+        path = out / f"{name}.csv"
+        write_list(rows, path)
+        labels = {row.label for row in rows}
+        print(json.dumps({"list": str(path), "clips": len(rows), "classes": len(labels)}))
+    missing = sorted(set(UNSEEN_35) - {row.label for row in found.unseen_35})
+    if missing:
+        print(
+            f"{len(missing)} of the 35 unseen classes have no clip: {', '.join(missing)}",
+            file=sys.stderr,
+        )
+    print(
+        "The 35 unseen classes are inferred from the released training list; "
+        f"{found.shared_videos:,} videos have clips both in them and in the other 274.",
+        file=sys.stderr,
+    )
+
+
+def retrieve(
+    checkpoints: Annotated[
+        list[str], typer.Argument(help="Checkpoints, run folders or model names; one row each.")
+    ],
+    data: Data,
+    task: Annotated[
+        str, typer.Option(help="`sound-sound`, `sound-image` or `image-sound`.")
+    ] = "sound-sound",
+    pooling: Annotated[
+        str, typer.Option(help="How a frame's grid becomes one vector: `mean` or `max`.")
+    ] = "mean",
+    same_video: Annotated[
+        str, typer.Option(help="`keep` or `drop` other clips of the query's own video.")
+    ] = "keep",
+    embeddings: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=FILE", help="A row of others' vectors: .parquet, .npz or .npy."),
+    ] = [],  # noqa: B006 typer reads the default, nobody changes it
+    seed: Annotated[int, typer.Option(help="Of the untrained encoders.", min=0, max=2**63 - 1)] = 0,
+    count: Annotated[int | None, typer.Option(help="Scenes, if they are composed.", min=1)] = None,
+    classes: Annotated[
+        int | None,
+        typer.Option(help="Classes of composed scenes; by itself all there are.", min=1),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table: .csv.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw some queries with what the first model found.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024)] = 32,
+    device: Device = None,
+    threads: Threads = 2,
+) -> None:
+    """Score how well clips find clips of their class by sound and image.
+
+    Prints A@k (some of the first k has the class) and P@k (share of them that has it), beside
+    untrained encoders, statistics of the sounds without learning, chance and the best possible.
+
+    Example: hearsight retrieve runs/first --data stores/mine --task sound-image --sheet found.png
+    """
+    import torch
+
+    from hearsight.clips.clip import Clips, list_unreadable
+    from hearsight.clips.joined import name_repeated
+    from hearsight.datasets.open import is_composed, open_joined
+    from hearsight.files.output import check_output
+    from hearsight.localising.painting import PICTURES
+    from hearsight.pages.retrieval_sheet import save_retrieval_sheet
+    from hearsight.retrieval.benchmark import ENDINGS, check_task, notes, table_text, write_rows
+    from hearsight.retrieval.benchmark_run import RetrievalOptions, run_benchmark
+    from hearsight.retrieval.embeddings import check_pooling
+
+    torch.set_num_threads(threads)
+    if same_video not in ("keep", "drop"):
+        raise HearsightError(f"--same-video may be keep or drop, not '{same_video}'.")
+    for option, given in (("--count", count), ("--classes", classes)):
+        if given is not None and not any(map(is_composed, data)):
+            raise HearsightError(
+                f"{option} is for composed scenes, such as toys or menagerie, and '{data[0]}' is"
+                " none: leave it out."
+            )
+    if out is not None:
+        check_output(out, ENDINGS)
+    if sheet is not None:
+        check_output(sheet, PICTURES)
+
+    left_out: list[str] = []
+
+    def open_at(size: int) -> Clips:
+        clips = open_joined(data, split="val", size=size, count=count, classes=classes)
+        left_out[:] = name_repeated(clips, " ".join(data))  # the same whatever the size
+        return clips
+
+    with Bars() as bars:
+        found = run_benchmark(
+            checkpoints,
+            open_at,
+            parse_embeddings(embeddings),
+            RetrievalOptions(
+                task=check_task(task),
+                pooling=check_pooling(pooling),
+                drop_same_video=same_video == "drop",
+                seed=seed,
+                batch_size=batch_size,
+                device=device,
+                progress=bars,
+            ),
+        )
+    if out is not None:
+        write_rows(found.rows, out)
+    if sheet is not None:
+        save_retrieval_sheet(
+            found.question,
+            found.answer.scores,
+            found.answer.indices,
+            open_at(224),
+            found.places,
+            sheet,
+        )
+    if as_json:
+        for row in found.rows:
+            print(json.dumps(row.row()))
+    else:
+        print(table_text(found.rows))
+    tell([*left_out, *notes(found.question, found.unlabelled)])
+    skipped = list_unreadable(found.skipped, len(found.question.ids) + len(found.skipped))
+    if skipped:
+        print(skipped, file=sys.stderr)
+
+
+def parse_embeddings(given: list[str]) -> dict[str, Path]:
+    """NAME=FILE, several times, by name.
+
+    Raises:
+        HearsightError: one is not of that form, or a name is given twice.
+    """
+    files: dict[str, Path] = {}
+    for one in given:
+        name, equals, path = one.partition("=")
+        if not (name and equals and path):
+            raise HearsightError(f"--embeddings takes NAME=FILE, not '{one}'.")
+        if name in files:
+            raise HearsightError(f"--embeddings gives the name '{name}' twice.")
+        files[name] = Path(path)
+    return files

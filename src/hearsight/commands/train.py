@@ -1,0 +1,170 @@
+"""`hearsight train`: a run of one recipe."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hearsight.commands.console import Bars, tell
+from hearsight.commands.options import (
+    Data,
+    Device,
+    RecipeChanges,
+    Threads,
+    Workers,
+    above_zero,
+    command_line,
+    parse_folder,
+)
+from hearsight.errors import HearsightError
+from hearsight.version import __version__
+
+if TYPE_CHECKING:
+    from hearsight.clips.clip import Clips
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run folder.", metavar="PATH", parser=parse_folder)],
+    changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
+    validation: Annotated[
+        str | None, typer.Option(help="Clips with boxes, scored while training.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
+    test: Annotated[
+        str | None, typer.Option(help="Clips to be tested on later: none may be trained on.")
+    ] = None,
+    select_on_test: Annotated[
+        bool,
+        typer.Option("--select-on-test", help="Let the test set choose the epoch; tables tell."),
+    ] = False,
+    resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes.", callback=above_zero)
+    ] = None,
+    device: Device = None,
+    workers: Workers = 1,
+    threads: Threads = 2,
+) -> None:
+    """Train a recipe and write a run folder: log, last and best checkpoint.
+
+    Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
+    """
+    import torch
+
+    from hearsight.clips.leaks import merge_leaks
+    from hearsight.datasets.open import open_clips, open_joined
+    from hearsight.recipes.catalogue import load_recipe
+    from hearsight.recipes.serialisation import assign
+    from hearsight.scoring.evaluation import check_truths
+    from hearsight.scoring.protocols import load_protocol
+    from hearsight.training.batches import COMPOSED
+    from hearsight.training.run_folder import TrainingOptions
+    from hearsight.training.trainer import train as run_training
+
+    torch.set_num_threads(threads)
+    load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
+    method = assign(load_recipe(recipe), *changes)
+    size = round(method.frame_size * COMPOSED)
+    clips = open_joined(data, split="train", size=size, seed=method.seed)
+    opened = [
+        None if spec is None else (spec, open_clips(spec, split="val", size=method.frame_size))
+        for spec in (validation, test)
+    ]
+    held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
+    if held_out is not None:
+        tell(check_truths(held_out, validation or test or ""))
+    if resume:
+        before = facts_of(out)
+        known["selected_on_test"] |= bool(before.get("selected_on_test"))
+        known["leak_check"] = merge_leaks(before.get("leak_check", []), known["leak_check"])
+    with Bars() as bars:
+        result = run_training(
+            method,
+            clips,
+            out,
+            validation=held_out,
+            options=TrainingOptions(
+                resume=resume,
+                minutes=minutes,
+                device=device,
+                workers=workers,
+                protocol=protocol,
+                facts={
+                    "command": command_line(),
+                    "data": data,
+                    "version": __version__,
+                    **known,
+                },
+                progress=bars,
+            ),
+        )
+    for name, reason in result.unreadable.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    if not result.main:
+        return
+    print(
+        json.dumps(
+            {
+                "run": str(result.folder),
+                "steps": result.steps,
+                "seconds": round(result.seconds, 1),
+                "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
+                "skipped": len(result.unreadable),
+                "finished": result.finished,
+            }
+        )
+    )
+
+
+def know_data(
+    train: tuple[str, "Clips"],
+    validation: tuple[str, "Clips"] | None,
+    test: tuple[str, "Clips"] | None,
+    *,
+    select_on_test: bool,
+) -> tuple["Clips | None", dict[str, Any]]:
+    """Warn on stderr of leaks and of clips left out for their ids; each set is beside its name.
+
+    Args:
+        train: clips to learn from.
+        validation: clips that choose the epoch; None for the test set, if `select_on_test`.
+        test: clips that nothing may be learned from.
+        select_on_test: whether the test set may choose the epoch.
+
+    Returns:
+        The clips that choose the epoch, if any, and facts for the checkpoint.
+
+    Raises:
+        HearsightError: what `check_training` raises, or nothing to select on.
+    """
+    from hearsight.clips.joined import name_repeated
+    from hearsight.clips.leaks import check_training
+
+    for each in (train, validation, test):
+        tell([] if each is None else name_repeated(each[1], each[0]))
+    if select_on_test and validation is None:
+        if test is None:
+            raise HearsightError("--select-on-test needs clips to select on: name them by --test.")
+        validation = test
+    honesty = check_training(
+        (train[0], train[1].ids),
+        None if validation is None else (validation[0], validation[1].ids),
+        None if test is None else (test[0], test[1].ids),
+        select_on_test=select_on_test,
+    )
+    for warning in honesty.warnings:
+        print(f"hearsight: {warning}", file=sys.stderr)
+    return None if validation is None else validation[1], honesty.facts
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """What the run in a folder told of itself before it was interrupted; nothing if none is."""
+    from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
+
+    if not (folder / LAST).exists():
+        return {}
+    return load_checkpoint(folder / LAST, with_state=False).facts

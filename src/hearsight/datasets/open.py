@@ -1,0 +1,257 @@
+"""Where clips and their truth come from, one file per source."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from hearsight.clips.clip import Clips
+from hearsight.clips.joined import ChosenClips, JoinedClips
+from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
+from hearsight.clips.shards import Store
+from hearsight.datasets import flickr, vggsound
+from hearsight.datasets.extended import is_extended, open_extended
+from hearsight.datasets.folders import read_xml
+from hearsight.errors import HearsightError, nearest
+
+PACKS = ("toys", "menagerie")
+MIXED = ("pairs", "duets", "offscreen")  # what is composed of a pack's scenes
+SPLITS = ("train", "val")
+NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
+COUNTS = {"train": 10_000, "val": 500}  # scenes
+KINDS = (
+    "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie, "
+    "pairs:toys, duets:toys, offscreen:toys and the like"
+)
+
+
+def open_joined(
+    specs: Sequence[str],
+    *,
+    split: str = "train",
+    seed: int = 0,
+    size: int = 224,
+    count: int | None = None,
+    classes: int | None = None,
+) -> Clips:
+    """Several `open_clips` as one; where two hold a clip of the same id, the first counts.
+
+    `joined.name_repeated` tells which were left out for it.
+    """
+    opened = [
+        open_clips(spec, split=split, seed=seed, size=size, count=count, classes=classes)
+        for spec in specs
+    ]
+    return opened[0] if len(opened) == 1 else JoinedClips(opened)
+
+
+def open_clips(
+    spec: str,
+    *,
+    split: str = "train",
+    seed: int = 0,
+    size: int = 224,
+    count: int | None = None,
+    classes: int | None = None,
+    silent: tuple[int, int] | None = None,
+    looks: int = 1,
+    every: float | None = None,
+) -> Clips:
+    """Clips by what a user may name them.
+
+    Args:
+        spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
+            `FOLDER@LIST` for the clips a list names, LIST being a path from here, from the folder
+            or from beside it; `toys`, `menagerie` or `menagerie:PACK` for composed scenes; with
+            `pairs:` before one of these three each picture twice, in which two objects sound in
+            turn, with `duets:` once, in which both sound, with `offscreen:` as it is, but with
+            silence or the sound of something that is not there.
+        split: train or val; which scenes, and which rows of a list that tells its splits.
+        seed: of the scenes.
+        size: of the scenes' frames, pixels.
+        count: of the scenes.
+        classes: of the scenes; None for all that the pack has in both splits.
+        silent: fewest and most silent objects in a scene; None for what `Scenes` takes itself.
+        looks: in which each cut-out of the scenes appears.
+        every: seconds between the clips of a video; None for the middle one alone.
+
+    Raises:
+        HearsightError: it is none of these, it is damaged, or `every` is given for no videos.
+    """
+    name, colon, pack = spec.partition(":")
+    if every is not None and is_composed(spec):
+        raise HearsightError(NO_VIDEOS.format(spec))
+    if colon and name in MIXED:
+        count = COUNTS["val"] if count is None else count
+        return _open_others(name, pack, split, seed=seed, size=size, count=count, classes=classes)
+    if name in PACKS and not (colon and name == "toys"):
+        from hearsight.scenes.scenes import open_scenes
+
+        return open_scenes(
+            name,
+            Path(pack) if pack else None,
+            split=split,
+            seed=seed,
+            size=size,
+            count=COUNTS.get(split, COUNTS["train"]) if count is None else count,
+            classes=classes,
+            silent=(0, 3) if silent is None else silent,
+            endless=split == "train",
+            looks=looks,
+        )
+    folder, _, listed = spec.rpartition("@")
+    if folder and not Path(spec).is_dir():
+        return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
+    if not spec or not Path(spec).is_dir():
+        hint = nearest(spec, PACKS)
+        raise HearsightError(f"'{spec}' names no clips: it may be {KINDS}.{hint}")
+    return _open_folder(Path(spec), None, split, every)
+
+
+def is_composed(spec: str) -> bool:
+    """Whether clips are composed of a pack, and not read from a folder."""
+    name, colon, _ = spec.partition(":")
+    return name in PACKS or bool(colon and name in MIXED)
+
+
+def check_split(spec: str, split: str) -> None:
+    """Refuse a split that was asked for and would change nothing.
+
+    Raises:
+        HearsightError: it is neither train nor val, or the clips do not tell the two apart.
+    """
+    if split not in SPLITS:
+        raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, SPLITS)}")
+    if not tells_splits(spec):
+        raise HearsightError(f"'{spec}' does not tell train from val: leave --split out.")
+
+
+def tells_splits(spec: str) -> bool:
+    """Whether train and val are different clips of what a user may name so.
+
+    Raises:
+        HearsightError: a list that is not there or cannot be read.
+    """
+    if is_composed(spec):
+        return True
+    folder, _, listed = spec.rpartition("@")
+    if not folder or Path(spec).is_dir() or _kind(Path(folder)) != "vggsound":
+        return False
+    path = find_list(Path(folder), listed)
+    return not is_extended(path) and vggsound.lists_splits(path)
+
+
+def _open_others(
+    kind: str, scenes: str, split: str, *, seed: int, size: int, count: int, classes: int | None
+) -> Clips:
+    """Pairs, duets or scenes without a source, of the pack that the rest of a name means."""
+    from hearsight.scenes.offscreen import open_offscreen
+    from hearsight.scenes.pairs import Duets, open_pairs
+
+    name, _, folder = scenes.partition(":")
+    pack = Path(folder) if folder else None
+    if kind == "offscreen":
+        return open_offscreen(
+            name, pack, split=split, seed=seed, size=size, count=count, classes=classes
+        )
+    pairs = open_pairs(name, pack, split=split, seed=seed, size=size, count=count, classes=classes)
+    return Duets(pairs) if kind == "duets" else pairs
+
+
+def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
+    """A folder by what lies in it."""
+    if not folder.is_dir():
+        raise HearsightError(f"there is no folder '{folder}'")
+    if listed is not None and is_extended(listed):
+        return open_extended(folder, listed)
+    kind = _kind(folder)
+    if every is not None and kind != "videos":
+        raise HearsightError(NO_VIDEOS.format(folder))
+    if kind == "store":
+        return _choose(Store(folder), listed)
+    if kind == "vggsound":
+        known = {"train": "train", "val": "test"}.get(split)
+        return vggsound.open_vggsound(folder, listed=listed, split=known)
+    if kind == "flickr":
+        return flickr.open_flickr(folder, listed=listed)
+    from hearsight.datasets.videos import NoVideosError, VideoClips
+
+    try:
+        return _choose(VideoClips(folder, every=every), listed)
+    except NoVideosError as error:
+        raise HearsightError(
+            f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
+            "Flickr-SoundNet (frame and audio folders), nor videos"
+        ) from error
+
+
+def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
+    """What a folder is by what lies in it; `videos` where it is nothing else."""
+    if any(folder.glob("*.tar")):
+        return "store"
+    has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    if has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}:
+        return "vggsound"
+    if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
+        return "flickr" if "mp3" in has or _is_flickr(folder) else "vggsound"
+    return "videos"
+
+
+def _is_flickr(folder: Path) -> bool:
+    """Whether the first annotation has the form of Flickr-SoundNet's annotators."""
+    for name in flickr.ANNOTATIONS:
+        for path in sorted((folder / name).glob("*.xml"))[:1]:
+            try:
+                root = read_xml(path)
+            except ValueError:
+                continue
+            return root is not None and root.find("*/bbox") is not None
+    return False
+
+
+def _choose(clips: Clips, listed: Path | None) -> Clips:
+    """The clips of a store, or of videos, that a list names, in the list's order."""
+    if listed is None:
+        return clips
+    places = {id: index for index, id in enumerate(clips.ids)}
+    named = {vggsound.bare(id): id for id in clips.ids}
+    wanted = []
+    for one in vggsound.read_vggsound_list(listed):
+        choices = (one.written, one.id, named.get(one.id))
+        wanted.append(next((id for id in choices if id in places), one.written or one.id))
+    missing = [id for id in wanted if id not in places]
+    if missing:
+        raise HearsightError(
+            f"{len(missing):,} of {len(wanted):,} clips in '{listed}' are not there, "
+            f"the first of them '{missing[0]}'"
+        )
+    return ChosenClips(clips, [places[id] for id in wanted])
+
+
+LISTED = {"train": "train", "val": "test"}  # what lists call a split
+
+
+def read_clips(spec: str, split: str) -> ClipList:
+    """A list by its path, or the ids of anything that --data takes; its name tells the split.
+
+    split: train or val; of lists and packs that tell their splits (a list's test rows are val).
+
+    Raises:
+        HearsightError: neither a list nor clips.
+    """
+    if not Path(spec).is_file():
+        if not (is_composed(spec) or "@" in spec or Path(spec).exists()):
+            raise HearsightError(
+                f"'{spec}' names no clips: there is no file or folder '{spec}'; it may be a list "
+                f"of clips, {KINDS}.{nearest(spec, PACKS)}"
+            )
+        ids = open_clips(spec, split=split).ids
+        name = f"{spec} ({split} split)" if tells_splits(spec) else spec
+        return ClipList(name=name, entries=tuple(ListEntry(id, (id,)) for id in ids))
+    found, wanted = read_list(Path(spec)), LISTED[split]
+    kept = [one for one in found.entries if one.split in (None, wanted)]
+    if not kept:
+        raise HearsightError(f"The list '{spec}' has no clip of the split '{wanted}'.")
+    told = any(one.split == wanted for one in kept)
+    name = f"{spec} ({wanted} rows)" if told else spec
+    return replace(found, name=name, entries=tuple(kept))

@@ -1,0 +1,271 @@
+"""What is in a data set: classes, sizes, and everything in it that is damaged or there twice."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation
+from hearsight.clips.joined import repeated_in
+from hearsight.clips.lists import ListEntry, clip_names, read_list
+from hearsight.clips.truth import PIXELS, SIDE, covers_nothing, is_corrupt, rasterise
+from hearsight.datasets.open import SPLITS, check_split, open_clips, read_clips
+from hearsight.errors import HearsightError
+
+SIZES = ((32**2, "below 32 x 32"), (96**2, "below 96 x 96"), (144**2, "below 144 x 144"))
+LARGEST = "144 x 144 and above"
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+AnnotatedId = tuple[str, str | None, tuple[Box, ...] | None]  # id, label, boxes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What was counted; names are ids of clips, in the order of the source.
+
+    A truth is all boxes of a clip together, on the canvas of 224 x 224 pixels that protocols use.
+    sizes: clips by their truth's pixels, in SLAVC's classes of size. box_areas, truth_areas:
+    quantile: share of the frame, of those that cover a pixel.
+    """
+
+    source: str
+    clips: int
+    videos: int
+    classes: dict[str, int]  # most clips first
+    unlabelled: int
+    annotated: int  # clips with boxes, or known to have no source
+    boxes: int
+    box_areas: dict[str, float]
+    truth_areas: dict[str, float]
+    sizes: dict[str, int]
+    corrupt: tuple[str, ...]  # with an edge outside the frame, or one that is no number
+    degenerate: tuple[str, ...]  # with a box that covers no pixel; once per box
+    empty: tuple[str, ...]  # with boxes, not one of which covers a pixel
+    sourceless: tuple[str, ...]  # annotated with no box
+    repeated: tuple[str, ...]  # clips that are there twice; the later ones
+    shared_videos: dict[str, int]  # videos of several clips, most clips first
+    unreadable: dict[str, str]  # id: reason
+    decoded: bool | None  # whether frames and sounds were looked at, too; None of a list
+
+    def row(self, most: int | None = None) -> dict[str, Any]:
+        """All of it as JSON, at most so many names of each kind, each with their count."""
+        found: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            if isinstance(value, tuple):
+                found[name] = {"count": len(value), "ids": list(value[:most])}
+            elif name in ("shared_videos", "unreadable"):
+                found[name] = {"count": len(value), "ids": dict(list(value.items())[:most])}
+            else:
+                found[name] = value
+        return found
+
+
+def read_entries(
+    source: str,
+    split: str | None,
+    *,
+    decode: bool,
+    unreadable: dict[str, str],
+    progress: Callable[[int, int], None],
+) -> Iterator[AnnotatedId]:
+    """Every clip of a source with its annotation; what cannot be read goes into `unreadable`.
+
+    Args:
+        source: a list (vggss.json has boxes, others at most labels), or what --data takes.
+        split: train or val, of scenes and of lists that tell their splits; None for the train
+            split of scenes and all rows of a list.
+        decode: read frames and sounds, too. A list has none.
+        unreadable: filled with id: reason.
+        progress: called with the number of clips done and that of all.
+
+    Raises:
+        HearsightError: neither a list nor clips, a list to decode, or a split it does not tell.
+    """
+    if Path(source).is_file():
+        if decode:
+            raise HearsightError(f"--decode needs clips, but '{source}' is a list.")
+        entries = _rows_of(source, split)
+        for done, one in enumerate(entries, 1):
+            yield from ((id, one.label, one.boxes) for id in one.ids)
+            progress(done, len(entries))
+        return
+    if split is not None:
+        check_split(source, split)
+    clips = open_clips(source, split=split or "train")
+    for index, id in enumerate(clips.ids):
+        try:
+            yield (id, *_annotation(clips, index, decode))
+        except UnreadableClip as error:
+            unreadable[error.id] = error.reason
+        progress(index + 1, len(clips))
+    for id in repeated_in(clips):
+        yield id, None, None
+
+
+def _rows_of(source: str, split: str | None) -> tuple[ListEntry, ...]:
+    """The entries of a list, or those of a split."""
+    if split is None:
+        return read_list(Path(source)).entries
+    if split in SPLITS and any(one.split for one in read_list(Path(source)).entries):
+        return read_clips(source, split).entries
+    check_split(source, split)
+    return ()
+
+
+def _annotation(
+    clips: Clips, index: int, decode: bool
+) -> tuple[str | None, tuple[Box, ...] | None]:
+    if not decode:
+        return annotation(clips, index)
+    clip = clips[index]
+    if not len(clip.sound):
+        raise UnreadableClip(clip.id, "its sound is empty")
+    return clip.label, clip.boxes
+
+
+def count(
+    source: str,
+    split: str | None = None,
+    *,
+    decode: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Statistics:
+    """Count what is in a source; arguments and errors are those of `read_entries`."""
+    unreadable: dict[str, str] = {}
+    found: dict[str, AnnotatedId] = {}
+    repeated = []
+    for entry in read_entries(
+        source, split, decode=decode, unreadable=unreadable, progress=progress
+    ):
+        if entry[0] in found or entry[0] in unreadable:
+            repeated.append(entry[0])
+        else:
+            found[entry[0]] = entry
+    ids = [*found, *unreadable]
+    videos = Counter((name.kind, name.video) for name in clip_names(ids))
+    labels = Counter(label for _, label, _ in found.values() if label is not None)
+    truths = {id: boxes for id, _, boxes in found.values() if boxes is not None}
+    return Statistics(
+        source=source,
+        clips=len(ids),
+        videos=len(videos),
+        classes=dict(labels.most_common()),
+        unlabelled=len(ids) - labels.total(),
+        annotated=len(truths),
+        boxes=sum(map(len, truths.values())),
+        **_measure(truths),
+        repeated=tuple(repeated),
+        shared_videos={name[1]: times for name, times in videos.most_common() if times > 1},
+        unreadable=unreadable,
+        decoded=None if Path(source).is_file() else decode,
+    )
+
+
+def _measure(truths: dict[str, tuple[Box, ...]]) -> dict[str, Any]:
+    """The fields of `Statistics` that need the boxes."""
+    whole = {id: [b for b in boxes if np.isfinite(b).all()] for id, boxes in truths.items()}
+    pixels = {id: rasterise(boxes, "union").pixels for id, boxes in whole.items() if boxes}
+    single = [
+        rasterise([box], "union").pixels if len(boxes) > 1 else pixels[id]
+        for id, boxes in whole.items()
+        for box in boxes
+    ]
+    return {
+        "box_areas": _quantiles([area for area in single if area]),
+        "truth_areas": _quantiles([area for area in pixels.values() if area]),
+        "sizes": _sizes([area for area in pixels.values() if area]),
+        "corrupt": tuple(
+            id
+            for id, boxes in truths.items()
+            for box in boxes
+            if not np.isfinite(box).all() or is_corrupt(box)
+        ),
+        "degenerate": tuple(
+            id for id, boxes in whole.items() for box in boxes if covers_nothing(box)
+        ),
+        "empty": tuple(id for id, boxes in truths.items() if boxes and not pixels.get(id)),
+        "sourceless": tuple(id for id, boxes in truths.items() if not boxes),
+    }
+
+
+def _quantiles(areas: Sequence[int]) -> dict[str, float]:
+    """Share of the frame at each of `QUANTILES`; nothing where there are no areas."""
+    if not areas:
+        return {}
+    shares = np.quantile(np.array(areas) / PIXELS, QUANTILES)
+    return {f"{share:g}": float(value) for share, value in zip(QUANTILES, shares, strict=True)}
+
+
+def _sizes(areas: Sequence[int]) -> dict[str, int]:
+    """How many truths fall into each class of size."""
+    edges = [0, *(limit for limit, _ in SIZES), SIDE * SIDE + 1]
+    counts, _ = np.histogram(areas, edges)
+    names = [*(name for _, name in SIZES), LARGEST]
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
+def statistics_text(found: Statistics, *, most: int | None = 20) -> str:
+    """The counts as tables for the terminal, and names below them."""
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=io.StringIO(), width=100)
+    tables = []
+    if found.classes:
+        classes = Table("class", title=f"{len(found.classes):,} classes", title_justify="left")
+        classes.add_column("clips", justify="right")
+        for label, clips in list(found.classes.items())[:most]:
+            classes.add_row(label, f"{clips:,}")
+        tables.append(classes)
+    if found.truth_areas:
+        areas = Table("share of the frame", title="areas, in percent", title_justify="left")
+        for share in found.truth_areas:
+            areas.add_column(_quantile_name(float(share)), justify="right")
+        for name, shares in (("of a box", found.box_areas), ("of a truth", found.truth_areas)):
+            areas.add_row(name, *(f"{100 * value:.1f}" for value in shares.values()))
+        sizes = Table(*found.sizes, title="truths by size, of 224 x 224", title_justify="left")
+        sizes.add_row(*(f"{number:,}" for number in found.sizes.values()))
+        tables += [areas, sizes]
+    with console.capture() as capture:
+        for table in tables:
+            console.print(table)
+    return "\n".join(filter(None, [_head(found), capture.get().rstrip(), *_notes(found, most)]))
+
+
+def _quantile_name(share: float) -> str:
+    return {0.0: "least", 0.5: "median", 1.0: "most"}.get(share, f"{100 * share:g} %")
+
+
+def _head(found: Statistics) -> str:
+    return (
+        f"{found.source}: {found.clips:,} clips of {found.videos:,} videos; "
+        f"{found.unlabelled:,} without a class, {found.clips - found.annotated:,} without "
+        f"annotation; {found.boxes:,} boxes"
+    )
+
+
+def _notes(found: Statistics, most: int | None) -> list[str]:
+    videos = [f"{video} ({clips})" for video, clips in found.shared_videos.items()]
+    unreadable = [f"{id} ({why})" for id, why in found.unreadable.items()]
+    kinds = {
+        "more classes": list(found.classes)[most or len(found.classes) :],
+        "clips listed again": found.repeated,
+        "videos of several clips": videos,
+        "boxes with an edge outside the frame (corrupt)": found.corrupt,
+        "boxes that cover no pixel (degenerate)": found.degenerate,
+        "clips whose truth is empty": found.empty,
+        "clips without a source": found.sourceless,
+        "clips that cannot be read" if found.decoded else "unreadable annotations": unreadable,
+    }
+    lines = []
+    for what, names in kinds.items():
+        if names:
+            more = f" and {len(names) - len(names[:most]):,} more" if names[:most] != names else ""
+            lines.append(f"{len(names):,} {what}: {'; '.join(names[:most])}{more}")
+    if found.decoded is False:
+        lines.append("Frames and sounds were not looked at: --decode does.")
+    return lines

@@ -1,0 +1,1 @@
+"""Text that others wrote, folders that one process writes to, files written whole."""

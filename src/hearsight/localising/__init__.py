@@ -1,0 +1,1 @@
+"""Where a video or picture sounds: moments, and moments painted."""

@@ -1,0 +1,328 @@
+"""A video, or a picture and a sound, to `Moment`s: where it sounds, and how sure the model is.
+
+What is heard at a moment is the sound around it: a window of `SOUND_SECONDS` (less where the
+recipe's spectrogram is shorter) with the moment in its middle. Near the ends of the sound track
+the window is moved inwards until it lies whole within the track; a track shorter than the window
+is heard whole, and the spectrogram repeats it.
+
+What is seen is the whole frame, scaled without distortion so that its shorter side is the
+recipe's `frame_size`; the encoders are convolutional, so a wider frame gives a wider response map
+and boxes cover the whole picture. (Training and evaluation crop the middle square instead.)
+
+The confidence is the peak of the response map: the cosine between the sound and the place that
+fits it best, from -1 to 1. Below the threshold nothing in the picture is taken for the source.
+Where the sound within half a second of the moment stays under `QUIET`, or the sound track has
+ended, there is no source whatever the map says, and the confidence is 0.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int16, UInt8
+from PIL import Image
+from torch import Tensor
+
+from hearsight.checkpoints.checkpoint import load_model
+from hearsight.errors import HearsightError, nearest
+from hearsight.files.output import check_output
+from hearsight.localising.moments import (
+    STYLES,
+    Moment,
+    MomentMap,
+    Painting,
+    paint,
+    region_box,
+    relative,
+)
+from hearsight.localising.painting import PICTURES, save_picture
+from hearsight.media.read import (
+    LEAST,
+    Frame,
+    MediaError,
+    MediaInfo,
+    frames_at,
+    probe,
+    read_picture,
+    stream_sound,
+)
+from hearsight.media.samples import RATE
+from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
+from hearsight.media.write import SUFFIXES, paint_video
+from hearsight.model.colour import DEVIATION, MEAN
+from hearsight.model.device import move
+from hearsight.model.response import matched
+from hearsight.recipes.recipe import Recipe
+
+MODEL = "ssl_tie:small"  # the weights that come with the package
+SOUND_SECONDS = 3.0  # length of the clips that every recipe here is trained on
+THRESHOLD = 0.4  # cosine under which SSL-TIE's objective takes a place for background
+QUIET = -60.0  # dBFS, root mean square
+STEP = 16  # pixels; the longer side that the encoders see is a multiple of it
+STRETCH = 4.0  # a frame longer than this many times its shorter side is squeezed to that
+
+ResponseFunction = Callable[
+    [Tensor, Tensor], Tensor
+]  # b frames and a spectrograms to responses, b a h w
+Progress = Callable[[str, int, int], None]  # stage, done, of how many
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def localise_video(
+    video: Path | str,
+    *,
+    model: Path | str | None = None,
+    every: float = 1.0,
+    overlay: Path | str | None = None,
+    style: str = "heat",
+    threshold: float | None = None,
+    device: str | None = None,
+    batch: int = 16,
+    progress: Progress = no_progress,
+) -> Iterator[Moment]:
+    """A `Moment` for 0, `every`, 2 `every`, ... seconds of a video, in order.
+
+    Frames and sound stream: memory does not grow with the video's length, but for some hundred
+    bytes per moment if it is to be painted.
+
+    Args:
+        video: any file with a picture and a sound track.
+        model: a checkpoint, or the name of weights that come with the package.
+        every: seconds between two moments, at least `media.LEAST`.
+        overlay: where to write the video with every frame painted, maps blended from moment to
+            moment, a timeline of confidence along the bottom, and the original sound. Written
+            once the last moment has been taken.
+        style: `heat`, `contour` or `box`.
+        threshold: confidence below which there is no source; by default what the checkpoint says
+            (its fact `threshold`), else `THRESHOLD`.
+        device: such as `cpu` or `cuda`; by default a GPU if there is one.
+        batch: moments computed together.
+        progress: told the stage, what is done of it, and of how much.
+
+    Raises:
+        HearsightError: at once, before any moment, for a file that cannot be read, is a picture,
+            has no moving pictures or no sound track, and for a wrong option.
+    """
+    info = probe(video)
+    if not (info.has_picture and info.has_sound) and is_picture(video):
+        raise HearsightError(f"'{video}' is a picture: name the sound it is seen with by --sound.")
+    if not info.has_picture:
+        raise HearsightError(f"'{video}' has no moving pictures to find a source in.")
+    if not info.has_sound:
+        raise HearsightError(f"'{video}' has no sound track, so there is no source to find.")
+    if not LEAST <= every < math.inf:
+        raise HearsightError(f"`every` must be a number of seconds from {LEAST:g} up, not {every}.")
+    target = None if overlay is None else Path(overlay)
+    if target is not None:
+        check_output(target, SUFFIXES, Path(video))
+    localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
+    return _moments(info, localiser, every, target, style, progress)
+
+
+def is_picture(path: Path | str) -> bool:
+    """Whether a file is a picture that can be read."""
+    try:
+        read_picture(path)
+    except MediaError:
+        return False
+    return True
+
+
+def localise_image(
+    image: Path | str,
+    sound: Path | str,
+    *,
+    model: Path | str | None = None,
+    overlay: Path | str | None = None,
+    style: str = "heat",
+    threshold: float | None = None,
+    device: str | None = None,
+) -> Moment:
+    """Where in a picture a sound comes from; options as in `localise_video`.
+
+    The sound is a sound file, or a video of which only the sound is used. Of a sound longer than
+    the window, the loudest window counts (looked for in steps of half its length); its middle is
+    the moment's time, and its level decides on silence.
+
+    Raises:
+        HearsightError: for a file that cannot be read, one without sound, and a wrong option.
+    """
+    target = None if overlay is None else Path(overlay)
+    if target is not None:
+        check_output(target, PICTURES, Path(image), Path(sound))
+    if not probe(sound).has_sound:
+        raise HearsightError(f"'{sound}' has no sound track.")
+    pixels = read_picture(image)
+    localiser = _load(model, style=style, threshold=threshold, device=device, batch=1)
+    return _localise_picture(pixels, sound, localiser, target, style)
+
+
+def _localise_picture(
+    pixels: UInt8[np.ndarray, "height width 3"],
+    sound: Path | str,
+    localiser: "Localiser",
+    target: Path | None,
+    style: str,
+) -> Moment:
+    heard = loudest_window(stream_sound(sound, rate=RATE), localiser.seconds)
+    answer = localiser([prepare_whole_frame(pixels, localiser.recipe.frame_size)], [heard])[0]
+    if target is not None:
+        save_picture(paint(pixels, answer, style), target)
+    return answer.moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderFrame:
+    """A frame as the encoders see it, and the size it had."""
+
+    colours: Float[Tensor, "3 seen_height seen_width"]  # normalised
+    height: int  # pixels of the original frame
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Localiser:
+    """Frames and the sounds around them in, answers out."""
+
+    encoders: ResponseFunction
+    recipe: Recipe
+    threshold: float  # cosine
+    device: torch.device
+    batch: int  # moments computed together
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window that is heard at a moment."""
+        return min(SOUND_SECONDS, self.recipe.spectrogram.seconds)
+
+    @torch.inference_mode()
+    def __call__(
+        self, frames: Sequence[EncoderFrame], sounds: Sequence[SoundWindow]
+    ) -> list[MomentMap]:
+        """One answer for each frame with its sound; all of one size and one length.
+
+        Raises:
+            HearsightError: a response map is not finite.
+        """
+        seen = torch.stack([frame.colours for frame in frames])
+        pcm = torch.from_numpy(np.stack([_pcm(heard.samples) for heard in sounds]))
+        spectrograms = self.recipe.spectrogram(pcm.to(self.device))
+        responses = matched(self.encoders(seen.to(self.device), spectrograms)).float().cpu()
+        if not responses.isfinite().all():
+            raise HearsightError("A response map is not finite: the weights are damaged.")
+        return [
+            self._answer(response, frame, heard)
+            for response, frame, heard in zip(responses.numpy(), frames, sounds, strict=True)
+        ]
+
+    def _answer(
+        self, response: Float32[np.ndarray, "h w"], frame: EncoderFrame, heard: SoundWindow
+    ) -> MomentMap:
+        silent = heard.level < QUIET
+        confidence = 0.0 if silent else float(response.max())
+        if silent or confidence < self.threshold:
+            nowhere = Moment(time=heard.time, box=None, confidence=confidence, share=0.0)
+            return MomentMap(moment=nowhere, strength=np.zeros(response.shape, np.uint8))
+        strength = relative(response)
+        box, share = region_box(strength, frame.height, frame.width)
+        moment = Moment(time=heard.time, box=box, confidence=confidence, share=share)
+        return MomentMap(moment=moment, strength=np.rint(strength * 255).astype(np.uint8))
+
+
+def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) -> EncoderFrame:
+    """The whole frame, scaled bicubically so that its shorter side is `side`, normalised.
+
+    The longer side becomes the nearest multiple of `STEP`, at most `STRETCH` times the shorter.
+    """
+    height, width, _ = pixels.shape
+    long = min(max(height, width) / min(height, width), STRETCH) * side
+    long = side if height == width else max(side, round(long / STEP) * STEP)
+    size = (long, side) if width > height else (side, long)
+    small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+    colours = torch.from_numpy(np.array(small, np.float32) / 255)
+    colours = ((colours - torch.tensor(MEAN)) / torch.tensor(DEVIATION)).permute(2, 0, 1)
+    return EncoderFrame(colours=colours, height=height, width=width)
+
+
+def _pcm(samples: Float32[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
+    whole: Int16[np.ndarray, " samples"]
+    whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+    return whole
+
+
+def _moments(
+    info: MediaInfo,
+    localiser: Localiser,
+    every: float,
+    target: Path | None,
+    style: str,
+    progress: Progress,
+) -> Iterator[Moment]:
+    """Answers as they come; then, when all are known, the painted video."""
+    count = max(1, math.ceil(info.duration / every - 1e-9))
+    times = [every * index for index in range(count)]
+    painting = Painting(style=style, threshold=localiser.threshold, duration=info.duration)
+    side = localiser.recipe.frame_size
+    frames = (prepare_whole_frame(frame.pixels, side) for frame in frames_at(info.path, times))
+    sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
+    pairs = zip(frames, sounds, strict=True)
+    done = 0
+    while part := list(islice(pairs, localiser.batch)):
+        answers = localiser(*zip(*part, strict=True))
+        done += len(part)
+        progress("localising", done, count)
+        for answer in answers:
+            if target is not None:
+                painting.answers.append(answer)
+            yield answer.moment
+    if target is not None:
+        _paint(info, painting, target, progress)
+
+
+def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress) -> None:
+    total = max(1, round(info.duration * float(info.frame_rate or 25)))
+    done = 0
+
+    def painted(frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
+        nonlocal done
+        done += 1
+        progress("painting", min(done, total), total)
+        return painting(frame)
+
+    paint_video(info.path, target, painted)
+
+
+def _load(
+    model: Path | str | None,
+    *,
+    style: str,
+    threshold: float | None,
+    device: str | None,
+    batch: int,
+) -> Localiser:
+    if style not in STYLES:
+        raise HearsightError(
+            f"There is no style '{style}', only {', '.join(STYLES)}.{nearest(style, STYLES)}"
+        )
+    if batch < 1:
+        raise HearsightError(f"`batch` must be at least 1, not {batch}.")
+    encoders, recipe, facts = load_model(MODEL if model is None else model)
+    place = move(encoders, device)
+    if threshold is None:
+        threshold = float(facts.get("threshold", THRESHOLD))
+    if not -1 <= threshold <= 1:
+        raise HearsightError(f"The threshold is a cosine from -1 to 1, not {threshold}.")
+    return Localiser(
+        encoders=encoders.eval(),
+        recipe=recipe,
+        threshold=threshold,
+        device=place,
+        batch=batch,
+    )

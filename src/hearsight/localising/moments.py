@@ -1,0 +1,169 @@
+"""A response map becomes a `Moment`: a box and a share of the frame; and moments are painted."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from hearsight.localising import painting as draw
+from hearsight.media.read import Frame
+
+STYLES = ("heat", "contour", "box")
+RASTER = 128  # pixels, longer side of the raster on which a region is found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Where the sound comes from at one time."""
+
+    time: float  # seconds from the start of the video; of a sound file: middle of what was heard
+    box: tuple[int, int, int, int] | None  # pixels [x0, y0, x1, y1]; None: no source in the picture
+    confidence: float  # cosine at the peak of the response map, in [-1, 1]; 0 in silence
+    share: float  # of the frame's area that the source covers, from 0 to 1 (not its box's area)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentMap:
+    """A moment and the map it was read from."""
+
+    moment: Moment
+    strength: UInt8[np.ndarray, "h w"]  # 0 at the lowest response, 255 at the peak; no source: 0
+
+
+def relative(response: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """The map from its lowest response (0) to its peak (1); 1 everywhere if it is flat."""
+    low, peak = response.min(), response.max()
+    if peak - low < 1e-6:
+        return np.ones_like(response)
+    scaled: Float32[np.ndarray, "h w"] = (response - low) / (peak - low)
+    return scaled
+
+
+def region_box(
+    strength: Float32[np.ndarray, "h w"], height: int, width: int
+) -> tuple[tuple[int, int, int, int], float]:
+    """The region around the peak of a map that covers a frame of `height` x `width` pixels.
+
+    It is the connected part, around the peak, of what lies above `draw.LEVEL`, half-way from the
+    lowest response to the peak, after bicubic enlargement to `RASTER` pixels. Returns its box in
+    pixels of the frame, [x0, y0, x1, y1], and its share of the frame's area, in (0, 1].
+    """
+    scale = min(1.0, RASTER / max(height, width))
+    tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
+    raster = draw.spread(strength, tall, wide)
+    peak = np.zeros(raster.shape, bool)
+    peak.flat[raster.argmax()] = True
+    region = connected((raster >= draw.LEVEL) | peak, peak)
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    box = (
+        int(columns[0] * width / wide),
+        int(rows[0] * height / tall),
+        min(width, int(np.ceil((columns[-1] + 1) * width / wide))),
+        min(height, int(np.ceil((rows[-1] + 1) * height / tall))),
+    )
+    return box, float(region.mean())
+
+
+def connected(
+    mask: Bool[np.ndarray, "h w"], seed: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """The parts of the mask that hold a seed; pixels are neighbours across an edge."""
+    inside: Bool[np.ndarray, "h w"] = seed & mask
+    while True:
+        grown = _fill_rows(mask.T, _fill_rows(mask, inside).T).T
+        if np.array_equal(grown, inside):
+            return inside
+        inside = grown
+
+
+def _fill_rows(
+    mask: Bool[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """Every run of the mask along a row that is inside somewhere, whole."""
+    begins = mask.copy()
+    begins[:, 1:] &= ~mask[:, :-1]
+    run = np.cumsum(begins).reshape(mask.shape)
+    reached = np.zeros(int(run[-1, -1]) + 1, bool)
+    reached[run[inside]] = True
+    filled: Bool[np.ndarray, "h w"] = mask & reached[run]
+    return filled
+
+
+@dataclass(slots=True, kw_only=True)
+class Painting:
+    """A video's answers, painted on any of its frames: maps blend from moment to moment."""
+
+    style: str  # one of STYLES
+    threshold: float  # cosine
+    duration: float  # seconds, of the video
+    answers: list[MomentMap] = field(default_factory=list)  # in order of time, at least one
+    strip: UInt8[np.ndarray, "strip width 4"] | None = None  # the timeline for frames of its width
+
+    def __call__(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
+        """The frame with what was found around its time, and the timeline below."""
+        after = bisect_right(self.answers, frame.time, key=lambda answer: answer.moment.time)
+        before, after = max(after - 1, 0), min(after, len(self.answers) - 1)
+        start, end = (self.answers[at].moment.time for at in (before, after))
+        weight = min(max((frame.time - start) / (end - start), 0), 1) if end > start else 0.0
+        painted = paint_between(
+            frame.pixels, self.answers[before], self.answers[after], weight, self.style
+        )
+        return draw.timeline(painted, self._strip(frame), frame.time / max(self.duration, 1e-3))
+
+    def _strip(self, frame: Frame) -> UInt8[np.ndarray, "strip width 4"]:
+        height, width, _ = frame.pixels.shape
+        if self.strip is None or self.strip.shape[1] != width:
+            moments = [answer.moment for answer in self.answers]
+            self.strip = draw.timeline_strip(
+                width,
+                height,
+                times=np.array([moment.time for moment in moments]),
+                confidences=np.array([moment.confidence for moment in moments]),
+                sources=np.array([moment.box is not None for moment in moments]),
+                threshold=self.threshold,
+                duration=max(self.duration, 1e-3),
+            )
+        return self.strip
+
+
+def paint(
+    pixels: UInt8[np.ndarray, "height width 3"], answer: MomentMap, style: str
+) -> UInt8[np.ndarray, "height width 3"]:
+    """One answer on its frame; without a source the frame as it is."""
+    return paint_between(pixels, answer, answer, 0.0, style)
+
+
+def paint_between(
+    pixels: UInt8[np.ndarray, "height width 3"],
+    before: MomentMap,
+    after: MomentMap,
+    weight: float,
+    style: str,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """What lies between two answers, `weight` of the way from `before` (0) to `after` (1).
+
+    Maps blend: a source fades in from the last moment without one. Boxes move from one to the
+    other if both are there; a box alone is shown for its half of the way.
+    """
+    if style == "box":
+        return _paint_box(pixels, before.moment, after.moment, weight)
+    first, second = before.strength, after.strength
+    strength = (first * np.float32(1 - weight) + second * np.float32(weight)) / np.float32(255)
+    if not strength.any():
+        return pixels
+    return draw.contour(pixels, strength) if style == "contour" else draw.heat(pixels, strength)
+
+
+def _paint_box(
+    pixels: UInt8[np.ndarray, "height width 3"], before: Moment, after: Moment, weight: float
+) -> UInt8[np.ndarray, "height width 3"]:
+    near = before if weight < 0.5 else after
+    if near.box is None:
+        return pixels
+    box = np.array(near.box, float)
+    confidence = near.confidence
+    if before.box is not None and after.box is not None:
+        box = (1 - weight) * np.array(before.box) + weight * np.array(after.box)
+        confidence = (1 - weight) * before.confidence + weight * after.confidence
+    return draw.box(pixels, box.tolist(), label=f"{confidence:.2f}")

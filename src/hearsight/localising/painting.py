@@ -1,0 +1,344 @@
+"""Painters: response maps, boxes and a timeline drawn on frames, with numpy and Pillow alone.
+
+Every painter takes a frame and returns a new one of the same size; lines and letters grow with
+the frame's shorter side, from 96 pixels to 1080 and beyond. A `strength` is a map of any grid
+with values from 0 (nothing heard there) to 1 (the strongest place); it covers the whole frame.
+Boxes are in pixels of the frame, [x0, y0, x1, y1], x1 and y1 excluded.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from hearsight.clips.clip import DecodedClip
+from hearsight.errors import HearsightError
+from hearsight.files.output import written_whole
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
+LEVEL = 0.5  # strength on the edge of the region: where contours run and boxes end
+Colour = tuple[int, int, int]
+FOUND: Colour = (255, 196, 46)  # amber: what the model says
+TRUTH: Colour = (64, 224, 208)  # turquoise, far from every colour of the heat: what is true
+INK: Colour = (16, 16, 24)  # the dark rim under every line
+
+
+def colour_map() -> UInt8[np.ndarray, "256 3"]:
+    """Colours of the strengths 0 to 1, from violet over red to pale yellow.
+
+    Lightness rises in equal steps, so equal differences look equal, in print and to eyes that
+    confuse red and green as well. Hue and chroma are drawn in OKLab and kept inside sRGB.
+
+    Source: Ottosson, A perceptual color space for image processing, 2020 (the two matrices).
+    """
+    along = np.linspace(0.0, 1.0, 256)
+    lightness = 0.28 + 0.62 * along
+    hue = np.deg2rad(-60.0 + 165.0 * along)
+    chroma = 0.25 - 0.06 * along**2
+    for _ in range(40):  # pull what sRGB cannot show towards grey: lightness stays
+        colours = _oklab_to_linear(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
+        outside = (colours.min(1) < 0) | (colours.max(1) > 1)
+        chroma = np.where(outside, chroma * 0.95, chroma)
+    colours = np.clip(colours, 0.0, 1.0)
+    curved = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * colours ** (1 / 2.4) - 0.055)
+    scaled: UInt8[np.ndarray, "256 3"] = np.rint(curved * 255).astype(np.uint8)
+    return scaled
+
+
+def _oklab_to_linear(
+    lightness: Float[np.ndarray, " n"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n 3"]:
+    """Linear sRGB, outside [0, 1] where a screen cannot show the colour."""
+    to_cones = np.array(
+        [
+            [1.0, 0.3963377774, 0.2158037573],
+            [1.0, -0.1055613458, -0.0638541728],
+            [1.0, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_linear = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    cones = np.stack([lightness, a, b], axis=1) @ to_cones.T
+    return np.asarray(cones**3 @ to_linear.T)
+
+
+COLOURS = colour_map()
+
+
+def spread(
+    strength: Float[np.ndarray, "h w"], height: int, width: int
+) -> Float32[np.ndarray, "{height} {width}"]:
+    """The map over `height` x `width` pixels: bicubic, cell centres in place, within [0, 1]."""
+    grid = Image.fromarray(np.ascontiguousarray(strength, dtype=np.float32))
+    wide = np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC))
+    within: Float32[np.ndarray, "_ _"] = np.clip(wide, 0.0, 1.0)
+    return within
+
+
+def heat(
+    frame: UInt8[np.ndarray, "height width 3"], strength: Float[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Colour by strength. What is weak stays clear; the strongest place is covered by 70 %."""
+    height, width, _ = frame.shape
+    grid = Image.fromarray(np.asarray(strength * 255 + 0.5, dtype=np.float32))
+    levels = grid.resize((width, height), Image.Resampling.BICUBIC).convert("L")
+    rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
+    opacity = np.rint(255 * 0.7 * rise * rise * (3 - 2 * rise)).astype(int).tolist()
+    veil = levels.point(opacity)
+    levels.putpalette(COLOURS.tobytes())
+    return np.asarray(Image.composite(levels.convert("RGB"), Image.fromarray(frame), veil))
+
+
+def contour(
+    frame: UInt8[np.ndarray, "height width 3"],
+    strength: Float[np.ndarray, "h w"],
+    *,
+    level: float = LEVEL,
+    colour: Colour = FOUND,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A smooth line of even width where the strength passes `level`, with a dark rim."""
+    wide = spread(strength, *frame.shape[:2])
+    if min(wide.shape) < 2:
+        return frame.copy()
+    down, across = np.gradient(wide)
+    steepness = np.sqrt(down * down + across * across)
+    # The distance to the line in pixels, to first order; flat ground is far from every line.
+    distance = np.abs(wide - np.float32(level)) / np.maximum(steepness, 1e-6)
+    half = _line_width(frame) / 2
+    near = distance < half + 1.5
+    distance = distance[near][:, None]
+    rim = np.clip(half + 1.5 - distance, 0, 1) * np.float32(0.6)
+    line = np.clip(half + 0.5 - distance, 0, 1)
+    painted = frame[near] * (1 - rim) + np.array(INK, np.float32) * rim
+    painted = painted * (1 - line) + np.array(colour, np.float32) * line
+    result = frame.copy()
+    result[near] = (painted + 0.5).astype(np.uint8)
+    return result
+
+
+def box(
+    frame: UInt8[np.ndarray, "height width 3"],
+    edges: Sequence[float | int],
+    *,
+    label: str = "",
+    colour: Colour = FOUND,
+    dashed: bool = False,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The outline of a box, inside its edges, with a label above it where there is room."""
+    height, width = frame.shape[:2]
+    canvas = Image.fromarray(frame.copy())
+    pen = ImageDraw.Draw(canvas)
+    x0, y0 = max(0, round(edges[0])), max(0, round(edges[1]))
+    x1 = min(width, max(round(edges[2]), x0 + 1)) - 1
+    y1 = min(height, max(round(edges[3]), y0 + 1)) - 1
+    if x1 < x0 or y1 < y0:  # the box lies outside the frame
+        return frame.copy()
+    line = _line_width(frame)
+    pen.rectangle((x0, y0, x1, y1), outline=INK, width=line + 2)
+    inner = (min(x0 + 1, x1), min(y0 + 1, y1), max(x1 - 1, x0), max(y1 - 1, y0))
+    if inner[2] >= inner[0] and inner[3] >= inner[1]:
+        _outline(pen, inner, line, colour, dashed)
+    if label:
+        _label(pen, (width, height), (x0, y0, x1), label, colour)
+    return np.asarray(canvas)
+
+
+def _outline(
+    pen: ImageDraw.ImageDraw,
+    edges: tuple[int, int, int, int],
+    line: int,
+    colour: Colour,
+    dashed: bool,
+) -> None:
+    if not dashed:
+        pen.rectangle(edges, outline=colour, width=line)
+        return
+    x0, y0, x1, y1 = edges
+    dash, step = 5 * line, 8 * line
+    for x in range(x0, x1 + 1, step):
+        end = min(x + dash - 1, x1)
+        pen.rectangle((x, y0, end, min(y0 + line - 1, y1)), fill=colour)
+        pen.rectangle((x, max(y1 - line + 1, y0), end, y1), fill=colour)
+    for y in range(y0, y1 + 1, step):
+        end = min(y + dash - 1, y1)
+        pen.rectangle((x0, y, min(x0 + line - 1, x1), end), fill=colour)
+        pen.rectangle((max(x1 - line + 1, x0), y, x1, end), fill=colour)
+
+
+def _label(
+    pen: ImageDraw.ImageDraw,
+    size: tuple[int, int],
+    edges: tuple[int, int, int],
+    text: str,
+    colour: Colour,
+) -> None:
+    """A chip of the box's colour on its upper left corner, moved until it is inside the frame."""
+    width, height = size
+    font = _font(_letter_height(min(size)))
+    pad = max(2, round(font.size / 5))
+    left, top, right, bottom = font.getbbox(text)
+    chip_width, chip_height = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
+    x = max(0, min(edges[0], width - chip_width))
+    y = edges[1] - chip_height if edges[1] >= chip_height else edges[1]
+    y = max(0, min(y, height - chip_height))
+    pen.rectangle((x, y, x + chip_width - 1, y + chip_height - 1), fill=colour)
+    pen.text((x + pad - left, y + pad - top), text, font=font, fill=INK)
+
+
+def timeline_strip(
+    width: int,
+    height: int,
+    *,
+    times: Float[np.ndarray, " n"],
+    confidences: Float[np.ndarray, " n"],
+    sources: Bool[np.ndarray, " n"],
+    threshold: float,
+    duration: float,
+) -> UInt8[np.ndarray, "strip {width} 4"]:
+    """The confidence of every moment, to lay along the bottom of a `width` x `height` frame.
+
+    Bars rise from 0 to the largest confidence, or to 1.5 times the threshold where all are lower.
+    Stretches with a source are amber, the others grey; a fine line marks the threshold. Red,
+    green, blue and opacity; a twelfth of the frame high. `times` (rising) and `duration` are in
+    seconds; where several moments share a column of pixels the most confident one shows.
+    """
+    tall = min(max(10, round(height / 12)), height)
+    at = (np.arange(width) + 0.5) / width * duration
+    value = np.interp(at, times, confidences)
+    found = sources[np.searchsorted((times[1:] + times[:-1]) / 2, at)]
+    columns = np.clip((times / duration * width).astype(int), 0, width - 1)
+    np.maximum.at(value, columns, confidences)
+    np.logical_or.at(found, columns, sources)
+
+    top = max(float(confidences.max()), 1.5 * threshold, 1e-3)
+    margin = max(1, tall // 8)
+    room = tall - 2 * margin
+    # How much of each pixel lies under the curve, from 0 to 1: an even edge without stairs.
+    below = np.arange(room, 0, -1)[:, None]
+    fill = np.clip(value / top * room - below + 1, 0, 1)
+    bars = np.where(found[:, None], np.array(FOUND), np.array((168, 172, 184)))
+    strip = np.empty((tall, width, 4))
+    strip[...] = (*INK, 115)
+    area = strip[margin : margin + room]
+    shown = (fill * np.where(found, 0.9, 0.55))[..., None]
+    area[..., :3] = area[..., :3] * (1 - shown) + bars * shown
+    area[..., 3] = np.maximum(area[..., 3], 215 * shown[..., 0])
+    if 0 < threshold <= top:
+        line = margin + round((1 - threshold / top) * (room - 1))
+        strip[line, :, :3] = strip[line, :, :3] * 0.5 + 255 * 0.5
+    return np.rint(strip).astype(np.uint8)
+
+
+def timeline(
+    frame: UInt8[np.ndarray, "height width 3"],
+    strip: UInt8[np.ndarray, "strip width 4"],
+    position: float,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Lay the strip along the bottom, with a cursor at `position` (0 = start, 1 = end)."""
+    painted = frame.copy()
+    bottom = painted[len(painted) - len(strip) :]
+    opacity = strip[..., 3:].astype(np.uint16)
+    bottom[...] = (bottom * (255 - opacity) + strip[..., :3] * opacity) // 255
+    line = _line_width(frame)
+    width = frame.shape[1]
+    x = round(min(max(position, 0.0), 1.0) * max(width - line, 0))
+    bottom[:, max(0, x - 1) : x + line + 1] = INK
+    bottom[:, x : x + line] = 255
+    return painted
+
+
+def gallery(
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    captions: Sequence[str],
+    *,
+    columns: int = 4,
+    side: int = 240,
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Frames of any sizes on one white sheet, each fitted into `side` pixels over its caption.
+
+    Raises ValueError unless there is one caption for each of at least one picture.
+    """
+    if not pictures or len(pictures) != len(captions):
+        raise ValueError(f"{len(pictures)} pictures with {len(captions)} captions")
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    gap, font = max(6, side // 20), _font(max(10, side // 16))
+    line = round(font.size * 1.5)
+    across, down = side + gap, side + line + gap
+    sheet = Image.new("RGB", (columns * across + gap, rows * down + gap), "white")
+    pen = ImageDraw.Draw(sheet)
+    for place, (pixels, caption) in enumerate(zip(pictures, captions, strict=True)):
+        x, y = gap + place % columns * across, gap + place // columns * down
+        picture = Image.fromarray(pixels)
+        scale = side / max(picture.size)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        sheet.paste(picture, (x + (side - size[0]) // 2, y + (side - size[1]) // 2))
+        pen.text((x, y + side + line // 5), _shortened(caption, font, side), font=font, fill=INK)
+    return np.asarray(sheet)
+
+
+def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
+    """Write a sheet of clips' frames with their truth boxes, each over its class and id.
+
+    Raises:
+        HearsightError: no clip, or `path` cannot be written or has no ending of `PICTURES`.
+    """
+    if not clips:
+        raise HearsightError(f"'{path}' is not written: there is no clip to draw.")
+    frames, captions = [], []
+    for clip in clips:
+        height, width, _ = clip.frame.shape
+        frame = clip.frame
+        for edges in clip.boxes or ():
+            scaled = np.array(edges) * (width, height, width, height)
+            frame = box(frame, scaled.tolist(), colour=TRUTH, dashed=True)
+        frames.append(frame)
+        captions.append(f"{clip.label}  {clip.id}" if clip.label else clip.id)
+    save_picture(gallery(frames, captions, columns=6 if len(clips) > 8 else 4), path)
+
+
+def save_picture(pixels: UInt8[np.ndarray, "height width 3"], path: Path) -> None:
+    """Write a picture whole or not at all.
+
+    Raises:
+        HearsightError: it cannot be written, or `path` has no ending of `PICTURES`.
+    """
+    if path.suffix.lower() not in PICTURES:
+        raise HearsightError(f"'{path}' must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    with written_whole(path) as part:
+        Image.fromarray(pixels).save(part, format=kind)
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """As much of the text as fits into `width` pixels, with an ellipsis where some is lost."""
+    text = " ".join(text.split())
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text.rstrip() + "..."
+
+
+def _line_width(frame: UInt8[np.ndarray, "height width 3"]) -> int:
+    height, width, _ = frame.shape
+    return 1 + int(min(height, width)) // 200
+
+
+def _letter_height(short_side: int) -> int:
+    return min(max(9, round(short_side / 22)), 40)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """The face that comes with Pillow: the same letters on every machine."""
+    return ImageFont.load_default(size)  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Videos, sounds and pictures: read, written, and cut into windows of sound."""

@@ -1,0 +1,349 @@
+"""Videos, sounds and pictures read: what a file holds, its frames, its sound.
+
+All times are seconds since the file's first frame or sample, whichever comes first; picture and
+sound share that clock. `hearsight.media.write` writes videos.
+"""
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image, ImageOps
+
+from hearsight.errors import HearsightError
+from hearsight.media.decode import (
+    Pixels,
+    Samples,
+    clock_zero,
+    decode_frames,
+    decode_sound,
+    display_matrix,
+    picture_stream,
+    resampled,
+    sound_stream,
+    timestamp,
+    upright,
+)
+
+LEAST = 0.01  # seconds between two moments that are asked for; no film has more frames
+FAR = 3.0  # seconds; a wanted frame further ahead than this is sought, a nearer one decoded up to
+
+
+BLIND = {"mpeg"}  # containers whose timestamps are only guessed after a seek
+
+
+class MediaError(HearsightError):
+    """A media file that cannot be read or written; names the file and says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaInfo:
+    """What a media file says it holds."""
+
+    path: Path
+    duration: float  # seconds
+    width: int | None = None  # pixels, after rotation
+    height: int | None = None  # pixels, after rotation
+    frame_rate: Fraction | None = None  # frames per second; the mean one where it varies
+    sound_rate: int | None = None  # hertz
+    channels: int | None = None
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether there are moving pictures; cover art is none."""
+        return self.width is not None
+
+    @property
+    def has_sound(self) -> bool:
+        return self.sound_rate is not None
+
+
+class Frame(NamedTuple):
+    """One picture of a video, upright, from `time` (seconds) on."""
+
+    time: float
+    pixels: Pixels
+
+
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    try:
+        kind = path.stat().st_mode
+        if not (S_ISREG(kind) or S_ISDIR(kind)):
+            raise MediaError(f"'{path}' is a pipe or a device, not a file.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise MediaError(f"'{path}' is empty.")
+    except FileNotFoundError as error:
+        raise MediaError(f"'{path}' does not exist.") from error
+    except IsADirectoryError as error:
+        raise MediaError(f"'{path}' is a folder, not a file.") from error
+    except OSError as error:
+        raise MediaError(f"'{path}' cannot be read: {error.strerror}.") from error
+    return path
+
+
+@contextmanager
+def open_media(path: Path | str) -> Iterator[InputContainer]:
+    """The file, open for demuxing; no file it may refer to over a network is fetched.
+
+    Raises:
+        MediaError: if it is missing, no file, empty, unreadable or not a media file.
+    """
+    path = _existing(path)
+    try:
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, ValueError) as error:
+        if _begins_as_mp4(path):
+            why = "is cut off or damaged: it begins as an mp4 film, but has no index of one."
+        else:
+            why = "is not a media file, or its beginning is damaged."
+        raise MediaError(f"'{path}' {why}") from error
+    with container:
+        for stream in container.streams.video:
+            if stream.codec_context is not None:
+                stream.thread_type = "AUTO"
+        yield container
+
+
+def _begins_as_mp4(path: Path) -> bool:
+    """Whether a file's first box is that of mp4, mov and their kin."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
+
+
+def decode_pictures(path: Path | str) -> Iterator[tuple[VideoFrame, Frame]]:
+    """Every decoded frame with its `Frame`, in the order they are shown, all of the first's size.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
+    """
+    with open_media(path) as container:
+        stream = _wanted_picture(container, path)
+        zero = clock_zero(container)
+        size = matrix = None
+        for frame in decode_frames(container, stream):
+            if matrix is None or size is None:
+                size, matrix = (frame.width, frame.height), display_matrix(frame)
+            yield frame, Frame(float(timestamp(frame) - zero), upright(frame, matrix, size))
+        if size is None:
+            raise MediaError(f"No frame of '{path}' can be decoded.")
+
+
+def stream_frames(path: Path | str) -> Iterator[Frame]:
+    """Every frame of a video in the order they are shown, in constant memory.
+
+    A damaged video gives the frames that can be decoded.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
+    """
+    for _, frame in decode_pictures(path):
+        yield frame
+
+
+def _wanted_picture(container: InputContainer, path: Path | str) -> VideoStream:
+    stream = picture_stream(container)
+    if stream is None:
+        raise MediaError(f"'{path}' has no moving pictures.")
+    return stream
+
+
+def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
+    """For each wanted time (seconds, in any order) the frame shown then; seeks.
+
+    Before the first frame it is the first, after the end the last. `Frame.time` is the frame's
+    own time, not the wanted one.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
+    """
+    with ExitStack() as opened:
+        container, stream = _open_picture(opened, path)
+        zero = clock_zero(container)
+        far = math.inf if container.format.name in BLIND else FAR
+        frames = decode_frames(container, stream)
+        shown = following = next(frames, None)
+        if shown is None:
+            raise MediaError(f"No frame of '{path}' can be decoded.")
+        matrix = display_matrix(shown)
+        for wanted in times:
+            moment = Fraction(wanted) + zero
+            before = timestamp(shown)
+            if not 0 <= moment - before <= far:
+                sought = _seek_frames(container, stream, moment, zero)
+                if sought is None:
+                    opened.close()
+                    container, stream = _open_picture(opened, path)
+                    sought, far = decode_frames(container, stream), math.inf
+                frames = sought
+                shown = following = next(frames, shown)
+                if timestamp(shown) <= before < moment:
+                    far *= 2  # key frames lie so far apart that seeking went back
+            while following is not None and (shown is following or timestamp(following) <= moment):
+                shown, following = following, next(frames, None)
+            yield Frame(float(timestamp(shown) - zero), upright(shown, matrix))
+
+
+def _open_picture(opened: ExitStack, path: Path | str) -> tuple[InputContainer, VideoStream]:
+    container = opened.enter_context(open_media(path))
+    return container, _wanted_picture(container, path)
+
+
+def _seek_frames(
+    container: InputContainer, stream: VideoStream, moment: Fraction, zero: Fraction
+) -> Iterator[VideoFrame] | None:
+    """Frames from a key frame at or before `moment` (a timestamp in seconds) on, if any."""
+    if container.format.name in BLIND or stream.time_base is None:
+        return None
+    back = Fraction(0)
+    while moment - back >= zero:
+        try:
+            container.seek(math.floor((moment - back) / stream.time_base), stream=stream)
+        except av.FFmpegError:
+            return None
+        frames = decode_frames(container, stream)
+        first = next(frames, None)
+        if first is not None and timestamp(first) <= moment:
+            return chain([first], frames)
+        back = back * 2 or Fraction(1)  # some containers land after the wanted time
+    return None
+
+
+def probe(path: Path | str) -> MediaInfo:
+    """What the file holds. One frame is decoded, to know which way up it is.
+
+    Raises:
+        MediaError: if the file cannot be read, or holds neither sound nor moving pictures.
+    """
+    with open_media(path) as container:
+        picture, sound = picture_stream(container), sound_stream(container)
+        if picture is None and sound is None:
+            raise MediaError(f"'{path}' holds neither sound nor moving pictures.")
+        width = height = frame_rate = None
+        if picture is not None:
+            frame = next(decode_frames(container, picture), None)
+            if frame is None:
+                raise MediaError(f"No frame of '{path}' can be decoded.")
+            height, width, _ = upright(frame, display_matrix(frame)).shape
+            frame_rate = picture.average_rate or picture.guessed_rate
+        return MediaInfo(
+            path=Path(path),
+            duration=_duration(path, container),
+            width=width,
+            height=height,
+            frame_rate=frame_rate,
+            sound_rate=sound.codec_context.sample_rate if sound else None,
+            channels=sound.codec_context.layout.nb_channels if sound else None,
+        )
+
+
+def _duration(path: Path | str, container: InputContainer) -> float:
+    if container.duration is not None:
+        return container.duration / 1_000_000
+    end = zero = clock_zero(container)
+    with open_media(path) as again:  # a recording without a length: its last packet tells
+        for packet in again.demux(*again.streams.video, *again.streams.audio):
+            begin = end if packet.pts is None else packet.pts * packet.time_base
+            end = max(end, begin + (packet.duration or 0) * packet.time_base)
+    return float(end - zero)
+
+
+def read_picture(path: Path | str) -> Pixels:
+    """A picture file as RGB, upright as its EXIF data asks; grey becomes RGB, clear becomes white.
+
+    Raises:
+        MediaError: if it is missing, no picture, damaged, or has too many pixels to be honest.
+    """
+    path = _existing(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return np.array(_as_rgb(ImageOps.exif_transpose(image)))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow itself would cut off at 255
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
+    if rate <= 0 or start < 0:
+        raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
+    with open_media(path) as container:
+        stream = sound_stream(container)
+        if stream is None:
+            raise MediaError(f"'{path}' has no sound.")
+        pieces = decode_sound(container, stream, start)
+        first = next(pieces, None)
+        if first is None:
+            raise MediaError(f"No sound of '{path}' can be decoded.")
+        yield from resampled(chain([first], pieces), rate, start)
+
+
+def read_sound(
+    path: Path | str, *, rate: int = 16_000, start: float = 0.0, seconds: float | None = None
+) -> Samples:
+    """The sound from `start` (seconds) on, mono in [-1, 1] at `rate` hertz.
+
+    Sample 0 lies at `round(start * rate)` of the whole sound at that rate. Shorter than `seconds`
+    where the sound ends sooner, empty where it has ended. Channels are averaged; where the file
+    has no sound for a while (it may begin later than the picture) there is silence.
+
+    Raises:
+        MediaError: if the file cannot be read, has no sound, or none can be decoded.
+    """
+    wanted = math.inf if seconds is None else round(seconds * rate)
+    blocks: list[Samples] = []
+    count = 0
+    for block in _sound(path, rate, start):
+        blocks.append(block)
+        count += len(block)
+        if count >= wanted:
+            break
+    sound = np.concatenate([np.zeros(0, np.float32), *blocks])
+    return sound if seconds is None else sound[: round(seconds * rate)]
+
+
+def stream_sound(
+    path: Path | str, *, rate: int = 16_000, seconds: float = 10.0
+) -> Iterator[Samples]:
+    """The same sound in blocks of `seconds` (the last one shorter), in constant memory.
+
+    Raises:
+        MediaError: if the file cannot be read, has no sound, or none can be decoded.
+    """
+    size = round(seconds * rate)
+    kept: list[Samples] = []
+    count = 0
+    for block in _sound(path, rate, 0.0):
+        kept.append(block)
+        count += len(block)
+        while count >= size:
+            whole = np.concatenate(kept)
+            yield whole[:size]
+            kept, count = [whole[size:]], count - size
+    if count:
+        yield np.concatenate(kept)

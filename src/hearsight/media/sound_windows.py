@@ -1,0 +1,88 @@
+"""What is heard at a moment: the sound around it, cut from a sound that arrives in blocks."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from hearsight.media.samples import RATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundWindow:
+    """The sound around a moment."""
+
+    time: float  # seconds
+    samples: Float32[np.ndarray, " samples"]
+    level: float  # dBFS, root mean square; -inf where there is no sound
+
+
+def _level(samples: Float32[np.ndarray, " samples"]) -> float:
+    """Root mean square in decibels below full scale; -inf for no sound at all."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def sound_windows(
+    blocks: Iterable[Float32[np.ndarray, " _"]], times: Iterable[float], seconds: float
+) -> Iterator[SoundWindow]:
+    """The window around each of the rising times, from a sound that arrives in blocks.
+
+    All windows have the same length, `seconds` or that of the whole sound if it is shorter, and
+    lie within the sound. The level is that of the second around the moment. Keeps one window and
+    one block at a time.
+    """
+    length = round(seconds * RATE)
+    half = min(RATE, length) // 2
+    arriving = iter(blocks)
+    held, begin, ended = np.zeros(0, np.float32), 0, False  # held[0] is sample `begin`
+    for time in times:
+        middle = round(time * RATE)
+        first = max(middle - length // 2, 0)
+        while not ended and begin + len(held) < first + length:
+            block = next(arriving, None)
+            if block is None:
+                ended = True
+                break
+            held = np.concatenate([held, block])
+            spare = max(0, min(first - begin, len(held) - length))
+            held, begin = held[spare:], begin + spare
+        start = max(min(first - begin, len(held) - length), 0)
+        window = held[start : start + length]
+        around = held[max(middle - half - begin, 0) : max(middle + half - begin, 0)]
+        if not len(window):
+            window = np.zeros(length, np.float32)
+        yield SoundWindow(time=time, samples=window, level=_level(around))
+
+
+def loudest_window(blocks: Iterable[Float32[np.ndarray, " _"]], seconds: float) -> SoundWindow:
+    """The window of `seconds` with the highest level, in steps of half a window.
+
+    The sound arrives in blocks of any length; a sound shorter than a window counts whole.
+    """
+    length = round(seconds * RATE)
+    step = max(1, length // 2)
+    held, begin = np.zeros(0, np.float32), 0
+    best: SoundWindow | None = None
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) >= length + step:  # the last window waits for the end of the sound
+            best = _louder(best, held[:length], begin)
+            held, begin = held[step:], begin + step
+    best = _louder(best, held[:length], begin)
+    if len(held) > length:
+        best = _louder(best, held[-length:], begin + len(held) - length)
+    if not len(best.samples):
+        return SoundWindow(time=0.0, samples=np.zeros(length, np.float32), level=-math.inf)
+    return best
+
+
+def _louder(
+    best: SoundWindow | None, samples: Float32[np.ndarray, " samples"], begin: int
+) -> SoundWindow:
+    level = _level(samples)
+    if best is not None and best.level >= level:
+        return best
+    return SoundWindow(time=(begin + len(samples) / 2) / RATE, samples=samples, level=level)

@@ -1,0 +1,319 @@
+"""Videos written: frames painted over with their sound kept, or frames and sound composed.
+
+A film appears under its name only when it is whole: it is written beside it and then renamed.
+Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but needs even sizes:
+an odd width or height grows by one pixel, the last column or row repeated.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import uuid4
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import Float32, Int16
+
+from hearsight.files.output import check_output
+from hearsight.media.decode import Pixels, clock_zero, picture_stream, sound_stream, timestamp
+from hearsight.media.read import Frame, MediaError, decode_pictures, open_media
+
+if TYPE_CHECKING:  # generic only there
+    Encoded: TypeAlias = Packet[Any]
+else:
+    Encoded = Packet
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+OPTIONS = {
+    "libx264": {"preset": "veryfast", "crf": "18"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
+}
+MATROSKA = (".mkv", ".webm")
+FINEST = 1 << 24  # ticks per second; a clock finer than this is of no use to any container
+LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # of sounds that do not say, for .mp4
+BT709 = 1  # its number in every colour property of FFmpeg
+LIMITED = 1  # FFmpeg's number of the colour range 16 to 235
+
+
+def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame], Pixels]) -> None:
+    """Write `source` to `target` with every frame painted over and its sound copied untouched.
+
+    `paint` gets each frame once, upright, in order, and returns pixels; the first ones decide the
+    size of all. Timestamps are kept, also where the frame rate varies; they begin at zero. Where
+    the source's clock is too coarse for a broadcast rate (milliseconds for 30000/1001) the exact
+    times of that rate are restored. Rotation is baked in. The first sound stream is copied packet
+    by packet; subtitles are not kept. Memory is constant.
+
+    Raises:
+        HearsightError: the source cannot be read, `target` cannot be written or its kind of file
+            cannot hold the source's sound. Nothing is left behind then; an older target stays.
+    """
+    with open_media(source) as original, _video_file(Path(target)) as film:
+        track = waiting = None
+        packets: Iterator[Encoded] = iter(())
+        for decoded, frame in decode_pictures(source):
+            pixels = paint(frame)
+            if track is None:
+                track = _track_like(original, film, frame, pixels)
+                packets = _copied_sound(original, film)
+                waiting = next(packets, None)
+            while waiting is not None and _begin(waiting) <= frame.time:
+                film.mux(waiting)
+                waiting = next(packets, None)
+            moment = timestamp(decoded) - clock_zero(original)
+            track.add(pixels, moment, _duration(decoded))
+        while waiting is not None:
+            film.mux(waiting)
+            waiting = next(packets, None)
+        if track is not None:
+            track.finish()
+
+
+def write_video(
+    target: Path | str,
+    frames: Iterable[Pixels],
+    *,
+    frame_rate: Fraction,
+    sound: Int16[np.ndarray, " samples"] | Float32[np.ndarray, " samples"] | None = None,
+    rate: int = 16_000,
+) -> None:
+    """Write frames, all of one size, at a constant rate, with mono sound at `rate` hertz beside.
+
+    Sound is AAC (Opus in .webm); float samples lie in [-1, 1].
+
+    Raises:
+        HearsightError: no frame, or `target` cannot be written; nothing is left behind.
+    """
+    with _video_file(Path(target)) as film:
+        track = None
+        samples: Iterator[Encoded] = iter(())
+        for number, pixels in enumerate(frames):
+            if track is None:
+                clock = Fraction(frame_rate.denominator, frame_rate.numerator)
+                track = _Track.begin(film, pixels, frame_rate, clock)
+                if sound is not None:
+                    samples = _encoded_sound(film, sound, rate)
+            track.add(pixels, number / frame_rate, 1 / frame_rate)
+            for packet in samples:
+                film.mux(packet)
+                if _begin(packet) >= number / frame_rate:
+                    break
+        if track is None:
+            raise MediaError(f"'{target}' is not written: there is no frame.")
+        track.finish()
+        for packet in samples:
+            film.mux(packet)
+
+
+@dataclass(slots=True, kw_only=True)
+class _VideoFile:
+    """A file being written; `target` is the name it will have."""
+
+    target: Path
+    output: OutputContainer
+
+    def mux(self, packet: Encoded) -> None:
+        with _said_plainly(self.target):
+            self.output.mux(packet)
+
+
+@contextmanager
+def _said_plainly(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"'{target}' cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _video_file(target: Path) -> Iterator[_VideoFile]:
+    """An open file of another name, renamed to `target` at the end, or removed if it fails."""
+    check_output(target, SUFFIXES)
+    temporary = target.with_name(f".{target.stem}.{uuid4().hex}{target.suffix}")
+    try:
+        with _said_plainly(target):
+            # a sound decoder's lead-in lies before zero; moving all up by it would delay the frames
+            options = {"avoid_negative_ts": "disabled"} if target.suffix.lower() in MATROSKA else {}
+            output = av.open(f"file:{temporary}", "w", options=options)
+        try:
+            yield _VideoFile(target=target, output=output)
+        except BaseException:
+            with suppress(av.FFmpegError):
+                output.close()
+            raise
+        with _said_plainly(target):
+            output.close()
+            temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Track:
+    """The picture track of a film."""
+
+    film: _VideoFile
+    stream: VideoStream
+    clock: Fraction  # seconds per tick
+    frame_rate: Fraction | None  # a broadcast rate that times too coarse are set right to
+    coarse: Fraction  # seconds per tick of the times given
+    shape: tuple[int, ...]  # of every frame
+    first: Fraction | None = None
+    last: int = -1  # ticks
+    durations: dict[int, int] = field(default_factory=dict)  # ticks, of frames in the encoder
+
+    @classmethod
+    def begin(
+        cls, film: _VideoFile, pixels: Pixels, rate: Fraction | None, coarse: Fraction
+    ) -> "_Track":
+        """Open the track for frames like `pixels` with times in multiples of `coarse` seconds."""
+        clock = coarse
+        broadcast = None
+        if rate is not None and rate.denominator in (1, 1001):
+            finer = Fraction(1, lcm(coarse.denominator, rate.numerator))
+            if (1 / rate / coarse).denominator != 1 and finer.denominator <= FINEST:
+                clock, broadcast = finer, rate
+        name = "libx264" if film.target.suffix.lower() != ".webm" else "libvpx-vp9"
+        stream = film.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
+        assert isinstance(stream, VideoStream)
+        height, width, _ = pixels.shape
+        context = stream.codec_context
+        context.width, context.height = width + width % 2, height + height % 2
+        context.pix_fmt = "yuv420p"
+        context.time_base = clock
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED
+        return cls(
+            film=film,
+            stream=stream,
+            clock=clock,
+            frame_rate=broadcast,
+            coarse=coarse,
+            shape=pixels.shape,
+        )
+
+    def add(self, pixels: Pixels, moment: Fraction, duration: Fraction) -> None:
+        """Show `pixels` from `moment` (seconds) on, for `duration` if nothing follows."""
+        height, width, _ = pixels.shape
+        if pixels.shape != self.shape:
+            raise ValueError(f"a frame of shape {pixels.shape} in a film of {self.shape}")
+        padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        frame = VideoFrame.from_ndarray(padded).reformat(
+            format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation="AREA"
+        )
+        self.last = frame.pts = max(self.last + 1, round(self._exact(moment) / self.clock))
+        frame.time_base = self.clock
+        if self.frame_rate and abs(duration - 1 / self.frame_rate) <= self.coarse:
+            duration = 1 / self.frame_rate
+        self.durations[frame.pts] = round(duration / self.clock)
+        self._mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        self._mux(self.stream.encode(None))
+
+    def _exact(self, moment: Fraction) -> Fraction:
+        if self.first is None:
+            self.first = moment
+        if self.frame_rate is None:
+            return moment
+        exact = self.first + round((moment - self.first) * self.frame_rate) / self.frame_rate
+        return exact if abs(exact - moment) <= self.coarse else moment
+
+    def _mux(self, packets: list[Encoded]) -> None:
+        for packet in packets:
+            assert packet.pts is not None
+            packet.duration = self.durations.pop(packet.pts, 0)
+            self.film.mux(packet)
+
+
+def _track_like(original: InputContainer, film: _VideoFile, frame: Frame, pixels: Pixels) -> _Track:
+    stream = picture_stream(original)
+    assert stream is not None
+    assert stream.time_base is not None
+    rate = stream.average_rate or stream.guessed_rate
+    track = _Track.begin(film, pixels, rate, stream.time_base)
+    aspect = stream.sample_aspect_ratio  # of one pixel
+    if aspect:
+        turned = frame.pixels.shape[1] != stream.codec_context.width
+        track.stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
+    return track
+
+
+def _copied_sound(original: InputContainer, film: _VideoFile) -> Iterator[Encoded]:
+    """The sound packets of the original, for a stream of their kind that is added to the film."""
+    stream = sound_stream(original)
+    if stream is None:
+        return iter(())
+    try:
+        copied = film.output.add_stream_from_template(stream)
+        layout = LAYOUTS.get(stream.codec_context.layout.name)
+        if layout is not None:
+            copied.codec_context.layout = layout
+    except ValueError as error:
+        codec = stream.codec_context.name
+        raise MediaError(
+            f"'{film.target}' cannot hold the sound of '{_name(original)}', which is {codec};"
+            " write to a name ending in .mkv instead."
+        ) from error
+    return _packets(original, stream, copied)
+
+
+def _name(original: InputContainer) -> str:
+    return original.name.removeprefix("file:")
+
+
+def _packets(
+    original: InputContainer, stream: AudioStream, copied: AudioStream
+) -> Iterator[Encoded]:
+    """Each packet as it is, its time counted from the clock's zero."""
+    assert stream.time_base is not None
+    zero = round(clock_zero(original) / stream.time_base)
+    with suppress(av.FFmpegError):  # a damaged file: its sound ends here
+        for packet in original.demux(stream):
+            stated = packet.dts if packet.pts is None else packet.pts
+            if stated is None:
+                continue  # the sign of the end
+            packet.pts = packet.dts = stated - zero
+            packet.stream = copied
+            yield packet
+
+
+def _duration(frame: VideoFrame) -> Fraction:
+    return Fraction(frame.duration or 0) * (frame.time_base or 0)
+
+
+def _begin(packet: Encoded) -> Fraction:
+    assert packet.pts is not None
+    return packet.pts * packet.time_base
+
+
+def _encoded_sound(
+    film: _VideoFile, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
+) -> Iterator[Encoded]:
+    name = "libopus" if film.target.suffix.lower() == ".webm" else "aac"
+    stream = film.output.add_stream(name, rate=rate, layout="mono")
+    assert isinstance(stream, AudioStream)
+    stream.codec_context.bit_rate = min(128_000, 4 * rate)
+    return _encode(stream, sound, rate)
+
+
+def _encode(
+    stream: AudioStream, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
+) -> Iterator[Encoded]:
+    kind = "s16" if sound.dtype == np.int16 else "flt"
+    for start in range(0, len(sound), rate):
+        block = np.ascontiguousarray(sound[start : start + rate])[None]
+        frame = AudioFrame.from_ndarray(block, format=kind, layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        yield from stream.encode(frame)
+    yield from stream.encode(None)

@@ -1,0 +1,1 @@
+"""Spectrogram, augmentation, encoders and response maps."""

@@ -1,0 +1,263 @@
+"""From pixels and spectrograms to vectors: a frame becomes a grid of them, a sound becomes one.
+
+Both encoders are residual networks of the ResNet-18 family. What some methods set on top of them
+(projections, a momentum encoder, a predictor, a classifier) is part of the same weights.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_max_pool2d, dropout, max_pool2d, relu
+
+from hearsight.errors import HearsightError
+from hearsight.model.distributed import BatchNorm
+from hearsight.model.response import response
+
+
+@dataclass(slots=True, kw_only=True)
+class Encoder:
+    """The shape of the two networks; the defaults are SSL-TIE's.
+
+    Source
+        SSL-TIE as released: ResNet-18 (He et al., CVPR 2016) with stride 1 in its last stage and
+        no projection head; a frame of 3 x 224 x 224 gives 512 x 14 x 14, a spectrogram of
+        1 x 257 x 670 gives 512 x 17 x 42, of which the largest value per channel is kept.
+    Differs from the released code
+        When a clip's frame is seen twice (plain and warped) its sound is embedded once, not twice
+        with the same result. Running statistics of the sound network then move once a step;
+        `sound_momentum` 0.19 = 1 - 0.9^2 moves them as far as two updates at 0.1 do.
+
+    Raises:
+        HearsightError: a width, stride or kernel that makes no network.
+    """
+
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of each stage; the last embeds
+    blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage
+    strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for frames
+    sound_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for spectrograms
+    stem_kernel: int = 7  # pixels, odd
+    stem_stride: int = 2
+    stem_pool: bool = True  # halve once more by a 3 x 3 maximum
+    momentum: float = 0.1  # share of the newest batch in the running statistics of frames
+    sound_momentum: float = 0.1  # the same for sounds; 0.19 repeats the released two updates
+    sync_batch_norm: bool = True  # with several processes: statistics of the joined batch
+    weights: str | None = None  # file of a torchvision ResNet-18 that the frame network starts from
+    projection: int | None = None  # channels of a linear map after each network; None: no such map
+    dropout: float = 0.0  # share of the frame network's values dropped before that map, training
+    heads: int = 1  # such maps side by side; their cosines are averaged
+    ema: float = 0.0  # share of itself that a momentum encoder keeps per step; 0: no copy
+    ema_eval: bool = False  # outside of training the momentum encoder is used, not what it follows
+    predictor: int | None = None  # hidden channels of a projector and a predictor; None: neither
+    classes: int = 0  # that a classifier tells apart by the sound vector; 0: no classifier
+
+    @property
+    def channels(self) -> int:
+        """Channels of an embedding, of all heads together."""
+        return self.heads * (self.projection or self.widths[-1])
+
+    def __post_init__(self) -> None:
+        per_stage = (self.widths, self.blocks, self.strides, self.sound_strides)
+        if len({len(values) for values in per_stage}) != 1 or not self.widths:
+            raise HearsightError(
+                "encoder.widths, blocks, strides and sound_strides need one number per stage each."
+            )
+        if min(self.stem_stride, *(n for values in per_stage for n in values)) < 1:
+            raise HearsightError("The widths, blocks and strides of encoder must be at least 1.")
+        if self.stem_kernel < 1 or self.stem_kernel % 2 == 0:
+            raise HearsightError(
+                f"encoder.stem_kernel must be odd and positive, not {self.stem_kernel}."
+            )
+        if not (0 < self.momentum <= 1 and 0 < self.sound_momentum <= 1):
+            raise HearsightError("encoder.momentum and sound_momentum must lie in (0, 1].")
+        if self.heads < 1 or (self.heads > 1 and self.projection is None):
+            raise HearsightError("encoder.heads must be at least 1; several need a projection.")
+        if min(1 if n is None else n for n in (self.projection, self.predictor)) < 1:
+            raise HearsightError("encoder.projection and predictor must be at least 1, or null.")
+        if not (0 <= self.ema < 1 and 0 <= self.dropout < 1) or self.classes < 0:
+            raise HearsightError(
+                "encoder.ema and dropout must lie in [0, 1), classes must not be negative."
+            )
+        if self.ema_eval and not self.ema:
+            raise HearsightError("encoder.ema_eval needs a momentum encoder: encoder.ema above 0.")
+
+
+Norm = Callable[[int], BatchNorm]
+
+
+def _convolution(inner: int, outer: int, kernel: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(inner, outer, kernel, stride, kernel // 2, bias=False)
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut past them (He et al., CVPR 2016, Fig. 5 left)."""
+
+    def __init__(self, inner: int, outer: int, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.first = _convolution(inner, outer, 3, stride)
+        self.first_norm = norm(outer)
+        self.second = _convolution(outer, outer, 3, 1)
+        self.second_norm = norm(outer)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inner != outer:
+            self.shortcut.extend([_convolution(inner, outer, 1, stride), norm(outer)])
+
+    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
+        inside = relu(self.first_norm(self.first(values)), inplace=True)
+        inside = self.second_norm(self.second(inside))
+        return relu(inside + self.shortcut(values), inplace=True)
+
+
+class Trunk(nn.Module):
+    """A residual network from pixels to a grid of vectors."""
+
+    def __init__(
+        self, channels: int, encoder: Encoder, strides: tuple[int, ...], norm: Norm
+    ) -> None:
+        super().__init__()
+        width = encoder.widths[0]
+        self.stem = _convolution(channels, width, encoder.stem_kernel, encoder.stem_stride)
+        self.stem_norm = norm(width)
+        self.pool = encoder.stem_pool
+        self.stages = nn.Sequential()
+        for outer, count, stride in zip(encoder.widths, encoder.blocks, strides, strict=True):
+            blocks = [Block(width, outer, stride, norm)]
+            blocks += [Block(outer, outer, 1, norm) for _ in range(count - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            width = outer
+
+    def forward(self, values: Float[Tensor, "b channels y x"]) -> Float[Tensor, "b c h w"]:
+        inside = relu(self.stem_norm(self.stem(values)), inplace=True)
+        if self.pool:
+            inside = max_pool2d(inside, 3, 2, 1)
+        grid: Tensor = self.stages(inside)
+        return grid
+
+
+class Perceptron(nn.Module):
+    """Vectors through one hidden layer: linear, batch normalisation, ReLU, linear."""
+
+    def __init__(self, channels: int, hidden: int, norm: Norm) -> None:
+        super().__init__()
+        self.first = nn.Linear(channels, hidden, bias=False)
+        self.norm = norm(hidden)
+        self.second = nn.Linear(hidden, channels)
+
+    def forward(self, values: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        inside = self.norm(self.first(values)[..., None, None])[..., 0, 0]
+        changed: Tensor = self.second(relu(inside))
+        return changed
+
+
+class Encoders(nn.Module):
+    """The frame network and the sound network of one model, with what stands on them.
+
+    Convolutions start from N(0, 2 / fan_out), gains of batch normalisation from N(1, 0.02), the
+    linear map after the sound network from N(0, 0.01); all drawn by torch's global generator, as is
+    what `Encoder.dropout` drops.
+    """
+
+    ema: nn.ModuleDict | None
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+
+        def norm(momentum: float) -> Norm:
+            return lambda channels: BatchNorm(
+                channels, momentum=momentum, synchronised=encoder.sync_batch_norm
+            )
+
+        self.widths, self.heads, self.dropout = encoder.widths, encoder.heads, encoder.dropout
+        self.momentum, self.ema_eval = encoder.ema, encoder.ema_eval
+        self.frames = Trunk(3, encoder, encoder.strides, norm(encoder.momentum))
+        self.sounds = Trunk(1, encoder, encoder.sound_strides, norm(encoder.sound_momentum))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, BatchNorm):
+                nn.init.normal_(module.weight, 1.0, 0.02)
+        width, channels = encoder.widths[-1], encoder.channels
+        self.frame_projection: nn.Module = nn.Identity()
+        self.sound_projection: nn.Module = nn.Identity()
+        if encoder.projection is not None:
+            grid, vector = nn.Conv2d(width, channels, 1), nn.Linear(width, channels)
+            nn.init.kaiming_normal_(grid.weight, mode="fan_out")
+            nn.init.trunc_normal_(vector.weight, std=0.01)
+            for bias in (grid.bias, vector.bias):
+                assert bias is not None
+                nn.init.zeros_(bias)
+            self.frame_projection, self.sound_projection = grid, vector
+        if encoder.predictor is not None:
+            self.projector = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
+            self.predictor = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
+        if encoder.classes:
+            self.classifier = nn.Linear(channels, encoder.classes)
+        self.ema = None
+        if encoder.ema:
+            self.ema = nn.ModuleDict({name: deepcopy(getattr(self, name)) for name in EMA_NETWORKS})
+            self.ema.requires_grad_(False)
+
+    def _used(self, name: str) -> nn.Module:
+        """One of the networks in `EMA_NETWORKS`, or its momentum encoder if that answers."""
+        if self.ema is not None and self.ema_eval and not self.training:
+            return self.ema[name]
+        network: nn.Module = getattr(self, name)
+        return network
+
+    def embed_frames(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
+        """A vector for every place of every frame; not normalised, head after head."""
+        grid: Tensor = self._used("frame_projection")(self._drop(self._used("frames")(frames)))
+        return grid
+
+    def _drop(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return dropout(values, self.dropout, self.training) if self.dropout else values
+
+    def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
+        """A vector for every sound: the largest value of each channel; not normalised."""
+        largest = adaptive_max_pool2d(self._used("sounds")(spectrograms), 1).flatten(1)
+        vectors: Tensor = self._used("sound_projection")(largest)
+        return vectors
+
+    @torch.no_grad()
+    def embed_by_ema(
+        self, frames: Float[Tensor, "b 3 y x"], spectrograms: Float[Tensor, "a 1 bins times"]
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "a c"]]:
+        """The same by the momentum encoder, without gradient.
+
+        Raises:
+            ValueError: there is no copy (`Encoder.ema` is 0).
+        """
+        if self.ema is None:
+            raise ValueError("these encoders keep no momentum encoders")
+        grid = self.ema["frame_projection"](self._drop(self.ema["frames"](frames)))
+        largest = adaptive_max_pool2d(self.ema["sounds"](spectrograms), 1).flatten(1)
+        return grid, self.ema["sound_projection"](largest)
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Let the momentum encoder, if there is one, take a step towards the weights."""
+        if self.ema is None:
+            return
+        for name, copy in self.ema.items():
+            for behind, ahead in zip(
+                copy.parameters(), getattr(self, name).parameters(), strict=True
+            ):
+                behind.lerp_(ahead, 1 - self.momentum)
+
+    def respond(
+        self, grids: Float[Tensor, "b c h w"], sounds: Float[Tensor, "a c"]
+    ) -> Float[Tensor, "b a h w"]:
+        """The response map of every embedded frame to every embedded sound."""
+        return response(grids, sounds, self.heads)
+
+    def forward(
+        self, frames: Float[Tensor, "b 3 y x"], spectrograms: Float[Tensor, "a 1 bins times"]
+    ) -> Float[Tensor, "b a h w"]:
+        """The response map of every frame to every sound, cosines in [-1, 1]."""
+        return self.respond(self.embed_frames(frames), self.embed_sounds(spectrograms))
+
+
+EMA_NETWORKS = ("frames", "sounds", "frame_projection", "sound_projection")

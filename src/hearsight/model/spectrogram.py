@@ -1,0 +1,265 @@
+"""From 16-bit samples to spectrograms, batched, on CPU and GPU: the front ends of the field.
+
+Both front ends work in three stages that can be called one by one, since training mixes sounds
+as waveforms and masks spectrograms as power:
+
+    waveforms   samples of any length -> `seconds` of them in [-1, 1]
+    power       waveforms -> power per band and time
+    finish      power -> what the encoder hears: decibels or scaled logarithms
+
+A spectrogram is "b 1 bins times", lowest band first.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int16
+from torch import Tensor
+
+from hearsight.errors import HearsightError
+from hearsight.media.samples import RATE
+
+QUIETEST = 1e-10  # power at -100 dB, the lowest that a decibel spectrogram shows
+CACHED_SOUNDS = 4  # per pass on a CPU: frames of 10 s take 1.4 MB per sound
+
+
+@dataclass(slots=True, kw_only=True)
+class MelSpectrogram:
+    """Mel spectrogram in decibels; the defaults are SSL-TIE's 257 x 670 for 10 s.
+
+    Hann window, centred frames (the ends mirrored), power divided by the window's energy,
+    triangular filters without area norm on the mel scale 2595 log10(1 + f / 700), then
+    10 log10(power), nothing below -100 dB.
+
+    Source: SSL-TIE, Liu et al., ACM MM 2022, as released. With its defaults the lowest filters
+    are narrower than the step between two frequencies: 28 of the 257 stay empty, at -100 dB.
+
+    Raises:
+        HearsightError: settings of which no spectrogram can be made.
+    """
+
+    seconds: float = 10.0  # heard: shorter sounds are repeated, longer ones cut to their middle
+    fft: int = 512  # samples per frame
+    hop: int = 239  # samples between the middles of two frames
+    bins: int = 257  # mel bands, from 0 Hz to half the sample rate
+
+    def __post_init__(self) -> None:
+        _check(self.seconds, self.fft)
+        for name in ("hop", "bins"):
+            if getattr(self, name) < 1:
+                raise HearsightError(
+                    f"spectrogram.{name} must be at least 1, not {getattr(self, name)}."
+                )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Bands and times of every spectrogram."""
+        return self.bins, round(self.seconds * RATE) // self.hop + 1
+
+    def waveforms(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b samples"]:
+        """`seconds` of sound at `RATE`, in [-1, 1], of sounds of any length.
+
+        Raises:
+            HearsightError: sounds without a sample.
+        """
+        return fit(pcm, round(self.seconds * RATE))
+
+    def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
+        """Power per mel band, of each frame divided by the energy of its window."""
+        device = waveforms.device
+        window = hann(self.fft, device)
+        filters = mel_filters(self.fft, self.bins, device)
+        power = waveforms.new_empty(len(waveforms), 1, *self.shape)
+        with torch.autocast(device.type, enabled=False):
+            for part in _passes(waveforms):
+                frames = _centred(waveforms[part], self.fft // 2).unfold(-1, self.fft, self.hop)
+                spectrum = torch.view_as_real(torch.fft.rfft(frames * window))
+                squares = spectrum.flatten(2).square_().transpose(1, 2)
+                for bands, heard, weights in filters:
+                    power[part, 0, bands] = weights @ squares[:, heard]
+        return power
+
+    def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
+        """Decibels, at least -100."""
+        return power.clamp(min=QUIETEST).log10_().mul_(10)
+
+    def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
+        """All three stages."""
+        return self.finish(self.power(self.waveforms(pcm)))
+
+
+@dataclass(slots=True, kw_only=True)
+class LogSpectrogram:
+    """Log power spectrogram: LVS hears 10 s as 257 x 671, EZ-VSL and its heirs 3 s as 257 x 200.
+
+    Density per hertz as `scipy.signal.spectrogram` computes it: each frame less its mean, Tukey
+    window, no padding, one-sided; then log(power + 1e-7) / 12.
+
+    Source: LVS, Chen et al., CVPR 2021 (10 s); EZ-VSL, Mo and Morgado, ECCV 2022 (3 s); both as
+    released.
+
+    Raises:
+        HearsightError: settings of which no spectrogram can be made.
+    """
+
+    seconds: float = 10.0  # heard: shorter sounds are repeated, longer ones cut to their middle
+    fft: int = 512  # samples per frame
+    overlap: int = 274  # samples that a frame shares with the next
+    taper: float = 0.25  # share of the window in its two cosine flanks
+    floor: float = 1e-7  # power added before the logarithm
+    divisor: float = 12.0  # of the logarithm
+
+    def __post_init__(self) -> None:
+        _check(self.seconds, self.fft)
+        if not 0 <= self.overlap < self.fft:
+            raise HearsightError(
+                f"spectrogram.overlap must lie in 0..{self.fft - 1}, not {self.overlap}."
+            )
+        if not 0 <= self.taper <= 1 or self.floor <= 0 or self.divisor <= 0:
+            raise HearsightError(
+                "spectrogram.taper must lie in [0, 1], spectrogram.floor and .divisor above 0."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Bands and times of every spectrogram."""
+        hop = self.fft - self.overlap
+        return self.fft // 2 + 1, (round(self.seconds * RATE) - self.fft) // hop + 1
+
+    def waveforms(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b samples"]:
+        """`seconds` of sound at `RATE`, in [-1, 1], of sounds of any length.
+
+        Raises:
+            HearsightError: sounds without a sample.
+        """
+        return fit(pcm, round(self.seconds * RATE))
+
+    def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
+        """Power per hertz."""
+        device = waveforms.device
+        window = tukey(self.fft, self.taper, device)
+        doubled = one_sided(self.fft, device)
+        power = waveforms.new_empty(len(waveforms), 1, *self.shape)
+        for part in _passes(waveforms):
+            frames = waveforms[part].unfold(-1, self.fft, self.fft - self.overlap)
+            frames = (frames - frames.mean(-1, keepdim=True)).mul_(window)
+            spectrum = torch.fft.rfft(frames)
+            squares = spectrum.real.square() + spectrum.imag.square()
+            power[part, 0] = squares.mul_(doubled).transpose(1, 2)
+        return power
+
+    def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
+        """log(power + floor) / divisor."""
+        return (power + self.floor).log_().div_(self.divisor)
+
+    def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
+        """All three stages."""
+        return self.finish(self.power(self.waveforms(pcm)))
+
+
+def fit(pcm: Int16[Tensor, "b n"], samples: int) -> Float[Tensor, "b samples"]:
+    """Sounds in [-1, 1]: shorter ones repeated from their start, longer ones cut to the middle.
+
+    Differs from the released code: of a longer sound SSL-TIE and LVS hear the first 10 s; their
+    sounds are never longer.
+
+    Raises:
+        HearsightError: sounds without a sample.
+    """
+    length = pcm.shape[1]
+    if not length:
+        raise HearsightError("A sound without a single sample has no spectrogram.")
+    start = max(0, length - samples) // 2
+    waveforms = pcm[:, start : start + samples] * (1 / 32768)
+    if length < samples:
+        waveforms = waveforms.repeat(1, -(-samples // length))[:, :samples]
+    return waveforms
+
+
+def mel_triangles(fft: int, bins: int) -> Float[Tensor, "bins frequencies"]:
+    """Triangles of height 1, evenly spaced on the mel scale from 0 Hz to half of `RATE`.
+
+    Each rises from the middle of the one below to its own and falls to the middle of the next;
+    what is returned are their heights at the `fft // 2 + 1` frequencies, in float64.
+
+    Source: mel = 2595 log10(1 + f / 700), as in HTK.
+    """
+    highest = 2595 * torch.log10(torch.tensor(1 + RATE / 2 / 700, dtype=torch.float64))
+    mels = highest * torch.linspace(0, 1, bins + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    frequencies = torch.linspace(0, RATE / 2, fft // 2 + 1, dtype=torch.float64)
+    gaps = edges.diff()[:, None]
+    rising = (frequencies - edges[:-2, None]) / gaps[:-1]
+    falling = (edges[2:, None] - frequencies) / gaps[1:]
+    return torch.minimum(rising, falling).clamp(min=0)
+
+
+@cache
+def mel_filters(
+    fft: int, bins: int, device: torch.device
+) -> list[tuple[slice, slice, Float[Tensor, "some few"]]]:
+    """`mel_triangles` in float32 as blocks: bands, what of the spectrum they hear, weights.
+
+    What they hear are rows of (real, imaginary, real, ...) squares. Each frequency lies in two
+    triangles, so on a CPU twelve narrow products take less than half of one wide one; a GPU
+    does the wide one.
+    """
+    triangles = mel_triangles(fft, bins).repeat_interleave(2, dim=1)
+    count = min(12, bins) if device.type == "cpu" else 1
+    blocks = []
+    for first, last in pairwise(bins * i // count for i in range(count + 1)):
+        heard = triangles[first:last].any(dim=0).nonzero().flatten().tolist() or [0]
+        low, high = heard[0], heard[-1] + 1
+        weights = triangles[first:last, low:high].float().to(device).contiguous()
+        blocks.append((slice(first, last), slice(low, high), weights))
+    return blocks
+
+
+@cache
+def hann(fft: int, device: torch.device) -> Float[Tensor, " fft"]:
+    """Periodic Hann window of energy 1."""
+    window = torch.hann_window(fft, dtype=torch.float64)
+    return (window / window.square().sum().sqrt()).float().to(device)
+
+
+@cache
+def tukey(fft: int, taper: float, device: torch.device) -> Float[Tensor, " fft"]:
+    """Periodic Tukey window, scaled so that the squared spectrum is power per hertz."""
+    place = torch.linspace(0, 1, fft + 1, dtype=torch.float64)[:-1]
+    flank = (torch.minimum(place, 1 - place) / (taper / 2)).clamp(max=1) if taper else 1 + 0 * place
+    window = (1 - torch.cos(torch.pi * flank)) / 2
+    return (window / (RATE * window.square().sum()).sqrt()).float().to(device)
+
+
+@cache
+def one_sided(fft: int, device: torch.device) -> Float[Tensor, " frequencies"]:
+    """2 where a frequency stands for its negative twin too, 1 at 0 Hz and half the rate."""
+    factors = torch.full((fft // 2 + 1,), 2.0, device=device)
+    factors[0] = 1
+    if fft % 2 == 0:
+        factors[-1] = 1
+    return factors
+
+
+def _passes(waveforms: Float[Tensor, "b samples"]) -> list[slice]:
+    """Rows to work on at a time: on a CPU so few that their frames stay in its cache."""
+    size = CACHED_SOUNDS if waveforms.device.type == "cpu" else max(1, len(waveforms))
+    return [slice(start, start + size) for start in range(0, len(waveforms), size)]
+
+
+def _centred(waveforms: Float[Tensor, "b samples"], half: int) -> Float[Tensor, "b more"]:
+    """Waveforms with `half` samples mirrored to each end; the same as a reflecting pad, faster."""
+    before, after = waveforms[:, 1 : half + 1], waveforms[:, -half - 1 : -1]
+    return torch.cat([before.flip(1), waveforms, after.flip(1)], dim=1)
+
+
+def _check(seconds: float, fft: int) -> None:
+    """Refuse what no frame fits into."""
+    if fft < 2:
+        raise HearsightError(f"spectrogram.fft must be at least 2, not {fft}.")
+    if round(seconds * RATE) < fft:
+        raise HearsightError(
+            f"spectrogram.seconds must hold a frame of {fft / RATE} s, not {seconds}."
+        )

@@ -1,0 +1,1 @@
+"""HTML pages and sheets to look at: reports, search results, retrieval."""

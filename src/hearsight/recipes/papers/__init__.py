@@ -1,0 +1,1 @@
+"""One file per paper; each function in it returns a complete `Recipe`."""

@@ -1,0 +1,50 @@
+"""SSPL. Song et al., Self-Supervised Predictive Learning: A Negative-Free Method for Sound Source
+Localization in Visual Scenes, CVPR 2022 (arXiv 2203.13412), without its predictive coding module.
+
+Crops, 3 s of sound, batch, epochs, weight decay, seed and the 512 hidden channels of the predictor
+are those of the released code. There a VGG-16 of ImageNet and VGGish stay frozen and only what
+stands on them learns, at 5e-4 after the sound network and 2e-3 in the two heads; here two ResNet-18
+learn, all at one rate. The spectrogram has VGGish's 64 bands every 10 ms.
+"""
+
+from hearsight.model.augmentation import Appearance
+from hearsight.model.encoders import Encoder
+from hearsight.model.spectrogram import MelSpectrogram
+from hearsight.objectives.siamese import SiamesePrediction
+from hearsight.recipes.papers.ssl_tie import shrink
+from hearsight.recipes.recipe import Recipe
+
+
+def sspl() -> Recipe:
+    """Two views of a frame, each weighted by its response map, predict each other."""
+    return Recipe(
+        spectrogram=MelSpectrogram(seconds=3.0, fft=512, hop=160, bins=64),
+        appearance=Appearance(
+            smallest_crop=0.83,  # the released crops are all as large: 224 of 246 pixels
+            narrowest_crop=1.0,
+            brightness=0.0,
+            contrast=0.0,
+            saturation=0.0,
+            hue=0.0,
+            colour_probability=0.0,
+            grey=0.0,
+            blur=0.0,
+        ),
+        views=2,
+        encoder=Encoder(predictor=512),
+        contrast=SiamesePrediction(),
+        learning_rate=5e-4,
+        weight_decay=1e-4,
+        batch_size=256,
+        epochs=100,
+        seed=1234,
+    )
+
+
+def small() -> Recipe:
+    """`sspl` at the size of minutes on a CPU."""
+    recipe = shrink(sspl())
+    recipe.appearance = sspl().appearance  # milder than what `shrink` makes of others
+    recipe.encoder.predictor = 64
+    recipe.batch_size = 32
+    return recipe

@@ -1,0 +1,116 @@
+"""What a training run is made of. `hearsight.recipes` fills it in, one file per paper."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hearsight.errors import HearsightError
+from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
+from hearsight.model.encoders import Encoder
+from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
+from hearsight.objectives.attended import AttendedTriplet
+from hearsight.objectives.classification import SoundClassification
+from hearsight.objectives.clusters import ClusterContrast, PseudoLabelContrast
+from hearsight.objectives.contrast import PaperContrast, TrimapContrast
+from hearsight.objectives.false_negatives import FalseNegativeContrast
+from hearsight.objectives.hard_positives import HardPositiveContrast
+from hearsight.objectives.max_contrast import MaxContrast
+from hearsight.objectives.siamese import SiamesePrediction
+from hearsight.objectives.slavc import MomentumContrast
+
+Objective = (
+    TrimapContrast
+    | PaperContrast
+    | MaxContrast
+    | FalseNegativeContrast
+    | HardPositiveContrast
+    | MomentumContrast
+    | SiamesePrediction
+    | AttendedTriplet
+    | ClusterContrast
+    | PseudoLabelContrast
+    | SoundClassification
+)
+"""The first two see responses alone, the others everything that is embedded."""
+
+LEAST_SIDE, MOST_SIDE = 32, 4096  # pixels of a frame: what networks and transforms are made for
+
+
+@dataclass(slots=True, kw_only=True)
+class Recipe:
+    """One method, complete: read top to bottom it follows a clip through training.
+
+    Raises:
+        HearsightError: a number outside its range.
+    """
+
+    name: str = ""  # as `load_recipe` knows it
+    frame_size: int = 224  # pixels, side of the square the encoder sees
+    spectrogram: MelSpectrogram | LogSpectrogram = field(default_factory=MelSpectrogram)
+    appearance: Appearance | None = None
+    mixing: Mixing | None = None
+    mask: SpectrogramMask | None = None
+    warp: Warp | None = None
+    views: int = 1  # looks of each frame that are drawn; 2: the objective compares them
+    encoder: Encoder = field(default_factory=Encoder)
+    contrast: Objective = field(default_factory=TrimapContrast)
+    equivariance: float = 0.0  # weight of the squared gap between warped map and map of the warped
+    learning_rate: float = 1e-4  # of Adam
+    decay: bool = False  # let the learning rate fall to 0 along half a cosine
+    weight_decay: float = 1e-4  # L2, added to the gradient
+    betas: tuple[float, float] = (0.9, 0.999)
+    batch_size: int = 32  # clips, over all processes
+    epochs: int = 80
+    validate_every: int = 1  # epochs
+    labels: tuple[str, ...] = ()  # classes by number, for objectives that learn them
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    seed: int = 4
+
+    def __post_init__(self) -> None:
+        if not LEAST_SIDE <= self.frame_size <= MOST_SIDE:
+            raise HearsightError(
+                f"frame_size must be {LEAST_SIDE} to {MOST_SIDE} pixels, not {self.frame_size}."
+            )
+        if self.validate_every < 1:
+            raise HearsightError(f"validate_every must be at least 1, not {self.validate_every}.")
+        if self.batch_size < self.least_clips:
+            least = f"{self.least_clips} for {type(self.contrast).__name__}"
+            raise HearsightError(f"batch_size must be at least {least}, not {self.batch_size}.")
+        for name in ("equivariance", "weight_decay", "seed", "epochs"):
+            if getattr(self, name) < 0:
+                raise HearsightError(f"{name} must not be negative, not {getattr(self, name)}.")
+        if self.seed >= 2**63:
+            raise HearsightError(f"seed must be below 2^63, not {self.seed}.")
+        if not 0 < self.learning_rate <= 1e30:  # beyond, Adam's step is no 32-bit number
+            raise HearsightError(
+                f"learning_rate must be positive, to 1e30, not {self.learning_rate}."
+            )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise HearsightError(f"betas must lie in [0, 1), not {self.betas}.")
+        if self.equivariance and self.warp is None:
+            raise HearsightError("equivariance compares maps under a warp: it needs `warp`.")
+        if self.views not in (1, 2) or (self.views == 2 and self.appearance is None):
+            raise HearsightError("views must be 1 or 2, and 2 need `appearance` to differ.")
+        if self.needs_boxes and self.appearance is not None:
+            raise HearsightError("contrast learns from boxes, which `appearance` would crop away.")
+
+    @property
+    def least_clips(self) -> int:
+        """How many clips a step needs: of one alone most objectives learn nothing."""
+        return int(getattr(self.contrast, "least_clips", 2))
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the objective learns classes."""
+        return bool(getattr(self.contrast, "needs_labels", False))
+
+    @property
+    def teaches_frames(self) -> bool:
+        """Whether the frame network learns anything."""
+        return bool(self.equivariance) or getattr(self.contrast, "teaches_frames", True)
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether the objective learns from boxes."""
+        return bool(getattr(self.contrast, "needs_truths", False))

@@ -1,0 +1,1 @@
+"""Embeddings, exact ranking, and the retrieval benchmark."""

@@ -1,0 +1,1 @@
+"""Composed scenes: cut-outs, sounds and backgrounds become clips with exact truth."""

@@ -1,0 +1,93 @@
+"""Composed scenes that show nothing of what is heard: another class sounds, or nothing does.
+
+The pictures are those of `Scenes` of the same pack, seed and size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16
+
+from hearsight.clips.clip import DecodedClip
+from hearsight.errors import HearsightError
+from hearsight.scenes.pack import Pack
+from hearsight.scenes.scenes import Scenes, load_pack
+
+
+class Offscreen(Scenes):
+    """Scenes without a source: in every second one a class sounds that the picture lacks.
+
+    The others are silent. Their lists of boxes are empty, their masks false all over.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        count: int,
+        *,
+        size: int = 224,
+        silent: tuple[int, int] = (0, 3),
+        seed: int = 0,
+        seconds: float = 3.0,
+    ) -> None:
+        """Make the pack ready to compose; the arguments are those of `Scenes`.
+
+        Raises:
+            HearsightError: as `Scenes`, or a scene could hold every class of the pack.
+        """
+        super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
+        if len(self.labels) < silent[1] + 2:
+            raise HearsightError(
+                f"the pack '{pack.name}' has {len(self.labels)} classes: none is left to sound "
+                f"beside pictures of up to {silent[1] + 1}"
+            )
+        self.ids = [f"offscreen-{id}" for id in self.ids]
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        """Silence, or the sound of a class that the picture lacks."""
+        return self._hear(index)[0]
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        scene = super().__getitem__(index)
+        sound, recording = self._hear(index)
+        assert scene.mask is not None
+        return replace(
+            scene,
+            sound=sound,
+            label=None,
+            boxes=(),
+            mask=np.zeros_like(scene.mask),
+            source=recording,
+        )
+
+    def _hear(self, index: int) -> tuple[Int16[np.ndarray, " samples"], str]:
+        """What sounds in a scene, and of which recording."""
+        number = range(len(self.ids))[index]
+        if number % 2:
+            return np.zeros(self.samples, np.int16), ""
+        label, _, generator = self._draw_sound(number)
+        cutouts, _, _ = self._draw_picture(number, label)
+        seen = {self.pack.cutouts[cutout].label for cutout in cutouts}
+        others = [at for at, name in enumerate(self.labels) if name not in seen]
+        recordings = self._recordings[others[int(generator.integers(len(others)))]]
+        recording = recordings[int(generator.integers(len(recordings)))]
+        sound = self._bank.play(generator, recording, self.samples)
+        return sound, self.pack.recordings[recording].id
+
+
+def open_offscreen(
+    name: str,
+    folder: Path | None = None,
+    *,
+    split: str = "val",
+    seed: int = 0,
+    size: int = 224,
+    count: int = 500,
+    classes: Sequence[str] | int | None = None,
+    silent: tuple[int, int] = (0, 3),
+) -> Offscreen:
+    """Scenes without a source of a pack by its name: `load_pack`, then `Offscreen`."""
+    pack = load_pack(name, folder, split=split, classes=classes)
+    return Offscreen(pack, count, size=size, silent=silent, seed=seed)

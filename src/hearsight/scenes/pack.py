@@ -1,0 +1,64 @@
+"""A pack: the cut-outs, recordings and backgrounds that scenes are composed of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int16, UInt8
+
+from hearsight.errors import HearsightError
+
+PACKS = ("toys", "menagerie")
+
+
+SPLITS = ("train", "val")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutout:
+    """A picture of one object. pixels: red, green, blue, alpha; at least one of them solid."""
+
+    id: str
+    label: str
+    pixels: UInt8[np.ndarray, "height width 4"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A sound of one object: 16-bit samples at `RATE`, one channel."""
+
+    id: str
+    label: str
+    samples: Int16[np.ndarray, " samples"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """One split of what scenes are made of. Every label has cut-outs and recordings.
+
+    Raises:
+        HearsightError: no backgrounds, no labels, or a label without cut-outs or recordings.
+    """
+
+    name: str
+    split: str
+    cutouts: tuple[Cutout, ...]
+    recordings: tuple[Recording, ...]
+    backgrounds: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+
+    def __post_init__(self) -> None:
+        if not self.backgrounds:
+            raise HearsightError(f"the pack '{self.name}' has no backgrounds for '{self.split}'")
+        seen, heard = ({one.label for one in part} for part in (self.cutouts, self.recordings))
+        if not seen | heard:
+            raise HearsightError(f"the pack '{self.name}' has no classes for '{self.split}'")
+        if seen != heard:
+            lone = min(seen ^ heard)
+            lack = "recording" if lone in seen else "cut-out"
+            raise HearsightError(
+                f"the pack '{self.name}' has no {lack} of '{lone}' for '{self.split}'"
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in alphabetical order."""
+        return tuple(sorted({recording.label for recording in self.recordings}))

@@ -1,0 +1,151 @@
+"""Scenes in pairs: the same picture twice, in which two objects sound in turn; and duets of them.
+
+Member 0 of a pair is a scene as `Scenes` composes it; in member 1 another of its objects sounds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int16
+
+from hearsight.clips.clip import DecodedClip
+from hearsight.errors import HearsightError
+from hearsight.media.samples import mix
+from hearsight.scenes.composing import Layout, box_of, draw_layout, draw_light, paint
+from hearsight.scenes.pack import Pack
+from hearsight.scenes.scenes import SOUND, Scenes, load_pack
+
+MEMBERS = 2
+
+
+class Pairs(Scenes):
+    """Two clips for each scene, ids `STEM_0` and `STEM_1`, with the same frame.
+
+    Each has the sound, class, box and mask of its own object. Of the first object at least three
+    quarters are seen, of the second at least half. They are of different classes.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        count: int,
+        *,
+        size: int = 224,
+        silent: tuple[int, int] = (1, 3),
+        seed: int = 0,
+        seconds: float = 3.0,
+    ) -> None:
+        """Make the pack ready to compose; the arguments are those of `Scenes`.
+
+        Raises:
+            HearsightError: as `Scenes`, or scenes of fewer than two objects are wanted.
+        """
+        if silent[0] < 1:
+            raise HearsightError("a pair needs scenes with at least one silent object")
+        super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
+        self.count = count
+        self.ids = [f"{stem}_{member}" for stem in self.ids for member in range(MEMBERS)]
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        """The sound of one member alone."""
+        return self._play(index)[1]
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        number = range(len(self.ids))[index]
+        scene, member = divmod(number, MEMBERS)
+        frame, masks = self._compose(scene)
+        (label, recording), sound = self._play(number)
+        return DecodedClip(
+            id=self.ids[number],
+            frame=frame,
+            sound=sound,
+            label=label,
+            boxes=(box_of(masks[member]),),
+            mask=masks[member],
+            source=recording,
+        )
+
+    def duet(self, scene: int) -> DecodedClip:
+        """Both members of a pair at once: sounds added, both boxes, the masks joined."""
+        first, second = (self[MEMBERS * scene + member] for member in range(MEMBERS))
+        assert first.mask is not None
+        assert second.mask is not None
+        return DecodedClip(
+            id=first.id.rpartition("_")[0],
+            frame=first.frame,
+            sound=mix([first.sound, second.sound]),
+            label=f"{first.label} and {second.label}",
+            boxes=(*(first.boxes or ()), *(second.boxes or ())),
+            mask=first.mask | second.mask,
+            source=f"{first.source} {second.source}",
+        )
+
+    def _play(self, index: int) -> tuple[tuple[str, str], Int16[np.ndarray, " samples"]]:
+        """Class and recording of one member, and its sound."""
+        scene, member = divmod(range(len(self.ids))[index], MEMBERS)
+        label, recording, generator = self._draw_sound(scene)
+        if member:
+            cutouts, _, _ = self._draw_picture(scene, label)
+            label = self.labels.index(self.pack.cutouts[cutouts[1]].label)
+            # the streams of numbers from `count` on are of no scene
+            generator = self._stream(self.count + scene, SOUND)
+            numbers = self._recordings[label]
+            recording = numbers[int(generator.integers(len(numbers)))]
+        sound = self._bank.play(generator, recording, self.samples)
+        return (self.labels[label], self.pack.recordings[recording].id), sound
+
+    def _compose(
+        self, scene: int
+    ) -> tuple[np.ndarray, tuple[Bool[np.ndarray, "height width"], ...]]:
+        """The picture of a scene and the masks of its first two objects."""
+        label, _, _ = self._draw_sound(scene)
+        cutouts, background, generator = self._draw_picture(scene, label)
+        canvas = self._draw_background(generator, background)
+        sprites = [self._sprites[number][0] for number in cutouts]  # each as it is
+        layout = draw_layout(generator, sprites, self.size)
+        for placed in layout.order:
+            paint(canvas, placed, draw_light(generator))
+        return np.array(canvas), tuple(_mask(layout, member) for member in range(MEMBERS))
+
+
+def _mask(layout: Layout, number: int) -> Bool[np.ndarray, "height width"]:
+    """Where the object that was added as the `number`-th makes up at least half of the pixel."""
+    wanted = layout.added[number]
+    layout.source = next(i for i, placed in enumerate(layout.order) if placed is wanted)
+    return layout.mask()
+
+
+class Duets:
+    """One clip for each pair, in which both objects sound."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+        self.ids = [id.rpartition("_")[0] for id in pairs.ids[::MEMBERS]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        return self.pairs.duet(range(len(self.ids))[index])
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        """The sound alone."""
+        first = MEMBERS * range(len(self.ids))[index]
+        return mix([self.pairs.sound(first + member) for member in range(MEMBERS)])
+
+
+def open_pairs(
+    name: str,
+    folder: Path | None = None,
+    *,
+    split: str = "val",
+    seed: int = 0,
+    size: int = 224,
+    count: int = 500,
+    classes: Sequence[str] | int | None = None,
+    silent: tuple[int, int] = (1, 3),
+) -> Pairs:
+    """Pairs of a pack by its name: `load_pack`, then `Pairs`."""
+    pack = load_pack(name, folder, split=split, classes=classes)
+    return Pairs(pack, count, size=size, silent=silent, seed=seed)

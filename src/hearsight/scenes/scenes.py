@@ -1,0 +1,297 @@
+"""Composed scenes: cut-outs, sounds and backgrounds in; endless clips with exact truth out.
+
+One object sounds, others stand by in silence. A `Pack` is what scenes are made of; `toys` makes
+one in code, `menagerie` reads photographs and recordings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16, UInt8
+from PIL import Image
+
+from hearsight.clips.clip import Clip, DecodedClip, encode_clip
+from hearsight.errors import HearsightError, nearest
+from hearsight.media.samples import RATE
+from hearsight.scenes import menagerie, toys
+from hearsight.scenes.composing import (
+    Sprite,
+    box_of,
+    draw_layout,
+    draw_light,
+    fitted,
+    paint,
+    relight,
+)
+from hearsight.scenes.looks import vary
+from hearsight.scenes.pack import PACKS, SPLITS, Pack
+from hearsight.scenes.sound_bank import CUTOFF, SoundBank
+
+SMALLEST, LARGEST = 32, 1024  # pixels of a scene's side: its parts are of 200 to 320
+MOST = 10_000_000  # scenes: their ids have 7 digits
+MOST_LOOKS = 100
+LONGEST = 3600  # seconds of a scene
+ROOM = 1.25  # the shorter side of a background over the side of a scene: room for random crops
+SOUND, PICTURE = 0, 1  # a scene's two streams of random numbers
+
+
+def load_pack(
+    name: str,
+    folder: Path | None = None,
+    *,
+    split: str,
+    classes: Sequence[str] | int | None = None,
+) -> Pack:
+    """A pack by its name: `toys`, or `menagerie` from `folder` (by default the user's cache).
+
+    Args:
+        name: one of `PACKS`.
+        folder: where the menagerie lies.
+        split: train or val; they share no cut-out, no stretch of a recording, no background.
+        classes: names, or how many; None means every class that has both splits.
+
+    Raises:
+        HearsightError: unknown name, split or class; a pack that is missing or damaged.
+    """
+    if split not in SPLITS:
+        raise HearsightError(f"unknown split '{split}': it may be train or val")
+    if name == "toys":
+        return toys.make_toys(split=split, classes=classes)
+    if name == "menagerie":
+        return menagerie.read_menagerie(folder, split=split, classes=classes)
+    raise HearsightError(
+        f"unknown pack '{name}': it may be toys or menagerie.{nearest(name, PACKS)}"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """Who plays in a scene: the class that sounds, and ids; the first cut-out is the source."""
+
+    label: str
+    recording: str
+    cutouts: tuple[str, ...]
+    background: int
+
+
+class Scenes:
+    """Clips composed on the fly, each from (seed, epoch, index) alone: the same bytes every time.
+
+    The pictures are square. The one box bounds the visible part of the sounding object, which
+    the mask gives exactly: the pixels that show at least half of it. Its area follows
+    `composing.AREAS`; at most a quarter of the object is hidden behind others.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        count: int,
+        *,
+        size: int = 224,
+        silent: tuple[int, int] = (0, 3),
+        seed: int = 0,
+        seconds: float = 3.0,
+        endless: bool = False,
+        cutoff: float = CUTOFF,
+        looks: int = 1,
+    ) -> None:
+        """Make the pack ready to compose.
+
+        Args:
+            pack: one split of a pack.
+            count: scenes, in an epoch if `endless`.
+            size: side of the frame in pixels, `SMALLEST` to `LARGEST`.
+            silent: fewest and most silent objects, drawn evenly.
+            seed: of everything that is drawn.
+            seconds: of sound.
+            endless: whether `set_epoch` gives other scenes, under the same ids.
+            cutoff: Hz, above which no scene sounds.
+            looks: in which each cut-out appears: as it is, and so many less one drawn by `vary`.
+
+        Raises:
+            HearsightError: a number is out of range; silent objects wanted of a pack of one class.
+        """
+        _check(count, size, silent, seconds, seed=seed, looks=looks)
+        if len(pack.labels) == 1 and silent[1]:
+            raise HearsightError(f"the pack '{pack.name}' has one class only: nothing is silent")
+        self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
+        self.endless, self.epoch = endless, 0
+        self.samples = round(seconds * RATE)
+        self.labels = pack.labels
+        self.ids = [f"{pack.name}-{pack.split}-{seed}-{index:07d}" for index in range(count)]
+        self._cutouts = _by_label(pack, [cutout.label for cutout in pack.cutouts])
+        self._recordings = _by_label(pack, [recording.label for recording in pack.recordings])
+        self._sprites = [
+            _looks(cutout.pixels, at, seed, looks, size) for at, cutout in enumerate(pack.cutouts)
+        ]
+        self._bank = SoundBank((one.samples for one in pack.recordings), cutoff=cutoff)
+        room = (round(ROOM * size),) * 2
+        self._backgrounds = [fitted(pixels, room) for pixels in pack.backgrounds]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Change the scenes, if they are endless; epoch 0 comes first."""
+        if self.endless:
+            self.epoch = epoch
+
+    def cast(self, index: int) -> Cast:
+        """Who plays in the scene at `index`."""
+        label, recording, _ = self._draw_sound(index)
+        cutouts, background, _ = self._draw_picture(index, label)
+        return Cast(
+            label=self.labels[label],
+            recording=self.pack.recordings[recording].id,
+            cutouts=tuple(self.pack.cutouts[number].id for number in cutouts),
+            background=background,
+        )
+
+    def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        """The sound of the scene at `index` alone: that of the whole scene."""
+        _, recording, generator = self._draw_sound(index)
+        return self._bank.play(generator, recording, self.samples)
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        label, recording, sounding = self._draw_sound(index)
+        cutouts, background, generator = self._draw_picture(index, label)
+        canvas = self._draw_background(generator, background)
+        sprites = [_one_look(generator, self._sprites[number]) for number in cutouts]
+        layout = draw_layout(generator, sprites, self.size)
+        for placed in layout.order:
+            paint(canvas, placed, draw_light(generator))
+        mask = layout.mask()
+        return DecodedClip(
+            id=self.ids[index],
+            frame=np.array(canvas),
+            sound=self._bank.play(sounding, recording, self.samples),
+            label=self.labels[label],
+            boxes=(box_of(mask),),
+            mask=mask,
+            source=f"{self.pack.cutouts[cutouts[0]].id} {self.pack.recordings[recording].id}",
+        )
+
+    def clip(self, index: int) -> Clip:
+        """The scene at `index` encoded, to be written to a store."""
+        scene = self[index]
+        return encode_clip(
+            scene.id,
+            scene.frame,
+            scene.sound,
+            label=scene.label,
+            boxes=scene.boxes,
+            mask=scene.mask,
+            source=scene.source,
+        )
+
+    def _stream(self, index: int, which: int) -> np.random.Generator:
+        """The random numbers of one scene, for its sound or its picture."""
+        number = range(len(self.ids))[index]  # refuses what is out of range, counts -1 from the end
+        place = (self.epoch << 40) | (number << 1) | which
+        return np.random.Generator(np.random.Philox(key=[self.seed, place]))
+
+    def _draw_sound(self, index: int) -> tuple[int, int, np.random.Generator]:
+        """Class and recording by number, and the stream that goes on to play it."""
+        generator = self._stream(index, SOUND)
+        label = int(generator.integers(len(self.labels)))
+        return label, _one_of(generator, self._recordings[label]), generator
+
+    def _draw_picture(self, index: int, label: int) -> tuple[list[int], int, np.random.Generator]:
+        """Cut-outs (the source first) and background by number, and the stream that goes on."""
+        generator = self._stream(index, PICTURE)
+        count = int(generator.integers(self.silent[0], self.silent[1], endpoint=True))
+        others = generator.permutation(len(self.labels) - 1)
+        others += others >= label
+        labels = [label, *(int(others[number % len(others)]) for number in range(count))]
+        cutouts = [_one_of(generator, self._cutouts[one]) for one in labels]
+        return cutouts, int(generator.integers(len(self._backgrounds))), generator
+
+    def _draw_background(self, generator: np.random.Generator, number: int) -> Image.Image:
+        """A random part of a background, mirrored or not, in a random light."""
+        whole = self._backgrounds[number]
+        x = int(generator.integers(whole.width - self.size, endpoint=True))
+        y = int(generator.integers(whole.height - self.size, endpoint=True))
+        canvas = whole.crop((x, y, x + self.size, y + self.size))
+        if generator.random() < 0.5:
+            canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return relight(canvas, draw_light(generator))
+
+
+def open_scenes(
+    name: str,
+    folder: Path | None = None,
+    *,
+    split: str = "train",
+    seed: int = 0,
+    size: int = 224,
+    count: int = 10_000,
+    classes: Sequence[str] | int | None = None,
+    silent: tuple[int, int] = (0, 3),
+    seconds: float = 3.0,
+    endless: bool = False,
+    looks: int = 1,
+) -> Scenes:
+    """Scenes of a pack by its name: `load_pack`, then `Scenes`."""
+    _check(count, size, silent, seconds, seed=seed, looks=looks)  # before the pack is read
+    pack = load_pack(name, folder, split=split, classes=classes)
+    return Scenes(
+        pack,
+        count,
+        size=size,
+        silent=silent,
+        seed=seed,
+        seconds=seconds,
+        endless=endless,
+        looks=looks,
+    )
+
+
+def _check(
+    count: int, size: int, silent: tuple[int, int], seconds: float, *, seed: int, looks: int
+) -> None:
+    """Refuse what cannot be composed of any pack."""
+    if not 1 <= looks <= MOST_LOOKS:
+        raise HearsightError(f"a cut-out has 1 to {MOST_LOOKS} looks, not {looks}")
+    if not SMALLEST <= size <= LARGEST:
+        raise HearsightError(
+            f"scenes are composed with sides of {SMALLEST} to {LARGEST} pixels, not {size}"
+        )
+    if not 1 <= count <= MOST:
+        raise HearsightError(f"1 to {MOST:,} scenes can be composed, not {count:,}")
+    if not 0 <= silent[0] <= silent[1] <= 20:
+        raise HearsightError(
+            f"0 to 20 silent objects stand in a scene, not {silent[0]} to {silent[1]}"
+        )
+    if not 0 <= seed < 2**63:
+        raise HearsightError(f"the seed of scenes is 0 or more and below 2^63, not {seed}")
+    if not 0 < seconds <= LONGEST:
+        raise HearsightError(f"a scene lasts up to {LONGEST} seconds, not {seconds}")
+
+
+def _looks(
+    pixels: UInt8[np.ndarray, "height width 4"], at: int, seed: int, looks: int, size: int
+) -> list[Sprite]:
+    """A cut-out ready to paste, as it is and in other looks; its place in the pack seeds them."""
+    sprites = [Sprite(pixels)]
+    if looks > 1:
+        image = Image.fromarray(pixels)
+        image.thumbnail((2 * size, 2 * size))  # no object is shown larger: `LONGEST`
+        small = np.asarray(image)
+        generator = np.random.default_rng((seed, at))
+        sprites += [Sprite(vary(small, generator)) for _ in range(looks - 1)]
+    return sprites
+
+
+def _one_look(generator: np.random.Generator, looks: list[Sprite]) -> Sprite:
+    return looks[int(generator.integers(len(looks)))] if len(looks) > 1 else looks[0]
+
+
+def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
+    """For every class of the pack, the places where it stands in a list."""
+    return [[at for at, one in enumerate(labels) if one == label] for label in pack.labels]
+
+
+def _one_of(generator: np.random.Generator, numbers: list[int]) -> int:
+    return numbers[int(generator.integers(len(numbers)))]

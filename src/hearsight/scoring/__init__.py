@@ -1,0 +1,1 @@
+"""Metrics, protocols of the papers, and evaluations that make tables."""

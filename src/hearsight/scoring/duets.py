@@ -1,0 +1,288 @@
+"""Where each of two sources is that sound at once: scores source by source, class by class.
+
+A duet is made of clips that share a frame and sound one by one: its sound is the sum of theirs.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int16
+
+from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.clips.truth import TruthMask, rasterise
+from hearsight.errors import HearsightError
+from hearsight.media.samples import mix
+from hearsight.scoring.detection import Detections, average_precision, released_average_precision
+from hearsight.scoring.inference import (
+    Inference,
+    PreparedClip,
+    evaluation_mode,
+    maps_of,
+    prepare_clips,
+    waveforms_of,
+)
+from hearsight.scoring.interactive import group_key
+from hearsight.scoring.map_scores import centred_disc, confidences
+from hearsight.scoring.metrics import area_under_curve, overlap
+from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
+from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+
+DUET_SHARE = 0.2  # of a map's highest value: threshold of a source among two
+DARK = 0.2  # up to this value a map counts as dark
+MAP_LEVEL = 0.3  # threshold on a map of its own range
+MIXTURE, APART, FOREIGN = "mixture", "apart", "foreign"
+
+
+def pixel_average_precision(
+    right: Bool[np.ndarray, "h w"], values: Float32[np.ndarray, "h w"]
+) -> float:
+    """Area under precision over recall of the pixels, ranked by value; 0 if none is right.
+
+    Pixels of equal value enter together; no precision is raised.
+    """
+    inside = values[right]
+    if not len(inside):
+        return 0.0
+    # recall grows only at values that right pixels have
+    levels, counts = np.unique(inside, return_counts=True)
+    hits = counts[::-1].cumsum()[::-1]
+    entered = values.size - np.searchsorted(np.sort(values, axis=None), levels)
+    return float(np.sum(counts / len(inside) * hits / entered))
+
+
+def swapped_average_precision(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
+    """PIAP as released: the marking is taken for the truth, and the truth for the values.
+
+    Source: AVGN, Mo and Tian, CVPR 2023, as released; `pixel_average_precision` of the truth and
+    the map is what the name says.
+    """
+    total = int(np.count_nonzero(marks))
+    area, before = 0.0, 0
+    full = truth.inside if truth.full is None else truth.full
+    for reached in (full, truth.inside, np.ones_like(truth.inside)):  # weights 1, 1/2, 0
+        entered, hits = np.count_nonzero(reached), int(np.count_nonzero(marks & reached))
+        if hits > before:
+            area += (hits - before) / total * hits / entered
+        before = hits
+    return area
+
+
+def above_share_of_peak(
+    values: Float32[np.ndarray, "h w"], share: float = DUET_SHARE
+) -> Bool[np.ndarray, "h w"]:
+    """The pixels above a share of the highest value: a threshold of each map's own.
+
+    Source: DSOL, Hu et al., NeurIPS 2020, as released: 0.5 for one source, 0.2 for two.
+    """
+    marks: Bool[np.ndarray, "h w"] = values > np.float32(share) * values.max()
+    return marks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One of several sources of a frame, and how it was answered.
+
+    above: cIoU at 0.2 of the map's highest value. placed: cIoU of cosines of 0 and above. level:
+    cIoU at 0.3 of the map's own range. pixels, swapped: average precision over pixels as meant and
+    as released. confidence: mean of the map's highest quarter, from -1 to 1 brought to 0 to 1.
+    """
+
+    clip: str
+    label: str | None
+    above: float
+    placed: float
+    level: float
+    pixels: float
+    swapped: float
+    confidence: float
+
+
+def score_source(item: PreparedClip, one: Float32[np.ndarray, "h w"]) -> Source:
+    """Score one response map against one source.
+
+    Source: DSOL, Hu et al., NeurIPS 2020 (above: OpenCV's up-sampling); AVGN, Mo and Tian, CVPR
+    2023 (placed, swapped, confidence: those of SLAVC); T-VSL, Mahmud et al., CVPR 2024 (level:
+    0.3 is the threshold on the map, and their "CIoU@0.3" the mean IoU); all as released. Whether
+    T-VSL brings maps to their own range first is not certain.
+    """
+    slavc, linear = load_protocol("slavc"), load_protocol("ssl-align-others")
+    truth = rasterise(item.boxes, "pixels")
+    cosines = upsample(one, "linear")
+    own = upsample(one, slavc.upsampling)
+    normalise(own, slavc)
+    marks = mark(own, 0.5, slavc)
+    ranged = cosines.copy()
+    normalise(ranged, linear)
+    return Source(
+        clip=item.id,
+        label=item.label,
+        above=overlap(above_share_of_peak(cosines), truth),
+        placed=overlap(marks, truth),
+        level=overlap(ranged > MAP_LEVEL, truth),
+        pixels=pixel_average_precision(truth.inside, own),
+        swapped=swapped_average_precision(marks, truth),
+        confidence=float(confidences(one[None], slavc)[0]),
+    )
+
+
+def dark_share(one: Float32[np.ndarray, "h w"]) -> float:
+    """NSA, the share of a map's pixels that stay at or below 0.2 with a sound that is not there.
+
+    Source: DSOL, Hu et al., NeurIPS 2020, as released.
+    Differs from the released code: there the maps are those of silent classes; without classes it
+    is the map of a sound that the duet does not hold.
+    """
+    return float(np.mean(upsample(one, "linear") <= DARK))
+
+
+def duet_row(
+    name: str,
+    protocol: str,
+    duets: Sequence[Sequence[Source]],
+    dark: Sequence[float],
+) -> dict[str, Any]:
+    """One row of the table from the sources of every duet, and `dark_share` of those that have it.
+
+    "CIoU" and "AUC" count duets, by the mean cIoU of their sources at the threshold of each map's
+    own (at least so much); "precision" and AP count sources (more than 0.3 or 0.5; at least 0.3).
+    """
+    sources = [source for duet in duets for source in duet]
+    means = np.array([np.mean([source.above for source in duet]) for duet in duets])
+    placed = np.array([source.placed for source in sources])
+    found = Detections(
+        sounding=np.ones(len(sources), np.bool_),
+        ciou=placed,
+        confidence=np.array([source.confidence for source in sources]),
+    )
+    return rounded(
+        {
+            "name": name,
+            "protocol": protocol,
+            "duets": len(duets),
+            "CIoU@0.3": float(np.mean(means >= 0.05 * 6)),
+            "CIoU@0.5": float(np.mean(means >= 0.05 * 10)),
+            "AUC": area_under_curve(means),
+            "NSA": float(np.mean(dark)) if dark else None,
+            "precision>0.3": float(np.mean(placed > 0.3)),
+            "precision>0.5": float(np.mean(placed > 0.5)),
+            "AP@0.3 released": released_average_precision(found, least=0.3),
+            "AP@0.3 full": average_precision(found, least=0.3),
+            "PIAP released": float(np.mean([source.swapped for source in sources])),
+            "PIAP": float(np.mean([source.pixels for source in sources])),
+            "IoU at 0.3": float(np.mean([source.level for source in sources])),
+        }
+    )
+
+
+def duets_in(
+    batches: Iterator[list[PreparedClip]], alone: list[str]
+) -> Iterator[list[PreparedClip]]:
+    """Items that share a frame, as soon as two are there; ids of the others go to `alone`."""
+    waiting: dict[str, PreparedClip] = {}
+    for items in batches:
+        for item in items:
+            key = group_key(item.id)
+            partner = waiting.pop(key, None) if key else None
+            if partner is not None:
+                yield [partner, item]
+            else:
+                waiting[key or item.id] = item
+    alone += [item.id for item in waiting.values()]
+
+
+class _Foreign:
+    """A sound of none of a duet's classes: the last one heard."""
+
+    def __init__(self) -> None:
+        self.known: dict[str | None, Int16[np.ndarray, " samples"]] = {}
+
+    def __call__(self, duet: Sequence[PreparedClip]) -> Int16[np.ndarray, " samples"] | None:
+        labels = {item.label for item in duet} - {None}
+        others = [sound for label, sound in self.known.items() if label not in labels]
+        for item in duet:  # the newest stands last
+            self.known.pop(item.label, None)
+            self.known[item.label] = item.sound
+        return others[-1] if others else None
+
+
+def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Results:
+    """Score a model on pairs of clips that share a frame, ids `STEM_0`, `STEM_1`.
+
+    The first row answers both sources with the map of their mixed sound, as a model without
+    separation can; the second each source with the map of its own sound, as if separation were
+    perfect.
+
+    Raises:
+        HearsightError: no two clips share a frame by their ids, or as `evaluate`.
+    """
+    mixed: list[list[Source]] = []
+    apart: list[list[Source]] = []
+    disc: list[list[Source]] = []
+    dark: list[float] = []
+    alone: list[str] = []
+    skipped: list[UnreadableClip] = []
+    foreign, half = _Foreign(), 2 * centred_disc() - 1
+    with evaluation_mode(model.encoders):
+        for duet in duets_in(prepare_clips(model, clips, protocol, skipped), alone):
+            maps = _maps(model, duet, foreign(duet))
+            mixed.append([score_source(item, maps[MIXTURE]) for item in duet])
+            apart.append([score_source(item, maps[f"{APART} {i}"]) for i, item in enumerate(duet)])
+            disc.append([score_source(item, half) for item in duet])
+            if FOREIGN in maps:
+                dark.append(dark_share(maps[FOREIGN]))
+    if not mixed:
+        raise HearsightError(
+            f"No two clips share a frame: '{alone[0]}' and the others need ids like STEM_0 and "
+            "STEM_1, as those of `pairs:toys` are."
+        )
+    blind_dark = [dark_share(half)] * len(dark)
+    return Results(
+        protocol=protocol.name,
+        caption=f"protocol {protocol.name}: {protocol.says}",
+        rows=(
+            duet_row(f"{model.name}, mixed sound", protocol.name, mixed, dark),
+            duet_row(f"{model.name}, each sound apart", protocol.name, apart, dark),
+            duet_row("blind: centred disc", protocol.name, disc, blind_dark),
+        ),
+        notes=(
+            *name_ids("clips stand alone and are in no duet", alone),
+            *name_unreadable(skipped, len(clips)),
+        ),
+        clips=tuple(_lines(mixed, apart, protocol)),
+    )
+
+
+def _maps(
+    model: Inference, duet: Sequence[PreparedClip], foreign: Int16[np.ndarray, " samples"] | None
+) -> dict[str, Float32[np.ndarray, "h w"]]:
+    """The response maps of one frame to the mixture, to each of its sounds, to a foreign one."""
+    sounds = {
+        MIXTURE: mix([item.sound for item in duet]),
+        **{f"{APART} {i}": item.sound for i, item in enumerate(duet)},
+    }
+    if foreign is not None:
+        sounds[FOREIGN] = foreign
+    front = model.recipe.spectrogram
+    maps = maps_of(model, duet[:1], [waveforms_of(front, [sound]) for sound in sounds.values()])
+    return {name: maps[i, 0] for i, name in enumerate(sounds)}
+
+
+def _lines(
+    mixed: Sequence[Sequence[Source]], apart: Sequence[Sequence[Source]], protocol: Protocol
+) -> Iterator[Mapping[str, Any]]:
+    """One line for each source under each way to hear it."""
+    for hearing, duets in (("mixed", mixed), ("apart", apart)):
+        for duet in duets:
+            for source in duet:
+                yield {
+                    "id": source.clip,
+                    "label": source.label,
+                    "hearing": hearing,
+                    "ciou_above_share": source.above,
+                    "ciou": source.placed,
+                    "piap": source.pixels,
+                    "confidence": source.confidence,
+                    "protocol": protocol.name,
+                }

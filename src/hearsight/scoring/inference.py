@@ -1,0 +1,248 @@
+"""A model and clips in; response maps out, batch by batch."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int16, UInt8
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
+from hearsight.clips.read_ahead import in_batches, read_ahead
+from hearsight.errors import HearsightError
+from hearsight.model.augmentation import evaluation_frame
+from hearsight.model.colour import normalise
+from hearsight.model.encoders import Encoders
+from hearsight.model.response import matched
+from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
+from hearsight.recipes.recipe import Recipe
+from hearsight.scoring.map_scores import ObjectMaps
+from hearsight.scoring.object_guidance import SIDE, ObjectGuide, object_maps
+from hearsight.scoring.protocols import Frame, Protocol
+
+Needs = Literal["boxes", "masks"]
+NO_BOXES = "it has no boxes"
+
+
+@dataclass(slots=True, kw_only=True)
+class Inference:
+    """Encoders on their device, with what running them over clips needs.
+
+    guide: an object network to mix in, if any. batch_size: clips that go through the encoders at
+    once; does not change the maps. workers: threads that decode clips. progress: called with the
+    number of clips done and that of all.
+    """
+
+    encoders: Encoders
+    recipe: Recipe
+    device: torch.device
+    name: str = "model"
+    guide: ObjectGuide | None = None
+    batch_size: int = 32
+    workers: int = 2
+    progress: Callable[[int, int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedClip:
+    """A clip ready for the encoders. seen: the frame as an object network wants it."""
+
+    id: str
+    label: str | None
+    boxes: tuple[Box, ...]
+    mask: Bool[np.ndarray, "height width"] | None
+    frame: Float[Tensor, "3 side side"]
+    sound: Int16[np.ndarray, " samples"]
+    seen: Float[Tensor, "3 y x"] | None
+
+
+def prepare_frame(
+    pixels: UInt8[np.ndarray, "height width 3"], side: int, way: Frame
+) -> Float[Tensor, "3 side side"]:
+    """A test frame cropped or stretched as a protocol wants it, ImageNet-normalised."""
+    if way == "stretch plainly":
+        values = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None] / 255
+        grown = interpolate(values, (side, side), mode="bicubic", align_corners=False)
+        return normalise(grown)[0]
+    if way == "stretch":
+        small = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
+        pixels = np.asarray(small)
+    return evaluation_frame(pixels, side)
+
+
+def prepare_clip(
+    clips: Clips, index: int, model: Inference, protocol: Protocol, needs: Needs
+) -> PreparedClip | UnreadableClip:
+    """The clip at `index`, ready; or why it cannot be scored: it is unreadable or has no boxes.
+
+    Raises:
+        HearsightError: it has no mask and needs one, or a box of something else than numbers.
+    """
+    try:
+        clip = clips[index]
+    except UnreadableClip as error:
+        return error
+    if needs == "masks" and clip.mask is None:
+        raise HearsightError(
+            f"Clip '{clip.id}' has no mask: masks are scored on clips with an exact one, as "
+            "composed scenes have it."
+        )
+    if needs == "boxes" and clip.boxes is None:
+        return UnreadableClip(clip.id, NO_BOXES)
+    boxes = clip.boxes or ()
+    if not np.isfinite(np.array(boxes, np.float64)).all():
+        raise HearsightError(f"Clip '{clip.id}' has a box with an edge that is no number.")
+    if not len(clip.sound):
+        return UnreadableClip(clip.id, "its sound is empty")
+    return PreparedClip(
+        id=clip.id,
+        label=clip.label,
+        boxes=boxes,
+        mask=clip.mask,
+        frame=prepare_frame(clip.frame, model.recipe.frame_size, protocol.frame),
+        sound=clip.sound,
+        seen=None if model.guide is None else prepare_frame(clip.frame, SIDE, protocol.frame),
+    )
+
+
+def prepare_clips(
+    model: Inference,
+    clips: Clips,
+    protocol: Protocol,
+    skipped: list[UnreadableClip],
+    *,
+    needs: Needs = "boxes",
+) -> Iterator[list[PreparedClip]]:
+    """Clips in order, ready; what cannot be read, or lacks boxes, is appended to `skipped`.
+
+    `model.progress` is told of a batch when the next one is asked for.
+
+    Raises:
+        HearsightError: none of the clips has boxes (said before the first is read, where
+            annotations can be had alone) or can be read, or as `prepare_clip`.
+    """
+    if needs == "boxes":
+        check_boxes(clips)
+
+    def read(index: int) -> PreparedClip | UnreadableClip:
+        return prepare_clip(clips, index, model, protocol, needs)
+
+    done = 0
+    everything = read_ahead(
+        read, range(len(clips)), workers=model.workers, ahead=2 * model.batch_size
+    )
+    for found in in_batches(everything, model.batch_size):
+        skipped.extend(one for one in found if isinstance(one, UnreadableClip))
+        items = [one for one in found if isinstance(one, PreparedClip)]
+        if items:
+            yield items
+        done += len(found)
+        if model.progress is not None:
+            model.progress(done, len(clips))
+    if len(skipped) == len(clips):
+        if all(one.reason == NO_BOXES for one in skipped):
+            raise no_boxes(len(clips))
+        first = f"the first, '{skipped[0].id}', because {skipped[0].reason.rstrip('.')}"
+        raise HearsightError(f"None of the {len(clips):,} clips can be scored: {first}.")
+
+
+def check_boxes(clips: Clips) -> None:
+    """Refuse clips of which none has boxes, where that can be seen without reading them.
+
+    Raises:
+        HearsightError: none has.
+    """
+    bare = 0
+    for index in range(len(clips) if isinstance(clips, AnnotatedClips) else 0):
+        with suppress(UnreadableClip):
+            if clips.annotation(index)[1] is not None:  # type: ignore[attr-defined]
+                return
+            bare += 1
+    if bare:
+        raise no_boxes(len(clips))
+
+
+def no_boxes(total: int) -> HearsightError:
+    """What is said where there is nothing to score against."""
+    return HearsightError(
+        f"None of the {total:,} clips has boxes: only clips with an annotated source can be scored."
+    )
+
+
+@contextmanager
+def evaluation_mode(encoders: Encoders) -> Iterator[None]:
+    """Encoders in evaluation mode meanwhile."""
+    training = encoders.training
+    encoders.eval()
+    try:
+        yield
+    finally:
+        encoders.train(training)
+
+
+def waveforms_of(
+    front: MelSpectrogram | LogSpectrogram, sounds: Sequence[Int16[np.ndarray, " _"]]
+) -> Float[Tensor, "a samples"]:
+    """Sounds of any lengths as the waveforms that a front end hears."""
+    return torch.cat([front.waveforms(torch.tensor(sound[None])) for sound in sounds])
+
+
+def spectrograms_of(
+    front: MelSpectrogram | LogSpectrogram,
+    sounds: Sequence[Int16[np.ndarray, " _"]],
+    device: torch.device,
+) -> Float[Tensor, "a 1 bins times"]:
+    """The spectrograms of sounds of any lengths."""
+    return front.finish(front.power(waveforms_of(front, sounds).to(device)))
+
+
+@torch.inference_mode()
+def maps_of(
+    model: Inference, items: Sequence[PreparedClip], waveforms: Sequence[Float[Tensor, "b samples"]]
+) -> Float32[np.ndarray, "kinds b h w"]:
+    """The response map of each item's frame to the sound in its row, for each kind of sounds.
+
+    Frames go through their network once, whatever the number of kinds.
+
+    Raises:
+        HearsightError: a map is not finite.
+    """
+    front = model.recipe.spectrogram
+    spectrograms = front.finish(front.power(torch.cat(list(waveforms)).to(model.device)))
+    frames = torch.stack([item.frame for item in items]).to(model.device)
+    responses = model.encoders(frames, spectrograms).float()
+    found = [matched(responses, kind * len(items)) for kind in range(len(waveforms))]
+    maps: Float32[np.ndarray, "kinds b h w"] = torch.stack(found).cpu().numpy()
+    for item, one in zip(items, maps.swapaxes(0, 1), strict=True):
+        if not np.isfinite(one).all():
+            raise HearsightError(
+                f"The response map of clip '{item.id}' is not finite: the weights are damaged."
+            )
+    return maps
+
+
+def own_maps(model: Inference, items: Sequence[PreparedClip]) -> Float32[np.ndarray, "b h w"]:
+    """The response map of each item's frame to its own sound: cosines."""
+    found: Float32[np.ndarray, "b h w"] = maps_of(
+        model, items, [waveforms_of(model.recipe.spectrogram, [item.sound for item in items])]
+    )[0]
+    return found
+
+
+def guiding_maps(
+    model: Inference, items: Sequence[PreparedClip], protocol: Protocol
+) -> ObjectMaps | None:
+    """What the model's object network sees in each item's frame; None if it has no such network."""
+    if model.guide is None:
+        return None
+    frames = [item.seen for item in items if item.seen is not None]
+    maps = object_maps(model.guide.network, torch.stack(frames).to(model.device))
+    return ObjectMaps(
+        maps=maps.cpu().numpy(),
+        share=protocol.share if model.guide.share is None else model.guide.share,
+    )

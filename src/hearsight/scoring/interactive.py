@@ -1,0 +1,137 @@
+"""Whether a map follows the sound: the same frame with the sounds of two things, one by one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from hearsight.clips.clip import Box, Clips, UnreadableClip
+from hearsight.clips.truth import TruthMask, rasterise
+from hearsight.errors import HearsightError
+from hearsight.scoring.inference import (
+    Inference,
+    evaluation_mode,
+    guiding_maps,
+    own_maps,
+    prepare_clips,
+)
+from hearsight.scoring.map_scores import MapScores, blind_scores, joined_scores, score_maps
+from hearsight.scoring.metrics import area_under_curve, success_rate
+from hearsight.scoring.protocols import Protocol
+from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+
+
+def group_key(id: str) -> str:
+    """What the ids of clips with the same frame have in common: all before the last `_`.
+
+    Folders before the name and `.jpg` after it do not count; empty if there is no `_`.
+
+    Source: Senocak et al., Sound source localization is all about cross-modal alignment,
+    ICCV 2023, as released.
+    """
+    return "_".join(id.split("/")[-1].replace(".jpg", "").split("_")[:-1])
+
+
+def groups_of(ids: Sequence[str]) -> dict[str, Int64[np.ndarray, " _"]]:
+    """The places of the clips that share a frame, by what their ids share, two or more of each.
+
+    Differs from the released code: that also counts a clip that stands alone.
+    """
+    places: dict[str, list[int]] = {}
+    for place, id in enumerate(ids):
+        places.setdefault(group_key(id), []).append(place)
+    return {
+        key: np.array(group, np.int64) for key, group in places.items() if key and len(group) > 1
+    }
+
+
+def worst_of_each(
+    ciou: Float64[np.ndarray, " n"], groups: Mapping[str, Int64[np.ndarray, " _"]]
+) -> Float64[np.ndarray, " groups"]:
+    """The lowest cIoU in every group.
+
+    A group succeeds where each of its members does, so the success rate of these is iIoU@0.5, and
+    the area under their success curve iAUC.
+
+    Source: Senocak et al., ICCV 2023, as released.
+    """
+    return np.array([ciou[places].min() for places in groups.values()], np.float64)
+
+
+def interactive_row(
+    name: str, protocol: str, scores: MapScores, groups: Mapping[str, Int64[np.ndarray, " _"]]
+) -> dict[str, Any]:
+    """One row of the table."""
+    row: dict[str, Any] = {
+        "name": name,
+        "protocol": protocol,
+        "clips": len(scores.ciou),
+        "groups": len(groups),
+    }
+    for adaptive, ciou in (("", scores.ciou), ("adaptive ", scores.adaptive)):
+        worst = worst_of_each(ciou, groups)
+        row[f"{adaptive}cIoU@0.5"], row[f"{adaptive}AUC"] = (
+            success_rate(ciou),
+            area_under_curve(ciou),
+        )
+        row[f"{adaptive}iIoU@0.5"], row[f"{adaptive}iAUC"] = (
+            success_rate(worst),
+            area_under_curve(worst),
+        )
+    return rounded(row)
+
+
+def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> Results:
+    """Score a model on clips that share frames, ids `STEM_0`, `STEM_1`.
+
+    Raises:
+        HearsightError: no two clips share a frame by their ids, or as `evaluate`.
+
+    Source: Senocak et al., ICCV 2023, as released.
+    """
+    parts: list[MapScores] = []
+    boxes: list[tuple[Box, ...]] = []
+    names: list[tuple[str, str | None]] = []
+    skipped: list[UnreadableClip] = []
+    with evaluation_mode(model.encoders):
+        for items in prepare_clips(model, clips, protocol, skipped):
+            truths = [rasterise(item.boxes, protocol.truth) for item in items]
+            objects = guiding_maps(model, items, protocol)
+            parts.append(score_maps(own_maps(model, items), truths, protocol, objects))
+            boxes += [item.boxes for item in items]
+            names += [(item.id, item.label) for item in items]
+    ids = [id for id, _ in names]
+    groups = groups_of(ids)
+    if not groups:
+        raise HearsightError(
+            f"No two clips share a frame: '{ids[0]}' and the others need ids like STEM_0 and "
+            "STEM_1, as those of `pairs:toys` are."
+        )
+
+    def truths_again() -> Iterator[TruthMask]:
+        return (rasterise(own, protocol.truth) for own in boxes)
+
+    found = joined_scores(parts)
+    rows = {model.name: found, **blind_scores(truths_again, protocol)}
+    alone = sorted(set(range(len(ids))) - {int(i) for group in groups.values() for i in group})
+    return Results(
+        protocol=protocol.name,
+        caption=f"protocol {protocol.name}: {protocol.says}",
+        rows=tuple(interactive_row(name, protocol.name, row, groups) for name, row in rows.items()),
+        notes=(
+            *name_ids("clips stand alone and are in no group", [ids[place] for place in alone]),
+            *name_unreadable(skipped, len(clips)),
+        ),
+        clips=tuple(
+            {
+                "id": id,
+                "label": label,
+                "group": group_key(id),
+                "ciou": float(found.ciou[i]),
+                "adaptive_ciou": float(found.adaptive[i]),
+                "protocol": protocol.name,
+            }
+            for i, (id, label) in enumerate(names)
+        ),
+    )

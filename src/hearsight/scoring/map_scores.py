@@ -1,0 +1,334 @@
+"""Response maps and truths in, rows of a table out.
+
+Beside every model stand rows that see neither frame nor sound (the blind rows) and the best score
+that any map could reach under the protocol's threshold (the ceiling).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from hearsight.clips.clip import Box
+from hearsight.clips.truth import PIXELS, SIDE, TruthMask, rasterise
+from hearsight.scoring.metrics import (
+    area_under_curve,
+    best_possible,
+    order_statistics,
+    overlap,
+    success_rate,
+)
+from hearsight.scoring.protocols import HALF, Protocol, adaptive_place, mark, normalise, upsample
+
+OBJECTS_HIGHEST = 2.5  # SLAVC takes this for the highest value of an object map
+QUARTER = PIXELS // 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapScores:
+    """One entry per clip."""
+
+    ciou: Float64[np.ndarray, " n"]  # median threshold, 0 to 1
+    adaptive: Float64[np.ndarray, " n"]  # adaptive threshold, 0 to 1
+    pointing: Float64[np.ndarray, " n"]  # 1 where the peak lies in the truth, else 0
+
+
+def joined_scores(parts: Sequence[MapScores]) -> MapScores:
+    """The scores of several batches as one."""
+    return MapScores(
+        ciou=np.concatenate([part.ciou for part in parts]),
+        adaptive=np.concatenate([part.adaptive for part in parts]),
+        pointing=np.concatenate([part.pointing for part in parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectMaps:
+    """Where objects are, whatever sounds: one map per clip, 0 and above, mixed into its response.
+
+    share: of the response map in the mixture, 0 to 1.
+    """
+
+    maps: Float32[np.ndarray, "n h w"]
+    share: float
+
+
+def mix_object_map(
+    values: Float32[np.ndarray, "side side"],
+    objects: Float32[np.ndarray, "h w"],
+    share: float,
+    protocol: Protocol,
+) -> None:
+    """Mix a response map with an object map, in place; the result is normalised.
+
+    "own ranges" (EZ-VSL, FNAC, SSL-Alignment): minmax(share * map + (1 - share) * objects), both
+    normalised as the protocol does. "cosines" (SLAVC): share * (cosine + 1) / 2 + (1 - share) *
+    objects / 2.5, then brought to its own range only if the protocol says so.
+
+    Args:
+        values: the stretched response map, not normalised.
+        objects: of an object network, 0 and above.
+        share: of the response map, 0 to 1.
+        protocol: how.
+
+    Source: EZ-VSL, Mo and Morgado, ECCV 2022 (object-guided localisation); SLAVC, Mo and Morgado,
+    NeurIPS 2022; both as released.
+    """
+    seen = upsample(objects, protocol.objects)
+    own_range = replace(protocol, scale="own range", reverse=False)
+    if protocol.mixing == "cosines":
+        normalise(values, replace(protocol, scale="cosine"))
+        seen /= OBJECTS_HIGHEST
+    else:
+        normalise(values, protocol)
+        normalise(seen, protocol)
+    values *= np.float32(share)
+    seen *= np.float32(1 - share)
+    values += seen
+    if protocol.scale == "own range":
+        normalise(values, own_range)
+
+
+def prepared_maps(
+    maps: Float32[np.ndarray, "n h w"], protocol: Protocol, objects: ObjectMaps | None = None
+) -> Iterator[Float32[np.ndarray, "side side"]]:
+    """Each map stretched to the canvas and normalised, in a buffer that the next one overwrites.
+
+    Raises:
+        ValueError: a map is not finite.
+    """
+    if not np.isfinite(maps).all():
+        raise ValueError("maps must be finite")
+    # 200 kB: a buffer that is used again stays in the cache
+    values = np.empty((SIDE, SIDE), np.float32)
+    for i, one in enumerate(maps):
+        upsample(one, protocol.upsampling, out=values)
+        if objects is None:
+            normalise(values, protocol)
+        else:
+            mix_object_map(values, objects.maps[i], objects.share, protocol)
+        yield values
+
+
+def score_maps(
+    maps: Float32[np.ndarray, "n h w"],
+    truths: Iterable[TruthMask],
+    protocol: Protocol,
+    objects: ObjectMaps | None = None,
+) -> MapScores:
+    """Score response maps (any size and range, finite) against as many truths.
+
+    Raises:
+        ValueError: a map is not finite, or there are fewer truths than maps.
+    """
+    scores = np.zeros((3, len(maps)))
+    marks = np.empty((SIDE, SIDE), np.bool_)
+    prepared = prepared_maps(maps, protocol, objects)
+    for score, values, truth in zip(scores.T, prepared, truths, strict=True):
+        median, adaptive = order_statistics(values.reshape(-1), (HALF, adaptive_place(truth)))
+        threshold = median if protocol.fixed is None else protocol.fixed
+        score[0] = overlap(mark(values, threshold, protocol, out=marks), truth)
+        score[1] = overlap(np.greater(values, adaptive, out=marks), truth)
+        score[2] = truth.inside.flat[values.argmax()]
+    return MapScores(ciou=scores[0], adaptive=scores[1], pointing=scores[2])
+
+
+def confidences(
+    maps: Float32[np.ndarray, "n h w"], protocol: Protocol, objects: ObjectMaps | None = None
+) -> Float32[np.ndarray, " n"]:
+    """How sure each map is that something sounds: the mean of the highest quarter of its pixels.
+
+    Taken before a map is brought to its own range, else all maps would be alike.
+
+    Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
+    """
+    absolute = replace(protocol, scale="cosine")
+    found = [
+        np.sort(values, axis=None)[-QUARTER:].mean()
+        for values in prepared_maps(maps, absolute, objects)
+    ]
+    return np.array(found, np.float32)
+
+
+def score_one_map(
+    one: Float32[np.ndarray, "side side"], truths: Iterable[TruthMask], protocol: Protocol
+) -> MapScores:
+    """Score the same map, of the canvas's size, against every truth; it is sorted once."""
+    values = one.copy()
+    normalise(values, protocol)
+    ordered = np.sort(values, axis=None)
+    marks = mark(values, ordered[HALF] if protocol.fixed is None else protocol.fixed, protocol)
+    peak = int(values.argmax())
+    scores = [
+        (
+            overlap(marks, truth),
+            overlap(values > ordered[adaptive_place(truth)], truth),
+            float(truth.inside.flat[peak]),
+        )
+        for truth in truths
+    ]
+    ciou, adaptive, pointing = np.array(scores, np.float64).reshape(-1, 3).T
+    return MapScores(ciou=ciou, adaptive=adaptive, pointing=pointing)
+
+
+def centred_disc() -> Float32[np.ndarray, "side side"]:
+    """A map that falls from the middle outwards, no two pixels alike: cut anywhere it is a disc."""
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    order = np.argsort(x * x + y * y, axis=None, kind="stable")
+    disc = np.empty(PIXELS, np.float32)
+    disc[order] = 1 - np.arange(PIXELS) / PIXELS
+    return disc.reshape(SIDE, SIDE)
+
+
+def mean_truth(truths: Iterable[TruthMask]) -> Float32[np.ndarray, "side side"]:
+    """The mean weight of every pixel; 0 where there are no truths."""
+    total = np.zeros((SIDE, SIDE))
+    halves = np.zeros((SIDE, SIDE), np.uint8)  # 20 times as fast to add to
+    count = 0
+    for count, truth in enumerate(truths, 1):
+        halves += truth.inside
+        halves += truth.inside if truth.full is None else truth.full
+        if count % 100 == 0:
+            total += halves
+            halves[:] = 0
+    mean: Float32[np.ndarray, "side side"] = (total + halves) / (2 * max(1, count))
+    return mean.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One row of a table; all numbers are fractions from 0 to 1.
+
+    success_rate and auc follow the protocol's own threshold. ceiling and ceiling_auc are the
+    highest values of these two that any map reaches with as many marked pixels.
+    """
+
+    name: str
+    protocol: str
+    clips: int
+    success_rate: float  # share of clips with cIoU >= 0.5: the field's "cIoU"
+    auc: float
+    adaptive_success_rate: float  # as many pixels marked as the truth has
+    adaptive_auc: float
+    pointing: float  # share of clips whose highest pixel lies in the truth
+    ceiling: float
+    ceiling_auc: float
+
+    def row(self) -> dict[str, Any]:
+        """The row as the table prints it, rounded to five digits."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        rounded = [round(value, 5) if isinstance(value, float) else value for value in values]
+        return dict(zip(COLUMNS, rounded, strict=True))
+
+
+COLUMNS = (
+    "name",
+    "protocol",
+    "clips",
+    "cIoU@0.5",
+    "AUC",
+    "adaptive cIoU@0.5",
+    "adaptive AUC",
+    "pointing",
+    "ceiling",
+    "ceiling AUC",
+)
+
+
+def blind_scores(
+    truths: Callable[[], Iterator[TruthMask]], protocol: Protocol
+) -> dict[str, MapScores]:
+    """The scores of what sees neither frame nor sound, and the best that any map could get.
+
+    Args:
+        truths: gives all truths, in order, as often as it is called.
+        protocol: of the scores.
+
+    Returns:
+        By name, the ceiling last.
+    """
+    found = [
+        (
+            truth.weight / (truth.weight + PIXELS - truth.pixels),
+            truth.pixels / PIXELS,
+            best_possible(truth, best_marking(truth, protocol)),
+            best_possible(truth, PIXELS - 1 - adaptive_place(truth)),
+        )
+        for truth in truths()
+    ]
+    share, inside, best, best_adaptive = np.array(found, np.float64).reshape(-1, 4).T
+    disc, mean = centred_disc(), mean_truth(truths())
+    if protocol.scale == "cosine":  # of which only those above 0 are marked
+        disc, mean = 2 * disc - 1, 2 * mean - 1
+    return {
+        "blind: centred disc": score_one_map(disc, truths(), protocol),
+        "blind: whole image": MapScores(ciou=share, adaptive=share, pointing=inside),
+        "blind: mean truth": score_one_map(mean, truths(), protocol),
+        "ceiling": MapScores(
+            ciou=best, adaptive=best_adaptive, pointing=(inside > 0).astype(np.float64)
+        ),
+    }
+
+
+def best_marking(truth: TruthMask, protocol: Protocol) -> int:
+    """How many pixels the best map marks by the protocol's threshold, no two pixels alike."""
+    if protocol.fixed is None:
+        return protocol.marked
+    if protocol.scale == "cosine":
+        return truth.pixels
+    return min(max(truth.pixels, 1), PIXELS - 1)  # the highest always, the lowest never
+
+
+def make_table(
+    name: str, found: MapScores, boxes: Sequence[Sequence[Box]], protocol: Protocol
+) -> tuple[Score, tuple[Score, ...], Score]:
+    """The row of a model, the blind rows on the same truths, and the ceiling."""
+
+    def truths() -> Iterator[TruthMask]:
+        return (rasterise(one, protocol.truth) for one in boxes)
+
+    blind = blind_scores(truths, protocol)
+    highest = blind.pop("ceiling")
+    limit = highest.adaptive if protocol.adaptive else highest.ciou
+    ceiling = (success_rate(limit), area_under_curve(limit))
+    rows = tuple(make_score(*each, protocol, ceiling) for each in blind.items())
+    return (
+        make_score(name, found, protocol, ceiling),
+        rows,
+        make_score("ceiling", highest, protocol, ceiling),
+    )
+
+
+def make_score(
+    name: str, scores: MapScores, protocol: Protocol, ceiling: tuple[float, float]
+) -> Score:
+    """One row from the scores of all clips, beside the ceiling of success rate and area."""
+    own = scores.adaptive if protocol.adaptive else scores.ciou
+    return Score(
+        name=name,
+        protocol=protocol.name,
+        clips=len(own),
+        success_rate=success_rate(own),
+        auc=area_under_curve(own),
+        adaptive_success_rate=success_rate(scores.adaptive),
+        adaptive_auc=area_under_curve(scores.adaptive),
+        pointing=float(scores.pointing.mean()),
+        ceiling=ceiling[0],
+        ceiling_auc=ceiling[1],
+    )
+
+
+def table_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of one or several evaluations as a Markdown table, in percent."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|"]
+    lines += ["| " + " | ".join(map(cell, row.values())) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def cell(value: str | int | float | None) -> str:
+    """How a table shows a number: fractions in percent, what there is not as a dash."""
+    if value is None:
+        return "-"
+    return f"{100 * value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,279 @@
+"""Whether a map stays dark where nothing of what is heard is seen: silence, noise, another clip.
+
+One threshold is chosen for a model from its answers to such sounds and then serves every clip.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Float64, Int16
+from torch import Tensor
+
+from hearsight.clips.clip import Box, Clips, UnreadableClip
+from hearsight.clips.truth import PIXELS, TruthMask, rasterise
+from hearsight.errors import HearsightError
+from hearsight.scoring.inference import (
+    Inference,
+    PreparedClip,
+    evaluation_mode,
+    maps_of,
+    prepare_clips,
+    waveforms_of,
+)
+from hearsight.scoring.interactive import group_key, groups_of
+from hearsight.scoring.map_scores import centred_disc
+from hearsight.scoring.metrics import STEPS, area_under_curve, overlap
+from hearsight.scoring.protocols import Protocol, upsample
+from hearsight.scoring.results import Results, name_unreadable, rounded
+
+Kind = Literal["silence", "noise", "other clip"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+TRIES = 100  # clips looked at for a sound of another class
+
+
+def universal_thresholds(maxima: Float[np.ndarray, " n"]) -> dict[str, float]:
+    """Thresholds from the highest values of maps whose sound is not seen, by name.
+
+    "max" is the highest of all, "90 %" the highest when the highest tenth is left out, "Q3" their
+    third quartile.
+
+    Source: Juanola et al., A critical assessment of visual sound source localization models
+    including negative audio, ICASSP 2025.
+    Differs from the released code: it holds constants, one set per method. There "90 %" is 1.1
+    times "max" to four digits, and "max" lies below "Q3" for three methods of six, so "max" cannot
+    be the highest value of all; what it is could not be found.
+    """
+    ordered = np.sort(maxima)
+    kept = max(1, int(np.floor(0.9 * len(ordered))))
+    return {
+        "max": float(ordered[-1]),
+        "90 %": float(ordered[kept - 1]),
+        "Q3": float(np.quantile(ordered, 0.75)),
+    }
+
+
+def marked_share(values: Float32[np.ndarray, "h w"], threshold: float) -> float:
+    """pIA, the share of a map's pixels above a threshold: 0 is right where nothing is seen."""
+    return float(np.mean(values > threshold))
+
+
+def area_under_shares(shares: Float64[np.ndarray, " n"]) -> float:
+    """Area under the share of clips that mark at most so much, as that goes from 0 to 1.
+
+    Trapezoids, 21 points; 1 where no map marks anything.
+
+    Source: Juanola et al., ICASSP 2025, as released.
+    """
+    limits = np.array([0.05 * i for i in range(STEPS)])
+    rates = np.array([np.mean(shares <= limit) for limit in limits])
+    return float(np.sum(np.diff(limits) * (rates[1:] + rates[:-1]) / 2))
+
+
+def harmonic_mean(first: float, second: float) -> float:
+    """F of two numbers; 0 where both are 0."""
+    return 2 * first * second / (first + second) if first + second else 0.0
+
+
+def negative_row(
+    name: str,
+    protocol: str,
+    threshold: float | None,
+    ciou: Float64[np.ndarray, " n"],
+    shares: Mapping[str, Float64[np.ndarray, " _"]],
+) -> dict[str, Any]:
+    """One row of the table.
+
+    Args:
+        name: of the row.
+        protocol: its name.
+        threshold: of the map, a cosine; None where there is none.
+        ciou: of the clips with their own sounds, 0 to 1.
+        shares: of pixels marked with a sound that is not seen, by kind.
+
+    "F_LOC" joins the mean cIoU and the mean over kinds of 1 - pIA; "F_AUC" the area under the
+    success rate and the mean over kinds of `area_under_shares`.
+    """
+    dark = float(np.mean([1 - one.mean() for one in shares.values()]))
+    dark_area = float(np.mean([area_under_shares(one) for one in shares.values()]))
+    area = area_under_curve(ciou)
+    return rounded(
+        {
+            "name": name,
+            "protocol": protocol,
+            "clips": len(ciou),
+            "threshold": None if threshold is None else f"{threshold:.4f}",
+            "mean IoU": float(ciou.mean()),
+            "AUC": area,
+            **{f"pIA {kind}": float(one.mean()) for kind, one in shares.items()},
+            "dark AUC": dark_area,
+            "F_LOC": harmonic_mean(float(ciou.mean()), dark),
+            "F_AUC": harmonic_mean(area, dark_area),
+        }
+    )
+
+
+class _Sounds:
+    """Sounds that a frame does not show, drawn by a seed."""
+
+    def __init__(self, model: Inference, clips: Clips, draws: int, seed: int) -> None:
+        self.front = model.recipe.spectrogram
+        self.clips = clips
+        self.draws = draws
+        self.places = {id: place for place, id in enumerate(clips.ids)}
+        self.groups = groups_of(clips.ids)
+        self.generator = np.random.default_rng(seed)
+
+    def __call__(self, items: Sequence[PreparedClip]) -> list[Float[Tensor, "b samples"]]:
+        """Silence, then noise and other clips in turn, `draws` times."""
+        own = waveforms_of(self.front, [item.sound for item in items])
+        sounds = [torch.zeros_like(own)]
+        for _ in range(self.draws):
+            noise = self.generator.standard_normal(own.shape, np.float32)
+            sounds += [
+                torch.from_numpy(noise),
+                waveforms_of(self.front, [self.other(i) for i in items]),
+            ]
+        return [own, *sounds]
+
+    def other(self, item: PreparedClip) -> Int16[np.ndarray, " samples"]:
+        """The sound of another clip, of none of the classes that are known to be in the frame."""
+        alike = self.groups.get(group_key(item.id), [self.places[item.id]])
+        visible = {item.label}
+        for place in alike if len(alike) > 1 else ():
+            with suppress(UnreadableClip):
+                visible.add(self.clips[int(place)].label)
+        for place in self.generator.integers(len(self.clips), size=TRIES):
+            with suppress(UnreadableClip):
+                if place in alike:
+                    continue
+                if item.label is None:
+                    sound = self.clips.sound(int(place))
+                else:
+                    clip = self.clips[int(place)]
+                    sound = clip.sound[:0] if clip.label in visible else clip.sound
+                if len(sound):
+                    return sound
+        raise HearsightError(
+            f"No other clip sounds unlike '{item.id}': negative sounds need clips of two classes."
+        )
+
+
+def shares_above(
+    maps: Float32[np.ndarray, "n h w"], thresholds: Sequence[float], protocol: Protocol
+) -> Float64[np.ndarray, "thresholds n"]:
+    """The `marked_share` of each stretched map above each threshold."""
+    found = np.zeros((len(thresholds), len(maps)))
+    for i, one in enumerate(maps):
+        values = upsample(one, protocol.upsampling)
+        found[:, i] = [marked_share(values, threshold) for threshold in thresholds]
+    return found
+
+
+def overlaps_above(
+    maps: Float32[np.ndarray, "n h w"],
+    truths: Iterator[TruthMask],
+    thresholds: Sequence[float],
+    protocol: Protocol,
+) -> Float64[np.ndarray, "thresholds n"]:
+    """The cIoU of the pixels of each stretched map above each threshold."""
+    found = np.zeros((len(thresholds), len(maps)))
+    for i, (one, truth) in enumerate(zip(maps, truths, strict=True)):
+        values = upsample(one, protocol.upsampling)
+        found[:, i] = [overlap(values > threshold, truth) for threshold in thresholds]
+    return found
+
+
+def evaluate_negatives(
+    model: Inference, clips: Clips, protocol: Protocol, *, draws: int = 3, seed: int = 0
+) -> Results:
+    """Score a model on annotated clips with their own sounds and with sounds that are not seen.
+
+    Args:
+        model: that scores; an object network of it is not mixed in.
+        clips: annotated with boxes.
+        protocol: whose up-sampling and truths count; maps stay cosines.
+        draws: how often noise and another clip are drawn for each clip.
+        seed: of what is drawn.
+
+    Raises:
+        HearsightError: no clip of another class to be heard, or as `evaluate`.
+
+    Source: Juanola et al., ICASSP 2025, as released: noise of N(0, 1), maxima of the maps before
+    they are stretched, pixels above the threshold.
+    Differs from the released code: silence and noise go through the whole front end; there the
+    logarithm of their spectrograms is left out.
+    """
+    parts: list[Float32[np.ndarray, "kinds b h w"]] = []
+    names: list[tuple[str, str | None]] = []
+    boxes: list[tuple[Box, ...]] = []
+    skipped: list[UnreadableClip] = []
+    sounds = _Sounds(model, clips, draws, seed)
+    with evaluation_mode(model.encoders):
+        for items in prepare_clips(model, clips, protocol, skipped):
+            parts.append(maps_of(model, items, sounds(items)))
+            names += [(item.id, item.label) for item in items]
+            boxes += [item.boxes for item in items]
+    maps = np.concatenate(parts, axis=1)
+    unseen = {"silence": maps[1:2], "noise": maps[2::2], "other clip": maps[3::2]}
+    # silence counts as often as the kinds that are drawn
+    highest = [np.tile(one.max((2, 3)), (draws // len(one), 1)) for one in unseen.values()]
+    thresholds = universal_thresholds(np.concatenate(highest, axis=None))
+    levels = list(thresholds.values())
+    shares = {
+        kind: np.stack([shares_above(one, levels, protocol) for one in each], axis=1)
+        for kind, each in unseen.items()
+    }
+    truths = (rasterise(own, protocol.truth) for own in boxes)
+    ciou = overlaps_above(maps[0], truths, levels, protocol)
+    rows = [
+        negative_row(
+            f"{model.name}, threshold {rule}",
+            protocol.name,
+            level,
+            ciou[i],
+            {kind: each[i].ravel() for kind, each in shares.items()},
+        )
+        for i, (rule, level) in enumerate(thresholds.items())
+    ]
+    return Results(
+        protocol=protocol.name,
+        caption=f"protocol {protocol.name}: {protocol.says}; {draws} draws",
+        rows=(*rows, *_blind_rows(boxes, protocol)),
+        notes=tuple(name_unreadable(skipped, len(clips))),
+        clips=tuple(
+            {
+                "id": id,
+                "label": label,
+                "threshold": rule,
+                "ciou": float(ciou[i, place]),
+                **{f"pia_{k.replace(' ', '_')}": float(v[i, :, place].mean()) for k, v in each},
+                "protocol": protocol.name,
+            }
+            for each in [list(shares.items())]
+            for i, rule in enumerate(thresholds)
+            for place, (id, label) in enumerate(names)
+        ),
+    )
+
+
+def _blind_rows(boxes: Sequence[tuple[Box, ...]], protocol: Protocol) -> list[Mapping[str, Any]]:
+    """Half of the frame marked whatever is heard, nothing ever, and what cannot be surpassed."""
+    disc = centred_disc() > 0.5
+    truths = [rasterise(own, protocol.truth) for own in boxes]
+    half = np.array([overlap(disc, truth) for truth in truths])
+    best = np.array([float(truth.pixels > 0) for truth in truths])
+    share, nothing = np.full(len(boxes), disc.sum() / PIXELS), np.zeros(len(boxes))
+
+    def row(
+        name: str, ciou: Float64[np.ndarray, " n"], share: Float64[np.ndarray, " n"]
+    ) -> Mapping[str, Any]:
+        return negative_row(name, protocol.name, None, ciou, dict.fromkeys(KINDS, share))
+
+    return [
+        row("blind: centred disc", half, share),
+        row("blind: nothing marked", nothing, nothing),
+        row("ceiling", best, nothing),
+    ]

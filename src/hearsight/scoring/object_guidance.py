@@ -1,0 +1,76 @@
+"""Where objects are, whatever sounds: maps of a network that learned to classify pictures.
+
+Mixed into a response map they guide it to objects; `scoring.guide` mixes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hearsight.checkpoints.released import read_weights, torchvision_name
+from hearsight.errors import HearsightError
+from hearsight.model.distributed import BatchNorm
+from hearsight.model.encoders import Encoder, Trunk
+
+SIDE = 224  # pixels: side of the frames that the network saw when it learned
+RESNET_18 = Encoder(strides=(1, 2, 2, 2))  # a frame of 224 pixels becomes 7 x 7 cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectGuide:
+    """An object network and its part in a mixture.
+
+    share: of the response map in the mixture, 0 to 1; None for what the protocol takes.
+
+    Raises:
+        HearsightError: the share lies outside 0 to 1.
+    """
+
+    network: Trunk
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is not None and not 0 <= self.share <= 1:
+            raise HearsightError(f"The share of the response map must lie in 0..1: {self.share}.")
+
+
+def load_guide(file: Path, share: float | None = None) -> ObjectGuide:
+    """An object network from a file of torchvision's ResNet-18, trained on ImageNet.
+
+    Only tensors are read from the file, and no code in it is run; the classifier is not used.
+
+    Raises:
+        HearsightError: no such file, one that would run code, other names or shapes; or a share
+            outside 0 to 1.
+    """
+    network = Trunk(
+        3,
+        RESNET_18,
+        RESNET_18.strides,
+        lambda channels: BatchNorm(channels, momentum=0.1, synchronised=False),
+    )
+    theirs = read_weights(file)
+    wanted = network.state_dict()
+    for name, value in wanted.items():
+        key = torchvision_name(name)
+        if key not in theirs or theirs[key].shape != value.shape:
+            found = tuple(theirs[key].shape) if key in theirs else "nothing"
+            raise HearsightError(
+                f"{file} is not a ResNet-18 of torchvision: {key} should have shape "
+                f"{tuple(value.shape)}, the file holds {found}."
+            )
+    network.load_state_dict({name: theirs[torchvision_name(name)] for name in wanted})
+    return ObjectGuide(network=network.eval(), share=share)
+
+
+@torch.inference_mode()
+def object_maps(network: Trunk, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b h w"]:
+    """The mean size of the last stage's channels in every cell: 0 and above, single precision.
+
+    Source: EZ-VSL, Mo and Morgado, ECCV 2022 (object-guided localisation), as released.
+    """
+    grid: Tensor = network(frames)
+    return grid.float().abs().mean(1)

@@ -1,0 +1,206 @@
+"""Every protocol by its name: those that score maps against boxes, and those that ask for more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from hearsight.clips.clip import Clips
+from hearsight.errors import HearsightError, nearest
+from hearsight.scoring.detection import evaluate_detection
+from hearsight.scoring.duets import evaluate_duets
+from hearsight.scoring.evaluation import evaluate_model
+from hearsight.scoring.inference import Inference
+from hearsight.scoring.interactive import evaluate_interactive
+from hearsight.scoring.negatives import evaluate_negatives
+from hearsight.scoring.protocols import PROTOCOLS, Protocol, load_protocol
+from hearsight.scoring.results import Results
+from hearsight.scoring.segmentation import evaluate_segmentation
+
+UPSAMPLINGS = {
+    "linear": "bilinear, centres",
+    "linear corners": "bilinear, corners",
+    "cubic": "bicubic, centres",
+    "cubic corners": "bicubic, corners",
+}
+FRAMES = {"crop": "centre crop", "stretch": "stretched", "stretch plainly": "stretched, no filter"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredProtocol:
+    """A protocol that needs more than a map and boxes.
+
+    base: how maps are stretched, normalised, cut and compared with truths. run: scores a model.
+    threshold: where it is not the base's own. needs: what clips it takes. reports: its numbers.
+    """
+
+    base: Protocol
+    run: Callable[[Inference, Clips, Protocol], Results]
+    needs: str
+    reports: str
+    threshold: str | None = None
+
+
+def _extended(name: str, sets: str) -> RegisteredProtocol:
+    """A protocol on clips of which some show no source."""
+    protocol = load_protocol(name)
+    method, colon, kind = name.partition(":")
+    return RegisteredProtocol(
+        base=replace(
+            protocol,
+            name=f"{method}-extended{colon}{kind}",
+            says=f"{protocol.says}, on clips of which some show no source",
+            sets=sets,
+        ),
+        run=evaluate_detection,
+        needs="clips with boxes, and FOLDER@LIST of video, audio, non-sounding, or offscreen:toys",
+        reports="AP as released, full and strict; max F1, LocAcc by size, AUC",
+    )
+
+
+ALIGN = replace(load_protocol("ssl-align-others"), truth="pixels")
+REGISTERED = (
+    _extended("slavc", "VGG-SS 5,158 + 5,158"),
+    _extended("slavc-relative", "VGG-SS 5,158 + 5,158"),
+    _extended("slavc:flickr", "Flickr 249 + 250"),
+    _extended("slavc-relative:flickr", "Flickr 249 + 250"),
+    RegisteredProtocol(
+        base=replace(
+            ALIGN,
+            name="interactive",
+            says="SSL-Alignment (Senocak et al., ICCV 2023), released test.py: one frame, two "
+            "sounds in turn",
+            sets="IS3 3,240 scenes x 2",
+        ),
+        run=evaluate_interactive,
+        needs="clips STEM_0, STEM_1 of one frame: pairs:toys, pairs:menagerie",
+        reports="cIoU, AUC, iIoU, iAUC; the same adaptive",
+    ),
+    RegisteredProtocol(
+        base=replace(
+            load_protocol("ssl-align-others"),
+            name="negatives",
+            says="Silence, noise and other clips (Juanola et al., ICASSP 2025), released eval.py",
+            upsampling="linear",
+            frame="crop",
+            sets="VGG-SS 5,158; IS3 6,480; 10 draws",
+        ),
+        run=evaluate_negatives,
+        needs="clips with boxes",
+        reports="mean IoU, AUC, pIA by kind, F_LOC, F_AUC",
+        threshold="one for all: max, 90 %, Q3 of maxima",
+    ),
+    RegisteredProtocol(
+        base=replace(
+            load_protocol("ssl-align-others"),
+            name="masks",
+            says="Exact masks: ACL (Park et al., WACV 2024) and SSL-Alignment, as released",
+            sets="AVSBench S4, MS3",
+        ),
+        run=evaluate_segmentation,
+        needs="clips with masks: toys, menagerie, stores of them",
+        reports="mIoU, adaptive mIoU, F (255 levels, beta squared 0.3), F marked",
+    ),
+    RegisteredProtocol(
+        base=replace(
+            ALIGN,
+            name="duets",
+            says="Two sources at once: DSOL (Hu et al., NeurIPS 2020), AVGN (Mo and Tian, CVPR "
+            "2023) and T-VSL (Mahmud et al., CVPR 2024), as released",
+            sets="MUSIC-Duet, VGGSound-Duet",
+        ),
+        run=evaluate_duets,
+        needs="clips STEM_0, STEM_1 of one frame: pairs:toys, pairs:menagerie",
+        reports="CIoU, NSA, precision, AP and PIAP as released and as meant, IoU at 0.3",
+        threshold="0.2 of each map's highest; cosine 0; 0.3",
+    ),
+)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no protocol has.
+
+    Raises:
+        HearsightError: there is none of that name; the message suggests the nearest.
+    """
+    known = [*(protocol.name for protocol in PROTOCOLS), *(task.base.name for task in REGISTERED)]
+    if name not in known:
+        raise HearsightError(
+            f"There is no protocol '{name}': choose from {', '.join(known)}.{nearest(name, known)}"
+        )
+
+
+def evaluate_protocol(model: Inference, clips: Clips, name: str, *, draws: int = 3) -> Results:
+    """Score a model under any protocol.
+
+    Args:
+        model: on its device.
+        clips: as the protocol needs them.
+        name: of the protocol.
+        draws: how often the protocol `negatives` draws noise and another clip for each clip.
+
+    Raises:
+        HearsightError: no such protocol, or clips that do not fit it.
+    """
+    check_name(name)
+    task = next((task for task in REGISTERED if task.base.name == name), None)
+    if task is None:
+        return evaluate_model(model, clips, load_protocol(name)).results()
+    if model.guide is not None and task.run in (evaluate_negatives, evaluate_duets):
+        raise HearsightError(f"The protocol '{name}' scores responses alone, without object maps.")
+    if task.run is evaluate_negatives:
+        return evaluate_negatives(model, clips, task.base, draws=draws)
+    return task.run(model, clips, task.base)
+
+
+def protocol_table() -> list[dict[str, str]]:
+    """What every protocol does, one row each."""
+    kinds: list[tuple[Protocol, RegisteredProtocol | None]] = [
+        (protocol, None) for protocol in PROTOCOLS
+    ]
+    return [_described(*each) for each in [*kinds, *((task.base, task) for task in REGISTERED)]]
+
+
+def _described(protocol: Protocol, task: RegisteredProtocol | None) -> dict[str, str]:
+    own_range = "1 - minmax(-map)" if protocol.reverse else "minmax(map)"
+    threshold, compare = _threshold(protocol)
+    boxes = "cIoU@0.5, AUC; adaptive cIoU@0.5, AUC; pointing"
+    return {
+        "protocol": protocol.name,
+        "up-sampling": UPSAMPLINGS[protocol.upsampling],
+        "map": "cosine"
+        if task is not None and task.run is evaluate_negatives
+        else own_range
+        if protocol.scale == "own range"
+        else "(cosine + 1) / 2",
+        "threshold": threshold if task is None or task.threshold is None else task.threshold,
+        "marked": compare,
+        "frame": FRAMES[protocol.frame],
+        "truth": "masks"
+        if task is not None and task.run is evaluate_segmentation
+        else protocol.truth,
+        "sets of its authors": protocol.sets,
+        "reported": boxes if task is None else task.reports,
+        "needs": "clips with boxes" if task is None else task.needs,
+        "from": protocol.says,
+    }
+
+
+def _threshold(protocol: Protocol) -> tuple[str, str]:
+    """The threshold of the headline score in words, and what is marked."""
+    if protocol.adaptive:
+        return "adaptive: pixels of the truth", ">"
+    sign = ">=" if protocol.inclusive else ">"
+    if protocol.fixed is not None:
+        return f"fixed: {protocol.fixed}", sign
+    return "median", sign + (", and 1" if protocol.saturated else "")
+
+
+def plain_table(rows: Sequence[dict[str, str]]) -> str:
+    """Rows as columns of text, each as wide as its widest cell; nothing is cut."""
+    names = list(rows[0])
+    lines = [names, *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,190 @@
+"""How well a map cuts out what sounds: scores against exact masks instead of boxes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+
+from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.clips.truth import PIXELS, SIDE, TruthMask
+from hearsight.scoring.inference import (
+    Inference,
+    evaluation_mode,
+    guiding_maps,
+    own_maps,
+    prepare_clips,
+)
+from hearsight.scoring.map_scores import centred_disc, mean_truth, prepared_maps
+from hearsight.scoring.metrics import best_possible, order_statistics
+from hearsight.scoring.protocols import HALF, Protocol, adaptive_place, mark, normalise
+from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+
+LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
+BETA_SQUARED = 0.3  # precision counts more than recall
+
+
+def mask_truth(mask: Bool[np.ndarray, "height width"]) -> TruthMask:
+    """A mask on the canvas: each pixel takes what its middle falls on."""
+    rows, columns = (
+        ((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.intp) for length in mask.shape
+    )
+    return TruthMask.of(mask[rows[:, None], columns])
+
+
+def mask_overlap(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
+    """Intersection over union; where nothing is to be marked, the share that is not.
+
+    Source: Zhou et al., Audio-visual segmentation, ECCV 2022, as released.
+    """
+    if not truth.pixels:
+        return 1 - float(np.mean(marks))
+    shared = int(np.count_nonzero(marks & truth.inside))
+    return shared / (truth.pixels + int(np.count_nonzero(marks)) - shared)
+
+
+def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Float64[np.ndarray, " levels"]:
+    """F of precision and recall of the pixels from each of 255 levels on; 0 where both are 0.
+
+    Args:
+        values: of the map, 0 to 1.
+        truth: not empty.
+
+    Source: Zhou et al., ECCV 2022, as released: beta squared is 0.3, levels from 0 to 1.
+    """
+    reached = np.searchsorted(LEVELS, values, side="right")  # levels that a pixel stands on
+
+    def from_each_level(counted: Int64[np.ndarray, " pixels"]) -> Float64[np.ndarray, " levels"]:
+        counts = np.bincount(counted, minlength=len(LEVELS) + 1)
+        from_above: Float64[np.ndarray, " levels"] = counts[::-1].cumsum()[::-1][1:].astype(float)
+        return from_above
+
+    marked = from_each_level(reached.ravel())
+    right = from_each_level(reached[truth.inside])
+    # F = (1 + b) P R / (b P + R), with P = right / marked and R = right / pixels
+    return (1 + BETA_SQUARED) * right / (BETA_SQUARED * truth.pixels + marked)
+
+
+def marked_f_score(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
+    """F of the pixels that a threshold marks; 0 where it marks none. The truth is not empty."""
+    right = int(np.count_nonzero(marks & truth.inside))
+    marked = int(np.count_nonzero(marks))
+    return (1 + BETA_SQUARED) * right / (BETA_SQUARED * truth.pixels + marked)
+
+
+class Masks:
+    """Scores against masks, clip by clip."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self.median: list[float] = []
+        self.adaptive: list[float] = []
+        self.marked_f: list[float] = []
+        self.levels: list[Float64[np.ndarray, " levels"]] = []
+
+    def add(self, values: Float32[np.ndarray, "side side"], truth: TruthMask) -> None:
+        """Score one normalised map."""
+        median, adaptive = order_statistics(values.reshape(-1), (HALF, adaptive_place(truth)))
+        threshold = median if self.protocol.fixed is None else self.protocol.fixed
+        marks = mark(values, threshold, self.protocol)
+        self.median.append(mask_overlap(marks, truth))
+        self.adaptive.append(mask_overlap(values > adaptive, truth))
+        if truth.pixels:  # others have no F
+            self.marked_f.append(marked_f_score(marks, truth))
+            self.levels.append(f_scores(values, truth))
+
+    def row(self, name: str) -> dict[str, Any]:
+        """One row of the table.
+
+        "F" is the highest of the data set's mean at 255 levels, "F marked" the mean at the
+        protocol's threshold; clips without a source are left out of both.
+
+        Source: Park et al., Can CLIP help sound source localization?, WACV 2024 (F); Senocak et
+        al., ICCV 2023 (F marked); both as released.
+        Differs from the released code of Zhou et al., ECCV 2022, where F is the highest of each
+        batch and so depends on the batches.
+        """
+        f = float(np.mean(self.levels, axis=0).max()) if self.levels else None
+        return rounded(
+            {
+                "name": name,
+                "protocol": self.protocol.name,
+                "clips": len(self.median),
+                "mIoU": float(np.mean(self.median)),
+                "adaptive mIoU": float(np.mean(self.adaptive)),
+                "F": f,
+                "F marked": float(np.mean(self.marked_f)) if self.marked_f else None,
+            }
+        )
+
+
+def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) -> Results:
+    """Score a model on clips with exact masks.
+
+    Raises:
+        HearsightError: a clip without a mask, or as `evaluate`.
+    """
+    found, truths = Masks(protocol), list[TruthMask]()
+    names: list[tuple[str, str | None]] = []
+    skipped: list[UnreadableClip] = []
+    with evaluation_mode(model.encoders):
+        for items in prepare_clips(model, clips, protocol, skipped, needs="masks"):
+            objects = guiding_maps(model, items, protocol)
+            own = [mask_truth(item.mask) for item in items if item.mask is not None]
+            prepared = prepared_maps(own_maps(model, items), protocol, objects)
+            for values, truth in zip(prepared, own, strict=True):
+                found.add(values, truth)
+            truths += own
+            names += [(item.id, item.label) for item in items]
+    empty = [id for (id, _), truth in zip(names, truths, strict=True) if not truth.pixels]
+    return Results(
+        protocol=protocol.name,
+        caption=f"protocol {protocol.name}: {protocol.says}",
+        rows=(found.row(model.name), *blind_masks(truths, protocol)),
+        notes=(
+            *name_ids("clips without a masked pixel: the darker their map the better", empty),
+            *name_unreadable(skipped, len(clips)),
+        ),
+        clips=tuple(
+            {
+                "id": id,
+                "label": label,
+                "iou": found.median[i],
+                "adaptive_iou": found.adaptive[i],
+                "protocol": protocol.name,
+            }
+            for i, (id, label) in enumerate(names)
+        ),
+    )
+
+
+def blind_masks(truths: list[TruthMask], protocol: Protocol) -> Iterator[Mapping[str, Any]]:
+    """Rows of what sees neither frame nor sound, and the best that any map could get."""
+    maps = {
+        "blind: centred disc": centred_disc(),
+        "blind: mean truth": mean_truth(truths),
+    }
+    for name, one in maps.items():
+        values, row = one.copy(), Masks(protocol)
+        normalise(values, protocol)
+        for truth in truths:
+            row.add(values, truth)
+        yield row.row(name)
+    best = [best_mask(truth, protocol.marked) for truth in truths]
+    adaptive = [best_mask(truth, PIXELS - 1 - adaptive_place(truth)) for truth in truths]
+    yield rounded(
+        {
+            "name": "ceiling",
+            "protocol": protocol.name,
+            "clips": len(truths),
+            "mIoU": float(np.mean(best)),
+            "adaptive mIoU": float(np.mean(adaptive)),
+            "F": 1.0 if any(truth.pixels for truth in truths) else None,
+            "F marked": None,
+        }
+    )
+
+
+def best_mask(truth: TruthMask, marked: int) -> float:
+    """The highest `mask_overlap` of any marking of exactly `marked` pixels."""
+    return best_possible(truth, marked) if truth.pixels else 1 - marked / PIXELS

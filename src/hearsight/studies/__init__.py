@@ -1,0 +1,1 @@
+"""Methods compared, the ablation of SSL-TIE, and the demo."""

@@ -1,0 +1,287 @@
+"""A comparison as one HTML page: tables, curves, bars, and the same clips under every method."""
+
+import json
+import math
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from hearsight.checkpoints.checkpoint import load_model
+from hearsight.clips.clip import Clips, DecodedClip
+from hearsight.clips.truth import PIXELS
+from hearsight.localising import painting as draw
+from hearsight.localising.moments import relative
+from hearsight.model.response import matched
+from hearsight.pages.curves import Bars, Curve, bars, plot
+from hearsight.pages.report import Gallery, Picture, Report, Role, Table
+from hearsight.recipes.serialisation import to_json
+from hearsight.scoring.inference import prepare_frame, spectrograms_of
+from hearsight.scoring.results import Row
+from hearsight.studies.comparison import ComparedMethod, Comparison
+from hearsight.studies.comparison_table import (
+    COSTS,
+    clip_scores,
+    costs,
+    is_reference,
+    notes,
+    over,
+    rates_by,
+    rows,
+    shown,
+    signs,
+    success_curve,
+)
+from hearsight.training.run_folder import read_log
+from hearsight.version import __version__
+
+MOST_CLASSES = 20  # in the bars: those with the most clips
+SHOWN = 8  # clips that are shown whatever they show
+EXTREMES = 4  # best and worst cases each
+LEFT_OUT = {"protocol", *COSTS}  # of a protocol's table
+WIDE = 224  # pixels, longer side of a painted frame
+SIZES = ((32**2, "small"), (96**2, "medium"), (144**2, "large"), (PIXELS + 1, "huge"))
+Group = Callable[[Row], str | None]  # of a clip; None for none
+References = Mapping[str, Mapping[str, Sequence[float]]]  # protocol: name: cIoU of each clip
+
+
+def describe(
+    comparison: Comparison,
+    methods: Sequence[ComparedMethod],
+    held_out: Clips,
+    references: References,
+    *,
+    command: str,
+) -> Report:
+    """The page of a comparison.
+
+    Args:
+        comparison: what was compared.
+        methods: who, with what they reached.
+        held_out: the clips that were scored.
+        references: what `campaign.reference_scores` gives, for the protocols on boxes.
+        command: as it was typed.
+    """
+    plots = {
+        f"Under {protocol}": _score_plots(methods, protocol, each)
+        for protocol, each in references.items()
+    }
+    return Report(
+        title="Methods compared",
+        summary=_summary(comparison, methods, len(held_out)),
+        tables=[*(_table(methods, one) for one in comparison.protocols), _cost_table(methods)],
+        plots={**plots, "Training": _run_plots(comparison, methods)},
+        galleries=_galleries(comparison, methods, held_out, next(iter(references), None)),
+        made={
+            "Command": command,
+            "Seeds": ", ".join(map(str, comparison.seeds)),
+            **{name.capitalize(): _told(value) for name, value in comparison.plan.items() if value},
+            "Versions": f"hearsight {__version__}, torch {torch.__version__}, "
+            f"Python {platform.python_version()}",
+            **{
+                f"Recipe {one.name}": json.dumps(to_json(load_model(one.folders[0])[1]))
+                for one in methods
+            },
+        },
+    )
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _summary(comparison: Comparison, methods: Sequence[ComparedMethod], clips: int) -> str:
+    seeds = "one seed" if len(comparison.seeds) == 1 else f"{len(comparison.seeds)} seeds"
+    return (
+        f"{len(methods)} methods, each trained with {seeds} on the same clips and scored on the "
+        f"same {clips:,} others under {', '.join(comparison.protocols)}. A score is comparable "
+        "only under one protocol, and says something only beside the blind rows and the ceiling."
+    )
+
+
+def _table(methods: Sequence[ComparedMethod], protocol: str) -> Table:
+    every = rows(methods, protocol)
+    results = methods[0].results[protocol][:1]
+    said = f"In per cent; {over(len(methods[0].results[protocol]))}. Blind rows see neither "
+    said += "picture nor sound."
+    return Table(
+        title=results[0].caption,
+        rows=[{k: v for k, v in row.items() if k not in LEFT_OUT} for row in shown(every)],
+        roles=[_role(row) for row in every],
+        note=" ".join([said, *(f"{one}." for one in signs(methods)), *notes(results)]),
+    )
+
+
+def _cost_table(methods: Sequence[ComparedMethod]) -> Table:
+    return Table(
+        title="What each method asks for",
+        rows=[{"name": one.name, **costs(one)} for one in methods],
+        roles=["model"] * len(methods),
+        note="samples/s: of training, the median, on the machine that trained. parameters: of what "
+        "makes a response map, learned or not; trained: what training changes, with heads that "
+        "only an objective uses. GFLOP: 10^9 additions and multiplications from one frame and one "
+        "sound to their response map.",
+    )
+
+
+def _role(row: Row) -> Role:
+    if not is_reference(row):
+        return "model"
+    return "ceiling" if row["name"] == "ceiling" else "blind"
+
+
+def _score_plots(
+    methods: Sequence[ComparedMethod], protocol: str, references: Mapping[str, Sequence[float]]
+) -> list[str]:
+    """Success over the demand, and bars of success by class and by size."""
+    curves = []
+    for method in methods:
+        each = [success_curve(clip_scores(one))[1] for one in method.results[protocol]]
+        curves.append(_curve(method.name, np.mean(each, axis=0).tolist()))
+    for name in ("ceiling", "blind: centred disc"):
+        if name in references:
+            curves.append(_curve(name, success_curve(references[name])[1], aside=True))
+    return [
+        plot(f"Clips with at least that cIoU, {protocol}", curves, unit="%", across="cIoU"),
+        _bars(methods, protocol, "size", _by_size),
+        _bars(methods, protocol, "class", _by_class(methods, protocol)),
+    ]
+
+
+def _curve(name: str, shares: Sequence[float], *, aside: bool = False) -> Curve:
+    demands = np.array(success_curve([0.0])[0])
+    return Curve(name=name, steps=demands, values=100 * np.array(shares), aside=aside)
+
+
+def _by_size(clip: Row) -> str | None:
+    pixels = round(float(clip.get("truth_share", 0)) * PIXELS)
+    return next((name for limit, name in SIZES if pixels < limit), None) if pixels else None
+
+
+def _by_class(methods: Sequence[ComparedMethod], protocol: str) -> Group:
+    counted = Counter(clip.get("label") for clip in methods[0].results[protocol][0].clips)
+    most = {label for label, _ in counted.most_common(MOST_CLASSES) if label is not None}
+
+    def group(clip: Row) -> str | None:
+        label = clip.get("label")
+        return label if label in most else None
+
+    return group
+
+
+def _bars(methods: Sequence[ComparedMethod], protocol: str, what: str, group: Group) -> str:
+    found = {one.name: rates_by(one.results[protocol], group) for one in methods}
+    names = sorted({name for rates in found.values() for name in rates})
+    if what == "size":
+        names = [name for _, name in SIZES if name in names]
+    return bars(
+        f"cIoU of at least 0.5 by {what}, {protocol}",
+        names,
+        [
+            Bars(name=method, values=[100 * rates.get(name, math.nan) for name in names])
+            for method, rates in found.items()
+        ],
+        unit="%",
+    )
+
+
+def _run_plots(comparison: Comparison, methods: Sequence[ComparedMethod]) -> list[str]:
+    """The loss of every run, a plot for each method, and what was validated."""
+    logs = {
+        (one.name, seed): read_log(folder)
+        for one in methods
+        for seed, folder in zip(comparison.seeds, one.folders, strict=True)
+    }
+    plots = [
+        plot(
+            f"Loss of {one.name}",
+            [_logged(f"seed {seed}", logs[one.name, seed], "loss") for seed in comparison.seeds],
+            unit="",
+        )
+        for one in methods
+    ]
+    validated = [
+        _logged(f"{name}, seed {seed}", log, "success_rate", 100.0)
+        for (name, seed), log in logs.items()
+    ]
+    return [*plots, plot("Validation", validated, unit="%")]
+
+
+def _logged(name: str, log: Sequence[Row], number: str, factor: float = 1.0) -> Curve:
+    entries = [one for one in log if math.isfinite(one.get(number, math.nan))]
+    return Curve(
+        name=name,
+        steps=np.array([float(one["step"]) for one in entries]),
+        values=np.array([factor * float(one[number]) for one in entries]),
+    )
+
+
+def _galleries(
+    comparison: Comparison, methods: Sequence[ComparedMethod], held_out: Clips, protocol: str | None
+) -> list[Gallery]:
+    """The first clips, and those that all methods together mark best and worst."""
+    if protocol is None:
+        return []
+    scores = {one.name: _first_scores(one, protocol) for one in methods}
+    ids = [id for id in held_out.ids if all(id in found for found in scores.values())]
+    ranked = sorted(ids, key=lambda id: float(np.mean([found[id] for found in scores.values()])))
+    count = min(EXTREMES, len(ids) // 2)
+    said = f"Weights of seed {comparison.seeds[0]}; below each picture its cIoU under {protocol}."
+    wanted = {
+        "The same clips under every method": (ids[:SHOWN], "The first clips, whatever they show."),
+        "Best cases": (ranked[::-1][:count], "The highest mean cIoU over all methods."),
+        "Worst cases": (ranked[:count], "The lowest mean cIoU over all methods."),
+    }
+    places = {id: place for place, id in enumerate(held_out.ids)}
+    clips = {id: held_out[places[id]] for chosen, _ in wanted.values() for id in chosen}
+    painted = {one.name: paint(one, list(clips.values()), scores[one.name]) for one in methods}
+    return [
+        Gallery(
+            title=title,
+            columns=[one.name for one in methods],
+            rows=[
+                (clips[id].label or id, [painted[one.name][id] for one in methods]) for id in chosen
+            ],
+            note=f"{which} {said}",
+        )
+        for title, (chosen, which) in wanted.items()
+    ]
+
+
+def _first_scores(method: ComparedMethod, protocol: str) -> dict[str, float]:
+    """The cIoU of every clip with the first seed."""
+    found = method.results[protocol][0]
+    return {
+        str(clip["id"]): score for clip, score in zip(found.clips, clip_scores(found), strict=True)
+    }
+
+
+@torch.inference_mode()
+def paint(
+    method: ComparedMethod, clips: Sequence[DecodedClip], scores: Mapping[str, float]
+) -> dict[str, Picture]:
+    """Each clip's frame under the response map of a method's first run, its truth dashed."""
+    encoders, recipe, _ = load_model(method.folders[0])
+    cpu = torch.device("cpu")
+    pictures = {}
+    for clip in clips:
+        frame = prepare_frame(clip.frame, recipe.frame_size, "stretch")[None]
+        heard = spectrograms_of(recipe.spectrogram, [clip.sound], cpu)
+        strength = relative(matched(encoders(frame, heard))[0].numpy())
+        whole = Image.fromarray(clip.frame)
+        scale = WIDE / max(whole.size)
+        size = (round(scale * whole.width), round(scale * whole.height))
+        painted = draw.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), strength)
+        for x0, y0, x1, y1 in clip.boxes or ():
+            edges = (x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1])
+            painted = draw.box(painted, edges, colour=draw.TRUTH, dashed=True)
+        score = scores[clip.id]
+        pictures[clip.id] = Picture(
+            pixels=painted,
+            caption=f"{score:.2f}",
+            description=f"{clip.label or clip.id} by {method.name}: cIoU {score:.2f}",
+        )
+    return pictures

@@ -1,0 +1,194 @@
+"""A comparison as one table: mean and spread over seeds, and what every method costs."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hearsight.clips.leaks import footnotes
+from hearsight.files.output import written_whole
+from hearsight.scoring.map_scores import cell
+from hearsight.scoring.results import Results, Row
+from hearsight.studies.comparison import ComparedMethod
+
+COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
+WORDS = ("name", "protocol")
+SAID = ("ceiling", "ceiling AUC")  # columns of every row that a row of their own says
+Value = str | int | float | None
+
+
+def summarised(column: str, values: Sequence[Any]) -> dict[str, Value]:
+    """A number of every seed in one: the mean, and with several seeds its spread.
+
+    Where a seed has no such number the mean is None: it would be one of other seeds than beside it.
+    """
+    if None in values:
+        return {column: None}
+    if not all(isinstance(one, float) for one in values):
+        return {column: values[0]}
+    mean: dict[str, Value] = {column: float(np.mean(values))}
+    if len(values) > 1:
+        mean[f"{column} ±"] = float(np.std(values, ddof=1))
+    return mean
+
+
+def rows(methods: Sequence[ComparedMethod], protocol: str) -> list[dict[str, Value]]:
+    """The methods under a protocol, then the rows that every method is compared with.
+
+    Returns:
+        For each: name with its marks, protocol, seeds, then mean and `COLUMN ±` of every number
+        that the protocol gives (fractions), then the costs. The spread is the sample standard
+        deviation over seeds; of one seed there is none, nor its columns.
+    """
+    found = []
+    for method in methods:
+        every = [own_rows(one) for one in method.results[protocol]]
+        for each in zip(*every, strict=True):
+            row: dict[str, Value] = {
+                "name": " ".join([str(each[0]["name"]), *method.marks]),
+                "protocol": protocol,
+                "seeds": len(each),
+            }
+            for column in each[0]:
+                if column not in WORDS:
+                    row |= summarised(column, [one[column] for one in each])
+            found.append(_without(row | costs(method)))
+    references = methods[0].results[protocol][0].rows
+    return [
+        *found,
+        *(_without({**row, "protocol": protocol}) for row in references if is_reference(row)),
+    ]
+
+
+def _without(row: Row) -> dict[str, Value]:
+    return {name: value for name, value in row.items() if name.removesuffix(" ±") not in SAID}
+
+
+def is_reference(row: Row) -> bool:
+    """Whether a row is that of a blind answer or of the ceiling, not of a model."""
+    return str(row["name"]).startswith(("blind", "ceiling"))
+
+
+def own_rows(results: Results) -> list[Row]:
+    """The rows of the model."""
+    return [row for row in results.rows if not is_reference(row)]
+
+
+def costs(method: ComparedMethod) -> dict[str, Value]:
+    """What a method asks for: median speed over its runs, and what `Cost` counts."""
+    speeds = [one for one in method.cost.samples_per_second if one is not None]
+    return {
+        "samples/s": f"{np.median(speeds):.0f}" if speeds else None,
+        "parameters": method.cost.parameters,
+        "trained parameters": method.cost.trained,
+        "GFLOP": f"{method.cost.gflop:.3g}",
+    }
+
+
+def shown(rows: Sequence[dict[str, Value]]) -> list[dict[str, str]]:
+    """Rows as a person reads them: per cent, mean ± spread in one cell, a dash for nothing."""
+    columns = list(dict.fromkeys(name for row in rows for name in row if not name.endswith(" ±")))
+    table = []
+    for row in rows:
+        line = {}
+        for name in columns:
+            value, around = row.get(name), row.get(f"{name} ±")
+            text = f"{value:,}" if isinstance(value, int) else cell(value)
+            line[name] = text + (f" ± {cell(around)}" if around is not None else "")
+        table.append(line)
+    return table
+
+
+def signs(methods: Sequence[ComparedMethod]) -> list[str]:
+    """What the marks in the names say, a line each."""
+    return list(dict.fromkeys(line for each in methods for line in footnotes(each.marks)))
+
+
+def notes(results: Sequence[Results]) -> list[str]:
+    """What must not be kept silent about the clips: once, however often it was found."""
+    return list(dict.fromkeys(note for one in results for note in one.notes))
+
+
+def table_text(
+    methods: Sequence[ComparedMethod], protocols: Sequence[str], *, width: int = 240
+) -> str:
+    """One table for the terminal, the marks and the notes below it.
+
+    Protocols that give other numbers begin a table of their own: few of its columns would be full.
+    """
+    alike: dict[tuple[str, ...], list[list[dict[str, Value]]]] = {}
+    for protocol in protocols:
+        found = rows(methods, protocol)
+        columns = dict.fromkeys(name for row in found for name in row)
+        alike.setdefault(tuple(columns), []).append(found)
+    first = [one for protocol in protocols for one in methods[0].results[protocol][:1]]
+    tables = [_drawn(parts, width) for parts in alike.values()]
+    seeds = len(methods[0].results[protocols[0]])
+    return "\n".join([*tables, f"In per cent; {over(seeds)}.", *signs(methods), *notes(first)])
+
+
+def over(seeds: int) -> str:
+    """What a number of a table is, of so many seeds."""
+    if seeds == 1:
+        return "of one seed, so that nothing is known of the spread"
+    return f"mean ± sample standard deviation over {seeds} seeds"
+
+
+def _drawn(parts: Sequence[list[dict[str, Value]]], width: int) -> str:
+    """Rows of the same columns, a line below each part."""
+    from rich.console import Console
+    from rich.table import Table
+
+    every = shown([row for part in parts for row in part])
+    table = Table()
+    for column in every[0]:
+        words = column in WORDS
+        table.add_column(column, justify="left" if words else "right", no_wrap=words)
+    ends = np.cumsum([len(part) for part in parts])
+    for number, row in enumerate(every, 1):
+        table.add_row(*row.values(), end_section=number in ends)
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()
+
+
+def write_table(methods: Sequence[ComparedMethod], protocols: Sequence[str], path: Path) -> None:
+    """Write all rows as csv, means and spreads in columns of their own, fractions as they are.
+
+    Raises:
+        HearsightError: it cannot be written; nothing is left behind.
+    """
+    every = [row for protocol in protocols for row in rows(methods, protocol)]
+    columns = list(dict.fromkeys(name for row in every for name in row))
+    with written_whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(every)
+
+
+def success_curve(scores: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Share of clips that reach each demand on cIoU from 0 to 1, at 21 points."""
+    demands = [0.05 * step for step in range(21)]
+    values = np.asarray(scores, np.float64)
+    return demands, [float((values >= demand).mean()) for demand in demands]
+
+
+def clip_scores(results: Results) -> list[float]:
+    """The cIoU of every clip, under a protocol on boxes."""
+    adaptive = results.protocol.partition(":")[0] == "adaptive"
+    return [float(clip["adaptive_ciou" if adaptive else "ciou"]) for clip in results.clips]
+
+
+def rates_by(results: Sequence[Results], group: Callable[[Row], str | None]) -> dict[str, float]:
+    """Share of clips with cIoU of at least 0.5 in each group, over all seeds together."""
+    hits: dict[str, list[bool]] = {}
+    for one in results:
+        for clip, score in zip(one.clips, clip_scores(one), strict=True):
+            name = group(clip)
+            if name is not None:
+                hits.setdefault(name, []).append(score >= 0.5)
+    return {name: float(np.mean(each)) for name, each in hits.items()}

@@ -1,0 +1,1 @@
+"""Batches, the step, the loop, and the run folder."""

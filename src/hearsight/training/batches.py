@@ -1,0 +1,277 @@
+"""From clips at random places on disk to batches for the step, in an order set by one seed.
+
+Every item is asked for by a `Slot`: which clip, in which epoch, mixed with which partner. So the
+workers hold no state of their own, and batch k of epoch e is the same whether the run was
+interrupted or not, and whatever the number of workers.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int16, Int64, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from hearsight.clips.clip import Box, Clips, UnreadableClip, fit_frame, fit_sound
+from hearsight.errors import HearsightError
+from hearsight.media.samples import RATE
+from hearsight.recipes.recipe import Recipe
+
+NO_PARTNER = -1
+COMPOSED = 7 / 6  # side of scenes composed for training, in frame sizes: room for crops, cheaply
+CANVAS = 4 / 3  # shorter side of a loaded frame at most, in frame sizes: what a crop can still use
+
+
+class Slot(NamedTuple):
+    """One place of a batch."""
+
+    epoch: int
+    clip: int
+    partner: int = NO_PARTNER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedClip:
+    """What a worker makes of a slot."""
+
+    id: str
+    frame: UInt8[np.ndarray, "height width 3"]
+    sound: Int16[np.ndarray, " samples"]
+    partner: Int16[np.ndarray, " samples"] | None
+    label: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    unreadable: tuple[UnreadableClip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Clips side by side. Frames stand in the upper left corner of zero-padded canvases."""
+
+    ids: tuple[str, ...]
+    frames: UInt8[Tensor, "b 3 height width"]
+    sizes: Int64[Tensor, "b 2"]  # pixels: true height and width of each frame
+    sounds: Int16[Tensor, "b samples"]
+    partners: Int16[Tensor, "b samples"] | None = None
+    labels: tuple[str | None, ...] = ()
+    boxes: tuple[tuple[Box, ...] | None, ...] = ()
+    unreadable: tuple[UnreadableClip, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Copy what is computed with to `device`."""
+        return replace(
+            self,
+            frames=self.frames.to(device, non_blocking=True),
+            sizes=self.sizes.to(device, non_blocking=True),
+            sounds=self.sounds.to(device, non_blocking=True),
+            partners=None if self.partners is None else self.partners.to(device, non_blocking=True),
+        )
+
+    def first(self, count: int) -> "Batch":
+        """The first `count` clips."""
+        return Batch(
+            ids=self.ids[:count],
+            frames=self.frames[:count],
+            sizes=self.sizes[:count],
+            sounds=self.sounds[:count],
+            partners=None if self.partners is None else self.partners[:count],
+            labels=self.labels[:count],
+            boxes=self.boxes[:count],
+            unreadable=self.unreadable,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """What stands for a batch of which nothing could be read."""
+
+    unreadable: tuple[UnreadableClip, ...]
+
+
+class LoadedClips(Dataset[LoadedClip | UnreadableClip]):
+    """Slots in, frames and sounds out. A clip that cannot be read comes back as its error."""
+
+    def __init__(self, clips: Clips, side: int) -> None:
+        self.clips = clips
+        self.side = side
+
+    def __getitem__(self, slot: Slot) -> LoadedClip | UnreadableClip:
+        set_epoch(self.clips, slot.epoch)
+        try:
+            clip = self.clips[slot.clip]
+        except UnreadableClip as error:
+            return error
+        partner = None
+        unreadable: tuple[UnreadableClip, ...] = ()
+        if slot.partner != NO_PARTNER:
+            try:
+                partner = self.clips.sound(slot.partner)
+            except UnreadableClip as error:
+                unreadable = (error,)
+        return LoadedClip(
+            id=clip.id,
+            frame=fit_frame(clip.frame, self.side),
+            sound=clip.sound,
+            partner=partner,
+            label=clip.label,
+            boxes=clip.boxes,
+            unreadable=unreadable,
+        )
+
+
+def set_epoch(clips: Clips, epoch: int) -> None:
+    """Endless clips change with the epoch; all others do not know it."""
+    change = getattr(clips, "set_epoch", None)
+    if change is not None:
+        change(epoch)
+
+
+def collate(
+    items: Sequence[LoadedClip | UnreadableClip], seconds: float, mixing: bool
+) -> Batch | Unread:
+    """Lay items side by side; those that could not be read are left out and named.
+
+    A sound without a partner (none wanted, or unreadable) is its own partner, so mixing leaves
+    it as it is.
+    """
+    readable = [item for item in items if isinstance(item, LoadedClip)]
+    unreadable = [item for item in items if isinstance(item, UnreadableClip)]
+    for item in readable:
+        unreadable.extend(item.unreadable)
+    if not readable:
+        return Unread(unreadable=tuple(unreadable))
+    heights, widths = zip(*(item.frame.shape[:2] for item in readable), strict=True)
+    frames = np.zeros((len(readable), max(heights), max(widths), 3), dtype=np.uint8)
+    for canvas, item in zip(frames, readable, strict=True):
+        canvas[: item.frame.shape[0], : item.frame.shape[1]] = item.frame
+    partners = [item.sound if item.partner is None else item.partner for item in readable]
+    lengths = {len(sound) for sound in (*(item.sound for item in readable), *partners)}
+    samples = lengths.pop() if len(lengths) == 1 else round(seconds * RATE)
+    return Batch(
+        ids=tuple(item.id for item in readable),
+        frames=torch.from_numpy(frames).permute(0, 3, 1, 2),
+        sizes=torch.tensor(list(zip(heights, widths, strict=True)), dtype=torch.int64),
+        sounds=stack([fit_sound(item.sound, samples) for item in readable]),
+        partners=stack([fit_sound(sound, samples) for sound in partners]) if mixing else None,
+        labels=tuple(item.label for item in readable),
+        boxes=tuple(item.boxes for item in readable),
+        unreadable=tuple(unreadable),
+    )
+
+
+def stack(sounds: Sequence[Int16[np.ndarray, " samples"]]) -> Int16[Tensor, "b samples"]:
+    """Sounds of one length as one tensor."""
+    return torch.from_numpy(np.stack(sounds))
+
+
+def label_names(clips: Clips) -> tuple[str, ...]:
+    """The classes of the clips, in alphabetical order.
+
+    Composed scenes know them; of other data every clip is read once.
+
+    Raises:
+        HearsightError: no clip has a class.
+    """
+    known = getattr(clips, "labels", None)
+    if known is None:
+        known = set()
+        for index in range(len(clips)):
+            with suppress(UnreadableClip):
+                known.add(clips[index].label)
+    names = tuple(sorted(label for label in known if label is not None))
+    if not names:
+        raise HearsightError("The objective learns classes, but the data name none.")
+    return names
+
+
+def shuffled(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " count"]:
+    """The order of the clips in an epoch."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+class Batches:
+    """The batches of each epoch, in an order set by the recipe's seed.
+
+    The joined batch of `recipe.batch_size` clips is the same for any number of processes;
+    each process loads its own equal part of it. The last, smaller batch of an epoch is left out.
+
+    Raises:
+        HearsightError: fewer clips than one batch, or a batch that does not divide.
+    """
+
+    def __init__(
+        self, clips: Clips, recipe: Recipe, *, workers: int = 1, processes: int = 1, rank: int = 0
+    ) -> None:
+        if len(clips) < recipe.batch_size:
+            fits = len(clips) >= recipe.least_clips
+            smaller = f"--set batch_size={len(clips)} or " if fits else ""
+            raise HearsightError(
+                f"The data hold {len(clips)} clips, fewer than one batch of {recipe.batch_size}: "
+                f"use {smaller}more data."
+            )
+        if recipe.batch_size % processes:
+            raise HearsightError(
+                f"A batch_size of {recipe.batch_size} cannot be shared by {processes} processes."
+            )
+        self.clips, self.recipe, self.workers = clips, recipe, workers
+        self.rank, self.part = rank, recipe.batch_size // processes
+        self.items = LoadedClips(clips, round(recipe.frame_size * CANVAS))
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self.clips) // self.recipe.batch_size
+
+    def slots(
+        self, epoch: int, first: int, partners: Int64[np.ndarray, " count"] | None
+    ) -> list[list[Slot]]:
+        """This process's part of every batch of an epoch from batch `first` on."""
+        order = shuffled(len(self.clips), self.recipe.seed, epoch)
+        batches = []
+        for batch in range(first, len(self)):
+            start = batch * self.recipe.batch_size + self.rank * self.part
+            clips = order[start : start + self.part].tolist()
+            batches.append(
+                [
+                    Slot(epoch, i, NO_PARTNER if partners is None else int(partners[i]))
+                    for i in clips
+                ]
+            )
+        return batches
+
+    def epoch(
+        self, epoch: int, *, first: int = 0, partners: Int64[np.ndarray, " count"] | None = None
+    ) -> Iterator[Batch | Unread]:
+        """Load the batches of an epoch."""
+        seconds = self.recipe.spectrogram.seconds
+        loader: DataLoader[Any] = DataLoader(
+            self.items,
+            batch_sampler=self.slots(epoch, first, partners),
+            collate_fn=Collate(seconds, mixing=partners is not None),
+            num_workers=self.workers,
+            worker_init_fn=one_thread if self.workers else None,
+            prefetch_factor=4 if self.workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
+        yield from loader
+
+
+@dataclass(frozen=True, slots=True)
+class Collate:
+    """`collate` with its settings, as a thing that can be sent to a worker."""
+
+    seconds: float
+    mixing: bool
+
+    def __call__(self, items: Sequence[LoadedClip | UnreadableClip]) -> Batch | Unread:
+        return collate(items, self.seconds, self.mixing)
+
+
+def one_thread(worker: int) -> None:
+    """A worker computes on one core: the others belong to the model."""
+    torch.set_num_threads(1)

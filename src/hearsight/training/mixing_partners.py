@@ -1,0 +1,165 @@
+"""The mixing curriculum: which sound is blended with which in the coming epoch.
+
+Source: SSL-TIE, Eq. 4: a sound is mixed with the most similar other sound of the whole data set,
+by the cosine of their embeddings.
+Differs from the released code: that one looks in a random queue of 4,000 sounds, in which a clip
+may find itself.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from hearsight.clips.clip import Clips, UnreadableClip, fit_sound
+from hearsight.media.samples import RATE
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.recipe import Recipe
+from hearsight.training.batches import NO_PARTNER, one_thread, set_epoch
+
+SoundItem = tuple[int, Tensor | UnreadableClip]
+
+
+class Sounds(Dataset[SoundItem]):
+    """The sounds of an epoch alone, each fitted to the recipe's length."""
+
+    def __init__(self, clips: Clips, seconds: float, epoch: int) -> None:
+        self.clips, self.epoch = clips, epoch
+        self.samples = round(seconds * RATE)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> SoundItem:
+        set_epoch(self.clips, self.epoch)
+        try:
+            sound = self.clips.sound(index)
+        except UnreadableClip as error:
+            return index, error
+        return index, torch.from_numpy(np.ascontiguousarray(fit_sound(sound, self.samples)))
+
+
+def as_listed(items: list[SoundItem]) -> list[SoundItem]:
+    """Leave the items of a batch as they are."""
+    return items
+
+
+@torch.no_grad()
+def embed_sounds(
+    recipe: Recipe,
+    encoders: Encoders,
+    clips: Clips,
+    *,
+    epoch: int,
+    wanted: Sequence[int],
+    device: torch.device,
+    workers: int = 1,
+    advance: Callable[[int], None] | None = None,
+) -> tuple[Float[Tensor, "n c"], Int64[Tensor, " n"]]:
+    """Embed the `wanted` sounds of an epoch that can be read, without masks or mixing.
+
+    Returns:
+        Unit embeddings, and for each the index of its clip.
+    """
+    training = encoders.training
+    encoders.eval()
+    embeddings: list[Tensor] = []
+    indices: list[int] = []
+    loader = DataLoader(
+        Subset(Sounds(clips, recipe.spectrogram.seconds, epoch), wanted),
+        batch_size=recipe.batch_size,
+        collate_fn=as_listed,
+        num_workers=workers,
+        worker_init_fn=one_thread if workers else None,
+    )
+    for items in loader:
+        read = [(i, sound) for i, sound in items if isinstance(sound, Tensor)]
+        if read:
+            pcm = torch.stack([sound for _, sound in read]).to(device)
+            embedded = encoders.embed_sounds(recipe.spectrogram(pcm))
+            embeddings.append(normalize(embedded.float(), dim=1))
+            indices.extend(i for i, _ in read)
+        if advance is not None:
+            advance(len(items))
+    encoders.train(training)
+    if not embeddings:
+        return torch.zeros(0, 1, device=device), torch.zeros(0, dtype=torch.int64, device=device)
+    return torch.cat(embeddings), torch.tensor(indices, device=device)
+
+
+def joined(
+    embeddings: Float[Tensor, "n c"], indices: Int64[Tensor, " n"], accelerator: Accelerator
+) -> tuple[Float[Tensor, "joined c"], Int64[Tensor, " joined"]]:
+    """What all processes embedded, in the order of the clips."""
+    if accelerator.num_processes > 1:
+        embeddings, indices = accelerator.pad_across_processes(
+            (embeddings, indices), pad_index=NO_PARTNER
+        )
+        embeddings, indices = accelerator.gather((embeddings, indices))
+        embeddings, indices = embeddings[indices >= 0], indices[indices >= 0]
+    order = indices.argsort()
+    return embeddings[order], indices[order]
+
+
+def nearest_other(
+    embeddings: Float[Tensor, "n c"], *, rows: int = 2048, columns: int = 16_384
+) -> Int64[Tensor, " n"]:
+    """For each unit vector the index of the other one with the highest cosine; exact.
+
+    The search goes block by block, so memory stays at rows x columns scores: 144,000 vectors
+    never become their 83 GB matrix. A lone vector has no other: -1. Of equals the first wins.
+    """
+    count = len(embeddings)
+    nearest = torch.full((count,), NO_PARTNER, dtype=torch.int64, device=embeddings.device)
+    for top in range(0, count, rows):
+        block = embeddings[top : top + rows]
+        best = torch.full((len(block),), -torch.inf, device=embeddings.device, dtype=block.dtype)
+        found = nearest[top : top + rows]
+        for left in range(0, count, columns):
+            scores = block @ embeddings[left : left + columns].T
+            own = torch.arange(top, top + len(block), device=scores.device) - left
+            inside = (own >= 0) & (own < scores.shape[1])
+            scores[inside.nonzero()[:, 0], own[inside]] = -torch.inf
+            score, column = scores.max(dim=1)
+            better = score > best
+            best = torch.where(better, score, best)
+            found.copy_(torch.where(better, column + left, found))
+    return nearest
+
+
+def find_mixing_partners(
+    recipe: Recipe,
+    encoders: Encoders,
+    clips: Clips,
+    *,
+    epoch: int,
+    accelerator: Accelerator,
+    workers: int = 1,
+    advance: Callable[[int], None] | None = None,
+) -> Int64[np.ndarray, " count"]:
+    """For each clip of the coming epoch the clip whose sound is mixed into its own, or -1.
+
+    Each process embeds its part of the sounds; the search runs on the device of each.
+    """
+    embeddings, indices = joined(
+        *embed_sounds(
+            recipe,
+            encoders,
+            clips,
+            epoch=epoch,
+            wanted=range(accelerator.process_index, len(clips), accelerator.num_processes),
+            device=accelerator.device,
+            workers=workers,
+            advance=advance,
+        ),
+        accelerator,
+    )
+    chosen = np.full(len(clips), NO_PARTNER, dtype=np.int64)
+    if len(indices) > 1:
+        chosen[indices.cpu().numpy()] = indices[nearest_other(embeddings)].cpu().numpy()
+    return chosen

@@ -1,0 +1,55 @@
+"""How much training fits into a given time on this machine."""
+
+import time
+from itertools import count
+
+import numpy as np
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+
+from hearsight.clips.clip import Clips
+from hearsight.model.device import on_cpu, place
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.recipe import Recipe
+from hearsight.training.batches import Batch, Batches
+from hearsight.training.mixing_partners import find_mixing_partners
+from hearsight.training.run_folder import TrainingOptions
+from hearsight.training.step import Step, draw
+
+
+def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOptions) -> int:
+    """Measure a few steps: how many epochs of this recipe fit into `minutes` here?
+
+    At least 1. The measured weights are thrown away.
+    """
+    batches = Batches(clips, recipe, workers=options.workers)
+    accelerator = Accelerator(
+        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=on_cpu(options.device)
+    )
+    encoders = place(
+        Encoders(recipe.encoder), accelerator.device, channels_last=recipe.channels_last
+    )
+    step = accelerator.prepare(Step(recipe, encoders))
+    warm, timed, begin = 3, 12, 0.0
+    everyone = np.arange(len(clips)) if recipe.mixing else None
+    endless = (batch for epoch in count() for batch in batches.epoch(epoch, partners=everyone))
+    for done, batch in enumerate(endless):
+        if done in (warm, warm + timed) and accelerator.device.type == "cuda":
+            torch.cuda.synchronize()  # steps are handed over, not awaited
+        if done == warm:
+            begin = time.monotonic()
+        if done == warm + timed:
+            break
+        if isinstance(batch, Batch):
+            draws = draw(recipe, len(batch), 0, torch.Generator().manual_seed(done))
+            terms = step(batch.to(accelerator.device), draws.to(accelerator.device))
+            accelerator.backward(torch.stack(list(terms.values())).sum())
+        options.progress("measuring the speed", done + 1, warm + timed)
+    per_step = (time.monotonic() - begin) / timed
+    begin = time.monotonic()
+    if recipe.mixing:
+        find_mixing_partners(
+            recipe, encoders, clips, epoch=0, accelerator=accelerator, workers=options.workers
+        )
+    per_epoch = per_step * len(batches) + time.monotonic() - begin
+    return max(1, int(60 * minutes / per_epoch))

@@ -1,0 +1,356 @@
+"""The loop: clips and a recipe in, a run folder with its log and checkpoints out.
+
+Every draw follows from (seed, step), every order from (seed, epoch). A run that was killed and
+resumed therefore ends with the same weights as one that was not: on a CPU, bit for bit.
+"""
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from jaxtyping import Float
+from torch import Tensor
+
+from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
+from hearsight.checkpoints.released import load_trunk
+from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.errors import HearsightError
+from hearsight.files.locks import sole_writer
+from hearsight.model.device import on_cpu, place
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.recipe import Recipe
+from hearsight.scoring.evaluation import evaluate
+from hearsight.training.batches import Batch, Batches, label_names
+from hearsight.training.confidence import choose_threshold
+from hearsight.training.mixing_partners import find_mixing_partners as find_partners
+from hearsight.training.nan_guard import NanGuard, all_finite
+from hearsight.training.run_folder import (
+    Log,
+    TrainingOptions,
+    TrainingPosition,
+    TrainingResult,
+    check_untouched,
+    clips_digest,
+    find_previous,
+    load_optimiser,
+    optimiser_state,
+    step_seed,
+    trace_of,
+)
+from hearsight.training.step import Step, draw
+
+
+class Run:
+    """One training run: the state that the loop moves, and where it is written."""
+
+    def __init__(
+        self, recipe: Recipe, clips: Clips, folder: Path, options: TrainingOptions
+    ) -> None:
+        if recipe.needs_labels and not recipe.labels:
+            names = label_names(clips)
+            encoder = replace(recipe.encoder, classes=len(names))
+            recipe = replace(recipe, labels=names, encoder=encoder)
+        self.recipe, self.clips, self.folder, self.options = recipe, clips, folder, options
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if recipe.precision == "bf16" else "no",
+            cpu=on_cpu(options.device),
+        )
+        torch.manual_seed(recipe.seed)
+        self.encoders = Encoders(recipe.encoder)
+        self.position = TrainingPosition()
+        trace = trace_of(folder)
+        previous = find_previous(folder, recipe, clips, resume=options.resume)
+        if previous is not None:
+            self.encoders.load_state_dict(previous.weights)
+        elif recipe.encoder.weights is not None:
+            load_trunk(self.encoders, recipe.encoder)
+        if not recipe.teaches_frames:  # several processes wait for every gradient that is asked for
+            self.encoders.frames.requires_grad_(False)
+        place(self.encoders, self.accelerator.device, channels_last=recipe.channels_last)
+        self.optimiser = torch.optim.Adam(
+            (weights for weights in self.encoders.parameters() if weights.requires_grad),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+        )
+        if previous is not None:
+            self._restore(previous)
+        step = Step(recipe, self.encoders)
+        if recipe.compile:
+            for trunk in self.encoders.children():
+                trunk.compile()
+        self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
+        self.batches = Batches(
+            clips,
+            recipe,
+            workers=options.workers,
+            processes=self.accelerator.num_processes,
+            rank=self.accelerator.process_index,
+        )
+        self.unreadable: dict[str, str] = {}
+        self.curriculum_seconds = 0.0
+        self.rate = 0.0  # of the last step
+        self.saved = False  # whether this process has written a checkpoint
+        self.nan_guard = NanGuard(self.encoders, recipe, self.accelerator, folder / LAST)
+        self.started = time.monotonic()
+        with ExitStack() as kept:  # the folder is made last: what cannot begin leaves nothing
+            if self.accelerator.is_main_process:
+                kept.enter_context(sole_writer(folder))
+                check_untouched(folder, trace)
+            self.log = Log(
+                folder,
+                step=self.position.step,
+                active=self.accelerator.is_main_process,
+                fresh=not options.resume,
+            )
+            kept.callback(self.log.close)
+            self.kept = kept.pop_all()
+
+    def _restore(self, previous: Checkpoint) -> None:
+        """Put optimiser and position back where the checkpoint left them."""
+        if previous.state is None or "position" not in previous.facts:
+            raise HearsightError(f"{self.folder / LAST} holds weights only: it cannot be resumed.")
+        if not all_finite(previous.weights):
+            raise HearsightError(f"{self.folder / LAST} holds weights that are no numbers.")
+        state = dict(previous.state)
+        found = state.pop("partners", None)
+        self.position = TrainingPosition(**previous.facts["position"])
+        self.position.partners = None if found is None else found.numpy()
+        load_optimiser(self.optimiser, dict(self.encoders.named_parameters()), state)
+
+    def spent(self) -> bool:
+        """Have the minutes of this run run out? The same answer for every process."""
+        if self.options.minutes is None:
+            return False
+        over = time.monotonic() - self.started > 60 * self.options.minutes
+        flag = torch.tensor(float(over), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def save(self, name: str, *, calibrated: bool = False) -> None:
+        """Write a checkpoint; `last` also holds what a resumed run needs.
+
+        calibrated: with the threshold of confidence that suits the weights.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        position = self.position
+        threshold = (
+            choose_threshold(self.encoders, self.recipe, self.clips, device=self.accelerator.device)
+            if calibrated
+            else None
+        )
+        facts = {
+            **self.options.facts,
+            "clips": clips_digest(self.clips),
+            **({} if threshold is None else {"threshold": threshold}),
+            "position": {
+                "epoch": position.epoch,
+                "batch": position.batch,
+                "step": position.step,
+                "best": position.best,
+                "judge": position.judge,
+            },
+        }
+        state: dict[str, Tensor] | None = None
+        if name == LAST:
+            state = optimiser_state(self.optimiser, dict(self.encoders.named_parameters()))
+            if position.partners is not None:
+                state["partners"] = torch.from_numpy(position.partners)
+        save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
+        self.saved = True
+
+    def find_partners(self) -> None:
+        """Before an epoch: which sounds are mixed in it, if the recipe mixes at all."""
+        mixing, position = self.recipe.mixing, self.position
+        position.partners = None
+        if mixing is None or mixing.strength(position.epoch, self.recipe.epochs)[1] <= 0:
+            return
+        begin, done = time.monotonic(), 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            self.options.progress("embedding sounds", done, len(self.clips))
+
+        position.partners = find_partners(
+            self.recipe,
+            self.encoders,
+            self.clips,
+            epoch=position.epoch,
+            accelerator=self.accelerator,
+            workers=self.options.workers,
+            advance=advance,
+        )
+        self.curriculum_seconds += time.monotonic() - begin
+
+    def note_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
+        for error in found:
+            self.unreadable.setdefault(error.id, error.reason)
+
+    def even(self, batch: Batch | None) -> Batch | None:
+        """The batch, cut to the smallest that any process read; None if it cannot teach."""
+        smallest, processes = 0 if batch is None else len(batch), self.accelerator.num_processes
+        if processes > 1:
+            count = torch.tensor([smallest], device=self.accelerator.device)
+            smallest = int(self.accelerator.gather(count).min().item())
+        if batch is None or not smallest or smallest * processes < self.recipe.least_clips:
+            return None
+        return batch.first(smallest) if smallest < len(batch) else batch
+
+    def train_step(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """One optimiser step; returns the named terms of the loss."""
+        accelerator, position, recipe = self.accelerator, self.position, self.recipe
+        generator = torch.Generator().manual_seed(step_seed(recipe.seed, position.step))
+        count, rank = len(batch), accelerator.process_index
+        draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
+        draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
+        if recipe.encoder.dropout:  # drawn by the device's own generator
+            torch.manual_seed(step_seed(recipe.seed, position.step) + rank)
+        self.rate = self.learning_rate()
+        for group in self.prepared.param_groups:
+            group["lr"] = self.rate
+        terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)
+        loss = torch.stack(list(terms.values())).sum()
+        self.nan_guard.note(loss, batch, position.step + 1)
+        accelerator.backward(loss)
+        self.prepared.step()
+        self.prepared.zero_grad(set_to_none=True)
+        self.encoders.update_ema()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def learning_rate(self) -> float:
+        """The recipe's rate; with `decay` it falls to zero along half a cosine."""
+        if not self.recipe.decay:
+            return self.recipe.learning_rate
+        done = self.position.step / max(1, self.recipe.epochs * len(self.batches))
+        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def train(
+    recipe: Recipe,
+    clips: Clips,
+    folder: Path,
+    *,
+    validation: Clips | None = None,
+    options: TrainingOptions | None = None,
+) -> TrainingResult:
+    """Train a recipe on clips; write the run into `folder`.
+
+    Args:
+        recipe: the method.
+        clips: what to learn from. A clip that cannot be read is skipped and named in the result.
+        folder: the run folder; it must be new unless `options.resume`.
+        validation: clips with boxes, scored every `recipe.validate_every` epochs.
+        options: device, budget, progress.
+
+    Raises:
+        HearsightError: a folder that holds another run or is written to by another process, data
+            smaller than a batch, too few clips that can be read, a loss or weights that are no
+            numbers. What begins and fails before its first checkpoint leaves nothing behind.
+    """
+    run = Run(recipe, clips, folder, options or TrainingOptions())
+    recipe, position, finished = run.recipe, run.position, True
+    try:
+        while position.epoch < recipe.epochs and finished:
+            if position.batch == 0:
+                run.find_partners()
+            finished = train_epoch(run)
+            run.nan_guard.check_weights(position.step)
+            if finished:
+                position.epoch, position.batch = position.epoch + 1, 0
+                if validation is not None and (
+                    position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
+                ):
+                    validate(run, validation)
+            run.save(LAST)
+        run.save(LAST, calibrated=True)
+        if position.best < 0:  # nothing was ever validated: the last weights are the best known
+            run.save(BEST, calibrated=True)
+    except BaseException:  # whatever it is, it goes on its way
+        if not run.saved:
+            run.log.discard()
+        raise
+    finally:
+        run.kept.close()
+    run.accelerator.wait_for_everyone()
+    return TrainingResult(
+        folder=folder,
+        steps=position.step,
+        seconds=time.monotonic() - run.started,
+        curriculum_seconds=run.curriculum_seconds,
+        unreadable=run.unreadable,
+        main=run.accelerator.is_main_process,
+        finished=finished,
+    )
+
+
+def train_epoch(run: Run) -> bool:
+    """Train to the end of the epoch; False if the minutes ran out before it."""
+    run.encoders.train()
+    position, options = run.position, run.options
+    total = run.recipe.epochs * len(run.batches)
+    window, clips_seen = time.monotonic(), 0
+    begun = (position.batch, position.step)
+    batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
+    for loaded in batches:
+        run.note_unreadable(loaded.unreadable)
+        batch = run.even(loaded if isinstance(loaded, Batch) else None)
+        position.batch += 1
+        if batch is None:
+            continue
+        terms = run.train_step(batch)
+        position.step += 1
+        clips_seen += len(batch) * run.accelerator.num_processes
+        options.progress("training", position.epoch * len(run.batches) + position.batch, total)
+        if position.step % options.log_every == 0:
+            run.nan_guard.check_loss()
+            now = time.monotonic()
+            run.log.write(
+                "train",
+                step=position.step,
+                epoch=position.epoch,
+                **{name: term.item() for name, term in terms.items()},
+                loss=sum(term.item() for term in terms.values()),
+                learning_rate=run.rate,
+                samples_per_second=clips_seen / (now - window),
+            )
+            window, clips_seen = now, 0
+        if position.step % options.save_every == 0:
+            run.nan_guard.check_weights(position.step)
+            run.save(LAST)
+        if run.spent():
+            return False
+    if position.batch > begun[0] and position.step == begun[1]:
+        name, why = next(iter(run.unreadable.items()), ("", "another process could not read its"))
+        few = "a clip" if run.recipe.least_clips == 1 else "enough clips"
+        raise HearsightError(f"No batch holds {few} that can be read; of clip '{name}', {why}.")
+    return True
+
+
+def validate(run: Run, validation: Clips) -> None:
+    """Score the validation clips; keep the weights if none before did better on the same ones."""
+    if run.accelerator.is_main_process:
+        evaluation = evaluate(
+            Model(run.encoders, run.recipe),
+            validation,
+            run.options.protocol,
+            device=run.accelerator.device,
+        )
+        score = evaluation.success_rate
+        judge = f"{run.options.protocol}:{clips_digest(validation)}"
+        if run.position.judge != judge:  # scores of other clips or rules cannot be compared
+            run.position.judge, run.position.best = judge, -1.0
+        run.log.write(
+            "validation",
+            step=run.position.step,
+            epoch=run.position.epoch,
+            **evaluation.numbers(),
+        )
+        if score > run.position.best:
+            run.position.best = score
+            run.save(BEST, calibrated=True)
+    run.accelerator.wait_for_everyone()

@@ -1,0 +1,245 @@
+"""Released weights are read without running code, and land where they belong."""
+
+import json
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_commands import Hearsight, refused
+from PIL import Image
+from torch import Tensor
+
+from hearsight.checkpoints.checkpoint import load_checkpoint
+from hearsight.checkpoints.released import (
+    METHODS,
+    import_weights,
+    load_trunk,
+    released_names,
+    target_of,
+    torchvision_name,
+)
+from hearsight.errors import HearsightError
+from hearsight.model.encoders import Encoder, Encoders
+from hearsight.recipes.catalogue import load_recipe
+
+
+def zeros(key: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.tensor(0) if key.endswith("tracked") else torch.full(shape, len(key) / 1000)
+
+
+@pytest.fixture
+def released(shared: Callable[[str], Path]) -> OrderedDict[str, Tensor]:
+    """A model file of the released layout, all 257 entries of it."""
+    reference = np.load(shared("reference/avenet.npz"))
+    shapes = (json.loads(f"[{s.strip('(),')}]") for s in reference["state_shapes"].tolist())
+    keys = reference["state_keys"].tolist()
+    return OrderedDict((k, zeros(k, tuple(s))) for k, s in zip(keys, shapes, strict=True))
+
+
+def test_our_weights_have_official_names(released: OrderedDict[str, Tensor]) -> None:
+    for name, value in Encoders(Encoder()).state_dict().items():
+        assert released[released_names(name)[0][0]].shape == value.shape
+    name = "frames.stages.1.0.shortcut.1.bias"
+    assert released_names(name)[0][0] == "imgnet.layer2.0.downsample.1.bias"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "inside"),
+    [("", None), ("module.", "model_state_dict"), ("module.", "state_dict"), ("", "model")],
+)
+def test_released_files_are_imported(
+    released: OrderedDict[str, Tensor], tmp_path: Path, prefix: str, inside: str | None
+) -> None:
+    model = OrderedDict((prefix + key, value) for key, value in released.items())
+    scores = {"epoch": 80, "best_acc": np.float64(0.38), "args": None}
+    file, target = tmp_path / "best.pth.tar", tmp_path / "best.safetensors"
+    torch.save(model if inside is None else {inside: model, **scores}, file)
+    import_weights(file, target)
+    found = load_checkpoint(target)
+    assert found.recipe == load_recipe("ssl_tie")
+    for name, value in found.weights.items():
+        assert torch.equal(value, released[released_names(name)[0][0]])
+
+
+def test_files_of_old_torch_are_imported(
+    released: OrderedDict[str, Tensor], tmp_path: Path
+) -> None:
+    file = tmp_path / "best.pth.tar"
+    torch.save({"state_dict": released}, file, _use_new_zipfile_serialization=False)
+    import_weights(file, tmp_path / "best.safetensors")
+    for name, value in load_checkpoint(tmp_path / "best.safetensors").weights.items():
+        assert torch.equal(value, released[released_names(name)[0][0]])
+
+
+def test_another_key_layout_is_refused(released: OrderedDict[str, Tensor], tmp_path: Path) -> None:
+    file, target = tmp_path / "best.pth.tar", tmp_path / "best.safetensors"
+    key = "imgnet.layer3.0.conv2.weight"
+    weight = released.pop(key)
+    for change, says in (
+        ({}, f"lacks {key}"),
+        ({key: weight, "head.weight": weight}, r"holds the unexpected head\.weight"),
+        ({key: weight[:7]}, rf"{key} .* shape \(7, 256, 3, 3\), .* \(256, 256, 3, 3\)"),
+    ):
+        torch.save({**released, **change}, file)
+        with pytest.raises(HearsightError, match=says):
+            import_weights(file, target)
+    torch.save([1, 2], file)
+    with pytest.raises(HearsightError, match="holds no named weights"):
+        import_weights(file, target)
+    assert not target.exists()
+
+
+class Hostile:
+    """Unpickled by a careless reader, it makes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.trace}",)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
+def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, form: str) -> None:
+    trace, file = tmp_path / "trace", tmp_path / "evil.pth.tar"
+    hostile = {"state_dict": {"imgnet.conv1.weight": Hostile(trace)}}
+    if form == "bare pickle":
+        file.write_bytes(pickle.dumps(hostile))
+    else:
+        torch.save(hostile, file, _use_new_zipfile_serialization=form == "zip")
+    with pytest.raises(HearsightError, match=r"evil\.pth\.tar was refused: it holds more than"):
+        import_weights(file, tmp_path / "out.safetensors")
+    assert not trace.exists()
+    assert not (tmp_path / "out.safetensors").exists()
+    torch.load(file, weights_only=False) if form != "bare pickle" else pickle.loads(
+        file.read_bytes()
+    )
+    assert trace.exists()  # the trap was real
+
+
+def test_a_pickle_of_a_newer_protocol_is_refused_in_one_sentence(hearsight: Hearsight) -> None:
+    """Torch warns of protocols above 2, and in tests a warning is an error."""
+    file = Path("evil.pth.tar")
+    for protocol in (2, 4, 5):
+        file.write_bytes(pickle.dumps({"a": Hostile(Path("trace"))}, protocol=protocol))
+        refused(hearsight, "import-weights evil.pth.tar", "evil.pth.tar was refused: it holds more")
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("best.pth.tar", "best.safetensors"),
+        ("wrong.v1.2.pth.tar", "wrong.v1.2.safetensors"),
+        ("best.v1.pth", "best.v1.safetensors"),
+        ("best.PT", "best.safetensors"),
+        ("best.tar", "best.safetensors"),
+        ("epoch.80", "epoch.80.safetensors"),
+        ("best", "best.safetensors"),
+        (".pth", ".pth.safetensors"),
+    ],
+)
+def test_the_checkpoint_keeps_the_name_of_the_file(tmp_path: Path, name: str, target: str) -> None:
+    assert target_of(tmp_path / name) == tmp_path / target
+
+
+def test_a_checkpoint_is_replaced_only_where_it_was_named(hearsight: Hearsight) -> None:
+    torch.save(foreign("ez-vsl"), "best.v1.pth")
+    line = "import-weights best.v1.pth --method ez-vsl"
+    code, out, _ = hearsight(line)
+    assert (code, json.loads(out)) == (0, {"checkpoint": "best.v1.safetensors"})
+    Path("best.v1.safetensors").write_bytes(b"mine")
+    refused(hearsight, line, "'best.v1.safetensors' is there already", "--out")
+    assert Path("best.v1.safetensors").read_bytes() == b"mine"
+    assert hearsight(f"{line} --out best.v1.safetensors")[0] == 0
+    assert load_checkpoint("best.v1.safetensors").facts == {"imported_from": "best.v1.pth"}
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_is_no_weights_file(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "picture"
+    Image.new("RGB", (40, 30), (220, 30, 30)).save(file, form)
+    with pytest.raises(HearsightError, match=r"picture is no weights file"):
+        import_weights(file, tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights here", b"PK\x03\x04" + b"\0" * 60])
+def test_a_file_that_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "best.pth.tar"
+    file.write_bytes(content)
+    with pytest.raises(HearsightError, match=r"best\.pth\.tar"):
+        import_weights(file, tmp_path / "out.safetensors")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match=r"no file .*best\.pth\.tar"):
+        import_weights(tmp_path / "best.pth.tar", tmp_path / "out.safetensors")
+
+
+def foreign(method: str) -> dict[str, Tensor]:
+    """A model of random numbers in the layout that the method's authors released."""
+    generator = torch.Generator().manual_seed(3)
+    encoder = load_recipe(METHODS[method][0]).encoder
+    found = {}
+    for name, value in Encoders(encoder).state_dict().items():
+        names = released_names(name, encoder.heads)[-1]
+        for key, part in zip(names, value.chunk(len(names)), strict=True):
+            found[key] = torch.rand(part.shape, generator=generator)
+    return found
+
+
+@pytest.mark.parametrize("method", ["lvs", "ez-vsl", "slavc"])
+def test_the_layouts_of_other_methods_are_imported(tmp_path: Path, method: str) -> None:
+    theirs = foreign(method)
+    if method == "slavc":
+        assert {"img_proj1.weight", "aud_proj2.bias", "momentum_img_proj2.weight"} <= theirs.keys()
+        assert "momentum_imgnet.layer4.1.bn2.running_var" in theirs
+    torch.save({"model": {f"module.{k}": v for k, v in theirs.items()}}, tmp_path / "best.pth")
+    recipe = import_weights(tmp_path / "best.pth", tmp_path / "out.safetensors", method)
+    found = load_checkpoint(tmp_path / "out.safetensors")
+    assert found.recipe == recipe
+    for name, value in found.weights.items():
+        names = released_names(name, recipe.encoder.heads)[-1]
+        assert torch.equal(value, torch.cat([theirs[key] for key in names]))
+
+
+def test_a_linear_map_may_stand_for_a_convolution_of_one_pixel(tmp_path: Path) -> None:
+    theirs = foreign("ez-vsl")
+    wanted = theirs["img_proj.weight"]
+    theirs["img_proj.weight"] = wanted.flatten(1)
+    torch.save(theirs, tmp_path / "best.pth")
+    import_weights(tmp_path / "best.pth", tmp_path / "out.safetensors", "ez-vsl")
+    found = load_checkpoint(tmp_path / "out.safetensors").weights["frame_projection.weight"]
+    assert torch.equal(found, wanted)
+
+
+def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match=r"no method 'ezvsl'.*Did you mean 'ez-vsl'\?"):
+        import_weights(tmp_path / "a.pth", tmp_path / "out.safetensors", "ezvsl")
+
+
+def test_a_frame_network_starts_from_a_torchvision_file(tmp_path: Path) -> None:
+    encoder = Encoder(widths=(8, 16), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2), ema=0.9)
+    wanted = Encoders(encoder).frames.state_dict()
+    theirs = {torchvision_name(name): value for name, value in wanted.items()}
+    extra = {"fc.weight": torch.zeros(10, 16), "bn1.num_batches_tracked": torch.tensor(1)}
+    torch.save({**theirs, **extra}, tmp_path / "resnet.pth")
+    encoder.weights = str(tmp_path / "resnet.pth")
+    encoders = Encoders(encoder)
+    load_trunk(encoders, encoder)
+    assert encoders.ema is not None
+    for network in (encoders.frames, encoders.ema["frames"]):
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, wanted[name])
+
+
+def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
+    encoder = Encoder(widths=(8,), blocks=(1,), strides=(1,), sound_strides=(1,))
+    encoder.weights = str(tmp_path / "other.pth")
+    torch.save({"conv1.weight": torch.zeros(4, 3, 7, 7)}, tmp_path / "other.pth")
+    with pytest.raises(HearsightError, match=r"other\.pth does not fit the frame network: conv1"):
+        load_trunk(Encoders(encoder), encoder)

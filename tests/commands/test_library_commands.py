@@ -1,0 +1,132 @@
+"""`hearsight index`, `search` and `similar` as they are typed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from made_commands import Hearsight, refused
+from made_library import RATE, make_clip, tiny_model
+from made_media import numbered
+from PIL import Image
+
+from hearsight.checkpoints.checkpoint import shipped_models
+
+
+@pytest.fixture
+def videos(hearsight: Hearsight) -> None:
+    """In the empty folder: two videos, a broken one, and a model."""
+    Path("videos").mkdir()
+    make_clip(Path("videos/a.mp4"), 0, 6.0)
+    make_clip(Path("videos/b.mp4"), 1, 6.0)
+    Path("videos/torn.mp4").write_text("torn")
+    tiny_model(Path("tiny.safetensors"))
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.usefixtures("videos")
+def test_from_videos_to_answers(hearsight: Hearsight) -> None:
+    code, out, err = hearsight("index lib videos --model tiny.safetensors --every 2")
+    assert code == 0
+    (done,) = lines(out)
+    broken = str(Path("videos/torn.mp4").absolute())
+    assert done["added"] == 2
+    assert done["moments"] == 6
+    assert list(done["unreadable"]) == [broken]  # type: ignore[call-overload]
+    assert f"skipped {broken}: " in err
+    _, out, _ = hearsight("index lib videos --prune --optimize")
+    assert lines(out)[0]["unchanged"] == 2
+    answers = "--sheet s.png --page p.html -k 3"
+    code, out, err = hearsight(f"search lib --video videos/a.mp4 --at 3 {answers}")
+    assert (code, err) == (0, "")
+    first = lines(out)[0]
+    assert first == {"file": str(Path("videos/a.mp4").absolute()), "time": 3.0, "score": 1.0}
+    assert len(lines(out)) == 3
+    assert np.asarray(Image.open("s.png")).ndim == 3
+    assert "Sounds like a.mp4 at 3 s" in Path("p.html").read_text()
+    Image.fromarray(numbered(16)).save("q.png")
+    assert len(lines(hearsight("search lib --image q.png --to sound --exact")[1])) == 6
+    code, out, _ = hearsight("similar lib videos/a.mp4 --at 3 --same-video drop --to image")
+    assert {str(line["file"])[-5:] for line in lines(out)} == {"b.mp4"}
+    soundfile.write("silent.wav", np.zeros(RATE), RATE)
+    code, out, err = hearsight("search lib --sound silent.wav -k 2")
+    assert code == 0
+    assert "Warning: 'silent.wav' is silent, and silence finds silence." in err
+    assert len(lines(out)) == 2
+
+
+@pytest.mark.usefixtures("videos")
+def test_what_is_gone_is_pruned_by_its_name_and_said(hearsight: Hearsight) -> None:
+    hearsight("index lib videos --model tiny.safetensors")
+    Path("videos/a.mp4").unlink()
+    refused(hearsight, "index lib videos/a.mp4", "There is no video or folder 'videos/a.mp4'")
+    code, out, err = hearsight("index lib videos/a.mp4 --prune")
+    assert (code, lines(out)[0]["removed"], lines(out)[0]["moments"]) == (0, 1, 2)
+    assert "removed, because they are gone: 1 files" in err
+    Path("videos/b.mp4").unlink()
+    Path("videos/torn.mp4").unlink()
+    code, out, err = hearsight("index lib videos --prune")
+    assert (code, lines(out)[0]["removed"], lines(out)[0]["moments"]) == (0, 1, 0)
+
+
+@pytest.mark.usefixtures("videos")
+def test_numbers_and_names_are_refused_before_the_work(hearsight: Hearsight) -> None:
+    index = "index lib videos --model tiny.safetensors"
+    for every in ("1e-9", "0", "-1", "nan", "inf"):
+        refused(hearsight, f"{index} --every {every}", "`every` must be")
+    for device in ("abacus", "meta", "cuda:99"):
+        refused(hearsight, f"{index} --device {device}", f"There is no device '{device}' here")
+    for number in ("0", "-3", "99999", f"{10**30}", "many"):
+        refused(hearsight, f"{index} --batch-size {number}", "--batch-size")
+        refused(hearsight, f"{index} --threads {number}", "--threads")
+    refused(hearsight, "index lib videos/torn.mp4", "nothing could be read: torn.mp4: '")
+    for place in ("foo://x", "s3://", "''", "tiny.safetensors"):
+        for line in ("index {} videos", "search {} --sound q.wav", "similar {} a.mp4 --at 1"):
+            refused(
+                hearsight, line.format(place), place.strip("'") or "name of the library is empty"
+            )
+    hearsight(f"{index} --every 3")
+    Path("folder.png").mkdir()
+    Path("model.png").touch()
+    # the questions are broken too: what is said comes before they are looked at
+    for ask in ("search lib --sound videos/torn.mp4", "similar lib videos/torn.mp4 --at 1"):
+        refused(hearsight, f"{ask} -k 0", "`k` must be from 1 to 10,000, not 0")
+        refused(hearsight, f"{ask} -k {10**12}", "`k` must be from 1 to 10,000")
+        refused(hearsight, f"{ask} --sheet s.gif", "'s.gif' must end in .png")
+        refused(hearsight, f"{ask} --sheet none/s.png", "there is no folder 'none'")
+        refused(hearsight, f"{ask} --sheet folder.png", "'folder.png' is a folder")
+        refused(hearsight, f"{ask} --page p.txt", "'p.txt' must end in .html")
+        refused(hearsight, f"{ask} --page /proc/p.html", "'/proc/p.html' cannot be written")
+    refused(hearsight, "search lib --image model.png --sheet model.png", "is read for this")
+    for at in ("-1", "nan", "inf", "99"):
+        refused(hearsight, f"search lib --video videos/a.mp4 --at {at}", "lasts 6.0 s")
+        refused(hearsight, f"similar lib videos/a.mp4 --at {at}", "moments from 1.5 to 4.5 s")
+
+
+@pytest.mark.usefixtures("videos")
+def test_mistakes(hearsight: Hearsight) -> None:
+    Path("empty").mkdir()
+    refused(hearsight, "index lib empty", "'empty' holds no videos")
+    refused(hearsight, "index lib", "Name the videos or folders")
+    refused(hearsight, "index lib absent.mp4", "There is no video or folder 'absent.mp4'")
+    refused(hearsight, "index lib videos --engine rey", "Did you mean 'ray'")
+    refused(hearsight, "index videos videos --model tiny.safetensors", "is no library: it holds")
+    refused(hearsight, "index lib videos --model nowhere", "neither a checkpoint")
+    refused(hearsight, "search lib --sound videos/a.mp4", "There is no library 'lib'")
+    refused(hearsight, "similar lib videos/a.mp4 --at 1", "There is no library 'lib'")
+    hearsight("index lib videos/a.mp4 --model tiny.safetensors")
+    refused(hearsight, "search lib", "Give one thing to search by")
+    refused(hearsight, "search lib --video videos/a.mp4", "given together")
+    refused(hearsight, "search lib --sound videos/a.mp4 --to picture", "`to` is sound or image")
+    refused(hearsight, "search lib --sound videos/a.mp4 --page p.txt", "must end in .html")
+    refused(hearsight, "search lib --sound videos/a.mp4 --sheet p.gif", "must end in")
+    refused(hearsight, "similar lib videos/b.mp4 --at 1", "is not in the library 'lib'")
+    shipped = next(iter(shipped_models()))
+    refused(hearsight, f"index lib videos --model {shipped}", "vectors of two models")
+    for path in Path("lib/moments.lance/data").iterdir():
+        path.write_bytes(b"garbage")
+    refused(hearsight, "search lib --sound videos/a.mp4", "index its videos into a new one")

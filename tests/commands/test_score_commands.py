@@ -1,0 +1,126 @@
+"""`hearsight evaluate` at the command line: what is printed where, and nothing found is lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_clips import picture, tone
+from made_commands import Hearsight, refused
+from made_layouts import VGGSOUND_IDS, scoring_layout, xml
+from made_models import make_checkpoint
+
+from hearsight.clips.clip import Box, Clip, encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.datasets.folders import FolderClips
+
+EVALUATE = "evaluate good.safetensors --device cpu --threads 1"
+BOX = (0.1, 0.2, 0.6, 0.9)
+
+
+def make_store(folder: str, boxes: dict[str, tuple[Box, ...] | None], *, torn: str = "") -> None:
+    """A store of clips with these boxes; the frame of one may be torn."""
+    with StoreWriter(Path(folder)) as writer:
+        for number, (id, own) in enumerate(boxes.items()):
+            clip = encode_clip(id, picture(number), tone(seed=number), boxes=own)
+            frame = clip.frame[:200] if id == torn else clip.frame
+            assert writer.add(Clip(id=id, frame=frame, sound=clip.sound, boxes=own))
+
+
+@pytest.fixture
+def hearsight(hearsight: Hearsight) -> Hearsight:
+    """The command line beside a checkpoint and a store of which one clip is damaged."""
+    make_checkpoint(Path("good.safetensors"))
+    make_store("store", dict.fromkeys("abc", (BOX,)), torn="b")
+    return hearsight
+
+
+@pytest.mark.parametrize("scores", ["/proc/x.csv", "folder.csv", "none/x.csv", "x.txt", "ids.csv"])
+def test_scores_that_cannot_be_written_are_refused_before_the_scoring(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch, scores: str
+) -> None:
+    Path("folder.csv").mkdir()
+    Path("ids.csv").write_text("a\n")
+
+    def scored(*_: object, **__: object) -> None:
+        pytest.fail("clips were scored")
+
+    monkeypatch.setattr("hearsight.scoring.protocol_registry.evaluate_protocol", scored)
+    refused(hearsight, f"{EVALUATE} --data store --ids ids.csv --scores {scores}", scores)
+
+
+def test_what_was_found_is_printed_though_the_scores_cannot_be_written(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", no_room)
+    code, out, err = hearsight(f"{EVALUATE} --data store --scores x.csv")
+    assert code == 2
+    assert "ceiling" in out
+    assert err.splitlines()[-1].startswith("hearsight: 'x.csv' cannot be written: No space")
+    assert not list(Path().glob("*x.csv*"))
+
+
+@pytest.mark.parametrize("form", ["", "--json"])
+def test_the_table_goes_to_stdout_and_what_was_skipped_to_stderr(
+    hearsight: Hearsight, form: str
+) -> None:
+    Path("ids.txt").write_text("a\nb\nc\nd\n")
+    code, out, err = hearsight(f"{EVALUATE} --data store --ids ids.txt {form}")
+    assert code == 0
+    assert "1 of 3 clips were left out:\n  b: the picture" in err
+    assert "1 ids in 'ids.txt' are not among the clips: d" in err
+    assert "left out" not in out
+    assert "not among" not in out
+    if form:
+        assert all("name" in json.loads(line) for line in out.splitlines())
+    else:
+        assert "protocol ssl-tie" in out.splitlines()[-1]
+
+
+def test_a_clip_without_boxes_is_skipped_and_named_as_one_with_damaged_ones(
+    hearsight: Hearsight,
+) -> None:
+    folder = scoring_layout(Path("layout"))
+    (folder / "anno").mkdir()
+    whole, damaged, missing = VGGSOUND_IDS
+    (folder / "anno" / f"{whole}.xml").write_text(xml(BOX))
+    (folder / "anno" / f"{damaged}.xml").write_text("<annotation>")
+    for protocol in ("ssl-tie", "negatives --draws 1"):
+        code, out, err = hearsight(f"{EVALUATE} --data layout --protocol {protocol} --json")
+        assert code == 0, err
+        assert json.loads(out.splitlines()[0])["clips"] == 1
+        assert "2 of 3 clips were left out:" in err
+        assert f"  {damaged}: its boxes are damaged" in err
+        assert f"  {missing}: it has no boxes" in err
+
+
+def test_clips_of_which_none_has_boxes_are_refused_before_one_is_read(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scoring_layout(Path("layout"))
+    (folder / "anno").mkdir()
+    (folder / "anno" / f"{VGGSOUND_IDS[0]}.xml").write_text("<annotation>")
+    make_store("bare", {"d": None, "e": None})
+    monkeypatch.setattr(FolderClips, "__getitem__", lambda *_: pytest.fail("a clip was read"))
+    refused(hearsight, f"{EVALUATE} --data layout", "None of the 3 clips has boxes")
+    refused(hearsight, f"{EVALUATE} --data bare --data bare", "None of the 2 clips has boxes")
+
+
+def test_silent_clips_are_scored_beside_one_that_nobody_annotated(hearsight: Hearsight) -> None:
+    make_store("extended", {"a": (BOX,), "b": (), "c": None})
+    line = f"{EVALUATE} --data extended --protocol slavc-extended --json"
+    code, out, err = hearsight(line)
+    assert code == 0, err
+    row = json.loads(out.splitlines()[0])
+    assert (row["clips"], row["sounding"]) == (2, 1)
+    assert "  c: it has no boxes" in err
+
+
+def test_clips_of_one_id_in_two_sources_are_counted_and_named_once(hearsight: Hearsight) -> None:
+    make_store("other", {"c": (BOX,), "d": (BOX,)})
+    code, _, err = hearsight(f"{EVALUATE} --data store --data other")
+    assert code == 0
+    told = "1 of 5 clips of 'store other' were left out because their ids stand in an earlier"
+    assert err.count(f"{told} source or shard too: c.\n") == err.count("earlier") == 1

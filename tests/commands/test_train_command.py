@@ -1,0 +1,124 @@
+"""`hearsight train`: what it knows of its data, warns of, refuses and records."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_clips import picture, tone
+from made_commands import Hearsight, refused
+
+from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
+from hearsight.clips.clip import encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+
+TINY = (
+    "--set encoder.widths=[8,8,8,8] --set frame_size=32 --set batch_size=2 --set epochs=1"
+    " --workers 0 --threads 1 --device cpu"
+)
+TRAIN = f"train ssl_tie:small_a --data learned --out run {TINY}"
+VIDEOS = ["AAAAAAAAAAA", "BBBBBBBBBBB", "CCCCCCCCCCC", "DDDDDDDDDDD"]
+
+
+@pytest.fixture
+def hearsight(hearsight: Hearsight) -> Hearsight:
+    """Beside four stores."""
+    made = {
+        "learned": [f"{video}_000001" for video in VIDEOS[:3]],
+        "own": [f"{VIDEOS[3]}_000001"],
+        "benchmark": [f"{VIDEOS[0]}_000001", f"{VIDEOS[1]}_000050", f"{VIDEOS[3]}_000001"],
+        "stores-test": ["EEEEEEEEEEE_000001"],
+    }
+    for folder, ids in made.items():
+        with StoreWriter(Path(folder)) as writer:
+            for number, id in enumerate(ids):
+                boxes = ((0.1, 0.2, 0.6, 0.9),)
+                assert writer.add(encode_clip(id, picture(number), tone(seed=number), boxes=boxes))
+    return hearsight
+
+
+def facts() -> dict[str, object]:
+    return load_checkpoint(Path("run") / LAST, with_state=False).facts
+
+
+def test_a_leak_is_a_warning_and_a_fact(hearsight: Hearsight) -> None:
+    code, _, said = hearsight(f"{TRAIN} --test benchmark")
+    assert code == 0
+    assert "Warning: 1 of the 3 clips of 'benchmark' (33.3 %) are in 'learned'" in said
+    assert "2 of its 3 videos" in said
+    assert facts()["leak_check"] == [
+        {
+            "role": "test",
+            "test": "benchmark",
+            "test_clips": 3,
+            "clips_in_both": 1,
+            "videos_in_both": 2,
+            "comparable": True,
+        }
+    ]
+    assert facts()["selected_on_test"] is False
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--validation own --test benchmark", "1 of the 3 clips of 'benchmark'"),
+        ("--validation benchmark --test benchmark", "3 of the 3 clips of 'benchmark'"),
+        ("--validation stores-test", "'stores-test' names a test set"),
+        ("--select-on-test", "--test"),
+        ("--test nowhere", "'nowhere'"),
+    ],
+)
+def test_the_test_set_does_not_choose_the_epoch_unasked(
+    hearsight: Hearsight, options: str, said: str
+) -> None:
+    code, _, err = hearsight(f"{TRAIN} {options}")
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert not Path("run").exists()
+
+
+def test_it_chooses_when_asked_and_this_is_recorded(hearsight: Hearsight) -> None:
+    code, _, said = hearsight(f"{TRAIN} --test stores-test --select-on-test")
+    assert (code, "Warning" in said) == (0, False)
+    assert facts()["selected_on_test"] is True
+    log = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
+    assert any(entry["kind"] == "validation" for entry in log)
+    code, _, said = hearsight("evaluate run --data benchmark --device cpu --threads 1 --json")
+    assert code == 0
+    assert "* the epoch was chosen on the test set" in said
+    # what was chosen stays chosen, whatever a resumed run says
+    code, *_ = hearsight(f"{TRAIN} --set epochs=2 --resume")
+    assert code == 0
+    assert facts()["selected_on_test"] is True
+
+
+def test_clips_of_one_id_in_two_sources_are_named(hearsight: Hearsight) -> None:
+    line = f"{TRAIN} --data benchmark"
+    code, _, said = hearsight(line)
+    told = "1 of 6 clips of 'learned benchmark' were left out because their ids stand in an earlier"
+    assert (code, said.splitlines()[0]) == (0, f"{told} source or shard too: AAAAAAAAAAA_000001.")
+    assert said.count("left out") == 1
+
+
+def test_own_validation_clips_leave_no_mark(hearsight: Hearsight) -> None:
+    code, _, said = hearsight(f"{TRAIN} --validation own --test stores-test")
+    assert (code, "Warning" in said) == (0, False)
+    assert facts()["selected_on_test"] is False
+    assert [one["role"] for one in facts()["leak_check"]] == ["validation", "test"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (TRAIN.replace("--out run", "--out ''"), "Invalid value for '--out': a folder must be"),
+        (TRAIN.replace("--out run", "--out '' --resume"), "Invalid value for '--out': a folder"),
+        (TRAIN.replace("--out run", "--out . --resume"), "There is no run to resume in .: begin"),
+        (TRAIN.replace("--out run", "--out own --resume"), "There is no run to resume in own: beg"),
+        ("ablate ssl_tie:small --data learned --out ''", "Invalid value for '--out': a folder"),
+    ],
+)
+def test_a_run_goes_only_where_one_was_named_or_has_begun(
+    hearsight: Hearsight, line: str, said: str
+) -> None:
+    refused(hearsight, line, said)

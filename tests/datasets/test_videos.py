@@ -1,0 +1,107 @@
+"""A folder of videos as clips."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine
+
+from hearsight.clips.clip import StoredClips, UnreadableClip
+from hearsight.clips.shard_writer import write_store
+from hearsight.clips.shards import Store
+from hearsight.datasets.videos import NoVideosError, VideoClips
+from hearsight.errors import HearsightError
+from hearsight.media.samples import RATE
+
+
+def sweep(seconds: int, rate: int = 44_100) -> np.ndarray:
+    """A tone that tells the time: 200 Hz in the first second, 300 in the next, ..."""
+    return np.concatenate([sine(200 + 100 * n, 1.0, rate) for n in range(seconds)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two films, one deeper down, 10 s and 2 s long, at 10 frames per second."""
+    videos = tmp_path / "videos"
+    (videos / "deeper").mkdir(parents=True)
+    frames = [numbered(n) for n in range(100)]
+    make_video(videos / "long.mp4", frames, rate=Fraction(10), sound=sweep(10))
+    make_video(videos / "deeper" / "short.mkv", frames[:20], rate=Fraction(10), sound=sweep(2))
+    return videos
+
+
+def test_the_middle_frame_and_the_sound_around_it(folder: Path) -> None:
+    clips = VideoClips(folder)
+    assert isinstance(clips, StoredClips)
+    assert clips.ids == ["deeper/short.mkv", "long.mp4"]
+    short, long = clips[0], clips[1]
+    assert number_of(long.frame) in (49, 50, 51)
+    assert long.time == pytest.approx(5.0, abs=0.1)
+    assert long.source == "long.mp4"
+    assert len(long.sound) == 3 * RATE
+    assert np.array_equal(long.sound, clips.sound(1))
+    middle = long.sound[int(1.1 * RATE) : int(1.4 * RATE)]  # 4.6 to 4.9 s of the film
+    assert frequency_of(middle, RATE) == pytest.approx(600, abs=8)
+    assert number_of(short.frame) in (9, 10, 11)
+    assert len(short.sound) == pytest.approx(2 * RATE, abs=0.1 * RATE)
+
+
+def test_a_clip_every_so_many_seconds_moves_inwards_at_the_ends(folder: Path) -> None:
+    clips = VideoClips(folder, every=2.0)
+    assert clips.ids == ["deeper/short.mkv@1.00", *(f"long.mp4@{t}.00" for t in (1, 3, 5, 7, 9))]
+    assert [number_of(clips[n].frame) for n in range(1, 6)] == [10, 30, 50, 70, 90]
+    assert {len(clips.sound(n)) for n in range(1, 6)} == {3 * RATE}
+    second = slice(int(0.2 * RATE), int(0.8 * RATE))
+    heard = [frequency_of(clips.sound(n)[second], RATE) for n in (1, 5)]
+    assert heard == [pytest.approx(200, abs=8), pytest.approx(900, abs=12)]
+    assert VideoClips(folder, every=7.0).ids == ["deeper/short.mkv", "long.mp4@3.50"]
+
+
+def test_long_frames_are_shrunk_to_their_shorter_side(folder: Path) -> None:
+    assert VideoClips(folder)[0].frame.shape == (48, 64, 3)
+    assert VideoClips(folder, side=24)[0].frame.shape == (24, 32, 3)
+
+
+def test_videos_become_a_store_and_the_unreadable_are_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("hello")
+    (folder / "cut.mp4").write_bytes((folder / "long.mp4").read_bytes()[:3000])
+    (folder / "notes.txt").write_text("no video")
+    (folder / ".hidden.mp4").write_text("hidden")
+    make_video(folder / "silent.mp4", [numbered(n) for n in range(10)], rate=Fraction(10))
+    make_sound(folder / "blind.mp4", sine(440, 1.0, 44_100), 44_100, "aac")
+    names = ["blind.mp4", "cut.mp4", "empty.mp4", "silent.mp4", "text.mp4"]
+    for every in (None, 2.0):
+        written = write_store(VideoClips(folder, every=every), tmp_path / f"store {every}")
+        assert [one.id for one in written.unreadable] == names
+        reasons = {one.id: one.reason for one in written.unreadable}
+        assert "no moving pictures" in reasons["blind.mp4"]
+        assert "no sound" in reasons["silent.mp4"]
+        assert written.added == (2 if every is None else 6)
+    clip = Store(tmp_path / "store None")[1]
+    assert (clip.id, clip.source) == ("long.mp4", "long.mp4")
+    assert number_of(clip.frame) in (49, 50, 51)
+
+
+def test_a_video_gone_since_is_reported(folder: Path) -> None:
+    clips = VideoClips(folder, every=2.0)
+    (folder / "long.mp4").unlink()
+    for read in (clips.sound, clips.__getitem__, clips.clip):
+        with pytest.raises(UnreadableClip, match=r"clip 'long\.mp4@1\.00' cannot be read"):
+            read(1)
+    assert clips[0].id == "deeper/short.mkv@1.00"
+
+
+def test_folders_without_videos_are_named(tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match=r"no folder .*nowhere"):
+        VideoClips(tmp_path / "nowhere")
+    with pytest.raises(NoVideosError, match="holds no videos"):
+        VideoClips(tmp_path)
+    for wrong in (
+        *({"every": value} for value in (0.0, 1e-320, float("nan"), float("inf"))),
+        {"seconds": -1.0},
+        {"side": 0},
+    ):
+        with pytest.raises(HearsightError, match="must be a number from"):
+            VideoClips(tmp_path, **wrong)

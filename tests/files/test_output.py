@@ -1,0 +1,55 @@
+"""What cannot be written is said before the work, and looking leaves nothing."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearsight.errors import HearsightError
+from hearsight.files.output import check_output
+
+ENDINGS = (".png", ".jpg")
+
+
+def test_what_can_be_written_is_and_nothing_is_left(tmp_path: Path) -> None:
+    old = tmp_path / "old.jpg"
+    old.write_text("kept")
+    check_output(tmp_path / "new.PNG", ENDINGS, old, tmp_path / "absent")
+    check_output(old, ENDINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.jpg"]
+    assert old.read_text() == "kept"
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "q.png"
+    source.touch()
+    (tmp_path / "link.png").symlink_to(source)
+    (tmp_path / "folder.png").mkdir()
+    for name, said in (
+        ("a.gif", "a.gif' must end in .png or .jpg"),
+        ("a", "a' must end in"),
+        ("none/a.png", "there is no folder '.*none'"),
+        ("q.png/a.png", "there is no folder"),
+        ("folder.png", "is a folder, not a file to write"),
+        ("q.png", "is read for this"),
+        ("link.png", "is read for this"),
+        (f"{'a' * 300}.png", "cannot be written: File name too long"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            check_output(tmp_path / name, ENDINGS, source)
+    with pytest.raises(HearsightError, match=r"must end in \.html\.$"):
+        check_output(tmp_path / "a.png", (".html",))
+
+
+def test_a_folder_that_takes_no_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:  # root may write what others may not
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(HearsightError, match=r"a\.png' cannot be written: Read-only file system"):
+        check_output(tmp_path / "a.png", ENDINGS)

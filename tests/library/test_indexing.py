@@ -1,0 +1,559 @@
+"""Videos go into a library whole, once, and come out of it when they are gone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lancedb.table import LanceTable
+from made_library import make_clip, tiny_model
+from PIL import Image
+
+from hearsight.clips.clip import decode_picture
+from hearsight.errors import HearsightError
+from hearsight.library import extraction as extraction
+from hearsight.library import indexing
+from hearsight.library.extraction import moment_times
+from hearsight.library.indexing import index_videos
+from hearsight.library.library_place import sole_writer
+from hearsight.library.moment_table import MomentTable
+from hearsight.localising.localise import prepare_whole_frame
+from hearsight.media.read import frames_at, read_sound
+from hearsight.media.write import write_video
+from hearsight.retrieval.embedder import load_embedder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    for number, seconds in enumerate((10.0, 7.0, 3.0, 1.0)):
+        make_clip(folder / f"{number}.mp4", number, seconds)
+    return folder
+
+
+@pytest.fixture
+def videos(made: Path, tmp_path: Path) -> Path:
+    """Four videos of 10, 7, 3 and 1 s, one of them in a folder below."""
+    folder = tmp_path / "videos"
+    (folder / "below").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    for path in made.iterdir():
+        shutil.copy2(path, folder / path.name)
+    (folder / "3.mp4").rename(folder / "below" / "3.MP4")
+    shutil.copy2(made / "0.mp4", folder / ".hidden" / "4.mp4")
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+def read(library: Path) -> list[dict[str, Any]]:
+    """All rows, by file and time."""
+    table = MomentTable.open(str(library))
+    assert table is not None
+    columns = [name for name in table.schema.names if name != "modified"]
+    return [
+        row for file in sorted(table.seen()) for row in table.moments(file, columns).to_pylist()
+    ]
+
+
+def place(row: dict[str, Any]) -> tuple[str, int]:
+    return row["file"], row["number"]
+
+
+def names(library: Path) -> list[str]:
+    return [Path(row["file"]).name for row in read(library)]
+
+
+TAKE = indexing.extract_moments
+WHOLE = ["0.mp4"] * 4 + ["1.mp4"] * 3 + ["2.mp4", "3.MP4"]
+
+
+def test_moments_are_the_middles_of_stretches() -> None:
+    assert moment_times(10.0, 3.0) == [1.5, 4.5, 7.5, 9.5]
+    assert moment_times(9.0, 3.0) == [1.5, 4.5, 7.5]
+    assert moment_times(9.02, 3.0) == [1.5, 4.5, 7.5]
+    assert moment_times(1.0, 3.0) == [0.5]
+    assert moment_times(0.0, 3.0) == [0.0]
+
+
+def test_rows_hold_what_was_seen_and_heard(videos: Path, model: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    done = index_videos(library, [videos], model=model)
+    assert (done.added, done.moments, done.unreadable) == (4, 9, {})
+    rows = read(library)
+    assert names(library) == WHOLE
+    assert [row["time"] for row in rows[:4]] == [1.5, 4.5, 7.5, pytest.approx(9.5, abs=0.05)]
+    assert [row["number"] for row in rows[:4]] == [0, 1, 2, 3]
+    embedder = load_embedder(model)
+    video = videos / "0.mp4"
+    sound = read_sound(video, rate=16_000, start=3.0, seconds=3.0)
+    frame = next(frames_at(video, [4.5])).pixels
+    assert rows[1]["sound"] == pytest.approx(embedder.sounds([sound])[0].tolist(), abs=1e-5)
+    seen = embedder.frames([prepare_whole_frame(frame, embedder.side)])[0]
+    assert rows[1]["image"] == pytest.approx(seen.tolist(), abs=1e-5)
+    assert np.linalg.norm(rows[1]["image"]) == pytest.approx(1, abs=1e-5)
+    assert rows[1]["level"] == pytest.approx(-9, abs=0.5)  # a sine of half the full scale
+    thumbnail = decode_picture(rows[1]["thumbnail"])
+    assert thumbnail.shape == frame.shape
+    assert thumbnail.mean((0, 1)) == pytest.approx(frame.mean((0, 1)), abs=4)
+    assert rows[1]["size"] == video.stat().st_size
+
+
+def test_what_is_the_same_is_not_taken_again(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos], model=model)
+    before = read(library)
+    extracted = []
+
+    def note(path: Path, *rest: Any) -> Any:
+        extracted.append(path.name)
+        return TAKE(path, *rest)
+
+    monkeypatch.setattr(indexing, "extract_moments", note)
+    assert index_videos(library, [videos, videos / "0.mp4"]).unchanged == 4
+    os.utime(videos / "0.mp4")
+    (videos / "1.mp4").rename(videos / "moved.mp4")
+    done = index_videos(library, [videos], prune=True)
+    assert (done.copied, done.unchanged, done.removed, done.moments) == (2, 2, 1, 9)
+    assert extracted == []
+    after = read(library)
+    for row in before:
+        row["file"] = row["file"].replace("1.mp4", "moved.mp4")
+    assert sorted(before, key=place) == sorted(after, key=place)
+    make_clip(videos / "0.mp4", 6, 4.0)
+    make_clip(videos / "new.mp4", 5, 3.0)
+    done = index_videos(library, [videos])
+    assert (done.changed, done.added, done.unchanged, done.moments) == (1, 1, 3, 8)
+    assert sorted(extracted) == ["0.mp4", "new.mp4"]
+    assert names(library).count("0.mp4") == 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_files_that_swap_names_swap_moments(
+    videos: Path, model: Path, tmp_path: Path, seconds: float
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos], model=model)
+    before = read(library)
+    (videos / "0.mp4").rename(videos / "kept")
+    (videos / "1.mp4").rename(videos / "0.mp4")
+    (videos / "kept").rename(videos / "1.mp4")
+    index_videos(library, [videos], commit_seconds=seconds)
+    swapped = {"0.mp4": "1.mp4", "1.mp4": "0.mp4"}
+    for row in before:
+        path = Path(row["file"])
+        row["file"] = str(path.with_name(swapped.get(path.name, path.name)))
+    assert sorted(read(library), key=place) == sorted(before, key=place)
+
+
+def test_prune_removes_only_what_is_gone_within_its_reach(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library, other = tmp_path / "library", tmp_path / "other"
+    other.mkdir()
+    make_clip(other / "far.mp4", 4, 3.0)
+    index_videos(library, [videos, other / "far.mp4"], model=model)
+    (videos / "0.mp4").unlink()
+    (other / "far.mp4").unlink()
+    assert index_videos(library, [videos]).moments == 10  # nothing goes unless asked
+    assert index_videos(library, [videos], prune=True).removed == 1
+    assert set(names(library)) == {"1.mp4", "2.mp4", "3.MP4", "far.mp4"}
+    assert index_videos(library, [], prune=True).removed == 1
+    assert "far.mp4" not in names(library)
+
+
+def test_prune_takes_sources_that_are_gone_or_emptied(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library, empty = tmp_path / "library", tmp_path / "empty"
+    empty.mkdir()
+    index_videos(library, [videos], model=model)
+    (videos / "0.mp4").unlink()
+    (videos / "below" / "3.MP4").unlink()
+    for source, said in (
+        (videos / "0.mp4", "There is no video or folder"),
+        (videos / "below", "holds no videos"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            index_videos(library, [source])
+        assert index_videos(library, [source], prune=True).removed == 1
+        with pytest.raises(HearsightError, match=said):  # now it is not known any more
+            index_videos(library, [source], prune=True)
+    for source in (tmp_path / "absent", empty, tmp_path / "vid"):
+        with pytest.raises(HearsightError):
+            index_videos(library, [videos, source], prune=True)
+    assert set(names(library)) == {"1.mp4", "2.mp4"}
+    shutil.rmtree(videos)
+    assert index_videos(library, [videos], prune=True).removed == 2
+    assert names(library) == []
+
+
+def test_what_cannot_be_reached_is_not_gone(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_videos(tmp_path / "library", [videos], model=model)
+    stat = Path.stat
+
+    def refuse(path: Path, **options: Any) -> Any:  # root may look where others may not
+        if path.name == "0.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert index_videos(tmp_path / "library", [], prune=True).removed == 0
+    with pytest.raises(HearsightError, match=r"0\.mp4' cannot be read: Permission denied"):
+        index_videos(tmp_path / "library", [videos / "0.mp4"])
+
+
+def test_broken_files_are_named_and_the_rest_goes_in(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    (videos / "torn.mp4").write_bytes((videos / "0.mp4").read_bytes()[:300])
+    (videos / "empty.mkv").touch()
+    (videos / "text.avi").write_text("not a video at all")
+    shutil.copy2(videos / "0.mp4", os.fsencode(videos) + b"/\xff.mp4")
+    (videos / "nowhere.mp4").symlink_to(tmp_path / "missing")
+    done = index_videos(tmp_path / "library", [videos], model=model)
+    assert done.added == 4
+    assert names(tmp_path / "library") == WHOLE
+    broken = {name.rsplit("/")[-1]: reason for name, reason in done.unreadable.items()}
+    assert set(broken) == {"torn.mp4", "empty.mkv", "text.avi", "\udcff.mp4", "nowhere.mp4"}
+    assert "is empty" in broken["empty.mkv"]
+    assert "UTF-8" in broken["\udcff.mp4"]
+
+
+def test_nothing_readable_is_a_mistake_and_leaves_nothing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for number in range(7):
+        (folder / f"{number}.mp4").write_text("not a video at all")
+    unnamed = Path(os.fsdecode(os.fsencode(folder) + b"/\xff.mp4"))
+    (folder / "6.mp4").rename(unnamed)
+    said = r"nothing could be read: \udcff\.mp4: .*3\.mp4: .*; and 2 more\.$"
+    nest = tmp_path / "new" / "deep"
+    with pytest.raises(HearsightError, match=said):
+        index_videos(nest / "library", [folder], model=model)
+    assert not nest.parent.exists()
+    here = tmp_path / "here"
+    here.mkdir()
+    with pytest.raises(HearsightError, match=r"1\.mp4: .*is not a media file"):
+        index_videos(here, [folder / "1.mp4"], model=model)
+    assert list(here.iterdir()) == []
+    index_videos(here, [videos], model=model)
+    with pytest.raises(HearsightError, match="nothing could be read"):
+        index_videos(here, [folder])
+    assert names(here) == WHOLE
+    with pytest.raises(HearsightError, match="UTF-8"):
+        index_videos(nest / "library", [unnamed])
+
+
+def test_a_failure_before_the_first_file_leaves_nothing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise HearsightError("No engine.")
+
+    with pytest.raises(HearsightError, match="No engine"):
+        index_videos(tmp_path / "library", [videos], model=model, engine=fail)
+    assert not (tmp_path / "library").exists()
+
+
+def test_pipes_and_lengths_that_cannot_be_are_passed_over(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(videos / "pipe.mp4")
+    honest = extraction.probe
+
+    def claim(path: Path) -> Any:
+        return replace(honest(path), duration=1e13 if path.name == "0.mp4" else 3.0)
+
+    monkeypatch.setattr(extraction, "probe", claim)
+    done = index_videos(tmp_path / "library", [videos], model=model)
+    assert done.unreadable == {
+        str(videos / "pipe.mp4"): "It is a pipe or a device, not a file.",
+        str(videos / "0.mp4"): "It claims to last 10000000000000 seconds.",
+    }
+    assert done.added == 3
+
+
+def test_a_video_without_sound_counts_as_silent(model: Path, tmp_path: Path) -> None:
+    frames = [np.full((48, 64, 3), 128, np.uint8)] * 16
+    write_video(tmp_path / "mute.mp4", frames, frame_rate=Fraction(4))
+    done = index_videos(tmp_path / "library", [tmp_path / "mute.mp4"], model=model)
+    assert done.moments == 2
+    assert [row["level"] for row in read(tmp_path / "library")] == [None, None]
+
+
+def test_a_sound_alone_is_no_video(model: Path, tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "tone.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(HearsightError, match=r"tone\.wav' has no moving pictures"):
+        index_videos(tmp_path / "library", [tmp_path / "tone.wav"], model=model)
+
+
+def test_a_still_picture_is_no_video(videos: Path, model: Path, tmp_path: Path) -> None:
+    grey = Image.new("RGB", (64, 48), "grey")
+    pictures = [tmp_path / f"still.{kind}" for kind in ("png", "jpg", "bmp", "webp", "gif", "mp4")]
+    for path in pictures:
+        grey.save(path, format="png" if path.suffix == ".mp4" else None)
+    done = index_videos(tmp_path / "library", [videos, *pictures], model=model)
+    assert (done.added, done.moments) == (4, 9)
+    assert done.unreadable == {
+        str(path): f"'{path}' is a single picture without sound, not a video." for path in pictures
+    }
+    moving = tmp_path / "moving.gif"
+    grey.save(moving, save_all=True, append_images=[Image.new("RGB", (64, 48), "red")])
+    assert index_videos(tmp_path / "library", [moving]).added == 1
+
+
+def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(path: Path, *rest: Any) -> Any:
+        def late(share: float) -> None:
+            os.utime(path, (1, 1))
+
+        return TAKE(path, rest[0], late)
+
+    monkeypatch.setattr(indexing, "extract_moments", change)
+    with pytest.raises(HearsightError, match=r"0\.mp4: It changed while it was read"):
+        index_videos(tmp_path / "library", [videos / "0.mp4"], model=model)
+
+
+def test_a_library_is_bound_to_its_model_and_its_spacing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos / "2.mp4"], model=model, every=1.0)
+    other = tiny_model(tmp_path / "other.safetensors", seed=1)
+    with pytest.raises(HearsightError, match="vectors of two models cannot be compared"):
+        index_videos(library, [videos], model=other)
+    with pytest.raises(HearsightError, match="a moment every 1 s, not every 2 s"):
+        index_videos(library, [videos], every=2.0)
+    assert len(names(library)) == 3
+    same = shutil.copy2(model, tmp_path / "copy.safetensors")
+    assert index_videos(library, [videos / "3.mp4" / ".." / "2.mp4"], model=same).unchanged == 1
+
+
+def test_mistakes_are_said_in_a_sentence_and_leave_nothing(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    (tmp_path / "empty").mkdir()
+    for sources, said in (
+        ([tmp_path / "empty"], "holds no videos"),
+        ([videos, tmp_path / "absent"], "There is no video or folder"),
+        ([], "Name the videos"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            index_videos(library, sources, model=model)
+        assert not library.exists()
+    with pytest.raises(HearsightError, match="There is no library"):
+        index_videos(library, [], optimize=True)
+    for every in (0.0, 1e-9, -1.0, float("nan"), float("inf")):
+        with pytest.raises(HearsightError, match=r"`every` must be .* from 0\.01 up"):
+            index_videos(library, [videos], model=model, every=every)
+    with pytest.raises(HearsightError, match="`batch` must be at least 1"):
+        index_videos(library, [videos], model=model, batch=0)
+    with pytest.raises(HearsightError, match="neither a checkpoint file nor a model"):
+        index_videos(library, [videos], model="ssl_tie:smal")
+
+
+def test_closed_folders(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (videos / "closed").mkdir()
+    shutil.copy2(videos / "0.mp4", videos / "closed" / "5.mp4")
+    scan = os.scandir
+
+    def refuse(path: Any = ".") -> Any:  # root may open what others may not
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in refuse(path)])
+    done = index_videos(tmp_path / "library", [videos], model=model)
+    assert done.unreadable == {
+        str(videos / "closed"): "the folder cannot be read: Permission denied."
+    }
+    assert done.added == 4
+    with pytest.raises(HearsightError, match="closed' cannot be read: Permission denied"):
+        index_videos(tmp_path / "library", [videos / "closed"], model=model)
+
+
+def test_a_second_writer_is_refused_and_loses_nothing(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos / "0.mp4"], model=model)
+    with (
+        sole_writer(str(library)),
+        pytest.raises(HearsightError, match="another process is writing"),
+    ):
+        index_videos(library, [videos])
+    assert index_videos(library, [videos]).added == 3
+    assert names(library) == WHOLE
+
+
+def test_an_interruption_keeps_whole_files(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(path: Path, *rest: Any) -> Any:
+        if path.name == "1.mp4":
+            raise KeyboardInterrupt
+        return TAKE(path, *rest)
+
+    monkeypatch.setattr(indexing, "extract_moments", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        index_videos(tmp_path / "library", [videos], model=model)
+    assert names(tmp_path / "library") == ["0.mp4"] * 4
+    monkeypatch.setattr(indexing, "extract_moments", TAKE)
+    index_videos(tmp_path / "library", [videos])
+    assert names(tmp_path / "library") == WHOLE
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("real", [False, True])
+def test_an_interruption_of_a_commit_loses_nothing_that_was_committed(
+    videos: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    real: bool,
+    late: bool,
+    changed: bool,
+) -> None:
+    library = tmp_path / "library"
+    index_videos(library, [videos] if changed else [videos / "2.mp4"], model=model)
+    for path in videos.glob("[01].mp4"):
+        path.write_bytes(path.read_bytes() + b"changed")
+    add, calls = LanceTable.add, []
+
+    def interrupt() -> None:
+        if real:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            raise KeyboardInterrupt
+
+    def interrupted(table: Any, *rows: Any, **options: Any) -> Any:
+        calls.append(rows)
+        if len(calls) == 2 and not late:
+            interrupt()
+        done = add(table, *rows, **options)
+        if len(calls) == 2 and late:
+            interrupt()
+        return done
+
+    monkeypatch.setattr(LanceTable, "add", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            index_videos(library, [videos / "0.mp4", videos / "1.mp4"], commit_seconds=0.0)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    held = names(library)
+    assert held.count("0.mp4") == 4
+    assert held.count("1.mp4") == (3 if real or late else 0)
+    monkeypatch.undo()
+    done = index_videos(library, [videos])
+    assert (done.changed, done.moments) == (0, 9)
+    assert names(library) == WHOLE
+
+
+def test_an_engine_that_fails_later_keeps_what_is_finished(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    def fail(files: Any, *rest: Any) -> Any:
+        yield files[0], TAKE(files[0], rest[0], lambda share: None)
+        raise RuntimeError("No more engine.")
+
+    with pytest.raises(RuntimeError, match="No more engine"):
+        index_videos(tmp_path / "library", [videos], model=model, engine=fail)
+    assert names(tmp_path / "library") == ["0.mp4"] * 4
+    index_videos(tmp_path / "library", [videos])
+    assert names(tmp_path / "library") == WHOLE
+
+
+def test_an_index_is_made_when_it_pays(videos: Path, model: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+
+    def has_index() -> bool:
+        return any((library / "moments.lance" / "_indices").glob("*"))
+
+    index_videos(library, [videos], model=model, every=0.05)
+    assert not has_index()
+    done = index_videos(library, [], optimize=True)
+    assert not has_index()
+    assert done.moments == 420
+    index_videos(library, [videos], least=400)
+    assert has_index()
+
+
+KILLED = """
+import sys
+from fractions import Fraction
+from pathlib import Path
+from hearsight import indexing
+from hearsight.clips import decode_picture
+take = indexing.extract_moments
+def slowly(path, *rest):
+    print(path.name, flush=True)
+    return take(path, *rest)
+indexing.extract_moments = slowly
+indexing.index_videos(sys.argv[1], sys.argv[2:3], model=sys.argv[3], every=0.1, commit_seconds=0.0)
+print("end", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_time_leaves_a_library_that_the_next_run_completes(
+    made: Path, model: Path, tmp_path: Path
+) -> None:
+    folder, library = tmp_path / "videos", tmp_path / "library"
+    folder.mkdir()
+    for number in range(12):
+        shutil.copy2(made / f"{number % 3}.mp4", folder / f"{number:02}.mp4")
+    for number, path in enumerate(sorted(folder.iterdir())):  # no two of the same content
+        path.write_bytes(path.read_bytes() + bytes(number))
+    kills, held = 0, 0
+    command = [sys.executable, "-c", KILLED, str(library), str(folder), str(model)]
+    for delay in (0.0, 0.03, 0.1):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(3):
+                process.stdout.readline()
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+        found = names(library)
+        assert set(found) <= {f"{number:02}.mp4" for number in range(12)}
+        for name in set(found):
+            assert found.count(name) == (100, 70, 30)[int(name[:2]) % 3]
+        assert len(found) >= held
+        held = len(found)
+    assert kills == 3
+    assert held > 0
+    index_videos(library, [folder])
+    whole = names(library)
+    assert len(whole) == 4 * (100 + 70 + 30)
+    assert len(set(whole)) == 12

@@ -1,0 +1,215 @@
+"""Questions to a library: what is found is what the definition finds."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from made_library import RATE, make_clip, tiny_model
+from made_media import numbered, sine
+from PIL import Image
+
+from hearsight.errors import HearsightError
+from hearsight.library.indexing import index_videos
+from hearsight.library.library import Library, SilenceWarning
+from hearsight.library.moment_table import MomentTable
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos of 10, 10 and 7 s, the last one silent, and a library of them."""
+    folder = tmp_path_factory.mktemp("library")
+    model = tiny_model(folder / "tiny.safetensors")
+    for number, seconds, gain in ((0, 10.0, 1.0), (1, 10.0, 1.0), (2, 7.0, 0.0)):
+        make_clip(folder / f"{number}.mp4", number, seconds, gain)
+    index_videos(folder / "library", [folder], model=model)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library(folder: Path) -> Library:
+    return Library.open(folder / "library")
+
+
+def vectors(library: Library, side: str) -> tuple[np.ndarray, list[tuple[str, float]]]:
+    """All vectors of a side, and where they are from."""
+    files = sorted(library.table.seen())
+    parts = [library.table.moments(file, ["file", "time", side]) for file in files]
+    held = np.concatenate([np.array(part[side].to_pylist(), np.float32) for part in parts])
+    places = [(row["file"], row["time"]) for part in parts for row in part.to_pylist()]
+    return held, places
+
+
+def write(path: Path, samples: np.ndarray) -> Path:
+    soundfile.write(path, samples, RATE)
+    return path
+
+
+@pytest.mark.parametrize("to", ["sound", "image"])
+@pytest.mark.parametrize("kind", ["sound", "image"])
+def test_a_question_finds_the_highest_cosines(
+    library: Library, tmp_path: Path, kind: str, to: str
+) -> None:
+    if kind == "sound":
+        question = write(tmp_path / "q.wav", sine(400.0, 3.0, RATE))
+    else:
+        question = tmp_path / "q.png"
+        Image.fromarray(numbered(16)).save(question)
+    query = library.query(**{kind: question}, to=to)
+    held, places = vectors(library, to)
+    cosines = held @ query.vector
+    found = library.search(**{kind: question}, to=to, k=5)
+    assert [moment.score for moment in found] == pytest.approx(
+        sorted(cosines, reverse=True)[:5], abs=1e-5
+    )
+    for moment in found:
+        place = places.index((str(moment.file), moment.time))
+        assert moment.score == pytest.approx(cosines[place], abs=1e-5)
+        assert moment.thumbnail[:2] == b"\xff\xd8"
+    assert library.query(**{kind: question}).to == kind
+    assert len(library.search(**{kind: question}, k=1000)) == len(library) == 11
+
+
+@pytest.mark.parametrize("to", ["sound", "image"])
+@pytest.mark.parametrize("time", [1.5, 4.5, 9.5])
+def test_a_moment_of_a_video_finds_itself(
+    library: Library, folder: Path, time: float, to: str
+) -> None:
+    stored = [t for (f, t) in vectors(library, to)[1] if f.endswith("1.mp4")]
+    at = min(stored, key=lambda value: abs(value - time))
+    found = library.search(video=folder / "1.mp4", at=at, to=to, k=11)
+    own = [moment for moment in found if (moment.file.name, moment.time) == ("1.mp4", at)]
+    assert own[0].score == pytest.approx(1, abs=1e-5)
+    assert own[0].score >= found[0].score - 1e-5
+
+
+def test_a_video_is_asked_by_its_sound_unless_told(library: Library, folder: Path) -> None:
+    assert library.query(video=folder / "1.mp4", at=4.5).to == "sound"
+    by_sound = library.query(sound=folder / "1.mp4")
+    assert by_sound.to == "sound"
+    assert by_sound.silent is None
+
+
+def test_similar_leaves_itself_out_or_its_whole_file(library: Library, folder: Path) -> None:
+    file = folder / "0.mp4"
+    found = library.similar(file, 4.0, k=20)
+    assert len(found) == 10
+    assert (file, 4.5) not in {(moment.file, moment.time) for moment in found}
+    others = library.similar(os.path.relpath(file), 4.0, k=20, same_video="drop", to="image")
+    assert {moment.file.name for moment in others} == {"1.mp4", "2.mp4"}
+    held, places = vectors(library, "image")
+    cosines = held @ held[places.index((str(file), 4.5))]
+    assert others[0].score == pytest.approx(max(cosines[4:]), abs=1e-5)
+    assert len(library.similar(file, 4.0, k=1)) == 1
+
+
+def test_silence_finds_silence_and_says_so(library: Library, folder: Path, tmp_path: Path) -> None:
+    silent = write(tmp_path / "silent.wav", np.zeros(3 * RATE, np.float32))
+    with pytest.warns(SilenceWarning, match=r"'silent\.wav' is silent, and silence finds silence"):
+        found = library.search(sound=silent, k=3)
+    assert {moment.file.name for moment in found} == {"2.mp4"}
+    assert found[0].level is None
+    assert found[0].score == pytest.approx(1, abs=1e-5)
+    with pytest.warns(SilenceWarning, match=r"'2\.mp4 at 4\.5 s' is silent"):
+        library.similar(folder / "2.mp4", 4.5)
+    library.similar(folder / "2.mp4", 4.5, to="image")  # pictures are not silent
+    assert library.query(video=folder / "2.mp4", at=1.0).silent == "2.mp4 at 1 s"
+
+
+def test_a_tenth_of_a_second_is_enough_and_nothing_is_not(library: Library, tmp_path: Path) -> None:
+    assert len(library.search(sound=write(tmp_path / "short.wav", sine(400.0, 0.1, RATE)))) == 10
+    nothing = write(tmp_path / "nothing.wav", np.zeros(0, np.float32))
+    with pytest.raises(HearsightError, match=r"nothing\.wav"):
+        library.search(sound=nothing)
+
+
+def test_mistakes_in_a_question(library: Library, folder: Path, tmp_path: Path) -> None:
+    video, picture = folder / "0.mp4", tmp_path / "p.png"
+    Image.fromarray(numbered(3)).save(picture)
+    for options, said in (
+        ({}, "Give one thing"),
+        ({"sound": video, "image": picture}, "Give one thing"),
+        ({"video": video}, "given together"),
+        ({"sound": video, "at": 3.0}, "given together"),
+        ({"video": video, "at": 99.0}, "lasts 10"),
+        ({"video": video, "at": float("nan")}, "lasts 10"),
+        ({"video": video, "at": -1.0}, "lasts 10"),
+        ({"sound": picture}, "p.png"),
+        ({"image": video}, "is not a picture"),
+        ({"image": picture, "to": "images"}, "Did you mean 'image'"),
+        ({"image": picture, "k": 0}, "`k` must be from 1 to 10,000, not 0"),
+        ({"image": picture, "k": 10**12}, "`k` must be from 1 to 10,000, not 1,000,000,000,000"),
+        ({"sound": tmp_path / "absent.wav"}, "does not exist"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            library.search(**options)
+    for file, at, options, said in (
+        (folder / "01.mp4", 1.0, {}, "is not in the library.*Did you mean '.*/[01].mp4'"),
+        (video, 99.0, {}, "moments from 1.5 to 9.5 s, none near 99 s"),
+        (video, -1.0, {}, "none near -1 s"),
+        (video, float("nan"), {}, "none near nan s"),
+        (video, 1.0, {"same_video": "all"}, "`same_video` is keep or drop"),
+        (video, 1.0, {"to": "smell"}, "`to` is sound or image"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            library.similar(file, at, **options)
+
+
+def test_a_model_that_moved_or_changed(folder: Path, tmp_path: Path) -> None:
+    model = folder / "tiny.safetensors"
+    moved = model.rename(tmp_path / "moved.safetensors")
+    question = {"video": folder / "0.mp4", "at": 4.5}
+    try:
+        with pytest.raises(HearsightError, match=r"no checkpoint.*tiny\.safetensors"):
+            Library.open(folder / "library").search(**question)
+        assert Library.open(folder / "library", model=moved).search(**question)
+        assert Library.open(folder / "library").similar(folder / "0.mp4", 4.5)
+        tiny_model(model, seed=3)
+        with pytest.raises(HearsightError, match="vectors of two models cannot be compared"):
+            Library.open(folder / "library").search(**question)
+    finally:
+        moved.rename(model)
+
+
+def test_libraries_that_are_none(tmp_path: Path) -> None:
+    for place in (tmp_path / "absent", tmp_path):
+        with pytest.raises(HearsightError, match="There is no library"):
+            Library.open(place)
+    (tmp_path / "file").touch()
+    for place, said in (
+        (tmp_path / "file", "file' is a file, and a library is a folder"),
+        (tmp_path / "file" / "library", "There is no library"),
+        ("", "The name of the library is empty"),
+        ("foo://x", "'foo://x' is no place for a library"),
+        ("https://x/y", "begins with s3://, gs:// or az://"),
+        ("s3://", "'s3://' names no bucket: write s3://BUCKET/NAME"),
+        ("s3:///", "names no bucket"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            Library.open(place)
+
+
+def test_an_open_library_sees_what_is_added(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    from hearsight.library import moment_table
+
+    monkeypatch.setattr(moment_table, "FRESH", timedelta(0))
+    model = folder / "tiny.safetensors"
+    index_videos(tmp_path / "library", [folder / "0.mp4"], model=model)
+    library = Library.open(tmp_path / "library")
+    assert len(library.search(video=folder / "0.mp4", at=1.0, k=20)) == 4
+    index_videos(tmp_path / "library", [folder / "1.mp4"], optimize=True)
+    assert len(library.search(video=folder / "0.mp4", at=1.0, k=20)) == 8
+
+
+def test_an_empty_library_finds_nothing(folder: Path, tmp_path: Path) -> None:
+    binding = MomentTable.open(str(folder / "library"))
+    assert binding is not None
+    MomentTable.create(str(tmp_path / "library"), binding.binding)
+    library = Library.open(tmp_path / "library")
+    assert library.search(video=folder / "0.mp4", at=1.0) == []
+    assert len(library) == 0

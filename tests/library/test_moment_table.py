@@ -1,0 +1,274 @@
+"""Rows of known vectors: what is found is what the definition finds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from hearsight.errors import HearsightError
+from hearsight.library.library_place import sole_writer
+from hearsight.library.moment_table import SIDES, LibraryBinding, MomentTable
+
+CHANNELS = 32
+
+
+def binding(**changes: object) -> LibraryBinding:
+    facts = {
+        "model": "ssl_tie:small",
+        "recipe": "ssl_tie:small",
+        "fingerprint": "0" * 32,
+        "channels": CHANNELS,
+        "every": 3.0,
+        "seconds": 3.0,
+    }
+    return LibraryBinding(**(facts | changes))
+
+
+def units(count: int, seed: int = 0, groups: int | None = None) -> np.ndarray:
+    """Vectors of length 1, in groups around random centres if so many are wanted."""
+    generator = np.random.default_rng(seed)
+    vectors = generator.normal(size=(count, CHANNELS))
+    if groups is not None:
+        centres = np.random.default_rng(1).normal(size=(groups, CHANNELS))
+        vectors = centres[generator.integers(groups, size=count)] + 0.4 * vectors
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def rows(table: MomentTable, file: str, sounds: np.ndarray, images: np.ndarray) -> pa.RecordBatch:
+    count = len(sounds)
+    values = {
+        "file": [file] * count,
+        "size": [7] * count,
+        "modified": [1] * count,
+        "digest": ["d"] * count,
+        "number": list(range(count)),
+        "time": [3.0 * number for number in range(count)],
+        "level": [-20.0] * count,
+        "sound": list(sounds),
+        "image": list(images),
+        "thumbnail": [b"jpeg"] * count,
+    }
+    return pa.RecordBatch.from_pydict(values, schema=table.schema)
+
+
+def found(table: pa.Table) -> Sequence[tuple[str, float]]:
+    return list(zip(table["file"].to_pylist(), table["time"].to_pylist(), strict=True))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> MomentTable:
+    return MomentTable.create(str(tmp_path / "library"), binding())
+
+
+def test_it_is_found_again_with_what_it_is_bound_to(table: MomentTable) -> None:
+    again = MomentTable.open(table.library)
+    assert again is not None
+    assert again.binding == binding()
+    assert len(again) == 0
+    assert MomentTable.open(table.library + "x") is None
+
+
+def test_the_nearest_are_those_of_the_definition(table: MomentTable) -> None:
+    sounds, images = units(300), units(300, seed=1)
+    table.append([rows(table, f"/{i}", sounds[i::3], images[i::3]) for i in range(3)], [])
+    for side, vectors in zip(SIDES, (sounds, images), strict=True):
+        query = units(1, seed=5)[0]
+        cosines = vectors @ query
+        best = np.argsort(-cosines)[:7]
+        answer = table.nearest(query, side, 7)
+        assert found(answer) == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best]
+        assert answer["score"].to_numpy() == pytest.approx(cosines[best], abs=1e-6)
+    assert len(table.nearest(query, "sound", 1000)) == 300
+    others = table.nearest(query, "sound", 1000, without="/1")
+    assert len(others) == 200
+    assert "/1" not in others["file"].to_pylist()
+
+
+def test_equal_ones_stand_in_order_of_file_and_time(table: MomentTable) -> None:
+    same = np.repeat(units(1), 4, axis=0)
+    table.append([rows(table, "/b", same, same), rows(table, "/a", same, same)], [])
+    times = [0.0, 3.0, 6.0, 9.0]
+    expected = [(name, time) for name in ("/a", "/b") for time in times]
+    assert found(table.nearest(same[0], "image", 8)) == expected
+
+
+def test_files_are_replaced_and_removed_by_names_with_any_letters(table: MomentTable) -> None:
+    names = ["/it's", '/"quoted"', "/100%_\\", "/новый\nfile", "/plain"]
+    vectors = units(2)
+    table.append([rows(table, name, vectors, vectors) for name in names], [])
+    assert sorted(table.seen()) == sorted(names)
+    assert table.seen()["/it's"].size == 7
+    table.append([rows(table, names[0], vectors[:1], vectors[:1])], [names[0]])
+    assert len(table.moments(names[0], ["time"])) == 1
+    for name in names:
+        table.remove([name])
+        assert name not in table.seen()
+    assert len(table) == 0
+
+
+def test_a_failure_while_rows_come_leaves_the_table_as_it_was(table: MomentTable) -> None:
+    vectors = units(2)
+    table.append([rows(table, "/a", vectors, vectors)], [])
+
+    def torn() -> object:
+        yield rows(table, "/b", vectors, vectors)
+        raise OSError("torn")
+
+    with pytest.raises(HearsightError, match="cannot be written"):
+        table.append(torn(), [])
+    assert list(table.seen()) == ["/a"]
+    table.append([rows(table, "/b", vectors, vectors)], [])
+    assert len(table) == 4
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[MomentTable, np.ndarray]:
+    """12,000 moments in groups, in the index."""
+    table = MomentTable.create(str(tmp_path_factory.mktemp("large")), binding())
+    vectors = units(12_000, groups=300)
+    for part in range(6):
+        some = vectors[part::6]
+        table.append([rows(table, f"/{part}", some, some[::-1])], [])
+    assert not table.index_pays(least=12_001)
+    assert table.index_pays(least=12_000)
+    table.make_index()
+    return table, vectors
+
+
+def test_the_index_finds_nearly_all_that_an_exact_search_finds(
+    large: tuple[MomentTable, np.ndarray],
+) -> None:
+    table, vectors = large
+    queries = units(60, seed=9, groups=300)
+    hits = 0
+    for query in queries:
+        exact = found(table.nearest(query, "sound", 10, exact=True))
+        best = np.argsort(-(vectors @ query))[:10]
+        assert {(f"/{i % 6}", 3.0 * (i // 6)) for i in best} == set(exact)
+        quick = table.nearest(query, "sound", 10)
+        hits += len(set(exact) & set(found(quick)))
+        assert (np.diff(quick["score"].to_numpy()) <= 0).all()
+    assert hits >= 0.95 * 10 * len(queries)
+
+
+def test_moments_outside_the_index_are_found_and_a_quarter_makes_it_pay_again(
+    large: tuple[MomentTable, np.ndarray],
+) -> None:
+    table, _ = large
+    assert not table.index_pays(least=1000)
+    fresh = units(5, seed=77)
+    table.append([rows(table, "/fresh", fresh, fresh)], [])
+    assert found(table.nearest(fresh[2], "sound", 1)) == [("/fresh", 6.0)]
+    assert not table.index_pays(least=1000)
+    more = units(5000, seed=78)
+    table.append([rows(table, "/more", more, more)], [])
+    assert table.index_pays(least=1000)
+
+
+def test_compacting_keeps_every_row_and_frees_the_disk(table: MomentTable) -> None:
+    vectors = units(50)
+    for part in range(12):
+        table.append([rows(table, f"/{part % 4}", vectors, vectors)], [f"/{part % 4}"])
+    folder = Path(table.library)
+    before = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    table.compact()
+    after = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert after < before / 2
+    again = MomentTable.open(table.library)
+    assert again is not None
+    assert len(again) == 200
+    assert sorted(again.seen()) == ["/0", "/1", "/2", "/3"]
+
+
+def test_who_reads_while_the_table_is_compacted_is_answered(table: MomentTable) -> None:
+    vectors = units(50)
+    for part in range(6):
+        table.append([rows(table, f"/{part}", vectors, vectors)], [])
+    readers = [MomentTable.open(table.library) for _ in range(3)]
+    table.compact()
+    one, two, three = (reader for reader in readers if reader is not None)
+    assert len(one.seen()) == 6
+    assert len(two.moments("/5", ["time"])) == 50
+    assert found(three.nearest(vectors[7], "sound", 1)) == [("/0", 21.0)]
+    assert len(three) == 300
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    place = str(tmp_path / "library")
+    with (
+        sole_writer(place),
+        pytest.raises(HearsightError, match="another process is writing"),
+        sole_writer(place),
+    ):
+        pass
+    with sole_writer(place):
+        pass
+
+
+def test_a_folder_with_other_things_is_no_library(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with (
+        pytest.raises(HearsightError, match=r"is no library: it holds 'letter\.txt'"),
+        sole_writer(str(tmp_path)),
+    ):
+        pass
+
+
+def test_a_table_that_was_never_committed_counts_for_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "moments.lance" / "data"
+    data.mkdir(parents=True)
+    (data / "torn.lance").write_bytes(b"x" * 100)
+    assert MomentTable.open(str(tmp_path)) is None
+    with sole_writer(str(tmp_path)):
+        table = MomentTable.create(str(tmp_path), binding())
+    assert len(table) == 0
+
+
+@pytest.mark.parametrize("part", ["_versions", "data"])
+@pytest.mark.parametrize("damage", ["cut", "garbage"])
+def test_a_damaged_table_is_said_in_a_sentence(table: MomentTable, part: str, damage: str) -> None:
+    vectors = units(200)
+    table.append([rows(table, "/a", vectors, vectors)], [])
+    for path in (Path(table.library) / "moments.lance" / part).iterdir():
+        held = path.read_bytes()
+        path.write_bytes(held[: len(held) // 2] if damage == "cut" else b"\xff" * len(held))
+
+    def use() -> None:
+        again = MomentTable.open(table.library)
+        assert again is not None
+        again.seen()
+        again.nearest(vectors[0], "sound", 3)
+
+    with pytest.raises(HearsightError) as said:
+        use()
+    assert table.library in str(said.value)
+    assert "index its videos into a new one" in str(said.value)
+    assert "\n" not in str(said.value)
+
+
+def test_a_table_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    import lancedb
+
+    lancedb.connect(tmp_path).create_table("moments", [{"a": 1}])
+    with pytest.raises(HearsightError, match="hearsight did not make"):
+        MomentTable.open(str(tmp_path))
+
+
+def test_a_newer_library_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match="newer hearsight"):
+        MomentTable.create(str(tmp_path), binding(format=2))
+    with pytest.raises(HearsightError, match="newer hearsight"):
+        MomentTable.open(str(tmp_path))
+
+
+def test_a_table_in_memory_stands_for_an_object_store() -> None:
+    place = "memory://library"
+    with sole_writer(place), sole_writer(place):
+        table = MomentTable.create(place, binding())
+    vectors = units(20)
+    table.append([rows(table, "/a", vectors, vectors)], [])
+    assert found(table.nearest(vectors[3], "image", 1)) == [("/a", 9.0)]
+    table.compact()
+    assert MomentTable.open("memory://elsewhere") is None

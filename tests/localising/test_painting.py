@@ -1,0 +1,210 @@
+"""Painters change what they say they change, at every size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hearsight.clips.clip import DecodedClip
+from hearsight.errors import HearsightError
+from hearsight.localising import painting as draw
+
+SIZES = [(96, 96), (96, 171), (1, 1), (3, 2), (33, 200), (720, 1280)]
+
+
+def frame_of(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def lightness(colours: np.ndarray) -> np.ndarray:
+    """CIE L* of sRGB bytes."""
+    curved = colours / 255
+    linear = np.where(curved <= 0.04045, curved / 12.92, ((curved + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    return 116 * np.cbrt(luminance) - 16
+
+
+def test_colours_grow_lighter_in_even_steps() -> None:
+    light = lightness(draw.COLOURS)
+    steps = np.diff(light[::15])
+    assert steps.min() > 0.6 * steps.mean()
+    assert steps.max() < 1.5 * steps.mean()
+    assert light[-1] - light[0] > 65
+
+
+def test_spread_keeps_cell_centres_in_place() -> None:
+    grid = np.zeros((4, 6), np.float32)
+    grid[1, 4] = 1
+    wide = draw.spread(grid, 40, 60)
+    y, x = np.unravel_index(wide.argmax(), wide.shape)
+    assert abs(y + 0.5 - 15) <= 1
+    assert abs(x + 0.5 - 45) <= 1
+    assert wide.min() >= 0
+    assert wide.max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_heat_leaves_weak_places_alone_and_covers_strong_ones_by_70_percent(
+    height: int, width: int
+) -> None:
+    frame = frame_of(height, width)
+    assert np.array_equal(draw.heat(frame, np.full((3, 3), 0.3, np.float32)), frame)
+    covered = draw.heat(frame, np.ones((3, 3), np.float32))
+    expected = 0.3 * frame + 0.7 * draw.COLOURS[255]
+    assert np.abs(covered - expected).max() <= 1.5
+
+
+def test_contour_runs_where_the_strength_passes_the_level() -> None:
+    frame = np.zeros((100, 100, 3), np.uint8)
+    ramp = np.repeat(np.linspace(-0.005, 1.005, 102)[None, 1:-1], 100, 0).astype(np.float32)
+    painted = draw.contour(frame, ramp)
+    bright = painted[50].sum(1) > 200
+    assert 48 <= np.flatnonzero(bright).mean() <= 51
+    assert 1 <= bright.sum() <= 3
+    assert not painted[:, :40].any()
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_every_painter_keeps_the_size_and_the_original(height: int, width: int) -> None:
+    frame = frame_of(height, width)
+    before = frame.copy()
+    strength = np.random.default_rng(1).random((5, 7)).astype(np.float32)
+    edges = (0.2 * width, 0.1 * height, 0.9 * width, 0.8 * height)
+    for painted in (
+        draw.heat(frame, strength),
+        draw.contour(frame, strength),
+        draw.box(frame, edges, label="a label much too long for a small frame"),
+        draw.box(frame, edges, dashed=True, colour=draw.TRUTH),
+        draw.timeline(frame, strip_of(width, height), 0.5),
+    ):
+        assert painted.shape == frame.shape
+        assert painted.dtype == np.uint8
+    assert np.array_equal(frame, before)
+
+
+def test_a_box_has_its_colour_inside_its_edges_and_nothing_else_changes() -> None:
+    frame = np.full((100, 200, 3), 128, np.uint8)
+    painted = draw.box(frame, (20, 30, 150, 90))
+    changed = np.argwhere((painted != frame).any(2))
+    assert changed.min(0).tolist() == [30, 20]
+    assert (changed.max(0) + 1).tolist() == [90, 150]
+    assert (painted[60, 21] == draw.FOUND).all()
+    assert (painted[35:85, 25:145] == 128).all()
+
+
+def test_a_box_outside_the_frame_changes_nothing() -> None:
+    frame = frame_of(50, 60)
+    assert np.array_equal(draw.box(frame, (70, 10, 90, 20)), frame)
+
+
+def test_a_label_stays_inside_the_frame_at_every_corner() -> None:
+    frame = np.full((96, 96, 3), 128, np.uint8)
+    for edges in ((0, 0, 20, 20), (76, 0, 96, 20), (0, 76, 20, 96), (76, 76, 96, 96)):
+        with_label = draw.box(frame, edges, label="0.71")
+        without = draw.box(frame, edges)
+        chip = np.argwhere((with_label != without).any(2))
+        assert np.ptp(chip[:, 0]) >= 8
+        assert np.ptp(chip[:, 1]) >= 15
+
+
+def strip_of(width: int, height: int) -> np.ndarray:
+    return draw.timeline_strip(
+        width,
+        height,
+        times=np.arange(10.0),
+        confidences=np.array([0.9, 0.9, 0.9, 0.9, 0.9, 0.0, 0.0, 0.2, 0.2, 0.2]),
+        sources=np.arange(10) < 5,
+        threshold=0.4,
+        duration=10.0,
+    )
+
+
+def test_the_timeline_is_amber_where_there_is_a_source_and_high_where_it_is_sure() -> None:
+    strip = strip_of(400, 240)
+    assert strip.shape == (20, 400, 4)
+    middle = strip[10].astype(int)
+    amber = middle[:, 0] - middle[:, 2] > 80
+    assert amber[:170].all()
+    assert not amber[190:].any()
+    assert (np.abs(strip[15, 350, :3].astype(int) - strip[3, 350, :3]) > 30).any()
+
+
+def test_the_most_confident_of_many_moments_in_a_column_shows() -> None:
+    times = np.arange(10_000) / 100
+    confidences = np.where(times == 50.0, 0.9, 0.1)
+    strip = draw.timeline_strip(
+        100,
+        120,
+        times=times,
+        confidences=confidences,
+        sources=confidences > 0.4,
+        threshold=0.4,
+        duration=100.0,
+    )
+    middle = strip[5].astype(int)
+    assert np.flatnonzero(middle[:, 0] - middle[:, 2] > 80).tolist() == [50]
+
+
+def test_the_timeline_lets_the_picture_through_and_leaves_the_rest_untouched() -> None:
+    frame = np.full((240, 400, 3), 200, np.uint8)
+    frame[:, ::2] = 40
+    painted = draw.timeline(frame, strip_of(400, 240), 0.25)
+    assert np.array_equal(painted[:220], frame[:220])
+    quiet = painted[222, 220:240].astype(int)
+    assert np.abs(np.diff(quiet[:, 0])).min() > 60
+    cursor = np.flatnonzero((painted[230] == 255).all(1))
+    assert abs(cursor.mean() - 0.25 * 400) <= 2
+
+
+def test_a_gallery_holds_every_picture_and_caption() -> None:
+    pictures = [np.full((50, 80, 3), 40 * i, np.uint8) for i in range(1, 6)]
+    sheet = draw.gallery(pictures, [f"picture {i}" for i in range(5)], columns=3, side=96)
+    for i in range(1, 6):
+        assert (sheet == 40 * i).all(2).sum() >= 96 * 58
+    with pytest.raises(ValueError, match="captions"):
+        draw.gallery(pictures, ["one"])
+
+
+def test_a_dashed_line_is_not_a_whole_one() -> None:
+    frame = np.zeros((200, 200, 3), np.uint8)
+    whole = (draw.box(frame, (10, 10, 190, 190)) == draw.FOUND).all(2).sum()
+    dashed = (draw.box(frame, (10, 10, 190, 190), dashed=True) == draw.FOUND).all(2).sum()
+    assert 0.4 * whole < dashed < 0.8 * whole
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(HearsightError, match="No space left"):
+        draw.save_picture(frame_of(5, 5), tmp_path / "painted.png")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(HearsightError, match="must end in"):
+        draw.save_picture(frame_of(5, 5), tmp_path / "painted.txt")
+
+
+def test_a_sheet_of_clips_shows_their_truth(tmp_path: Path) -> None:
+    clips = [
+        DecodedClip(
+            id=f"clip{i}",
+            frame=np.full((64, 96, 3), 100, np.uint8),
+            sound=np.zeros(100, np.int16),
+            label="dog" if i else None,
+            boxes=((0.25, 0.25, 0.75, 0.75),) if i else None,
+            mask=None,
+            source="",
+            time=None,
+        )
+        for i in range(2)
+    ]
+    draw.save_sheet(clips, tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+    turquoise = np.abs(sheet - draw.TRUTH).max(2) < 40
+    assert not turquoise[:, : sheet.shape[1] // 2].any()
+    assert turquoise[:, sheet.shape[1] // 2 :].sum() > 100
+    with pytest.raises(HearsightError, match="no clip"):
+        draw.save_sheet([], tmp_path / "none.png")

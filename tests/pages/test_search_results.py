@@ -1,0 +1,159 @@
+"""What was found, to look at: a browser shows every picture and finds every clip."""
+
+import os
+import shutil
+import signal
+import subprocess
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from made_library import make_clip
+from made_pages import Page
+from PIL import Image
+
+from hearsight.clips.clip import encode_picture
+from hearsight.errors import HearsightError
+from hearsight.library.library import SearchResult
+from hearsight.pages.search_results import clock, render, save_page, save_sheet
+
+HOSTILE = '<script>alert("x")</script>&#t=9 %41?.mp4'
+
+
+def moment(
+    file: Path, time: float = 4.5, score: float = 0.9, level: float | None = -20.0
+) -> SearchResult:
+    pixels = np.full((144, 192, 3), (200, 40, 40), np.uint8)
+    return SearchResult(
+        file=file, time=time, score=score, level=level, thumbnail=encode_picture(pixels)
+    )
+
+
+def test_times_are_shown_as_clocks() -> None:
+    assert [clock(t) for t in (0.0, 9.96, 75.5, 3725.04)] == [
+        "0:00.0",
+        "0:10.0",
+        "1:15.5",
+        "1:02:05.0",
+    ]
+
+
+def test_a_sheet_has_every_picture(tmp_path: Path) -> None:
+    save_sheet([moment(tmp_path / f"{n}.mp4") for n in range(7)], tmp_path / "sheet.png")
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+    red = (abs(pixels - (200, 40, 40)).max(2) < 12).mean()
+    assert red == pytest.approx(7 * 240 * 180 / pixels[..., 0].size, rel=0.05)
+    with pytest.raises(HearsightError, match="nothing was found"):
+        save_sheet([], tmp_path / "empty.png")
+    with pytest.raises(HearsightError, match="must end in"):
+        save_sheet([moment(tmp_path / "a.mp4")], tmp_path / "sheet.gif")
+
+
+def test_the_page_names_clips_and_escapes_what_it_shows(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "page" / "sub" / HOSTILE, tmp_path / "far" / "it's.mp4"
+    for file in (inside, outside):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    gone, odd = tmp_path / "gone.mp4", tmp_path / "old.avi"
+    odd.touch()
+    found = [moment(inside, 0.5), moment(outside), moment(gone, level=None), moment(odd)]
+    text = render(found, tmp_path / "page", question=HOSTILE, seconds=3.0)
+    page = Page(text)
+    assert "<script" not in text
+    assert HOSTILE in page.text
+    videos = [video["src"] for video in page.all("video")]
+    assert videos == [
+        "./sub/%3Cscript%3Ealert%28%22x%22%29%3C/script%3E%26%23t%3D9%20%2541%3F.mp4#t=0.00,3.00",
+        f"file://{tmp_path}/far/it%27s.mp4#t=3.00,6.00",
+    ]
+    assert len(page.all("img")) == 2
+    assert "(gone)" in page.text
+    assert "(browsers do not play this kind)" in page.text
+    assert "silent" in page.text
+    assert "Nothing was found" in render([], tmp_path, question="q", seconds=3.0)
+
+
+def test_the_page_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "page.html"
+    save_page([moment(tmp_path / "a.mp4")], target, question="q", seconds=3.0)
+    before = target.read_text()
+    with pytest.raises(HearsightError, match=r"must end in \.html"):
+        save_page([], tmp_path / "page.txt", question="q", seconds=3.0)
+    with pytest.raises(HearsightError, match="cannot be written"):
+        save_page([], tmp_path / "absent" / "page.html", question="q", seconds=3.0)
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(HearsightError, match="full"):
+        save_page([], target, question="q", seconds=3.0)
+    assert target.read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+PROBE = """<script>
+addEventListener("load", async () => {
+  const said = [];
+  for (const video of document.querySelectorAll("video")) {
+    const picture = new Image();
+    picture.src = video.poster;
+    await picture.decode();
+    const ready = new Promise(done => {
+      video.onloadeddata = () => done("plays");
+      video.onerror = () => done("fails");
+    });
+    video.preload = "auto";
+    video.load();  // from the beginning, with these listeners
+    said.push([picture.naturalWidth, await ready, video.currentTime.toFixed(1)].join(" "));
+  }
+  for (const image of document.images) said.push(image.naturalWidth);
+  fetch("http://127.0.0.1:PORT/?" + encodeURIComponent(said.join(", ")), {mode: "no-cors"});
+});
+</script></body>"""
+
+
+class Said(BaseHTTPRequestHandler):
+    """Keeps what a page asks for."""
+
+    def do_GET(self) -> None:
+        self.server.said = unquote(self.path.partition("?")[2])  # type: ignore[attr-defined]
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_shows_the_pictures_and_plays_the_clips(tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    folder, far = tmp_path / "page", tmp_path / "far"
+    folder.mkdir()
+    far.mkdir()
+    make_clip(folder / "a b#1.mp4", 0, 8.0)
+    shutil.copy2(folder / "a b#1.mp4", far / "it's.mp4")
+    shutil.copy2(folder / "a b#1.mp4", far / "old.avi")
+    found = [moment(folder / "a b#1.mp4"), moment(far / "it's.mp4", 3.0), moment(far / "old.avi")]
+    page = folder / "page.html"
+    save_page(found, page, question="Sounds like surf.wav", seconds=3.0)
+    with HTTPServer(("127.0.0.1", 0), Said) as server:
+        port = str(server.server_port)
+        allowed = f"script-src 'unsafe-inline'; connect-src http://127.0.0.1:{port}; img-src"
+        text = page.read_text().replace("img-src", allowed)
+        page.write_text(text.replace("</body>", PROBE.replace("PORT", port)))
+        server.timeout = 120
+        command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"]
+        command += [f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as browser:
+            try:
+                server.handle_request()
+            finally:
+                os.killpg(browser.pid, signal.SIGKILL)
+        said = getattr(server, "said", "nothing")
+    assert said == "192 plays 3.0, 192 plays 1.5, 192"

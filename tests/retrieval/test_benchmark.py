@@ -1,0 +1,203 @@
+"""The benchmark against its definition in loops; own pairs, videos, chance, ties, bad questions."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_rankings import LABELS, embedded
+from torch import Tensor
+
+from hearsight.errors import HearsightError
+from hearsight.retrieval.benchmark import (
+    KS,
+    TASKS,
+    Own,
+    Question,
+    ask,
+    check_task,
+    labelled,
+    notes,
+    readings,
+    references,
+    score,
+    table_text,
+    video_of,
+    write_rows,
+)
+
+
+def question(task: str = "sound-sound", *, drop: bool = False) -> Question:
+    clips = embedded()
+    return ask(clips, labelled(clips), task, drop_same_video=drop)
+
+
+def sides(task: str, seed: int = 0) -> tuple[Tensor, Tensor]:
+    clips = embedded(seed)
+    rows = labelled(clips)
+    assert clips.frames is not None
+    both = {"sound": clips.sounds[rows], "image": clips.frames[rows]}
+    asked, found = task.split("-")
+    return both[asked], both[found]
+
+
+def by_loops(
+    asked: Question, queries: Tensor, gallery: Tensor, own: Own
+) -> dict[str, dict[int, list[float]]]:
+    """A@k and P@k of every query, as they are defined."""
+    found: dict[str, dict[int, list[float]]] = {kind: {k: [] for k in KS} for kind in "AP"}
+    for q in range(len(asked.ids)):
+        scored = []
+        for n in range(len(asked.ids)):
+            if n == q and own == "left out":
+                continue
+            if n != q and asked.drop_same_video and asked.videos[n] == asked.videos[q]:
+                continue
+            scored.append((-float(queries[q].double() @ gallery[n].double()), n))
+        ranked = [n for _, n in sorted(scored)]
+        for k in KS:
+            right = sum(asked.labels[n] == asked.labels[q] for n in ranked[:k])
+            found["A"][k].append(float(right > 0))
+            found["P"][k].append(float(right / k))
+    return found
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_definition_as_loops(task: str, drop: bool) -> None:
+    asked = question(task, drop=drop)
+    queries, gallery = sides(task)
+    for own in readings(task):
+        _, indices = asked.find(queries, gallery, own)
+        row = score("ours", asked, own, indices)
+        expected = by_loops(asked, queries, gallery, own)
+        for kind, over_queries, over_classes in (
+            ("A", row.accuracy, row.class_accuracy),
+            ("P", row.precision, row.class_precision),
+        ):
+            for place, k in enumerate(KS):
+                values = np.array(expected[kind][k])
+                per_class = [values[asked.labels == one].mean() for one in range(3)]
+                assert over_queries[place] == pytest.approx(values.mean())
+                assert over_classes[place] == pytest.approx(np.mean(per_class))
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("task", ["sound-sound", "image-sound"])
+def test_chance_is_the_mean_of_random_rankings(task: str, drop: bool) -> None:
+    asked = question(task, drop=drop)
+    for own in readings(task):
+        chance, best = references(asked, own)
+        rows = [
+            score("random", asked, own, asked.find(*sides(task, seed), own)[1])
+            for seed in range(100)
+        ]
+        for name in ("accuracy", "precision", "class_accuracy", "class_precision"):
+            drawn = np.array([getattr(row, name) for row in rows])
+            error = drawn.std(0) / 10 + 1e-9
+            assert (np.abs(drawn.mean(0) - getattr(chance, name)) < 4.5 * error).all(), name
+            assert (drawn.max(0) <= np.array(getattr(best, name)) + 1e-9).all(), name
+
+
+def test_a_perfect_method_is_the_best_possible() -> None:
+    asked = question("sound-image")
+    vectors = torch.eye(3)[torch.from_numpy(asked.labels)]
+    for own in readings("sound-image"):
+        _, best = references(asked, own)
+        row = score("best possible", asked, own, asked.find(vectors, vectors, own)[1])
+        assert row == best
+    left_out, in_gallery = best.class_accuracy, references(asked, "in gallery")[1].class_accuracy
+    assert left_out[0] == pytest.approx(2 / 3)  # the only bee cannot be found
+    assert in_gallery[0] == 1
+
+
+def test_ties_go_to_the_lower_number() -> None:
+    asked = question()
+    same = torch.ones(len(asked.ids), 4)
+    _, indices = asked.find(same, same, "left out", 3)
+    assert indices[:4].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+
+
+def test_own_pairs() -> None:
+    assert readings("sound-sound") == ("left out",)
+    assert readings("image-sound") == ("in gallery", "left out")
+    asked = question("sound-image", drop=True)
+    vectors, _ = sides("sound-image")
+    _, kept = asked.find(vectors, vectors, "in gallery")
+    assert kept[:, 0].tolist() == list(range(len(asked.ids)))
+    _, out = asked.find(vectors, vectors, "left out")
+    assert torch.equal(kept[:, 1:], out[:, :-1])
+
+
+def test_videos() -> None:
+    assert video_of("zpWuikVorYg_000032", "") == "zpWuikVorYg"
+    assert video_of("-0p7hKXZ1ww_000120", "film.mp4") == "-0p7hKXZ1ww"
+    assert video_of("film@12", "films/film.mp4") == "films/film.mp4"
+    assert video_of("a", "") != video_of("b", "")
+    videos = question().videos
+    assert videos[0] == videos[1] == videos[2]
+    assert videos[4] == videos[5]
+    assert len(set(videos.tolist())) == 5  # v, w, x, and two clips alone
+
+
+def test_clips_without_labels() -> None:
+    assert labelled(embedded()) == [0, 1, 2, 3, 5, 6, 7, 8]
+    said = notes(question(), unlabelled=1)
+    assert "1 clips are the only ones of their class" in said[0]
+    assert "1 clips have no class label" in said[1]
+    with pytest.raises(HearsightError, match="Of the 3 clips none has a class label"):
+        labelled(embedded(labels=(None,) * 3))
+    with pytest.raises(HearsightError, match="only 'clip 1' has a class label"):
+        labelled(embedded(labels=(None, "dog")))
+
+
+def test_tasks_that_are_none() -> None:
+    with pytest.raises(HearsightError, match=r"no task 'sound-frame'.*'sound-image'"):
+        check_task("sound-frame")
+
+
+def test_rows_on_the_terminal_and_in_a_file(tmp_path: Path) -> None:
+    asked = question("sound-image")
+    rows = [one for own in readings("sound-image") for one in references(asked, own)]
+    text = table_text(rows)
+    assert text.count("chance") == text.count("best possible") == 2
+    assert "its own pair in gallery" in text
+    assert max(map(len, text.splitlines())) <= 120
+    for row in rows:
+        assert f"{100 * row.class_precision[1]:.1f}" in text
+    write_rows(rows, tmp_path / "rows.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["name"] for line in lines] == [row.name for row in rows]
+    assert float(lines[0]["class P@5"]) == pytest.approx(rows[0].class_precision[1], abs=1e-5)
+    assert lines[0]["own pair"] == "in gallery"
+
+
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "taken.csv").mkdir()
+    for path, said in (
+        (tmp_path / "rows.txt", "rows.txt' must end in .csv"),
+        (tmp_path / "nowhere" / "rows.csv", "there is no folder"),
+        (tmp_path / "taken.csv", "taken.csv' is a folder"),
+    ):
+        with pytest.raises(HearsightError, match=said):
+            write_rows([references(question(), "left out")[0]], path)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.csv"]
+
+
+def test_the_classes_are_those_of_the_labels() -> None:
+    asked = question()
+    assert asked.classes == ("bee", "cat", "dog")
+    assert [asked.classes[one] for one in asked.labels] == [one for one in LABELS if one]
+
+
+def test_real_videos_have_several_clips(shared: Callable[[str], Path]) -> None:
+    """Of the 1,750 VGGSound test clips in the 35 unseen classes, 94 pairs share a video."""
+    unseen = set(shared("metadata/ssltie/retrieval_unseen_35_classes.txt").read_text().splitlines())
+    with shared("metadata/vggsound/test.csv").open(newline="") as file:
+        ids = [row[0].removesuffix(".mp4") for row in csv.reader(file) if row[1] in unseen]
+    videos = [video_of(id, "") for id in ids]
+    assert (len(ids), len(set(videos))) == (1750, 1656)

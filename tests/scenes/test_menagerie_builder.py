@@ -1,0 +1,291 @@
+"""The menagerie cut from packages made by hand, and from what is no package."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from made_packs import flat_cutout, make_deb
+from PIL import Image
+
+from hearsight.errors import HearsightError
+from hearsight.media.samples import RATE
+from hearsight.scenes import menagerie_builder
+from hearsight.scenes.debian_packages import download_debs, read_deb, read_members
+from hearsight.scenes.menagerie import DEMO_CLASSES, divide, read_menagerie, read_rows
+from hearsight.scenes.menagerie_builder import (
+    CatalogueEntry,
+    build_menagerie,
+    cut_background,
+    cut_out,
+    cut_sound,
+    even_sound,
+    read_catalogue,
+)
+
+TUX, SCRATCH = "tuxpaint-stamps-default", "scratch"
+
+
+def ignore(stage: str, done: int, total: int | None) -> None:
+    """Progress nobody looks at."""
+
+
+def picture(size: tuple[int, int], kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    pixels = np.zeros((size[1], size[0], 4), np.uint8)
+    pixels[10:-10, 20:-20] = flat_cutout((200, 10, 60), size[0] - 40, size[1] - 20)
+    image = Image.fromarray(pixels)
+    if kind == "GIF":
+        image.save(file, kind)
+    else:
+        (image if kind == "PNG" else image.convert("RGB")).save(file, kind)
+    return file.getvalue()
+
+
+def wave(rate: int, seconds: float, channels: int = 1, kind: str = "WAV") -> bytes:
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).normal(0, 0.1, (round(rate * seconds), channels))
+    noise[: rate // 10] = 0
+    soundfile.write(file, noise, rate, format=kind)
+    return file.getvalue()
+
+
+def entry(
+    package: str, kind: str, path: str, label: str = "", split: str = "train"
+) -> CatalogueEntry:
+    folder, suffix = menagerie_builder.FOLDERS[kind], menagerie_builder.SUFFIXES[kind]
+    file = f"{folder}/{Path(path).stem}.{suffix}"
+    return CatalogueEntry(
+        label=label, split=split, kind=kind, package=package, path=path, licence="X", file=file
+    )
+
+
+ENTRIES = [
+    entry(TUX, "cutout", "usr/a/bear.png", "bear"),
+    entry(TUX, "cutout", "usr/a/bear2.png", "bear", "val"),
+    entry(TUX, "sound", "usr/a/bear.ogg", "bear"),
+    entry(SCRATCH, "cutout", "usr/b/car.gif", "car"),
+    entry(SCRATCH, "cutout", "usr/b/car2.gif", "car", "val"),
+    entry(SCRATCH, "sound", "usr/b/car.wav", "car"),
+    entry(SCRATCH, "background", "usr/b/hill.jpg"),
+    entry(SCRATCH, "background", "usr/b/sea.jpg", split="val"),
+]
+FILES = {
+    TUX: {
+        "./usr/a/bear.png": picture((300, 500)),
+        "./usr/a/bear2.png": picture((100, 80)),
+        "./usr/a/bear.ogg": wave(44_100, 1.5, kind="OGG"),
+        "./../../evil": b"outside",
+        "/etc/evil": b"outside",
+        f"./usr/share/doc/{TUX}/copyright": b"Files: *\nLicense: GPL-2\n",
+    },
+    SCRATCH: {
+        "usr/b/car.gif": picture((120, 90), "GIF"),
+        "usr/b/car2.gif": picture((120, 90), "GIF"),
+        "usr/b/car.wav": wave(11_025, 9.0, channels=2),
+        "usr/b/hill.jpg": picture((640, 480), "JPEG"),
+        "usr/b/sea.jpg": picture((200, 240), "JPEG"),
+    },
+}
+
+
+@pytest.fixture
+def debs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with both packages, and a catalogue of what is in them."""
+    folder = tmp_path / "debs"
+    folder.mkdir()
+    make_deb(folder, TUX, FILES[TUX], packing="xz", version="2022-1")
+    make_deb(folder, SCRATCH, FILES[SCRATCH], packing="zst", version="1.4~x")
+    monkeypatch.setattr(menagerie_builder, "read_catalogue", lambda: ENTRIES)
+    return folder
+
+
+def test_the_pack_is_cut_from_the_packages(debs: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    target = tmp_path / "some" / "menagerie"
+    assert build_menagerie(target, debs, lambda *what: told.append(what)) == target
+    assert told[-1] == ("cutting the pack", 8, 8)
+    train, val = (read_menagerie(target, split=split) for split in ("train", "val"))
+    assert train.labels == val.labels == ("bear", "car")
+    assert [one.pixels.shape for one in train.cutouts] == [(256, 139, 4), (70, 80, 4)]
+    assert [one.shape for one in train.backgrounds] == [(320, 427, 3)]
+    assert [one.shape for one in val.backgrounds] == [(240, 200, 3)]
+    heard = sum(len(pack.recordings[1].samples) for pack in (train, val))
+    assert heard == pytest.approx(8 * RATE, rel=0.01)
+    assert list(tmp_path.rglob("*evil*")) == []
+    assert os.listdir(target.parent) == ["menagerie"]  # noqa: PTH208
+
+
+def test_the_attribution_names_every_file(debs: Path, tmp_path: Path) -> None:
+    target = build_menagerie(tmp_path / "pack", debs, ignore)
+    text = (target / "ATTRIBUTION.md").read_text()
+    table = (target / "pack.csv").read_text()
+    for one in ENTRIES:
+        assert f"| {one.file} | {one.path} | X |" in text
+        assert one.path in table
+    assert f"## {TUX} 2022-1" in text
+    assert "License: GPL-2" in text
+    assert f"{SCRATCH} 1.4~x" in table
+
+
+def test_an_old_pack_is_replaced_whole_and_only_by_a_whole_one(debs: Path, tmp_path: Path) -> None:
+    target = build_menagerie(tmp_path / "pack", debs, ignore)
+    (target / "old").touch()
+    broken = dict(FILES[SCRATCH]) | {"usr/b/hill.jpg": b"no picture"}
+    make_deb(debs, SCRATCH, broken)
+    (debs / f"{SCRATCH}_1.4~x_all.deb").unlink()
+    with pytest.raises(HearsightError, match=r"'usr/b/hill.jpg' in 'scratch' is damaged"):
+        build_menagerie(target, debs, ignore)
+    assert (target / "old").exists()
+    make_deb(debs, SCRATCH, FILES[SCRATCH])
+    build_menagerie(target, debs, ignore)
+    assert not (target / "old").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["debs", "pack"]
+
+
+def test_a_folder_that_is_no_pack_is_not_replaced(debs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(HearsightError, match="is there already and is no pack"):
+        build_menagerie(tmp_path / "mine", debs, ignore)
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+    (tmp_path / "empty").mkdir()
+    build_menagerie(tmp_path / "empty", debs, ignore)
+    assert (tmp_path / "empty" / "pack.csv").is_file()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HearsightError, match="cannot write the pack"):
+        build_menagerie(tmp_path / "file" / "pack", debs, ignore)
+
+
+def test_packages_of_another_version_are_refused(tmp_path: Path) -> None:
+    for name in (TUX, SCRATCH):
+        make_deb(tmp_path, name, {"usr/share/other": b""})
+    with pytest.raises(HearsightError, match="hold 0 of the 366 files"):
+        build_menagerie(tmp_path / "pack", tmp_path, ignore)
+    assert not (tmp_path / "pack").exists()
+
+
+@pytest.mark.parametrize("packing", ["xz", "gz", "bz2", "zst", ""])
+def test_members_are_read_whatever_their_packing(packing: str, tmp_path: Path) -> None:
+    path = make_deb(
+        tmp_path, "made", {"./usr/a": b"first", "usr/b": b"second"}, packing=packing, version="3:1"
+    )
+    assert dict(read_members(path, {"usr/a", "usr/b", "usr/c"})) == {
+        "usr/a": b"first",
+        "usr/b": b"second",
+    }
+    deb = read_deb(path)
+    assert (deb.name, deb.version) == ("made", "3:1")
+
+
+def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
+    whole = make_deb(tmp_path, "made", {"usr/a": os.urandom(5000)}).read_bytes()
+    path = tmp_path / "broken.deb"
+    for content in (b"", b"hello", whole[:100], whole[:400], whole[:-900], whole[:8] + whole[20:]):
+        path.write_bytes(content)
+        with pytest.raises(HearsightError, match=r"broken\.deb"):
+            dict(read_members(path, {"usr/a"}))
+    path.write_bytes(whole.replace(b"data.tar.xz ", b"data.tar.lz "))
+    with pytest.raises(HearsightError, match="unknown way"):
+        dict(read_members(path, {"usr/a"}))
+    with pytest.raises(HearsightError, match="there is no file"):
+        read_deb(tmp_path / "none.deb")
+
+
+def test_missing_packages_are_named(tmp_path: Path) -> None:
+    with pytest.raises(HearsightError, match="there is no folder"):
+        build_menagerie(tmp_path / "pack", tmp_path / "none", ignore)
+    make_deb(tmp_path, SCRATCH, {})
+    with pytest.raises(HearsightError, match=f"no package {TUX}_.*deb"):
+        build_menagerie(tmp_path / "pack", tmp_path, ignore)
+
+
+def write_apt(folder: Path, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "apt-get").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "apt-get").chmod(0o755)
+
+
+def test_packages_are_downloaded(
+    debs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_apt(tmp_path / "bin", f'test "$2" = download && cp {debs}/*.deb .')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    pack = build_menagerie(tmp_path / "pack", None, ignore)
+    assert (pack / "pack.csv").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "debs", "pack"]
+
+
+def test_a_machine_that_cannot_download_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(HearsightError, match=r"Debian or Ubuntu system: give .* --debs DIR"):
+        download_debs([SCRATCH], tmp_path)
+    write_apt(tmp_path / "bin", 'echo "E: Unable to locate package scratch" >&2; exit 100')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(HearsightError, match=r"Unable to locate package scratch.*apt-get update"):
+        download_debs([SCRATCH], tmp_path)
+
+
+def test_pictures_are_cut_to_their_object() -> None:
+    for kind in ("PNG", "GIF"):
+        image = Image.open(io.BytesIO(cut_out(picture((140, 120), kind))))
+        assert image.size == (100, 100)
+        assert image.mode == "RGBA"
+    file = io.BytesIO()
+    Image.new("RGBA", (20, 20)).save(file, "PNG")
+    with pytest.raises(ValueError, match="transparent"):
+        cut_out(file.getvalue())
+    assert Image.open(io.BytesIO(cut_background(picture((100, 400), "JPEG")))).size == (100, 400)
+
+
+def test_sounds_become_even() -> None:
+    samples, rate = soundfile.read(io.BytesIO(cut_sound(wave(44_100, 2.0, channels=2))))
+    assert rate == RATE
+    assert samples.ndim == 1
+    assert len(samples) == pytest.approx(1.9 * RATE, rel=0.01)
+    noise = np.random.default_rng(0).normal(0, 0.4, 22_050)
+    even = even_sound(noise, 22_050) / 32767
+    assert np.sqrt(np.mean(even**2)) == pytest.approx(0.08, rel=0.001)
+    click = np.zeros(3000)
+    click[100], click[2000] = 0.01, -0.01
+    assert np.abs(even_sound(click, RATE)).max() <= 0.96 * 32767
+    with pytest.raises(ValueError, match="silent"):
+        even_sound(np.zeros(100), RATE)
+
+
+def test_the_catalogue_makes_a_pack_with_the_demo_classes(tmp_path: Path) -> None:
+    entries = read_catalogue()
+    assert len({one.file for one in entries}) == len(entries) == 366
+    assert {one.package for one in entries} == {TUX, SCRATCH}
+    for one in entries:
+        assert one.path.startswith("usr/share/")
+        assert ".." not in one.path
+    versions = {TUX: "1", SCRATCH: "1"}
+    menagerie_builder._write_table(tmp_path / "pack.csv", entries, versions)
+    rows = read_rows(tmp_path / "pack.csv")
+    for split in ("train", "val"):
+        kinds = {(share.row.label, share.row.kind) for share in divide(rows, split)}
+        for name in DEMO_CLASSES:
+            assert {(name, "cutout"), (name, "sound")} <= kinds
+        assert any(row.kind == "background" and row.split == split for row in rows)
+
+
+@pytest.mark.slow
+def test_the_real_packages(shared: Callable[[str], Path], tmp_path: Path) -> None:
+    """Fetched once; skipped where they cannot be."""
+    try:
+        pack = build_menagerie(tmp_path / "pack", None, ignore)
+    except HearsightError as error:
+        pytest.skip(str(error))
+    reference = {row.file: row for row in read_rows(shared("menagerie/pack.csv"))}
+    rows = read_rows(pack / "pack.csv")
+    assert len(rows) == 366
+    same = [row for row in rows if row.file in reference and row.kind != "background"]
+    assert len(same) > 100
+    assert all(row.label == reference[row.file].label for row in same)
+    assert len(read_menagerie(pack, split="val", classes=12).labels) == 12

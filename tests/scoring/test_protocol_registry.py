@@ -1,0 +1,158 @@
+"""Protocols by name: the table, the command, every one of them on data that fits it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from made_models import Follower, make_model, make_pairs
+from made_networks import resnet_18
+
+from hearsight.checkpoints.checkpoint import save_checkpoint
+from hearsight.clips.clip import encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.commands import cli
+from hearsight.errors import HearsightError
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.serialisation import assign
+from hearsight.scoring.protocol_registry import (
+    REGISTERED,
+    check_name,
+    evaluate_protocol,
+    plain_table,
+    protocol_table,
+)
+from hearsight.scoring.protocols import PROTOCOLS, load_protocol
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_every_protocol_has_one_row() -> None:
+    rows = protocol_table()
+    names = [row["protocol"] for row in rows]
+    assert names == [*(p.name for p in PROTOCOLS), *(task.base.name for task in REGISTERED)]
+    assert len(set(names)) == len(names)
+    assert all(all(row.values()) for row in rows), "no cell is empty"
+    by_name = {row["protocol"]: row for row in rows}
+    assert by_name["slavc"]["threshold"] == "fixed: 0.5"
+    assert by_name["slavc"]["marked"] == ">="
+    assert by_name["htf"]["up-sampling"] == "bicubic, centres"
+    assert "4,670" in by_name["htf"]["sets of its authors"]
+    assert by_name["negatives"]["map"] == "cosine"
+    assert by_name["masks"]["truth"] == "masks"
+    assert by_name["ssl-align:flickr"]["up-sampling"] == "bilinear, corners"
+
+
+def test_a_plain_table_cuts_nothing() -> None:
+    rows = [{"a": "x", "long": "some words"}, {"a": "much longer", "long": "y"}]
+    lines = plain_table(rows).splitlines()
+    assert lines == [
+        "a            long",
+        "-----------  ----------",
+        "x            some words",
+        "much longer  y",
+    ]
+
+
+@pytest.mark.parametrize("name", [p.name for p in PROTOCOLS if ":" not in p.name])
+def test_maps_are_scored_by_name(name: str) -> None:
+    found = evaluate_protocol(make_model(Follower), make_pairs(2), name)
+    assert found.protocol == name
+    assert found.rows[0]["adaptive cIoU@0.5"] == 1
+    assert found.rows[-1]["name"] == "ceiling"
+    assert {line["protocol"] for line in found.clips} == {name}
+
+
+def test_names_that_no_protocol_has() -> None:
+    with pytest.raises(HearsightError, match=r"no protocol 'mask'.*Did you mean 'masks'"):
+        check_name("mask")
+    with pytest.raises(HearsightError, match="'slavc-extended'"):
+        evaluate_protocol(make_model(Follower), make_pairs(1), "slavc-extend")
+    with pytest.raises(HearsightError, match="no protocol 'masks'"):
+        load_protocol("masks")  # of maps and boxes alone
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Run the command in an empty folder: its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hearsight", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    return call
+
+
+def write_model(path: Path) -> None:
+    recipe = load_recipe("ssl_tie:small_a")
+    for change in ("encoder.widths=[8,8,8,8]", "frame_size=48"):
+        assign(recipe, change)
+    save_checkpoint(path, Encoders(recipe.encoder), recipe)
+
+
+def write_pairs(folder: Path) -> None:
+    with StoreWriter(folder) as writer:
+        for clip in make_pairs(2).clips:
+            kept = {"label": clip.label, "boxes": clip.boxes, "mask": clip.mask}
+            assert writer.add(encode_clip(clip.id, clip.frame, clip.sound, **kept))
+
+
+def test_the_command_runs_every_task(run: Command) -> None:
+    write_model(Path("model.safetensors"))
+    write_pairs(Path("store"))
+    torch.save(resnet_18(), "resnet18.pth")
+    Path("list.txt").write_text("scene 0_0\nscene 0_1\nscene 9_9\n")
+    start = ("evaluate", "model.safetensors", "--data", "store", "--device", "cpu")
+    for name in ("interactive", "duets", "masks"):
+        code, out, _ = run(*start, "--protocol", name, "--json")
+        assert code == 0
+        assert json.loads(out.splitlines()[0])["protocol"] == name
+    code, out, _ = run(*start, "--protocol", "sspl", "--ogl", "resnet18.pth", "--ogl-share", "0.5")
+    assert code == 0
+    assert "objects alone, no sound" in out
+    code, out, err = run(*start, "--ids", "list.txt", "--scores", "scores.csv")
+    assert code == 0
+    assert "model on list" in out
+    assert "1 ids in 'list.txt' are not among the clips: scene 9_9" in err
+    assert len(Path("scores.csv").read_text().splitlines()) == 3
+    code, out, _ = run("protocols")
+    assert code == 0
+    for row in protocol_table():
+        assert any(line.startswith(f"{row['protocol']} ") for line in out.splitlines())
+    assert len(run("protocols", "--json")[1].splitlines()) == len(protocol_table())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--protocol negatives", "negative sounds need clips of two classes"),
+        ("--protocol slavc-extended", "Every clip shows what sounds"),
+        ("--protocol duet", "Did you mean 'duets'?"),
+        ("--ids none.txt", "none.txt"),
+        ("--ids other.txt", "None of the 1 ids in 'other.txt'"),
+        ("--ogl none.pth", "none.pth"),
+        ("--ogl other.txt", "other.txt"),
+        ("--ogl-share 0.5", "--ogl-share needs the object network"),
+        ("--protocol negatives --draws 0", "--draws"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(run: Command, words: str, said: str) -> None:
+    write_model(Path("model.safetensors"))
+    write_pairs(Path("store"))
+    Path("other.txt").write_text("elsewhere\n")
+    before = sorted(Path().rglob("*"))
+    code, out, err = run("evaluate", "model.safetensors", "--data", "store", *words.split())
+    assert (code, out) == (2, "")
+    assert said in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert sorted(Path().rglob("*")) == before

@@ -1,0 +1,89 @@
+"""The main job, end to end, at a size that shows only that it runs and what it leaves behind."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from hearsight.checkpoints.checkpoint import load_checkpoint
+from hearsight.errors import HearsightError
+from hearsight.localising.moments import Moment
+from hearsight.media.read import probe
+from hearsight.scenes.composed_videos import compose_video
+from hearsight.scenes.scenes import load_pack
+from hearsight.studies.demo import DemoOptions, count_hits, find_pack, run_demo
+
+HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As little of everything as shows the same."""
+    monkeypatch.setattr("hearsight.studies.demo.EPOCH", 2)
+    monkeypatch.setattr("hearsight.studies.demo.fit_epochs", lambda *_: 1)
+    monkeypatch.setattr("hearsight.studies.demo.HELD_OUT", 24)
+    monkeypatch.setattr("hearsight.studies.demo.SECONDS", 3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few")
+def test_the_demo_leaves_a_report_a_model_scores_and_a_painted_video(tmp_path: Path) -> None:
+    demo = run_demo(tmp_path / "demo", HURRIED)
+    page = demo.report.read_text()
+    assert "blind: centred disc" in page
+    assert "data:video/mp4" in page
+    assert "toys" in page
+    checkpoint = load_checkpoint(demo.model)
+    assert len(checkpoint.facts["classes"]) == 12
+    assert set(checkpoint.facts["scores"]) == {"Known objects", "New objects"}
+    assert checkpoint.state is None
+    assert -1 <= checkpoint.facts["threshold"] <= 1
+    for name in ("known", "new"):
+        with (tmp_path / "demo" / f"scores-{name}-objects.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == 24
+    assert probe(tmp_path / "demo" / "painted.mp4").has_sound
+    lines = (tmp_path / "demo" / "moments.jsonl").read_text().splitlines()
+    assert [json.loads(line)["time"] for line in lines] == [0.5 * k for k in range(6)]
+    again = run_demo(tmp_path / "demo", HURRIED)
+    weights = load_checkpoint(again.model).weights
+    assert all(torch.equal(weights[name], value) for name, value in checkpoint.weights.items())
+    with pytest.raises(HearsightError, match="holds another demo"):
+        run_demo(tmp_path / "demo", DemoOptions(minutes=6.0, pack="toys", device="cpu"))
+
+
+def test_a_pack_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
+    assert find_pack("toys", lambda *_: None)[0] == "toys"
+    name, folder, words = find_pack(f"menagerie:{tmp_path}", lambda *_: None)
+    assert (name, folder) == ("menagerie", tmp_path)
+    assert "real photographs" in words
+
+
+def test_without_apt_toys_are_taken_and_the_reason_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    name, _, words = find_pack(None, lambda *_: None)
+    assert name == "toys"
+    assert "apt-get" in words
+    with pytest.raises(HearsightError, match="apt-get"):
+        find_pack("menagerie", lambda *_: None)
+    (tmp_path / "hearsight" / "menagerie").mkdir(parents=True)  # no pack is in it
+    assert find_pack(None, lambda *_: None)[0] == "toys"
+
+
+def test_hits_are_boxes_whose_middle_lies_in_the_truth() -> None:
+    film = compose_video(load_pack("toys", split="val", classes=4), seconds=6, seed=1, silence=0.0)
+    width, height = film.size
+    truths = [film.truth_at(second + 0.5) for second in range(6)]
+    moments = []
+    for second, truth in enumerate(truths):
+        assert truth.box is not None
+        x0, y0, x1, y1 = truth.box
+        box = (int(x0 * width), int(y0 * height), int(x1 * width), int(y1 * height))
+        moments.append(Moment(time=second + 0.5, box=box, confidence=0.9, share=0.1))
+    assert count_hits(film, moments) == (6, 6)
+    missed = [Moment(time=one.time, box=None, confidence=0.1, share=0.0) for one in moments]
+    assert count_hits(film, missed) == (0, 6)

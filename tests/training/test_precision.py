@@ -1,0 +1,117 @@
+"""Other ways to compute the same training: memory layout, bf16, compiled networks."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+from made_runs import QUIET, few_scenes, tiny_recipe, weights_of
+from torch import Tensor
+
+from hearsight.model.device import place
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.serialisation import to_json
+from hearsight.training.run_folder import read_log
+from hearsight.training.trainer import train
+
+Trained = Callable[[Recipe], tuple[list[float], dict[str, Tensor], Encoders]]
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """Two steps; on a CPU the other layout needs widths of 8."""
+    recipe = replace(tiny_recipe(), batch_size=6, epochs=1)
+    recipe.encoder = replace(recipe.encoder, widths=(8, 8))
+    return recipe
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trained]:
+    """Train; the loss of every step, the weights, and the encoders that were trained."""
+    used: list[Encoders] = []
+
+    def noted(encoders: Encoders, device: torch.device, *, channels_last: bool) -> Encoders:
+        used.append(encoders)
+        return place(encoders, device, channels_last=channels_last)
+
+    def run(recipe: Recipe) -> tuple[list[float], dict[str, Tensor], Encoders]:
+        folder = tmp_path / f"run {len(used)}"
+        monkeypatch.setattr("hearsight.training.trainer.place", noted)
+        AcceleratorState._reset_state()  # it holds one precision for a whole process
+        train(recipe, few_scenes(), folder, options=QUIET)
+        return [entry["loss"] for entry in read_log(folder)], weights_of(folder), used[-1]
+
+    yield run
+    AcceleratorState._reset_state()
+
+
+def apart(one: dict[str, Tensor], other: dict[str, Tensor], recipe: Recipe) -> float:
+    """How far two trainings ended from each other, as a share of how far the first one went."""
+    torch.manual_seed(recipe.seed)
+    start = Encoders(recipe.encoder).state_dict()
+    learned = [name for name in start if "running" not in name and start[name].is_floating_point()]
+
+    def distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> Tensor:
+        return torch.stack([(a[name] - b[name]).square().sum() for name in learned]).sum().sqrt()
+
+    return float(distance(one, other) / distance(one, start))
+
+
+def test_the_layout_in_memory_changes_rounding_alone(recipe: Recipe, trained: Trained) -> None:
+    losses, weights, _ = trained(recipe)
+    others, moved, used = trained(replace(recipe, channels_last=True))
+    stem = used.frames.stem.weight
+    assert stem.is_contiguous(memory_format=torch.channels_last)
+    assert not stem.is_contiguous()
+    assert others == pytest.approx(losses, rel=1e-4)
+    assert apart(weights, moved, recipe) < 0.1
+
+
+def test_half_precision_learns_nearly_the_same(recipe: Recipe, trained: Trained) -> None:
+    losses, weights, _ = trained(recipe)
+    others, moved, _ = trained(replace(recipe, precision="bf16"))
+    assert others != losses
+    assert others == pytest.approx(losses, rel=0.02)
+    assert all(value.isfinite().all() for value in moved.values())
+    assert apart(weights, moved, recipe) < 0.6
+    assert all(moved[name].dtype == value.dtype for name, value in weights.items())
+
+
+COMPILED = """
+import json, sys
+from pathlib import Path
+from made_runs import QUIET, few_scenes
+from hearsight.recipes.serialisation import from_json
+from hearsight.training.trainer import train
+train(from_json(json.loads(sys.argv[1])), few_scenes(), Path(sys.argv[2]), options=QUIET)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_compiled_networks_learn_the_same(recipe: Recipe, trained: Trained, tmp_path: Path) -> None:
+    """In a process of its own: what checks shapes in tests cannot be compiled."""
+    losses, weights, _ = trained(recipe)
+    folder, made = tmp_path / "compiled", tmp_path / "made"
+    subprocess.run(
+        [
+            *(sys.executable, "-c", COMPILED),
+            *(json.dumps(to_json(replace(recipe, compile=True))), str(folder)),
+        ],
+        check=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "TORCHINDUCTOR_CACHE_DIR": str(made),
+        },
+    )
+    assert any(made.rglob("*.so"))  # networks were compiled
+    assert [entry["loss"] for entry in read_log(folder)] == pytest.approx(losses, rel=1e-4)
+    assert apart(weights, weights_of(folder), recipe) < 0.1

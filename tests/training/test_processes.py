@@ -1,0 +1,83 @@
+"""A whole training by accelerate's launcher: two processes leave what one leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.model.encoders import Encoders
+from hearsight.scenes.scenes import Scenes, load_pack
+from hearsight.training.run_folder import read_log
+
+SETTINGS = (
+    *("batch_size=8", "epochs=2", "frame_size=32", "channels_last=false"),
+    *("encoder.widths=8,16", "encoder.blocks=1,1", "encoder.strides=1,2"),
+    *("encoder.sound_strides=2,2", "learning_rate=1e-4"),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    scenes = Scenes(load_pack("toys", split="train", classes=4), 24, size=40)
+    with StoreWriter(tmp_path / "store") as writer:
+        for index in range(len(scenes)):
+            writer.add(scenes.clip(index))
+    return tmp_path / "store"
+
+
+def launch(
+    store: Path, run: Path, processes: int, recipe: str = "ssl_tie:small"
+) -> subprocess.CompletedProcess[str]:
+    """`hearsight train` in so many processes."""
+    launcher = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"),
+        *("--num_processes", str(processes), "--mixed_precision", "no"),
+        *("--dynamo_backend", "no", "--num_cpu_threads_per_process", "1", "-m", "hearsight"),
+    ]
+    settings = [word for one in SETTINGS for word in ("--set", one)]
+    return subprocess.run(
+        [
+            *(*launcher, "train", recipe, "--data", str(store), "--out", str(run)),
+            *(*settings, "--device", "cpu", "--workers", "0", "--threads", "1"),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
+        timeout=280,
+    )
+
+
+@pytest.mark.slow
+def test_two_launched_processes_train_what_one_trains(store: Path, tmp_path: Path) -> None:
+    found = {}
+    for processes in (1, 2):
+        run = tmp_path / f"by{processes}"
+        done = launch(store, run, processes)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count('"finished": true') == 1  # only the first process speaks
+        found[processes] = load_checkpoint(run / LAST)
+        assert found[processes].facts["position"]["step"] == 6
+        assert [entry["kind"] for entry in read_log(run)].count("train") <= 6
+    torch.manual_seed(found[1].recipe.seed)
+    start = Encoders(found[1].recipe.encoder).state_dict()
+    moved = gap = 0.0
+    for name, value in found[1].weights.items():
+        moved += float((value - start[name]).abs().sum())
+        gap += float((value - found[2].weights[name]).abs().sum())
+    assert moved > 0
+    # Adam divides by the gradient's size, so rounding may turn a step that is nearly nought
+    assert gap < 0.02 * moved
+
+
+@pytest.mark.slow
+def test_a_recipe_that_teaches_no_frames_trains_in_two_processes(
+    store: Path, tmp_path: Path
+) -> None:
+    done = launch(store, tmp_path / "run", 2, "vgg_h:small")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert load_checkpoint(tmp_path / "run" / LAST).facts["position"]["step"] == 6

@@ -1,0 +1,173 @@
+"""The run folder: what a failed run leaves in it, and what counts as a run to resume."""
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from made_runs import QUIET, few_scenes, tiny_recipe
+
+from hearsight.checkpoints.checkpoint import BEST, LAST
+from hearsight.errors import HearsightError
+from hearsight.files.locks import LOCK
+from hearsight.studies.campaign import train_once
+from hearsight.training.run_folder import LOG, TENSORBOARD, Log, TrainingOptions, has_begun
+from hearsight.training.trainer import Run, train
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Let the system refuse to write more bytes than so many into one file, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def listed(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # tensorboard's
+@pytest.mark.parametrize("size", [40, 8192])  # too little for the log, or for the checkpoint alone
+def test_a_run_that_fails_before_its_first_checkpoint_leaves_nothing(
+    tmp_path: Path, size: int
+) -> None:
+    recipe, clips, folder = replace(tiny_recipe(), epochs=1), few_scenes(), tmp_path / "run"
+    with no_file_above(size), pytest.raises((HearsightError, OSError)):
+        train(recipe, clips, folder, options=QUIET)
+    assert not folder.exists()
+    assert train(recipe, clips, folder, options=QUIET).steps == 3
+
+
+def test_files_of_others_stay_when_a_run_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt at a later step, in a folder that is not the run's own."""
+    done = Run.learning_rate
+
+    def interrupted(run: Run) -> float:
+        if run.position.step == 2:
+            raise KeyboardInterrupt
+        return done(run)
+
+    monkeypatch.setattr(Run, "learning_rate", interrupted)
+    (tmp_path / TENSORBOARD).mkdir()
+    for name in ("notes.txt", f"{TENSORBOARD}/events.of.others"):
+        (tmp_path / name).write_text("mine")
+    before = listed(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe(), few_scenes(), tmp_path, options=QUIET)
+    assert listed(tmp_path) == before
+
+
+def test_a_run_that_fails_after_its_first_checkpoint_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Run.save
+
+    def full(run: Run, name: str, *, calibrated: bool = False) -> None:
+        if name == BEST:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(run, name, calibrated=calibrated)
+
+    monkeypatch.setattr(Run, "save", full)
+    recipe, clips, folder = replace(tiny_recipe(), epochs=1), few_scenes(), tmp_path / "run"
+    with pytest.raises(OSError, match="No space left"):
+        train(recipe, clips, folder, options=QUIET)
+    assert {LAST, LOG, TENSORBOARD} <= set(listed(folder))
+    monkeypatch.undo()
+    train(recipe, clips, folder, options=replace(QUIET, resume=True))
+    assert (folder / BEST).exists()
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_log_that_cannot_begin_is_removed_if_it_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        Log(tmp_path, step=0, active=True, fresh=fresh)
+    assert listed(tmp_path) == ([] if fresh else [LOG])
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ((), False),
+        (("notes.txt",), False),
+        ((".hidden",), False),
+        ((BEST,), False),
+        ((LOCK, "scene.jpg"), False),
+        ((LOCK,), True),  # what a killed start leaves: at first, then beside its unfinished log
+        ((LOCK, f".{LOG}.7.part"), True),
+        ((LOCK, LOG), True),
+        ((LOG,), True),
+        ((LAST, "notes.txt"), True),
+    ],
+)
+def test_what_counts_as_the_beginning_of_a_run(
+    tmp_path: Path, names: tuple[str, ...], found: bool
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert has_begun(tmp_path) is found
+    assert not has_begun(tmp_path / "none")
+
+
+def test_nothing_is_resumed_where_no_run_began(tmp_path: Path) -> None:
+    folder, options = tmp_path / "folder", replace(QUIET, resume=True)
+    folder.mkdir()
+    for name in (None, "notes.txt"):
+        if name is not None:
+            (folder / name).touch()
+        with pytest.raises(HearsightError, match=r"^There is no run to resume in .*folder: begin"):
+            train(tiny_recipe(), few_scenes(), folder, options=options)
+    assert listed(tmp_path) == ["folder", "folder/notes.txt"]
+
+
+def test_a_start_that_was_killed_can_be_resumed_and_fail_and_be_resumed_again(
+    tmp_path: Path,
+) -> None:
+    folder, options = tmp_path / "run", replace(QUIET, resume=True)
+    folder.mkdir()
+    (folder / LOCK).touch()
+    recipe, clips = replace(tiny_recipe(), epochs=1), few_scenes()
+    with no_file_above(8192), pytest.raises(HearsightError, match=r"Cannot write .*safetensors"):
+        train(recipe, clips, folder, options=options)
+    assert train(recipe, clips, folder, options=options).steps == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "resumes"), [(None, False), ((), False), (("notes.txt",), False), ((LOG,), True)]
+)
+def test_a_campaign_resumes_what_has_begun_and_begins_the_rest(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...] | None,
+    resumes: bool,
+) -> None:
+    folder, asked = tmp_path / "run", []
+    if names is not None:
+        folder.mkdir()
+    for name in names or ():
+        (folder / name).touch()
+
+    def trained(*arguments: object, options: TrainingOptions, **others: object) -> SimpleNamespace:
+        asked.append(options.resume)
+        folder.mkdir(exist_ok=True)
+        return SimpleNamespace(finished=True, steps=0)
+
+    monkeypatch.setattr("hearsight.studies.campaign.train", trained)
+    train_once(tiny_recipe(), few_scenes(), folder, QUIET)
+    assert asked == [resumes]
