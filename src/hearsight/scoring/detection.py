@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float64
 from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
+from hearsight.files.tables import rounded
 from hearsight.scoring.inference import (
     Inference,
     evaluation_mode,
@@ -24,7 +25,7 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.map_scores import MapScores, blind_scores, confidences, score_maps
 from hearsight.scoring.metrics import area_under_curve
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+from hearsight.scoring.results import Results, name_ids, name_unreadable
 
 SIZES = {  # pixels of truth, from the first number on, below the second
     "small": (0, 32**2),

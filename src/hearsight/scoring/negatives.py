@@ -15,6 +15,7 @@ from torch import Tensor
 from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, TruthMask, rasterise
 from hearsight.errors import HearsightError
+from hearsight.files.tables import rounded
 from hearsight.scoring.inference import (
     Inference,
     PreparedClip,
@@ -27,7 +28,7 @@ from hearsight.scoring.interactive import group_key, groups_of
 from hearsight.scoring.map_scores import centred_disc
 from hearsight.scoring.metrics import STEPS, area_under_curve, overlap
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import Results, name_unreadable, rounded
+from hearsight.scoring.results import Results, name_unreadable
 
 Kind = Literal["silence", "noise", "other clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -13,6 +13,7 @@ from PIL import Image
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import PIXELS
+from hearsight.files.tables import Row
 from hearsight.localising import painting as draw
 from hearsight.localising.moments import relative
 from hearsight.model.response import matched
@@ -20,7 +21,6 @@ from hearsight.pages.curves import Bars, Curve, bars, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.inference import prepare_frame, spectrograms_of
-from hearsight.scoring.results import Row
 from hearsight.studies.comparison import ComparedMethod, Comparison
 from hearsight.studies.comparison_table import (
     COSTS,
