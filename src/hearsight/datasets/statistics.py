@@ -11,13 +11,18 @@ import numpy as np
 from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation
 from hearsight.clips.joined import repeated_in
 from hearsight.clips.lists import ListEntry, clip_names, read_list
-from hearsight.clips.truth import PIXELS, SIDE, covers_nothing, is_corrupt, rasterise
+from hearsight.clips.truth import (
+    PIXELS,
+    SIZES,
+    covers_nothing,
+    is_corrupt,
+    rasterise,
+    size_class,
+)
 from hearsight.datasets.open import SPLITS, check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import text_table
 
-SIZES = ((32**2, "below 32 x 32"), (96**2, "below 96 x 96"), (144**2, "below 144 x 144"))
-LARGEST = "144 x 144 and above"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 AnnotatedId = tuple[str, str | None, tuple[Box, ...] | None]  # id, label, boxes
 
@@ -200,11 +205,11 @@ def _quantiles(areas: Sequence[int]) -> dict[str, float]:
 
 
 def _sizes(areas: Sequence[int]) -> dict[str, int]:
-    """How many truths fall into each class of size."""
-    edges = [0, *(limit for limit, _ in SIZES), SIDE * SIDE + 1]
-    counts, _ = np.histogram(areas, edges)
-    names = [*(name for _, name in SIZES), LARGEST]
-    return dict(zip(names, counts.tolist(), strict=True))
+    """How many truths are in each of SLAVC's size classes, named by its limit."""
+    counts = Counter(map(size_class, areas))
+    sides = list(SIZES.values())[:-1]
+    names = [*(f"below {side} x {side}" for side in sides), f"{sides[-1]} x {sides[-1]} and above"]
+    return {name: counts[size] for name, size in zip(names, SIZES, strict=True)}
 
 
 def statistics_text(found: Statistics, *, most: int | None = 20) -> str:

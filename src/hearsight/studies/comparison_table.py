@@ -151,13 +151,6 @@ def write_table(methods: Sequence[ComparedMethod], protocols: Sequence[str], pat
     write_rows(every, path)
 
 
-def success_curve(scores: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Share of clips that reach each demand on cIoU from 0 to 1, at 21 points."""
-    demands = [0.05 * step for step in range(21)]
-    values = np.asarray(scores, np.float64)
-    return demands, [float((values >= demand).mean()) for demand in demands]
-
-
 def clip_scores(results: Results) -> list[float]:
     """The cIoU of every clip, under a protocol on boxes."""
     adaptive = results.protocol.partition(":")[0] == "adaptive"
