@@ -83,7 +83,7 @@ def evaluate(
             name="model" + "".join(signs) + ("" if ids is None else f" on {ids.stem}"),
             guide=guide,
             batch_size=batch_size,
-            progress=lambda done, total: bars("scoring", done, total),
+            progress=bars,
         )
         found = evaluate_protocol(model, clips, protocol, draws=draws)
     notes = [*left_out, *found.notes]

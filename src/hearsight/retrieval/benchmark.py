@@ -257,7 +257,7 @@ def table_text(scores: Sequence[RetrievalScore], *, width: int = 120) -> str:
             width=width,
         )
         tables.append("\n".join(line.rstrip() for line in text.splitlines()))
-    return "\n\n".join(tables)
+    return "\n".join(f"{table}\n" for table in tables)
 
 
 def _printed(one: RetrievalScore) -> dict[str, str]:

@@ -12,7 +12,6 @@ import numpy as np
 
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Clips, UnreadableClip
-from hearsight.clips.truth import rasterise
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK, sole_writer
 from hearsight.files.output import written_whole
@@ -206,7 +205,7 @@ def score_once(
             recipe=recipe,
             device=move(encoders, options.device),
             name=name,
-            progress=lambda done, total: options.progress(f"scoring, {protocol}", done, total),
+            progress=lambda stage, *done: options.progress(f"{stage}, {protocol}", *done),
         )
         return asdict(evaluate_protocol(model, held_out, protocol))
 
@@ -234,7 +233,7 @@ def reference_scores(
                 if (known := held_out[index].boxes) is not None:  # as models are scored
                     boxes.append(known)
             options.progress(f"references, {protocol}", index + 1, len(held_out))
-        found = blind_scores(lambda: (rasterise(one, rule.truth) for one in boxes), rule)
+        found = blind_scores(boxes, rule)
         return {
             name: (one.adaptive if rule.adaptive else one.ciou).tolist()
             for name, one in found.items()

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +226,9 @@ def score(
             "ssl-tie",
             name="SSL-TIE, small",
             device=settings.device,
-            progress=partial(settings.progress, f"scoring {title.lower()}"),
+            progress=lambda stage, *done, title=title: settings.progress(
+                f"{stage} {title.lower()}", *done
+            ),
         )
         for title, scenes in kinds.items()
     }
