@@ -109,8 +109,14 @@ def retrieve(
     from hearsight.files.tables import write_rows
     from hearsight.localising.painting import PICTURES
     from hearsight.pages.retrieval_sheet import save_retrieval_sheet
-    from hearsight.retrieval.benchmark import ENDINGS, check_task, notes, table_text
-    from hearsight.retrieval.benchmark_run import RetrievalOptions, run_benchmark
+    from hearsight.retrieval.benchmark import (
+        ENDINGS,
+        RetrievalOptions,
+        check_task,
+        notes,
+        run_benchmark,
+        table_text,
+    )
     from hearsight.retrieval.embeddings import check_pooling
 
     torch.set_num_threads(threads)
@@ -153,9 +159,9 @@ def retrieve(
         write_rows([row.row() for row in found.rows], out, ENDINGS)
     if sheet is not None:
         save_retrieval_sheet(
-            found.question,
-            found.answer.scores,
-            found.answer.indices,
+            found.task,
+            found.neighbours.scores,
+            found.neighbours.indices,
             open_at(224),
             found.places,
             sheet,
@@ -165,8 +171,8 @@ def retrieve(
             print(json.dumps(row.row()))
     else:
         print(table_text(found.rows))
-    tell([*left_out, *notes(found.question, found.unlabelled)])
-    skipped = list_unreadable(found.skipped, len(found.question.ids) + len(found.skipped))
+    tell([*left_out, *notes(found.task, found.unlabelled)])
+    skipped = list_unreadable(found.skipped, len(found.task.ids) + len(found.skipped))
     if skipped:
         print(skipped, file=sys.stderr)
 

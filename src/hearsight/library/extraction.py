@@ -25,7 +25,7 @@ from hearsight.localising.localise import EncoderFrame, prepare_whole_frame
 from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
-from hearsight.retrieval.embedder import Embedder
+from hearsight.retrieval.embeddings import Embedder
 
 REMNANT = 0.1  # a last stretch shorter than this share of the others is no moment of its own
 LONGEST = 1e6  # seconds; eleven days, more than any file that is whole

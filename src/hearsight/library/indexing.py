@@ -36,7 +36,7 @@ from hearsight.localising.localise import MODEL, Progress, no_progress
 from hearsight.media.read import LEAST
 from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
-from hearsight.retrieval.embedder import Embedder, load_embedder
+from hearsight.retrieval.embeddings import Embedder, load_embedder
 
 EVERY = 3.0  # seconds between two moments, unless told: as long as the sound of one
 NAMED = 5  # unreadable files named in a sentence

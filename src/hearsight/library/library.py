@@ -23,7 +23,7 @@ from hearsight.localising.localise import QUIET, prepare_whole_frame
 from hearsight.media.read import frames_at, probe, read_picture, read_sound, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
-from hearsight.retrieval.embedder import Embedder, load_embedder
+from hearsight.retrieval.embeddings import Embedder, load_embedder
 
 MOST = 10_000  # moments that are looked for at once
 NAMES = 1000  # of files that are searched for a misspelt one

@@ -1,4 +1,4 @@
-"""A picture of what was found: some queries, each beside its nearest clips."""
+"""The retrieval sheet: a picture of some queries, each beside its nearest clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,23 +9,23 @@ from torch import Tensor
 
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.localising.painting import TRUTH, box, gallery, save_picture
-from hearsight.retrieval.benchmark import Question
+from hearsight.retrieval.benchmark import RetrievalTask
 
 SHOWN = 5  # clips found, for each query
 QUERIES = 8
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
-def chosen_queries(question: Question, count: int = QUERIES) -> list[int]:
+def chosen_queries(task: RetrievalTask, count: int = QUERIES) -> list[int]:
     """Queries of as many classes as there are, each class's first clip: nobody picks them."""
-    firsts = [int(np.flatnonzero(question.labels == one)[0]) for one in np.unique(question.labels)]
+    firsts = [int(np.flatnonzero(task.labels == one)[0]) for one in np.unique(task.labels)]
     if len(firsts) <= count:
         return firsts
     return [firsts[at] for at in np.linspace(0, len(firsts) - 1, count).round().astype(int)]
 
 
 def save_retrieval_sheet(
-    question: Question,
+    task: RetrievalTask,
     scores: Float[Tensor, "n k"],
     indices: Int64[Tensor, "n k"],
     clips: Clips,
@@ -38,17 +38,17 @@ def save_retrieval_sheet(
     the same clip stands for the sound.
 
     Args:
-        question: what was asked.
+        task: the task that was scored.
         scores: cosines of what was found.
-        indices: what was found, as `Question.find` gives it.
+        indices: of the clips found, as `RetrievalTask.find` gives them.
         clips: the source of the clips.
-        places: where in the source each clip of the question stands.
+        places: index in the source of each clip of the task.
         path: the picture to write.
 
     Raises:
         HearsightError: the picture cannot be written.
     """
-    asked, found = question.task.split("-")
+    asked, found = task.name.split("-")
     pictures: list[Pixels] = []
     captions: list[str] = []
 
@@ -60,8 +60,8 @@ def save_retrieval_sheet(
         pictures.append(pixels)
         captions.append(caption)
 
-    for query in chosen_queries(question):
-        label = question.classes[question.labels[query]]
+    for query in chosen_queries(task):
+        label = task.classes[task.labels[query]]
         add(query, f"{asked} of: {label}", right=False)
         for place in range(SHOWN):
             item = int(indices[query, place])
@@ -69,7 +69,7 @@ def save_retrieval_sheet(
                 pictures.append(_blank())
                 captions.append("")
                 continue
-            name = question.classes[question.labels[item]]
+            name = task.classes[task.labels[item]]
             caption = f"{found} {place + 1}: {name} {float(scores[query, place]):.2f}"
             add(item, caption, right=name == label)
     save_picture(gallery(pictures, captions, columns=1 + SHOWN, side=200), path)
