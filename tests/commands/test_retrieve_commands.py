@@ -93,7 +93,8 @@ def test_others_embeddings_and_several_models(hearsight: Hearsight) -> None:
     ("options", "said"),
     [
         ("--task sound-frame", "Did you mean 'sound-image'?"),
-        ("--pooling sum", "mean or max, not by 'sum'"),
+        ("--task sound-image --pooling sum", "mean or max, not by 'sum'"),
+        ("--pooling mean", "--pooling is of frames, and 'sound-sound' has none"),
         ("--same-video maybe", "--same-video may be keep or drop, not 'maybe'"),
         ("--embeddings clap", "NAME=FILE, not 'clap'"),
         ("--embeddings a=x.npz --embeddings a=y.npz", "the name 'a' twice"),

@@ -69,8 +69,9 @@ def retrieve(
         str, typer.Option(help="`sound-sound`, `sound-image` or `image-sound`.")
     ] = "sound-sound",
     pooling: Annotated[
-        str, typer.Option(help="How a frame's grid becomes one vector: `mean` or `max`.")
-    ] = "mean",
+        str | None,
+        typer.Option(help="Of a frame's grid to one vector: `mean` or `max`; else `mean`."),
+    ] = None,
     same_video: Annotated[
         str, typer.Option(help="`keep` or `drop` other clips of the query's own video.")
     ] = "keep",
@@ -120,6 +121,9 @@ def retrieve(
     from hearsight.retrieval.embeddings import check_pooling
 
     torch.set_num_threads(threads)
+    check_task(task)
+    if pooling is not None and "image" not in task:
+        raise HearsightError(f"--pooling is of frames, and '{task}' has none: leave it out.")
     if same_video not in ("keep", "drop"):
         raise HearsightError(f"--same-video may be keep or drop, not '{same_video}'.")
     for option, given in (("--count", count), ("--classes", classes)):
@@ -146,8 +150,8 @@ def retrieve(
             open_at,
             parse_embeddings(embeddings),
             RetrievalOptions(
-                task=check_task(task),
-                pooling=check_pooling(pooling),
+                task=task,
+                pooling=check_pooling(pooling or "mean"),
                 drop_same_video=same_video == "drop",
                 seed=seed,
                 batch_size=batch_size,
