@@ -21,7 +21,7 @@ from hearsight.model.spectrogram import LogSpectrogram
 from hearsight.recipes.catalogue import load_recipe, recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign, field_paths
-from hearsight.scoring.protocol_registry import REGISTERED
+from hearsight.scoring.protocol_registry import CUSTOM_PROTOCOLS
 from hearsight.scoring.protocols import PROTOCOLS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -219,7 +219,7 @@ def test_every_command_is_documented() -> None:
 
 PROTOCOL_NAMES = {
     *(protocol.name for protocol in PROTOCOLS),
-    *(task.base.name for task in REGISTERED),
+    *(custom.base.name for custom in CUSTOM_PROTOCOLS),
 }
 
 

@@ -13,10 +13,10 @@ from hearsight.clips.clip import UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.scoring.detection import (
     Detections,
-    accuracy,
     average_precision,
     detection_row,
     highest_f1,
+    localisation_accuracy,
     precision_recall,
     released_average_precision,
 )
@@ -103,7 +103,7 @@ def test_perfect_answers_lose_the_first_segment_as_released() -> None:
     assert average_precision(found) == average_precision(found, misplaced_is_missed=True) == 1
     assert released_average_precision(found) == pytest.approx(0.8)  # 2 of 10 come before
     assert highest_f1(found) == 1
-    assert accuracy(found) == 1
+    assert localisation_accuracy(found) == 1
 
 
 def test_a_wrong_place_is_missed_in_the_strict_reading_only() -> None:
@@ -124,10 +124,10 @@ def test_exactly_one_half_is_right_in_the_statistics_but_not_above() -> None:
     found = Detections(
         sounding=np.ones(2, np.bool_), ciou=np.array([0.5, 0.75]), confidence=np.zeros(2)
     )
-    assert accuracy(found) == 1
-    assert accuracy(found, above=True) == 0.5
+    assert localisation_accuracy(found) == 1
+    assert localisation_accuracy(found, above=True) == 0.5
     nothing = found.chosen(np.zeros(2, np.bool_))
-    assert accuracy(nothing) is None
+    assert localisation_accuracy(nothing) is None
     assert (highest_f1(nothing), released_average_precision(nothing)) == (0, 0)
 
 

@@ -11,11 +11,11 @@ from hearsight.clips.truth import TruthMask
 from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
 from hearsight.scoring.duets import (
-    Source,
+    SourceScores,
     above_share_of_peak,
-    dark_share,
     duet_row,
     pixel_average_precision,
+    silent_area,
     swapped_average_precision,
 )
 from hearsight.scoring.protocol_registry import evaluate_protocol
@@ -63,20 +63,20 @@ def test_a_threshold_of_each_map_s_own() -> None:
     values = np.array([[1.0, 0.19], [0.21, -0.5]], np.float32)
     assert above_share_of_peak(values).tolist() == [[True, False], [True, False]]
     assert above_share_of_peak(values, 0.5).tolist() == [[True, False], [False, False]]
-    assert dark_share(np.full((3, 3), 0.19, np.float32)) == 1
-    assert dark_share(np.full((3, 3), 0.3, np.float32)) == 0
+    assert silent_area(np.full((3, 3), 0.19, np.float32)) == 1
+    assert silent_area(np.full((3, 3), 0.3, np.float32)) == 0
 
 
-def source(above: float, placed: float) -> Source:
-    return Source(
+def source(of_peak: float, ciou: float) -> SourceScores:
+    return SourceScores(
         clip="",
         label=None,
-        above=above,
-        placed=placed,
-        level=0.25,
-        pixels=0.5,
-        swapped=0.75,
-        confidence=placed,
+        ciou_of_peak=of_peak,
+        ciou=ciou,
+        iou_of_range=0.25,
+        piap=0.5,
+        piap_released=0.75,
+        confidence=ciou,
     )
 
 

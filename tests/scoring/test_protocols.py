@@ -27,7 +27,7 @@ from hearsight.scoring.protocols import (
     HALF,
     PROTOCOLS,
     Protocol,
-    adaptive_place,
+    adaptive_rank,
     load_protocol,
     mark,
     normalise,
@@ -293,7 +293,7 @@ def test_an_empty_truth_scores_0() -> None:
     for protocol in PROTOCOLS:
         found = score_maps(random_maps(0, 1), [rasterise((), protocol.truth)], protocol)
         assert (found.ciou, found.adaptive, found.pointing) == ([0], [0], [0])
-    assert adaptive_place(rasterise((), "union")) == HALF
+    assert adaptive_rank(rasterise((), "union")) == HALF
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_normalised_maps_lie_between_0_and_1() -> None:
 def test_protocols_by_name() -> None:
     assert len({protocol.name for protocol in PROTOCOLS}) == len(PROTOCOLS)
     assert load_protocol("lvs:flickr") == replace(
-        LVS, name="lvs:flickr", says=f"{LVS.says}, each box half", truth="consensus"
+        LVS, name="lvs:flickr", source=f"{LVS.source}, each box half", truth="consensus"
     )
     with pytest.raises(HearsightError, match=r"'ssltie'.*Did you mean 'ssl-tie'"):
         load_protocol("ssltie")

@@ -15,11 +15,11 @@ from hearsight.scoring.protocol_registry import evaluate_protocol
 from hearsight.scoring.protocols import load_protocol
 from hearsight.scoring.segmentation import (
     LEVELS,
-    Masks,
+    MaskScores,
     best_mask,
     f_scores,
     marked_f_score,
-    mask_overlap,
+    mask_iou,
     mask_truth,
 )
 
@@ -36,7 +36,7 @@ def test_scores_are_their_definitions(seed: int) -> None:
     marks = values > 0.5
     shared = sum(m and t for m, t in zip(marks.flat, inside.flat, strict=True))
     joined = sum(m or t for m, t in zip(marks.flat, inside.flat, strict=True))
-    assert mask_overlap(marks, truth) == shared / joined
+    assert mask_iou(marks, truth) == shared / joined
     found = f_scores(values, truth)
     assert len(found) == 255
     for place in range(0, 255, 17):
@@ -56,18 +56,18 @@ def released_f(values: np.ndarray, inside: np.ndarray, level: float) -> float:
 def test_an_empty_mask_wants_a_dark_map() -> None:
     nothing = TruthMask.of(np.zeros((4, 4), np.bool_))
     marks = np.zeros((4, 4), np.bool_)
-    assert mask_overlap(marks, nothing) == 1
+    assert mask_iou(marks, nothing) == 1
     marks[:2] = True
-    assert mask_overlap(marks, nothing) == 0.5
+    assert mask_iou(marks, nothing) == 0.5
     assert best_mask(nothing, PIXELS // 2) == 0.5
-    row = Masks(load_protocol("ssl-align-others"))
+    row = MaskScores(load_protocol("ssl-align-others"))
     empty = TruthMask.of(np.zeros((SIDE, SIDE), np.bool_))
     row.add(np.zeros((SIDE, SIDE), np.float32), empty)
     assert (row.row("model")["F"], row.row("model")["F marked"]) == (None, None)
 
 
 def test_the_highest_f_is_that_of_the_mean_over_clips() -> None:
-    row = Masks(load_protocol("ssl-align-others"))
+    row = MaskScores(load_protocol("ssl-align-others"))
     inside = np.zeros((SIDE, SIDE), np.bool_)
     inside[:56] = True
     truth = TruthMask.of(inside)

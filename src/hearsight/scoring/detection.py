@@ -1,7 +1,7 @@
-"""Whether a map is sure only where something sounds: precision, recall, average precision, F1.
+"""Detection on extended test sets (SLAVC): average precision, max F1 and LocAcc.
 
-Scored on clips of which some show no source of what is heard: silent ones, and ones with the sound
-of another clip.
+An extended test set also has clips that show no source: silent ones, and frames with the sound of
+another clip. A map should be confident on the others alone.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ from hearsight.scoring.metrics import area_under_curve
 from hearsight.scoring.protocols import Protocol
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
-STEPS = 200  # about so many thresholds make a released average precision
-F1_STEPS = 10  # and one more than so many a highest F1
+AP_THRESHOLDS = 200  # about as many make the released average precision
+F1_THRESHOLDS = 10  # about one more than these make the highest F1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detections:
-    """What was answered for `n` clips.
+    """Detections on `n` clips.
 
-    sounding: whether the clip shows what sounds. ciou: how well the map marks it, 0 to 1.
-    confidence: how sure the map is that something sounds.
+    sounding: whether the clip shows the source of its sound. ciou: of the map and the truth, 0 to
+    1. confidence: that the clip shows a source.
     """
 
     sounding: Bool[np.ndarray, " n"]
@@ -38,7 +38,7 @@ class Detections:
     confidence: Float[np.ndarray, " n"]
 
     def chosen(self, which: Bool[np.ndarray, " n"]) -> "Detections":
-        """Some of the clips."""
+        """The detections on some of the clips."""
         return Detections(
             sounding=self.sounding[which],
             ciou=self.ciou[which],
@@ -53,13 +53,13 @@ def precision_recall(
     least: float = 0.5,
     misplaced_is_missed: bool = False,
 ) -> tuple[Float64[np.ndarray, " t"], Float64[np.ndarray, " t"]]:
-    """Precision and recall of the answers that are at least as sure as each threshold.
+    """Precision and recall of the detections whose confidence is at least each threshold.
 
-    An answer is right where the clip shows what sounds and cIoU is at least `least`; else it is
-    wrong. A sounding clip without an answer is missed. Each is 1 where nothing is to be divided.
+    A detection is right where the clip is sounding and cIoU is at least `least`, else wrong. A
+    sounding clip below the threshold is missed. A quotient of 0 and 0 is 1.
 
-    misplaced_is_missed: an answer at the wrong place is wrong and its source missed too, as is
-    usual in detection; the released code counts no such source as missed.
+    misplaced_is_missed: a sounding clip detected with less cIoU counts as wrong and as missed, as
+    is usual in detection; the released code counts it as wrong alone.
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
@@ -71,12 +71,12 @@ def precision_recall(
         )
         return counts
 
-    placed = found.ciou >= least
-    right = at_least(found.sounding & placed)
-    wrong = at_least(~(found.sounding & placed))
+    localised = found.ciou >= least
+    right = at_least(found.sounding & localised)
+    wrong = at_least(~(found.sounding & localised))
     missed = found.sounding.sum() - right
     if not misplaced_is_missed:
-        missed = missed - at_least(found.sounding & ~placed)
+        missed = missed - at_least(found.sounding & ~localised)
     return _share(right, right + wrong), _share(right, right + missed)
 
 
@@ -89,15 +89,15 @@ def _share(
 
 
 def released_average_precision(found: Detections, *, least: float = 0.5) -> float:
-    """The area under precision over recall as it was released, without its first segment.
+    """Average precision as released: the area under precision over recall but for its beginning.
 
     Thresholds are every max(1, n // 200)-th confidence from the second highest down; precisions
-    are raised to the highest at a greater recall; what lies before the recall at the first
-    threshold is left out.
+    are raised to the highest at a greater recall; the area up to the recall at the first threshold
+    is left out.
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
-    stride = max(1, len(found.ciou) // STEPS)
+    stride = max(1, len(found.ciou) // AP_THRESHOLDS)
     thresholds = np.sort(found.confidence)[:-1][::-stride]
     precision, recall = precision_recall(found, thresholds, least=least)
     return float(np.sum(_highest_after(precision)[:-1] * np.diff(recall)))
@@ -106,7 +106,7 @@ def released_average_precision(found: Detections, *, least: float = 0.5) -> floa
 def average_precision(
     found: Detections, *, least: float = 0.5, misplaced_is_missed: bool = False
 ) -> float:
-    """The whole area: every confidence is a threshold, and recall begins at 0.
+    """Average precision over the whole curve: all confidences are thresholds, from recall 0 on.
 
     Differs from the released code: see `released_average_precision`.
     """
@@ -118,7 +118,7 @@ def average_precision(
 
 
 def _highest_after(precision: Float64[np.ndarray, " t"]) -> Float64[np.ndarray, " t"]:
-    """The highest precision from each threshold on."""
+    """The highest precision at each threshold or a lower one."""
     highest: Float64[np.ndarray, " t"] = np.maximum.accumulate(precision[::-1])[::-1]
     return highest
 
@@ -130,17 +130,19 @@ def highest_f1(found: Detections, *, least: float = 0.5) -> float:
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
-    thresholds = np.sort(found.confidence)[:: max(1, len(found.ciou) // F1_STEPS)]
+    thresholds = np.sort(found.confidence)[:: max(1, len(found.ciou) // F1_THRESHOLDS)]
     precision, recall = precision_recall(found, thresholds, least=least)
     total = precision + recall
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     return float(f1.max(initial=0.0))
 
 
-def accuracy(found: Detections, *, least: float = 0.5, above: bool = False) -> float | None:
-    """Share of sounding clips whose cIoU is at least (or `above`) `least`; None if none sounds.
+def localisation_accuracy(
+    found: Detections, *, least: float = 0.5, above: bool = False
+) -> float | None:
+    """LocAcc, the share of sounding clips whose cIoU is at least `least`; None without such clips.
 
-    The released code prints the former in its statistics and the latter while it runs.
+    above: count only cIoU above `least`, as the released code does while it runs.
     """
     ciou = found.ciou[found.sounding]
     if not len(ciou):
@@ -151,7 +153,7 @@ def accuracy(found: Detections, *, least: float = 0.5, above: bool = False) -> f
 def detection_row(
     name: str, protocol: str, found: Detections, sizes: Float64[np.ndarray, " n"]
 ) -> dict[str, Any]:
-    """One row of the table. sizes: pixels of each truth, by weight."""
+    """One row of the table. sizes: summed weights of each truth, in pixels."""
     seen = found.sounding
     row = {
         "name": name,
@@ -162,21 +164,20 @@ def detection_row(
         "AP full": average_precision(found),
         "AP strict": average_precision(found, misplaced_is_missed=True),
         "max F1": highest_f1(found),
-        "LocAcc": accuracy(found),
-        "LocAcc >": accuracy(found, above=True),
+        "LocAcc": localisation_accuracy(found),
+        "LocAcc >": localisation_accuracy(found, above=True),
         "AUC": area_under_curve(found.ciou[seen]) if seen.any() else None,
     }
     classes = np.array([size_class(pixels) for pixels in sizes])
     for size in SIZES:
-        row[f"LocAcc {size}"] = accuracy(found.chosen(seen & (classes == size)))
+        row[f"LocAcc {size}"] = localisation_accuracy(found.chosen(seen & (classes == size)))
     return rounded(row)
 
 
 def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Results:
     """Score a model on clips of which some have an empty list of boxes.
 
-    A clip sounds if it has boxes, whether or not these cover a pixel. Confidence is the mean of
-    the highest quarter of the map before it is brought to its own range.
+    A clip is sounding if it has boxes, whether or not these cover a pixel. See `confidences`.
 
     Raises:
         HearsightError: no clip without a source or none with one, or as `evaluate`.
@@ -210,28 +211,29 @@ def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Re
 def detection_rows(
     name: str, found: Detections, boxes: Sequence[Sequence[Box]], protocol: Protocol
 ) -> list[Row]:
-    """The model, blind maps that are equally sure of every clip, and the ceiling."""
+    """Rows of the model, of blind maps with the same confidence on all clips, of the ceiling."""
     sizes = np.array([rasterise(own, protocol.truth).weight for own in boxes], np.float64)
     alike = np.zeros(len(sizes))
     rows: list[Row] = [detection_row(name, protocol.name, found, sizes)]
     for blind, scores in blind_scores(boxes, protocol).items():
-        sure = _ideal(found.sounding, scores.ciou) if blind == "ceiling" else alike
-        answers = Detections(sounding=found.sounding, ciou=scores.ciou, confidence=sure)
-        rows.append(detection_row(blind, protocol.name, answers, sizes))
+        ideal = blind == "ceiling"
+        confidence = _ideal_confidences(found.sounding, scores.ciou) if ideal else alike
+        detections = Detections(sounding=found.sounding, ciou=scores.ciou, confidence=confidence)
+        rows.append(detection_row(blind, protocol.name, detections, sizes))
     return rows
 
 
-def _ideal(
+def _ideal_confidences(
     sounding: Bool[np.ndarray, " n"], ciou: Float64[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
-    """Confidences that rank what is right first and silence last, no two of them alike."""
+    """Confidences without ties: sounding clips first, by their cIoU."""
     ranks = np.empty(len(ciou), np.float64)
     ranks[np.lexsort((ciou, sounding))] = np.arange(len(ciou))
     return ranks
 
 
 def _check_both(found: Detections) -> None:
-    """Refuse clips that are all of one kind."""
+    """Refuse clips that are all sounding, or none of them."""
     if found.sounding.all():
         raise HearsightError(
             "Every clip shows what sounds, so there is nothing to be told apart: add clips without "

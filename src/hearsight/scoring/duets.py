@@ -1,6 +1,6 @@
-"""Where each of two sources is that sound at once: scores source by source, class by class.
+"""Duets: two sources that sound at once, scored source by source (DSOL, AVGN, T-VSL).
 
-A duet is made of clips that share a frame and sound one by one: its sound is the sum of theirs.
+A duet is two clips with the same frame and the sounds of two sources; its mixture is their sum.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,22 +26,22 @@ from hearsight.scoring.inference import (
 )
 from hearsight.scoring.interactive import group_key
 from hearsight.scoring.map_scores import centred_disc, confidences
-from hearsight.scoring.metrics import area_under_curve, overlap
+from hearsight.scoring.metrics import area_under_curve, ciou
 from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
-DUET_SHARE = 0.2  # of a map's highest value: threshold of a source among two
-DARK = 0.2  # up to this value a map counts as dark
-MAP_LEVEL = 0.3  # threshold on a map of its own range
+DUET_SHARE = 0.2  # of a map's highest value: the threshold for two sources
+DARK = 0.2  # the highest value of a pixel that counts as silent
+MAP_LEVEL = 0.3  # threshold on a map normalised to its own range
 MIXTURE, APART, FOREIGN = "mixture", "apart", "foreign"
 
 
 def pixel_average_precision(
     right: Bool[np.ndarray, "h w"], values: Float32[np.ndarray, "h w"]
 ) -> float:
-    """Area under precision over recall of the pixels, ranked by value; 0 if none is right.
+    """Average precision of a map's pixels; 0 if the truth (`right`) is empty.
 
-    Pixels of equal value enter together; no precision is raised.
+    Pixels of equal value enter together; precisions are not raised to later ones.
     """
     inside = values[right]
     if not len(inside):
@@ -54,10 +54,10 @@ def pixel_average_precision(
 
 
 def swapped_average_precision(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
-    """PIAP as released: the marking is taken for the truth, and the truth for the values.
+    """PIAP as released: with the marking as truth, and the truth's weights as values.
 
-    Source: AVGN, Mo and Tian, CVPR 2023, as released; `pixel_average_precision` of the truth and
-    the map is what the name says.
+    Source: AVGN, Mo and Tian, CVPR 2023, as released. The metric that the name stands for is
+    `pixel_average_precision` of the truth and the map.
     """
     total = int(np.count_nonzero(marks))
     area, before = 0.0, 0
@@ -73,7 +73,7 @@ def swapped_average_precision(marks: Bool[np.ndarray, "h w"], truth: TruthMask) 
 def above_share_of_peak(
     values: Float32[np.ndarray, "h w"], share: float = DUET_SHARE
 ) -> Bool[np.ndarray, "h w"]:
-    """The pixels above a share of the highest value: a threshold of each map's own.
+    """The pixels above a share of the map's highest value.
 
     Source: DSOL, Hu et al., NeurIPS 2020, as released: 0.5 for one source, 0.2 for two.
     """
@@ -82,31 +82,31 @@ def above_share_of_peak(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One of several sources of a frame, and how it was answered.
+class SourceScores:
+    """Scores of a map against one of the sources of a frame.
 
-    above: cIoU at 0.2 of the map's highest value. placed: cIoU of cosines of 0 and above. level:
-    cIoU at 0.3 of the map's own range. pixels, swapped: average precision over pixels as meant and
-    as released. confidence: mean of the map's highest quarter, from -1 to 1 brought to 0 to 1.
+    ciou_of_peak: cIoU at 0.2 of the map's highest value. ciou: of cosines of 0 and above.
+    iou_of_range: cIoU at 0.3 of the map's own range. piap, piap_released: average precision over
+    pixels as named and as released. confidence: mean of the highest quarter of (cosine + 1) / 2.
     """
 
     clip: str
     label: str | None
-    above: float
-    placed: float
-    level: float
-    pixels: float
-    swapped: float
+    ciou_of_peak: float
+    ciou: float
+    iou_of_range: float
+    piap: float
+    piap_released: float
     confidence: float
 
 
-def score_source(item: PreparedClip, one: Float32[np.ndarray, "h w"]) -> Source:
+def score_source(item: PreparedClip, one: Float32[np.ndarray, "h w"]) -> SourceScores:
     """Score one response map against one source.
 
-    Source: DSOL, Hu et al., NeurIPS 2020 (above: OpenCV's up-sampling); AVGN, Mo and Tian, CVPR
-    2023 (placed, swapped, confidence: those of SLAVC); T-VSL, Mahmud et al., CVPR 2024 (level:
-    0.3 is the threshold on the map, and their "CIoU@0.3" the mean IoU); all as released. Whether
-    T-VSL brings maps to their own range first is not certain.
+    Source: DSOL, Hu et al., NeurIPS 2020 (ciou_of_peak, with OpenCV's up-sampling); AVGN, Mo and
+    Tian, CVPR 2023 (ciou, piap_released and confidence are as in SLAVC); T-VSL, Mahmud et al., CVPR
+    2024 (iou_of_range: 0.3 is the threshold on the map, and their "CIoU@0.3" the mean IoU); all as
+    released. Whether T-VSL normalises maps to their own range first is not certain.
     """
     slavc, linear = load_protocol("slavc"), load_protocol("ssl-align-others")
     truth = rasterise(item.boxes, "pixels")
@@ -116,24 +116,24 @@ def score_source(item: PreparedClip, one: Float32[np.ndarray, "h w"]) -> Source:
     marks = mark(own, 0.5, slavc)
     ranged = cosines.copy()
     normalise(ranged, linear)
-    return Source(
+    return SourceScores(
         clip=item.id,
         label=item.label,
-        above=overlap(above_share_of_peak(cosines), truth),
-        placed=overlap(marks, truth),
-        level=overlap(ranged > MAP_LEVEL, truth),
-        pixels=pixel_average_precision(truth.inside, own),
-        swapped=swapped_average_precision(marks, truth),
+        ciou_of_peak=ciou(above_share_of_peak(cosines), truth),
+        ciou=ciou(marks, truth),
+        iou_of_range=ciou(ranged > MAP_LEVEL, truth),
+        piap=pixel_average_precision(truth.inside, own),
+        piap_released=swapped_average_precision(marks, truth),
         confidence=float(confidences(one[None], slavc)[0]),
     )
 
 
-def dark_share(one: Float32[np.ndarray, "h w"]) -> float:
-    """NSA, the share of a map's pixels that stay at or below 0.2 with a sound that is not there.
+def silent_area(one: Float32[np.ndarray, "h w"]) -> float:
+    """NSA, the share of pixels at or below 0.2 in the map of a sound without a source in the frame.
 
     Source: DSOL, Hu et al., NeurIPS 2020, as released.
-    Differs from the released code: there the maps are those of silent classes; without classes it
-    is the map of a sound that the duet does not hold.
+    Differs from the released code: there the maps are of silent classes; here, without classes,
+    the map is of a sound that is not in the duet.
     """
     return float(np.mean(upsample(one, "linear") <= DARK))
 
@@ -141,20 +141,20 @@ def dark_share(one: Float32[np.ndarray, "h w"]) -> float:
 def duet_row(
     name: str,
     protocol: str,
-    duets: Sequence[Sequence[Source]],
+    duets: Sequence[Sequence[SourceScores]],
     dark: Sequence[float],
 ) -> dict[str, Any]:
-    """One row of the table from the sources of every duet, and `dark_share` of those that have it.
+    """One row of the table, from the sources of every duet and the `silent_area` of those with one.
 
-    "CIoU" and "AUC" count duets, by the mean cIoU of their sources at the threshold of each map's
-    own (at least so much); "precision" and AP count sources (more than 0.3 or 0.5; at least 0.3).
+    "CIoU" and "AUC" are of duets, by the mean `ciou_of_peak` of their sources (at least 0.3 or
+    0.5); "precision" and AP are of sources, by `ciou` (above 0.3 or 0.5; at least 0.3).
     """
     sources = [source for duet in duets for source in duet]
-    means = np.array([np.mean([source.above for source in duet]) for duet in duets])
-    placed = np.array([source.placed for source in sources])
+    means = np.array([np.mean([source.ciou_of_peak for source in duet]) for duet in duets])
+    scores = np.array([source.ciou for source in sources])
     found = Detections(
         sounding=np.ones(len(sources), np.bool_),
-        ciou=placed,
+        ciou=scores,
         confidence=np.array([source.confidence for source in sources]),
     )
     return rounded(
@@ -166,13 +166,13 @@ def duet_row(
             "CIoU@0.5": float(np.mean(means >= 0.05 * 10)),
             "AUC": area_under_curve(means),
             "NSA": float(np.mean(dark)) if dark else None,
-            "precision>0.3": float(np.mean(placed > 0.3)),
-            "precision>0.5": float(np.mean(placed > 0.5)),
+            "precision>0.3": float(np.mean(scores > 0.3)),
+            "precision>0.5": float(np.mean(scores > 0.5)),
             "AP@0.3 released": released_average_precision(found, least=0.3),
             "AP@0.3 full": average_precision(found, least=0.3),
-            "PIAP released": float(np.mean([source.swapped for source in sources])),
-            "PIAP": float(np.mean([source.pixels for source in sources])),
-            "IoU at 0.3": float(np.mean([source.level for source in sources])),
+            "PIAP released": float(np.mean([source.piap_released for source in sources])),
+            "PIAP": float(np.mean([source.piap for source in sources])),
+            "IoU at 0.3": float(np.mean([source.iou_of_range for source in sources])),
         }
     )
 
@@ -180,7 +180,7 @@ def duet_row(
 def duets_in(
     batches: Iterator[list[PreparedClip]], alone: list[str]
 ) -> Iterator[list[PreparedClip]]:
-    """Items that share a frame, as soon as two are there; ids of the others go to `alone`."""
+    """Pairs of clips that share a frame; ids of clips without a partner are added to `alone`."""
     waiting: dict[str, PreparedClip] = {}
     for items in batches:
         for item in items:
@@ -193,8 +193,8 @@ def duets_in(
     alone += [item.id for item in waiting.values()]
 
 
-class _Foreign:
-    """A sound of none of a duet's classes: the last one heard."""
+class _ForeignSounds:
+    """For each duet the sound that was read last of a class that is not in the duet."""
 
     def __init__(self) -> None:
         self.known: dict[str | None, Int16[np.ndarray, " samples"]] = {}
@@ -211,19 +211,18 @@ class _Foreign:
 def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Results:
     """Score a model on pairs of clips that share a frame, ids `STEM_0`, `STEM_1`.
 
-    The first row answers both sources with the map of their mixed sound, as a model without
-    separation can; the second each source with the map of its own sound, as if separation were
-    perfect.
+    The first row scores the map of the mixture against both sources, as a model without source
+    separation must; the second the map of each source's own sound, as after perfect separation.
 
     Raises:
         HearsightError: no two clips share a frame by their ids, or as `evaluate`.
     """
-    mixed: list[list[Source]] = []
-    apart: list[list[Source]] = []
-    disc: list[list[Source]] = []
+    mixed: list[list[SourceScores]] = []
+    apart: list[list[SourceScores]] = []
+    disc: list[list[SourceScores]] = []
     dark: list[float] = []
     alone: list[str] = []
-    evaluated, foreign, half = EvaluatedClips(), _Foreign(), 2 * centred_disc() - 1
+    evaluated, foreign, half = EvaluatedClips(), _ForeignSounds(), 2 * centred_disc() - 1
     with evaluation_mode(model.encoders):
         for duet in duets_in(prepare_clips(model, clips, protocol, evaluated), alone):
             maps = _maps(model, duet, foreign(duet))
@@ -231,13 +230,13 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
             apart.append([score_source(item, maps[f"{APART} {i}"]) for i, item in enumerate(duet)])
             disc.append([score_source(item, half) for item in duet])
             if FOREIGN in maps:
-                dark.append(dark_share(maps[FOREIGN]))
+                dark.append(silent_area(maps[FOREIGN]))
     if not mixed:
         raise HearsightError(
             f"No two clips share a frame: '{alone[0]}' and the others need ids like STEM_0 and "
             "STEM_1, as those of `pairs:toys` are."
         )
-    blind_dark = [dark_share(half)] * len(dark)
+    blind_dark = [silent_area(half)] * len(dark)
     return evaluated.results(
         protocol,
         [
@@ -253,7 +252,7 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
 def _maps(
     model: Inference, duet: Sequence[PreparedClip], foreign: Int16[np.ndarray, " samples"] | None
 ) -> dict[str, Float32[np.ndarray, "h w"]]:
-    """The response maps of one frame to the mixture, to each of its sounds, to a foreign one."""
+    """Response maps of a frame to the mixture, to each of its sounds, and to a foreign sound."""
     sounds = {
         MIXTURE: mix([item.sound for item in duet]),
         **{f"{APART} {i}": item.sound for i, item in enumerate(duet)},
@@ -266,9 +265,11 @@ def _maps(
 
 
 def _lines(
-    mixed: Sequence[Sequence[Source]], apart: Sequence[Sequence[Source]], protocol: Protocol
+    mixed: Sequence[Sequence[SourceScores]],
+    apart: Sequence[Sequence[SourceScores]],
+    protocol: Protocol,
 ) -> Iterator[Mapping[str, Any]]:
-    """One line for each source under each way to hear it."""
+    """One line for each source with the mixture, and one with its own sound."""
     for hearing, duets in (("mixed", mixed), ("apart", apart)):
         for duet in duets:
             for source in duet:
@@ -276,9 +277,9 @@ def _lines(
                     "id": source.clip,
                     "label": source.label,
                     "hearing": hearing,
-                    "ciou_above_share": source.above,
-                    "ciou": source.placed,
-                    "piap": source.pixels,
+                    "ciou_above_share": source.ciou_of_peak,
+                    "ciou": source.ciou,
+                    "piap": source.piap,
                     "confidence": source.confidence,
                     "protocol": protocol.name,
                 }

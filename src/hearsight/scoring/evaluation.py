@@ -1,6 +1,6 @@
-"""A model, clips and a protocol in; the table that may be compared out.
+"""Evaluation of a model on clips with boxes: scores of each clip, and a table of rows to compare.
 
-Truths are the clips' boxes; the exact masks of composed scenes are not used.
+The exact masks of composed scenes are not used; `segmentation` scores them.
 """
 
 from collections.abc import Sequence
@@ -49,9 +49,9 @@ class ClipScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What an evaluation found.
+    """Results of an evaluation.
 
-    Corrupt, degenerate and empty truths are scored as the released code does; here they are named.
+    Corrupt, degenerate and empty truths are scored as the released code does, and named here.
     """
 
     protocol: Protocol
@@ -63,7 +63,7 @@ class Evaluation:
     corrupt: tuple[str, ...]  # ids of clips with box edges outside the frame
     degenerate: tuple[str, ...]  # ids of clips with boxes that cover no pixel; once per box
     empty: tuple[str, ...]  # ids of clips whose truth has no pixel: their cIoU is 0
-    parts: tuple[Score, ...] = ()  # of a mixture: the model alone, the object map alone
+    parts: tuple[Score, ...] = ()  # with object maps: the model alone, the object maps alone
 
     @property
     def success_rate(self) -> float:
@@ -71,16 +71,16 @@ class Evaluation:
         return self.model.success_rate
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table: the model, what it is mixed of, the blind rows, the ceiling."""
+        """The table: the model, `parts`, the blind rows, the ceiling."""
         return [score.row() for score in (self.model, *self.parts, *self.blind, self.ceiling)]
 
     def numbers(self) -> dict[str, float]:
-        """The model's numbers by name."""
+        """The model's scores by name."""
         found = {field.name: getattr(self.model, field.name) for field in fields(Score)}
         return {name: value for name, value in found.items() if isinstance(value, float)}
 
     def results(self) -> Results:
-        """The same in the form that all protocols share."""
+        """The evaluation in the form that all protocols share."""
         return Results(
             protocol=self.protocol.name,
             caption=_caption(self.protocol),
@@ -91,14 +91,14 @@ class Evaluation:
 
 
 def check_truths(clips: Clips, name: str) -> list[str]:
-    """Look at truths before anything is trained, where they can be had without frames.
+    """Check truths before training, where annotations can be read without frames.
 
     Returns:
-        One line that counts and names the clips without boxes, which scoring leaves out; none
-        if all have some.
+        One line that counts and names the clips without boxes, which scoring leaves out; no line
+        if all have boxes.
 
     Raises:
-        HearsightError: none of the clips has boxes, or one of something else than numbers.
+        HearsightError: none of the clips has boxes, or an edge of a box is not a finite number.
     """
     if not isinstance(clips, AnnotatedClips):
         return []
@@ -175,7 +175,7 @@ def evaluate(
 
 
 def evaluate_model(model: Inference, clips: Clips, protocol: Protocol) -> Evaluation:
-    """The same for a model that stands ready on its device."""
+    """`evaluate` for a model that is on its device."""
     evaluated, scored = EvaluatedClips(), list[ClipScore]()
     wholes: list[MapScores] = []
     parts: dict[str, list[MapScores]] = {}
@@ -251,11 +251,11 @@ def _summary(
 
 
 def _caption(protocol: Protocol) -> str:
-    return f"protocol {protocol.name}: {protocol.says}; truth: {protocol.truth} of boxes"
+    return f"protocol {protocol.name}: {protocol.source}; truth: {protocol.truth} of boxes"
 
 
 def table_text(evaluation: Evaluation, *, width: int = 120) -> str:
-    """The table in percent, and below it what was skipped or is wrong with the truths, by name."""
+    """The table in percent, and below it the `notes`."""
     return text_table(
         evaluation.rows(),
         caption=_caption(evaluation.protocol),
@@ -265,7 +265,7 @@ def table_text(evaluation: Evaluation, *, width: int = 120) -> str:
 
 
 def notes(evaluation: Evaluation, *, most: int = 20) -> list[str]:
-    """What the summary must not keep silent about, one line each."""
+    """Notes on faults of truths and on clips that were skipped, one line each."""
     corrupt = "box edges outside the frame (corrupt), scored as the released code does"
     empty = "clips whose truth is empty, so that their cIoU is 0"
     total = len(evaluation.clips) + len(evaluation.skipped)

@@ -1,4 +1,4 @@
-"""Whether a map follows the sound: the same frame with the sounds of two things, one by one."""
+"""Interactive localisation: one frame with the sounds of two objects in turn (iIoU, iAUC)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,9 +17,9 @@ from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
 
 def group_key(id: str) -> str:
-    """What the ids of clips with the same frame have in common: all before the last `_`.
+    """The part of an id that clips with the same frame share: all before the last `_`.
 
-    Folders before the name and `.jpg` after it do not count; empty if there is no `_`.
+    Without folders and `.jpg`; empty if there is no `_`.
 
     Source: Senocak et al., Sound source localization is all about cross-modal alignment,
     ICCV 2023, as released.
@@ -28,9 +28,9 @@ def group_key(id: str) -> str:
 
 
 def groups_of(ids: Sequence[str]) -> dict[str, Int64[np.ndarray, " _"]]:
-    """The places of the clips that share a frame, by what their ids share, two or more of each.
+    """Indices of the clips that share a frame, by `group_key`; two or more in each group.
 
-    Differs from the released code: that also counts a clip that stands alone.
+    Differs from the released code: that also counts groups of one clip.
     """
     places: dict[str, list[int]] = {}
     for place, id in enumerate(ids):

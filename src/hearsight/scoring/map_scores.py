@@ -1,7 +1,7 @@
-"""Response maps and truths in, rows of a table out.
+"""Scores of response maps against boxes, and the rows that they are compared with.
 
-Beside every model stand rows that see neither frame nor sound (the blind rows) and the best score
-that any map could reach under the protocol's threshold (the ceiling).
+These are the blind rows, which use neither frame nor sound, and the ceiling, the best score that
+any map can reach under the protocol's threshold.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,19 +17,20 @@ from hearsight.files.tables import rounded
 from hearsight.scoring.metrics import (
     area_under_curve,
     best_possible,
+    ciou,
     order_statistics,
-    overlap,
+    pointing,
     success_rate,
 )
-from hearsight.scoring.protocols import HALF, Protocol, adaptive_place, mark, normalise, upsample
+from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise, upsample
 
-OBJECTS_HIGHEST = 2.5  # SLAVC takes this for the highest value of an object map
+OBJECTS_HIGHEST = 2.5  # SLAVC divides object maps by it, as if it were their maximum
 QUARTER = PIXELS // 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapScores:
-    """One entry per clip."""
+    """Scores of maps, one entry per clip."""
 
     ciou: Float64[np.ndarray, " n"]  # median threshold, 0 to 1
     adaptive: Float64[np.ndarray, " n"]  # adaptive threshold, 0 to 1
@@ -47,7 +48,7 @@ def joined_scores(parts: Sequence[MapScores]) -> MapScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectMaps:
-    """Where objects are, whatever sounds: one map per clip, 0 and above, mixed into its response.
+    """Object maps, one per clip, 0 and above, to be mixed into its response map.
 
     share: of the response map in the mixture, 0 to 1.
     """
@@ -69,10 +70,10 @@ def mix_object_map(
     objects / 2.5, then brought to its own range only if the protocol says so.
 
     Args:
-        values: the stretched response map, not normalised.
+        values: the up-sampled response map, not normalised.
         objects: of an object network, 0 and above.
         share: of the response map, 0 to 1.
-        protocol: how.
+        protocol: its `mixing`, `objects` and normalisation are used.
 
     Source: EZ-VSL, Mo and Morgado, ECCV 2022 (object-guided localisation); SLAVC, Mo and Morgado,
     NeurIPS 2022; both as released.
@@ -95,14 +96,14 @@ def mix_object_map(
 def prepared_maps(
     maps: Float32[np.ndarray, "n h w"], protocol: Protocol, objects: ObjectMaps | None = None
 ) -> Iterator[Float32[np.ndarray, "side side"]]:
-    """Each map stretched to the canvas and normalised, in a buffer that the next one overwrites.
+    """Each map up-sampled to the canvas and normalised, in a buffer that the next one overwrites.
 
     Raises:
         ValueError: a map is not finite.
     """
     if not np.isfinite(maps).all():
         raise ValueError("maps must be finite")
-    # 200 kB: a buffer that is used again stays in the cache
+    # one buffer of 200 kB for all maps stays in the cache
     values = np.empty((SIDE, SIDE), np.float32)
     for i, one in enumerate(maps):
         upsample(one, protocol.upsampling, out=values)
@@ -128,20 +129,20 @@ def score_maps(
     marks = np.empty((SIDE, SIDE), np.bool_)
     prepared = prepared_maps(maps, protocol, objects)
     for score, values, truth in zip(scores.T, prepared, truths, strict=True):
-        median, adaptive = order_statistics(values.reshape(-1), (HALF, adaptive_place(truth)))
+        median, adaptive = order_statistics(values.reshape(-1), (HALF, adaptive_rank(truth)))
         threshold = median if protocol.fixed is None else protocol.fixed
-        score[0] = overlap(mark(values, threshold, protocol, out=marks), truth)
-        score[1] = overlap(np.greater(values, adaptive, out=marks), truth)
-        score[2] = truth.inside.flat[values.argmax()]
+        score[0] = ciou(mark(values, threshold, protocol, out=marks), truth)
+        score[1] = ciou(np.greater(values, adaptive, out=marks), truth)
+        score[2] = pointing(values, truth)
     return MapScores(ciou=scores[0], adaptive=scores[1], pointing=scores[2])
 
 
 def confidences(
     maps: Float32[np.ndarray, "n h w"], protocol: Protocol, objects: ObjectMaps | None = None
 ) -> Float32[np.ndarray, " n"]:
-    """How sure each map is that something sounds: the mean of the highest quarter of its pixels.
+    """Confidence of each map that a source is seen: the mean of the highest quarter of its pixels.
 
-    Taken before a map is brought to its own range, else all maps would be alike.
+    Taken before maps are normalised to their own range, after which they could not be compared.
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
@@ -156,26 +157,25 @@ def confidences(
 def score_one_map(
     one: Float32[np.ndarray, "side side"], truths: Iterable[TruthMask], protocol: Protocol
 ) -> MapScores:
-    """Score the same map, of the canvas's size, against every truth; it is sorted once."""
+    """Score one map, of the canvas's size, against every truth; it is sorted once."""
     values = one.copy()
     normalise(values, protocol)
     ordered = np.sort(values, axis=None)
     marks = mark(values, ordered[HALF] if protocol.fixed is None else protocol.fixed, protocol)
-    peak = int(values.argmax())
     scores = [
         (
-            overlap(marks, truth),
-            overlap(values > ordered[adaptive_place(truth)], truth),
-            float(truth.inside.flat[peak]),
+            ciou(marks, truth),
+            ciou(values > ordered[adaptive_rank(truth)], truth),
+            float(pointing(values, truth)),
         )
         for truth in truths
     ]
-    ciou, adaptive, pointing = np.array(scores, np.float64).reshape(-1, 3).T
-    return MapScores(ciou=ciou, adaptive=adaptive, pointing=pointing)
+    own, adaptive, peak = np.array(scores, np.float64).reshape(-1, 3).T
+    return MapScores(ciou=own, adaptive=adaptive, pointing=peak)
 
 
 def centred_disc() -> Float32[np.ndarray, "side side"]:
-    """A map that falls from the middle outwards, no two pixels alike: cut anywhere it is a disc."""
+    """A map that falls from the centre outwards without ties: any threshold marks a disc."""
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     order = np.argsort(x * x + y * y, axis=None, kind="stable")
     disc = np.empty(PIXELS, np.float32)
@@ -184,7 +184,7 @@ def centred_disc() -> Float32[np.ndarray, "side side"]:
 
 
 def mean_truth(truths: Iterable[TruthMask]) -> Float32[np.ndarray, "side side"]:
-    """The mean weight of every pixel; 0 where there are no truths."""
+    """The mean weight of every pixel; 0 if there are no truths."""
     total = np.zeros((SIDE, SIDE))
     halves = np.zeros((SIDE, SIDE), np.uint8)  # 20 times as fast to add to
     count = 0
@@ -202,8 +202,8 @@ def mean_truth(truths: Iterable[TruthMask]) -> Float32[np.ndarray, "side side"]:
 class Score:
     """One row of a table; all numbers are fractions from 0 to 1.
 
-    success_rate and auc follow the protocol's own threshold. ceiling and ceiling_auc are the
-    highest values of these two that any map reaches with as many marked pixels.
+    success_rate and auc are at the protocol's own threshold. ceiling and ceiling_auc are the
+    highest values of these two that any map can reach with as many marked pixels.
     """
 
     name: str
@@ -255,7 +255,7 @@ def blind_scores(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str
             truth.weight / (truth.weight + PIXELS - truth.pixels),
             truth.pixels / PIXELS,
             best_possible(truth, best_marking(truth, protocol)),
-            best_possible(truth, PIXELS - 1 - adaptive_place(truth)),
+            best_possible(truth, PIXELS - 1 - adaptive_rank(truth)),
         )
         for truth in truths()
     ]
@@ -274,12 +274,12 @@ def blind_scores(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str
 
 
 def best_marking(truth: TruthMask, protocol: Protocol) -> int:
-    """How many pixels the best map marks by the protocol's threshold, no two pixels alike."""
+    """How many pixels the protocol's threshold marks of the best possible map without ties."""
     if protocol.fixed is None:
         return protocol.marked
     if protocol.scale == "cosine":
         return truth.pixels
-    return min(max(truth.pixels, 1), PIXELS - 1)  # the highest always, the lowest never
+    return min(max(truth.pixels, 1), PIXELS - 1)  # always the highest pixel, never the lowest
 
 
 def make_table(
@@ -301,7 +301,7 @@ def make_table(
 def make_score(
     name: str, scores: MapScores, protocol: Protocol, ceiling: tuple[float, float]
 ) -> Score:
-    """One row from the scores of all clips, beside the ceiling of success rate and area."""
+    """One row from the scores of all clips. ceiling: of success rate and AUC."""
     own = scores.adaptive if protocol.adaptive else scores.ciou
     return Score(
         name=name,

@@ -1,7 +1,7 @@
-"""How well a map marks what sounds: pure functions of marked pixels and truths.
+"""Metrics of the field as pure functions of marked pixels and truths: cIoU, AUC, pointing game.
 
 Letters: `n` clips, `h w` pixels of the canvas (224 x 224 in every protocol of the field).
-A truth G gives every pixel a weight from 0 to 1; a marking M is a set of pixels.
+A truth G gives every pixel a weight 0, 1/2 or 1; a marking M is a set of pixels.
 """
 
 from collections.abc import Sequence
@@ -11,31 +11,21 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from hearsight.clips.truth import TruthMask
 
-# of the success curve: cIoU 0, 0.05, ... 1 as floating point gives them, 0.15000000000000002 among
-# them, as in the released code
+# cIoU of the success curve: 0, 0.05, ... 1, each 0.05 * i in floating point (0.15000000000000002
+# among them), as in the released code
 DEMANDS = np.array([0.05 * i for i in range(21)])
-STRIDE = 83  # every so manieth value is in the sample: even in both directions at 224 a row
-MARGIN = 12  # places in the sorted sample by which its guess may be wrong
+STRIDE = 83  # of the sample; without a common factor with 224, so that it covers all columns
+MARGIN = 12  # ranks in the sample by which its estimate of a rank may be wrong
 
 
-def ciou(
-    marks: Bool[np.ndarray, "n h w"], truths: Float[np.ndarray, "n h w"]
-) -> Float64[np.ndarray, " n"]:
-    """Consensus intersection over union of markings and weighted truths, from 0 to 1.
+def ciou(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
+    """Consensus intersection over union of a marking and a weighted truth, from 0 to 1.
 
     sum(M G) / (sum(G) + sum(M [G = 0])); 0 where both are empty.
 
     Source: Senocak et al., CVPR 2018 (consensus truth); every released evaluator of the field.
     """
-    shared = np.where(marks, truths, 0).sum((1, 2), dtype=np.float64)
-    joined = truths.sum((1, 2), dtype=np.float64) + (marks & (truths == 0)).sum((1, 2))
-    scores: Float64[np.ndarray, " n"] = np.zeros_like(shared)
-    np.divide(shared, joined, out=scores, where=joined > 0)
-    return scores
-
-
-def overlap(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
-    """`ciou` of one marking and one truth, counted instead of summed."""
+    # counted, not summed: the weights are 0, 1/2 and 1
     marked = int(np.count_nonzero(marks))
     within = int(np.count_nonzero(marks & truth.inside))
     whole = within if truth.full is None else int(np.count_nonzero(marks & truth.full))
@@ -63,18 +53,12 @@ def area_over_demands(rates: Float64[np.ndarray, " 21"]) -> float:
     return float(np.sum(np.diff(DEMANDS) * (rates[1:] + rates[:-1]) / 2))
 
 
-def pointing(
-    maps: Float[np.ndarray, "n h w"], truths: Float[np.ndarray, "n h w"]
-) -> Bool[np.ndarray, " n"]:
-    """Whether each map's highest pixel (the first of them in reading order) lies in its truth.
+def pointing(values: Float[np.ndarray, "h w"], truth: TruthMask) -> bool:
+    """Whether a map's highest pixel (the first in reading order) lies in the truth.
 
     Source: Zhang et al., Top-down neural attention by excitation backprop, ECCV 2016.
     """
-    peaks = maps.reshape(len(maps), -1).argmax(1)
-    inside: Bool[np.ndarray, " n"] = (
-        truths.reshape(len(truths), -1)[np.arange(len(maps)), peaks] > 0
-    )
-    return inside
+    return bool(truth.inside.flat[values.argmax()])
 
 
 def best_possible(truth: TruthMask, marked: int) -> float:
@@ -90,22 +74,23 @@ def best_possible(truth: TruthMask, marked: int) -> float:
     return shared / (truth.weight + max(0, marked - truth.pixels))
 
 
-def order_statistics(values: Float32[np.ndarray, " p"], places: Sequence[int]) -> list[float]:
-    """What would stand at `places` (0-based) if the finite `values` were sorted.
+def order_statistics(values: Float32[np.ndarray, " p"], ranks: Sequence[int]) -> list[float]:
+    """The elements at `ranks` (0-based) of the finite `values` in rising order.
 
-    A sorted sample tells between which values each place lies; only those between are ordered.
+    The values are not sorted: a sorted sample brackets each rank, and only the values inside the
+    bracket are partitioned.
     """
     sample = np.sort(values[::STRIDE])
     found = []
-    for place in places:
-        rank = place // STRIDE
-        low = sample[rank - MARGIN] if rank >= MARGIN else -np.inf
-        high = sample[rank + MARGIN] if rank + MARGIN < len(sample) else np.inf
+    for rank in ranks:
+        near_rank = rank // STRIDE
+        low = sample[near_rank - MARGIN] if near_rank >= MARGIN else -np.inf
+        high = sample[near_rank + MARGIN] if near_rank + MARGIN < len(sample) else np.inf
         below = values < low
         near = values[(values <= high) ^ below]
-        rest = place - int(np.count_nonzero(below))
-        if not 0 <= rest < len(near):  # the sample was not like the whole
-            near, rest = values.copy(), place
+        rest = rank - int(np.count_nonzero(below))
+        if not 0 <= rest < len(near):  # the bracket does not hold the rank
+            near, rest = values.copy(), rank
         near.partition(rest)
         found.append(float(near[rest]))
     return found

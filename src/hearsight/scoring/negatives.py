@@ -1,6 +1,6 @@
-"""Whether a map stays dark where nothing of what is heard is seen: silence, noise, another clip.
+"""Negative sounds: silence, noise and sounds of other clips, for which a map should mark nothing.
 
-One threshold is chosen for a model from its answers to such sounds and then serves every clip.
+A universal threshold, one for all clips, is chosen from the maxima of a model's maps on them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,19 +27,19 @@ from hearsight.scoring.inference import (
 )
 from hearsight.scoring.interactive import group_key, groups_of
 from hearsight.scoring.map_scores import centred_disc
-from hearsight.scoring.metrics import DEMANDS, area_over_demands, area_under_curve, overlap
+from hearsight.scoring.metrics import DEMANDS, area_over_demands, area_under_curve, ciou
 from hearsight.scoring.protocols import Protocol, upsample
 from hearsight.scoring.results import EvaluatedClips, Results
 
 Kind = Literal["silence", "noise", "other clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-TRIES = 100  # clips looked at for a sound of another class
+TRIES = 100  # clips drawn in search of one of another class
 
 
 def universal_thresholds(maxima: Float[np.ndarray, " n"]) -> dict[str, float]:
-    """Thresholds from the highest values of maps whose sound is not seen, by name.
+    """Universal thresholds by name, from the maxima of the maps of negative sounds.
 
-    "max" is the highest of all, "90 %" the highest when the highest tenth is left out, "Q3" their
+    "max" is the highest maximum, "90 %" the highest once the highest tenth is left out, "Q3" the
     third quartile.
 
     Source: Juanola et al., A critical assessment of visual sound source localization models
@@ -58,14 +58,14 @@ def universal_thresholds(maxima: Float[np.ndarray, " n"]) -> dict[str, float]:
 
 
 def marked_share(values: Float32[np.ndarray, "h w"], threshold: float) -> float:
-    """pIA, the share of a map's pixels above a threshold: 0 is right where nothing is seen."""
+    """pIA, the share of a map's pixels above a threshold: 0 is best for a negative sound."""
     return float(np.mean(values > threshold))
 
 
 def area_under_shares(shares: Float64[np.ndarray, " n"]) -> float:
-    """Area under the share of clips that mark at most so much, as that goes from 0 to 1.
+    """Area under the share of clips whose pIA is at most a limit, as the limit goes from 0 to 1.
 
-    Trapezoids, 21 points; 1 where no map marks anything.
+    At 21 points, by trapezoids; 1 where no map marks a pixel.
 
     Source: Juanola et al., ICASSP 2025, as released.
     """
@@ -73,7 +73,7 @@ def area_under_shares(shares: Float64[np.ndarray, " n"]) -> float:
 
 
 def harmonic_mean(first: float, second: float) -> float:
-    """F of two numbers; 0 where both are 0."""
+    """The harmonic mean of two numbers; 0 where both are 0."""
     return 2 * first * second / (first + second) if first + second else 0.0
 
 
@@ -89,9 +89,9 @@ def negative_row(
     Args:
         name: of the row.
         protocol: its name.
-        threshold: of the map, a cosine; None where there is none.
+        threshold: on the map, a cosine; None for blind rows and the ceiling.
         ciou: of the clips with their own sounds, 0 to 1.
-        shares: of pixels marked with a sound that is not seen, by kind.
+        shares: pIA with negative sounds, by kind.
 
     "F_LOC" joins the mean cIoU and the mean over kinds of 1 - pIA; "F_AUC" the area under the
     success rate and the mean over kinds of `area_under_shares`.
@@ -115,8 +115,8 @@ def negative_row(
     )
 
 
-class _Sounds:
-    """Sounds that a frame does not show, drawn by a seed."""
+class _NegativeSounds:
+    """Negative sounds of clips, drawn from a seed."""
 
     def __init__(self, model: Inference, clips: Clips, draws: int, seed: int) -> None:
         self.front = model.recipe.spectrogram
@@ -127,7 +127,7 @@ class _Sounds:
         self.generator = np.random.default_rng(seed)
 
     def __call__(self, items: Sequence[PreparedClip]) -> list[Float[Tensor, "b samples"]]:
-        """Silence, then noise and other clips in turn, `draws` times."""
+        """Waveforms of the clips' own sounds, silence, then noise and another clip in turn."""
         own = waveforms_of(self.front, [item.sound for item in items])
         sounds = [torch.zeros_like(own)]
         for _ in range(self.draws):
@@ -139,7 +139,7 @@ class _Sounds:
         return [own, *sounds]
 
     def other(self, item: PreparedClip) -> Int16[np.ndarray, " samples"]:
-        """The sound of another clip, of none of the classes that are known to be in the frame."""
+        """The sound of another clip, of none of the classes known to be in the frame."""
         alike = self.groups.get(group_key(item.id), [self.places[item.id]])
         visible = {item.label}
         for place in alike if len(alike) > 1 else ():
@@ -164,7 +164,7 @@ class _Sounds:
 def shares_above(
     maps: Float32[np.ndarray, "n h w"], thresholds: Sequence[float], protocol: Protocol
 ) -> Float64[np.ndarray, "thresholds n"]:
-    """The `marked_share` of each stretched map above each threshold."""
+    """The `marked_share` of each up-sampled map above each threshold."""
     found = np.zeros((len(thresholds), len(maps)))
     for i, one in enumerate(maps):
         values = upsample(one, protocol.upsampling)
@@ -172,41 +172,41 @@ def shares_above(
     return found
 
 
-def overlaps_above(
+def ciou_above(
     maps: Float32[np.ndarray, "n h w"],
     truths: Iterator[TruthMask],
     thresholds: Sequence[float],
     protocol: Protocol,
 ) -> Float64[np.ndarray, "thresholds n"]:
-    """The cIoU of the pixels of each stretched map above each threshold."""
+    """The cIoU of each up-sampled map at each threshold."""
     found = np.zeros((len(thresholds), len(maps)))
     for i, (one, truth) in enumerate(zip(maps, truths, strict=True)):
         values = upsample(one, protocol.upsampling)
-        found[:, i] = [overlap(values > threshold, truth) for threshold in thresholds]
+        found[:, i] = [ciou(values > threshold, truth) for threshold in thresholds]
     return found
 
 
 def evaluate_negatives(
     model: Inference, clips: Clips, protocol: Protocol, *, draws: int = 3, seed: int = 0
 ) -> Results:
-    """Score a model on annotated clips with their own sounds and with sounds that are not seen.
+    """Score a model on annotated clips with their own and with negative sounds.
 
     Args:
-        model: that scores; an object network of it is not mixed in.
+        model: its object network is not used.
         clips: annotated with boxes.
-        protocol: whose up-sampling and truths count; maps stay cosines.
+        protocol: its up-sampling and truths are used; maps stay cosines.
         draws: how often noise and another clip are drawn for each clip.
-        seed: of what is drawn.
+        seed: of the draws.
 
     Raises:
-        HearsightError: no clip of another class to be heard, or as `evaluate`.
+        HearsightError: no other clip of another class, or as `evaluate`.
 
     Source: Juanola et al., ICASSP 2025, as released: noise of N(0, 1), maxima of the maps before
     they are stretched, pixels above the threshold.
     Differs from the released code: silence and noise go through the whole front end; there the
     logarithm of their spectrograms is left out.
     """
-    evaluated, sounds = EvaluatedClips(), _Sounds(model, clips, draws, seed)
+    evaluated, sounds = EvaluatedClips(), _NegativeSounds(model, clips, draws, seed)
     with evaluation_mode(model.encoders):
         parts = [
             maps_of(model, items, sounds(items))
@@ -223,7 +223,7 @@ def evaluate_negatives(
         for kind, each in unseen.items()
     }
     truths = (rasterise(own, protocol.truth) for own in evaluated.boxes)
-    ciou = overlaps_above(maps[0], truths, levels, protocol)
+    ciou = ciou_above(maps[0], truths, levels, protocol)
     rows = [
         negative_row(
             f"{model.name}, threshold {rule}",
@@ -255,10 +255,10 @@ def evaluate_negatives(
 
 
 def _blind_rows(boxes: Sequence[tuple[Box, ...]], protocol: Protocol) -> list[Mapping[str, Any]]:
-    """Half of the frame marked whatever is heard, nothing ever, and what cannot be surpassed."""
+    """Rows that mark half of the frame for every sound, or nothing, and the ceiling."""
     disc = centred_disc() > 0.5
     truths = [rasterise(own, protocol.truth) for own in boxes]
-    half = np.array([overlap(disc, truth) for truth in truths])
+    half = np.array([ciou(disc, truth) for truth in truths])
     best = np.array([float(truth.pixels > 0) for truth in truths])
     share, nothing = np.full(len(boxes), disc.sum() / PIXELS), np.zeros(len(boxes))
 

@@ -1,6 +1,6 @@
-"""Where objects are, whatever sounds: maps of a network that learned to classify pictures.
+"""Object maps for object-guided localisation (OGL), from a ResNet-18 trained on ImageNet.
 
-Mixed into a response map they guide it to objects; `scoring.guide` mixes.
+`map_scores.mix_object_map` mixes them into response maps.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from hearsight.errors import HearsightError
 from hearsight.model.distributed import BatchNorm
 from hearsight.model.encoders import Encoder, Trunk
 
-SIDE = 224  # pixels: side of the frames that the network saw when it learned
+SIDE = 224  # pixels: side of the frames, as in its training on ImageNet
 RESNET_18 = Encoder(strides=(1, 2, 2, 2))  # a frame of 224 pixels becomes 7 x 7 cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectGuide:
-    """An object network and its part in a mixture.
+    """An object network and how much it counts.
 
-    share: of the response map in the mixture, 0 to 1; None for what the protocol takes.
+    share: of the response map in the mixture, 0 to 1; None for the protocol's own.
 
     Raises:
         HearsightError: the share lies outside 0 to 1.
@@ -40,11 +40,11 @@ class ObjectGuide:
 def load_guide(file: Path, share: float | None = None) -> ObjectGuide:
     """An object network from a file of torchvision's ResNet-18, trained on ImageNet.
 
-    Only tensors are read from the file, and no code in it is run; the classifier is not used.
+    Only tensors are read from the file, no code in it is run; the classifier is not used.
 
     Raises:
-        HearsightError: no such file, one that would run code, other names or shapes; or a share
-            outside 0 to 1.
+        HearsightError: no such file, one that would run code, or one with other names or shapes; a
+            share outside 0 to 1.
     """
     network = Trunk(
         3,
@@ -68,7 +68,7 @@ def load_guide(file: Path, share: float | None = None) -> ObjectGuide:
 
 @torch.inference_mode()
 def object_maps(network: Trunk, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b h w"]:
-    """The mean size of the last stage's channels in every cell: 0 and above, single precision.
+    """The mean absolute value of the last stage's channels in every cell: 0 and above.
 
     Source: EZ-VSL, Mo and Morgado, ECCV 2022 (object-guided localisation), as released.
     """

@@ -1,4 +1,4 @@
-"""Every protocol by its name: those that score maps against boxes, and those that ask for more."""
+"""Every protocol by its name: those on boxes, and those with an evaluation of their own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,11 +25,11 @@ FRAMES = {"crop": "centre crop", "stretch": "stretched", "stretch plainly": "str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredProtocol:
-    """A protocol that needs more than a map and boxes.
+class CustomProtocol:
+    """A protocol with an evaluation of its own.
 
-    base: how maps are stretched, normalised, cut and compared with truths. run: scores a model.
-    threshold: where it is not the base's own. needs: what clips it takes. reports: its numbers.
+    base: up-sampling, normalisation, threshold and truths. run: the evaluation. needs: the clips
+    that it takes. reports: its scores. threshold: where it is not that of `base`.
     """
 
     base: Protocol
@@ -39,15 +39,15 @@ class RegisteredProtocol:
     threshold: str | None = None
 
 
-def _extended(name: str, sets: str) -> RegisteredProtocol:
-    """A protocol on clips of which some show no source."""
+def _extended(name: str, sets: str) -> CustomProtocol:
+    """A protocol on an extended test set, where some clips show no source."""
     protocol = load_protocol(name)
     method, colon, kind = name.partition(":")
-    return RegisteredProtocol(
+    return CustomProtocol(
         base=replace(
             protocol,
             name=f"{method}-extended{colon}{kind}",
-            says=f"{protocol.says}, on clips of which some show no source",
+            source=f"{protocol.source}, on clips of which some show no source",
             sets=sets,
         ),
         run=evaluate_detection,
@@ -57,16 +57,16 @@ def _extended(name: str, sets: str) -> RegisteredProtocol:
 
 
 ALIGN = replace(load_protocol("ssl-align-others"), truth="pixels")
-REGISTERED = (
+CUSTOM_PROTOCOLS = (
     _extended("slavc", "VGG-SS 5,158 + 5,158"),
     _extended("slavc-relative", "VGG-SS 5,158 + 5,158"),
     _extended("slavc:flickr", "Flickr 249 + 250"),
     _extended("slavc-relative:flickr", "Flickr 249 + 250"),
-    RegisteredProtocol(
+    CustomProtocol(
         base=replace(
             ALIGN,
             name="interactive",
-            says="SSL-Alignment (Senocak et al., ICCV 2023), released test.py: one frame, two "
+            source="SSL-Alignment (Senocak et al., ICCV 2023), released test.py: one frame, two "
             "sounds in turn",
             sets="IS3 3,240 scenes x 2",
         ),
@@ -74,11 +74,11 @@ REGISTERED = (
         needs="clips STEM_0, STEM_1 of one frame: pairs:toys, pairs:menagerie",
         reports="cIoU, AUC, iIoU, iAUC; the same adaptive",
     ),
-    RegisteredProtocol(
+    CustomProtocol(
         base=replace(
             load_protocol("ssl-align-others"),
             name="negatives",
-            says="Silence, noise and other clips (Juanola et al., ICASSP 2025), released eval.py",
+            source="Silence, noise and other clips (Juanola et al., ICASSP 2025), released eval.py",
             upsampling="linear",
             frame="crop",
             sets="VGG-SS 5,158; IS3 6,480; 10 draws",
@@ -88,22 +88,22 @@ REGISTERED = (
         reports="mean IoU, AUC, pIA by kind, F_LOC, F_AUC",
         threshold="one for all: max, 90 %, Q3 of maxima",
     ),
-    RegisteredProtocol(
+    CustomProtocol(
         base=replace(
             load_protocol("ssl-align-others"),
             name="masks",
-            says="Exact masks: ACL (Park et al., WACV 2024) and SSL-Alignment, as released",
+            source="Exact masks: ACL (Park et al., WACV 2024) and SSL-Alignment, as released",
             sets="AVSBench S4, MS3",
         ),
         run=evaluate_segmentation,
         needs="clips with masks: toys, menagerie, stores of them",
         reports="mIoU, adaptive mIoU, F (255 levels, beta squared 0.3), F marked",
     ),
-    RegisteredProtocol(
+    CustomProtocol(
         base=replace(
             ALIGN,
             name="duets",
-            says="Two sources at once: DSOL (Hu et al., NeurIPS 2020), AVGN (Mo and Tian, CVPR "
+            source="Two sources at once: DSOL (Hu et al., NeurIPS 2020), AVGN (Mo and Tian, CVPR "
             "2023) and T-VSL (Mahmud et al., CVPR 2024), as released",
             sets="MUSIC-Duet, VGGSound-Duet",
         ),
@@ -119,9 +119,12 @@ def check_name(name: str) -> None:
     """Refuse a name that no protocol has.
 
     Raises:
-        HearsightError: there is none of that name; the message suggests the nearest.
+        HearsightError: no protocol has it; the message suggests the nearest name.
     """
-    known = [*(protocol.name for protocol in PROTOCOLS), *(task.base.name for task in REGISTERED)]
+    known = [
+        *(protocol.name for protocol in PROTOCOLS),
+        *(custom.base.name for custom in CUSTOM_PROTOCOLS),
+    ]
     if name not in known:
         raise HearsightError(
             f"There is no protocol '{name}': choose from {', '.join(known)}.{nearest(name, known)}"
@@ -140,7 +143,7 @@ def check_options(name: str, *, guided: bool, draws: int | None) -> None:
         HearsightError: there is no such protocol, it does not mix in object maps, or does not draw.
     """
     check_name(name)
-    run = next((one.run for one in REGISTERED if one.base.name == name), None)
+    run = next((one.run for one in CUSTOM_PROTOCOLS if one.base.name == name), None)
     if guided and run in (evaluate_negatives, evaluate_duets):
         raise HearsightError(f"The protocol '{name}' scores responses alone, without object maps.")
     if draws is not None and run is not evaluate_negatives:
@@ -162,23 +165,26 @@ def evaluate_protocol(
         HearsightError: no such protocol, options that it does not use, or clips that do not fit it.
     """
     check_options(name, guided=model.guide is not None, draws=draws)
-    task = next((task for task in REGISTERED if task.base.name == name), None)
-    if task is None:
+    custom = next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
+    if custom is None:
         return evaluate_model(model, clips, load_protocol(name)).results()
     if draws is not None:
-        return evaluate_negatives(model, clips, task.base, draws=draws)
-    return task.run(model, clips, task.base)
+        return evaluate_negatives(model, clips, custom.base, draws=draws)
+    return custom.run(model, clips, custom.base)
 
 
 def protocol_table() -> list[dict[str, str]]:
-    """What every protocol does, one row each."""
-    kinds: list[tuple[Protocol, RegisteredProtocol | None]] = [
+    """The settings of every protocol, one row each."""
+    kinds: list[tuple[Protocol, CustomProtocol | None]] = [
         (protocol, None) for protocol in PROTOCOLS
     ]
-    return [_described(*each) for each in [*kinds, *((task.base, task) for task in REGISTERED)]]
+    return [
+        _described(*each)
+        for each in [*kinds, *((custom.base, custom) for custom in CUSTOM_PROTOCOLS)]
+    ]
 
 
-def _described(protocol: Protocol, task: RegisteredProtocol | None) -> dict[str, str]:
+def _described(protocol: Protocol, custom: CustomProtocol | None) -> dict[str, str]:
     own_range = "1 - minmax(-map)" if protocol.reverse else "minmax(map)"
     threshold, compare = _threshold(protocol)
     boxes = "cIoU@0.5, AUC; adaptive cIoU@0.5, AUC; pointing"
@@ -186,25 +192,25 @@ def _described(protocol: Protocol, task: RegisteredProtocol | None) -> dict[str,
         "protocol": protocol.name,
         "up-sampling": UPSAMPLINGS[protocol.upsampling],
         "map": "cosine"
-        if task is not None and task.run is evaluate_negatives
+        if custom is not None and custom.run is evaluate_negatives
         else own_range
         if protocol.scale == "own range"
         else "(cosine + 1) / 2",
-        "threshold": threshold if task is None or task.threshold is None else task.threshold,
+        "threshold": threshold if custom is None or custom.threshold is None else custom.threshold,
         "marked": compare,
         "frame": FRAMES[protocol.frame],
         "truth": "masks"
-        if task is not None and task.run is evaluate_segmentation
+        if custom is not None and custom.run is evaluate_segmentation
         else protocol.truth,
         "sets of its authors": protocol.sets,
-        "reported": boxes if task is None else task.reports,
-        "needs": "clips with boxes" if task is None else task.needs,
-        "from": protocol.says,
+        "reported": boxes if custom is None else custom.reports,
+        "needs": "clips with boxes" if custom is None else custom.needs,
+        "from": protocol.source,
     }
 
 
 def _threshold(protocol: Protocol) -> tuple[str, str]:
-    """The threshold of the headline score in words, and what is marked."""
+    """The threshold of the headline score, and the comparison with it."""
     if protocol.adaptive:
         return "adaptive: pixels of the truth", ">"
     sign = ">=" if protocol.inclusive else ">"

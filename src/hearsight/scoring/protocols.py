@@ -1,7 +1,7 @@
-"""What a paper measured, exactly: how its released code turns a response map into a score.
+"""Protocols: how the released code of each paper turns a response map into a score.
 
-A score is comparable only with its protocol's name beside it: the same maps differ by up to 35
-points between the threshold rules here and by 1.5 points between the interpolations.
+Scores under two protocols cannot be compared: those of the same maps differ by up to 35 points
+between the threshold rules here, and by 1.5 points between the interpolations.
 
 Every truth here is made of boxes; `segmentation` scores the exact masks of composed scenes.
 Sounds are prepared by the recipe's own front end; how frames are prepared is part of a protocol.
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32
 from hearsight.clips.truth import PIXELS, SIDE, Annotation, TruthMask
 from hearsight.errors import HearsightError, nearest
 
-HALF = PIXELS // 2  # place (0-based) of the median threshold among the sorted pixels
+HALF = PIXELS // 2  # rank (0-based) of the median threshold among the sorted pixels
 
 Upsampling = Literal["linear", "linear corners", "cubic", "cubic corners"]
 Frame = Literal["crop", "stretch", "stretch plainly"]
@@ -27,6 +27,7 @@ Frame = Literal["crop", "stretch", "stretch plainly"]
 class Protocol:
     """How one released evaluator scores a response map.
 
+    source: the paper and the released program.
     upsampling: "linear" samples at pixel centres (OpenCV's INTER_LINEAR), "linear corners" at
     corners (torch's align_corners), "cubic" is bicubic at pixel centres (torch's, and OpenCV's
     INTER_CUBIC), "cubic corners" at corners.
@@ -40,13 +41,13 @@ class Protocol:
     frame: "crop" brings the shorter side to the encoder's size and takes the middle square,
     "stretch" the whole frame to that square, both bicubic with Pillow; "stretch plainly" is the
     latter as torch does it, without antialiasing; truths are fractions of the whole frame in all.
-    mixing, objects, share: how an object map is mixed in, see `scoring.guide`; objects is its
-    up-sampling, share that of the response map in the mixture.
+    mixing, objects, share: how an object map is mixed in, see `map_scores.mix_object_map`; objects
+    is its up-sampling, share that of the response map in the mixture.
     sets: how many clips of which test sets its authors score.
     """
 
     name: str
-    says: str
+    source: str
     upsampling: Upsampling
     scale: Literal["own range", "cosine"] = "own range"
     reverse: bool = False
@@ -69,7 +70,7 @@ class Protocol:
 
 _LVS = Protocol(
     name="lvs",
-    says="LVS (Chen et al., CVPR 2021), released test.py and utils.py",
+    source="LVS (Chen et al., CVPR 2021), released test.py and utils.py",
     upsampling="linear",
     reverse=True,
     saturated=True,
@@ -78,7 +79,7 @@ _LVS = Protocol(
 )
 _EZ_VSL = Protocol(
     name="ez-vsl",
-    says="EZ-VSL (Mo and Morgado, ECCV 2022), released test.py",
+    source="EZ-VSL (Mo and Morgado, ECCV 2022), released test.py",
     upsampling="linear corners",
     inclusive=True,
     frame="stretch",
@@ -86,7 +87,7 @@ _EZ_VSL = Protocol(
 )
 _SLAVC = Protocol(
     name="slavc",
-    says="SLAVC (Mo and Morgado, NeurIPS 2022), released test.py: cosines of 0 and above",
+    source="SLAVC (Mo and Morgado, NeurIPS 2022), released test.py: cosines of 0 and above",
     upsampling="cubic corners",
     scale="cosine",
     fixed=0.5,
@@ -100,7 +101,7 @@ _SLAVC = Protocol(
 _SSL_ALIGN = replace(
     _LVS,
     name="ssl-align",
-    says="SSL-Alignment (Senocak et al., ICCV 2023), released test.py: its own model and LVS",
+    source="SSL-Alignment (Senocak et al., ICCV 2023), released test.py: its own model and LVS",
     saturated=False,
     frame="stretch plainly",
     sets="VGG-SS 4,654; Flickr 250",
@@ -108,7 +109,7 @@ _SSL_ALIGN = replace(
 _ON_BOXES = (
     Protocol(
         name="ssl-tie",
-        says="SSL-TIE (Liu et al., ACM MM 2022), released main.py: validate() and test()",
+        source="SSL-TIE (Liu et al., ACM MM 2022), released main.py: validate() and test()",
         upsampling="linear",
         reverse=True,
         saturated=True,
@@ -121,33 +122,33 @@ _ON_BOXES = (
     replace(
         _EZ_VSL,
         name="ez-vsl-train",
-        says="EZ-VSL, released train.py: validation between epochs",
+        source="EZ-VSL, released train.py: validation between epochs",
         upsampling="cubic",
     ),
     _SLAVC,
     replace(
         _SLAVC,
         name="slavc-relative",
-        says="SLAVC, released test.py --relative_prediction: half of the frame",
+        source="SLAVC, released test.py --relative_prediction: half of the frame",
         scale="own range",
         fixed=None,
     ),
     replace(
         _EZ_VSL,
         name="fnac",
-        says="FNAC (Sun et al., CVPR 2023), released test.py: validate()",
+        source="FNAC (Sun et al., CVPR 2023), released test.py: validate()",
         sets="VGG-SS 5,158; Flickr 249",
     ),
     replace(
         _EZ_VSL,
         name="fnac-cubic",
-        says="FNAC, released test.py: validate2()",
+        source="FNAC, released test.py: validate2()",
         upsampling="cubic",
         sets="VGG-SS 5,158; Flickr 249",
     ),
     Protocol(
         name="htf",
-        says="Hear the Flow (Fedorishin et al., WACV 2023), released train.py: test_step()",
+        source="Hear the Flow (Fedorishin et al., WACV 2023), released train.py: test_step()",
         upsampling="cubic",
         saturated=True,
         frame="stretch",
@@ -155,7 +156,7 @@ _ON_BOXES = (
     ),
     Protocol(
         name="sspl",
-        says="SSPL (Song et al., CVPR 2022), released test.py: from half of the range on",
+        source="SSPL (Song et al., CVPR 2022), released test.py: from half of the range on",
         upsampling="linear",
         fixed=0.5,
         inclusive=True,
@@ -166,7 +167,7 @@ _ON_BOXES = (
     replace(
         _SSL_ALIGN,
         name="ssl-align-others",
-        says="SSL-Alignment, released test.py: methods it compares with",
+        source="SSL-Alignment, released test.py: methods it compares with",
         upsampling="linear corners",
         reverse=False,
         objects="linear corners",
@@ -174,7 +175,7 @@ _ON_BOXES = (
     replace(
         _LVS,
         name="adaptive",
-        says="As many pixels as the truth has (Senocak et al.), released SSL-Alignment test.py",
+        source="As many pixels as the truth has (Senocak et al.), released SSL-Alignment test.py",
         saturated=False,
         adaptive=True,
         sets="VGG-SS 4,654; Flickr 250",
@@ -183,13 +184,13 @@ _ON_BOXES = (
 
 
 def _on_flickr(protocol: Protocol) -> Protocol:
-    """The same where each box of a clip is one person's opinion."""
+    """The protocol on Flickr-SoundNet, where each box of a clip is one annotator's."""
     # on other sets than VGG-SS this evaluator stretches maps with torch instead of OpenCV
     corners: Upsampling | None = "linear corners" if protocol is _SSL_ALIGN else None
     return replace(
         protocol,
         name=f"{protocol.name}:flickr",
-        says=f"{protocol.says}, each box half",
+        source=f"{protocol.source}, each box half",
         truth="consensus",
         upsampling=corners or protocol.upsampling,
         objects=corners or protocol.objects,
@@ -243,7 +244,7 @@ def upsample(
     *,
     out: Float32[np.ndarray, "side side"] | None = None,
 ) -> Float32[np.ndarray, "side side"]:
-    """A map stretched to the canvas."""
+    """A map up-sampled to the canvas."""
     if grid.shape == (SIDE, SIDE):  # what every kind leaves as it is
         if out is None:
             return grid.copy()
@@ -286,7 +287,7 @@ def mark(
     *,
     out: Bool[np.ndarray, "h w"] | None = None,
 ) -> Bool[np.ndarray, "h w"]:
-    """The pixels that a threshold marks in a normalised map."""
+    """The pixels of a normalised map that a threshold marks."""
     compare = np.greater_equal if protocol.inclusive else np.greater
     marks: Bool[np.ndarray, "h w"] = compare(values, threshold, out=out)
     if protocol.saturated and threshold >= 1:
@@ -294,8 +295,8 @@ def mark(
     return marks
 
 
-def adaptive_place(truth: TruthMask) -> int:
-    """Place (0-based) of the adaptive threshold among a map's sorted pixels.
+def adaptive_rank(truth: TruthMask) -> int:
+    """Rank (0-based) of the adaptive threshold among a map's sorted pixels.
 
     n pixels of truth (half the canvas if there are none) put it at 50176 - n; pixels above it
     are marked, at most n - 1.

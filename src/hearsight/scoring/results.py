@@ -61,7 +61,7 @@ class EvaluatedClips:
         total = len(self.ids) + len(self.skipped)
         return Results(
             protocol=protocol.name,
-            caption=f"protocol {protocol.name}: {protocol.says}{details}",
+            caption=f"protocol {protocol.name}: {protocol.source}{details}",
             rows=tuple(rows),
             notes=(*notes, *name_unreadable(self.skipped, total)),
             clips=tuple(lines),

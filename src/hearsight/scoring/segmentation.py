@@ -1,4 +1,4 @@
-"""How well a map cuts out what sounds: scores against exact masks instead of boxes."""
+"""Segmentation: mIoU and F-score of maps against exact masks instead of boxes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,23 +18,23 @@ from hearsight.scoring.inference import (
 )
 from hearsight.scoring.map_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.metrics import best_possible, order_statistics
-from hearsight.scoring.protocols import HALF, Protocol, adaptive_place, mark, normalise
+from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
 LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
-BETA_SQUARED = 0.3  # precision counts more than recall
+BETA_SQUARED = 0.3  # of the F-score: precision counts more than recall
 
 
 def mask_truth(mask: Bool[np.ndarray, "height width"]) -> TruthMask:
-    """A mask on the canvas: each pixel takes what its middle falls on."""
+    """A mask on the canvas, resized to the nearest pixel."""
     rows, columns = (
         ((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.intp) for length in mask.shape
     )
     return TruthMask.of(mask[rows[:, None], columns])
 
 
-def mask_overlap(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
-    """Intersection over union; where nothing is to be marked, the share that is not.
+def mask_iou(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
+    """Intersection over union; of an empty truth, the share of pixels that are not marked.
 
     Source: Zhou et al., Audio-visual segmentation, ECCV 2022, as released.
     """
@@ -45,7 +45,7 @@ def mask_overlap(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
 
 
 def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Float64[np.ndarray, " levels"]:
-    """F of precision and recall of the pixels from each of 255 levels on; 0 where both are 0.
+    """F-score of the pixels at or above each of 255 levels; 0 where precision and recall are 0.
 
     Args:
         values: of the map, 0 to 1.
@@ -53,7 +53,7 @@ def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Float64[np.n
 
     Source: Zhou et al., ECCV 2022, as released: beta squared is 0.3, levels from 0 to 1.
     """
-    reached = np.searchsorted(LEVELS, values, side="right")  # levels that a pixel stands on
+    reached = np.searchsorted(LEVELS, values, side="right")  # levels at or below each pixel
 
     def from_each_level(counted: Int64[np.ndarray, " pixels"]) -> Float64[np.ndarray, " levels"]:
         counts = np.bincount(counted, minlength=len(LEVELS) + 1)
@@ -67,14 +67,14 @@ def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Float64[np.n
 
 
 def marked_f_score(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
-    """F of the pixels that a threshold marks; 0 where it marks none. The truth is not empty."""
+    """F-score of the marked pixels; 0 where none is. The truth must not be empty."""
     right = int(np.count_nonzero(marks & truth.inside))
     marked = int(np.count_nonzero(marks))
     return (1 + BETA_SQUARED) * right / (BETA_SQUARED * truth.pixels + marked)
 
 
-class Masks:
-    """Scores against masks, clip by clip."""
+class MaskScores:
+    """Scores against masks, gathered clip by clip."""
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
@@ -85,12 +85,12 @@ class Masks:
 
     def add(self, values: Float32[np.ndarray, "side side"], truth: TruthMask) -> None:
         """Score one normalised map."""
-        median, adaptive = order_statistics(values.reshape(-1), (HALF, adaptive_place(truth)))
+        median, adaptive = order_statistics(values.reshape(-1), (HALF, adaptive_rank(truth)))
         threshold = median if self.protocol.fixed is None else self.protocol.fixed
         marks = mark(values, threshold, self.protocol)
-        self.median.append(mask_overlap(marks, truth))
-        self.adaptive.append(mask_overlap(values > adaptive, truth))
-        if truth.pixels:  # others have no F
+        self.median.append(mask_iou(marks, truth))
+        self.adaptive.append(mask_iou(values > adaptive, truth))
+        if truth.pixels:  # F is not defined for an empty truth
             self.marked_f.append(marked_f_score(marks, truth))
             self.levels.append(f_scores(values, truth))
 
@@ -125,7 +125,7 @@ def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) ->
     Raises:
         HearsightError: a clip without a mask, or as `evaluate`.
     """
-    evaluated, found, truths = EvaluatedClips(), Masks(protocol), list[TruthMask]()
+    evaluated, found, truths = EvaluatedClips(), MaskScores(protocol), list[TruthMask]()
     with evaluation_mode(model.encoders):
         for items in prepare_clips(model, clips, protocol, evaluated, needs="masks"):
             objects = guiding_maps(model, items, protocol)
@@ -144,19 +144,19 @@ def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) ->
 
 
 def blind_masks(truths: list[TruthMask], protocol: Protocol) -> Iterator[Mapping[str, Any]]:
-    """Rows of what sees neither frame nor sound, and the best that any map could get."""
+    """The blind rows and the ceiling."""
     maps = {
         "blind: centred disc": centred_disc(),
         "blind: mean truth": mean_truth(truths),
     }
     for name, one in maps.items():
-        values, row = one.copy(), Masks(protocol)
+        values, row = one.copy(), MaskScores(protocol)
         normalise(values, protocol)
         for truth in truths:
             row.add(values, truth)
         yield row.row(name)
     best = [best_mask(truth, protocol.marked) for truth in truths]
-    adaptive = [best_mask(truth, PIXELS - 1 - adaptive_place(truth)) for truth in truths]
+    adaptive = [best_mask(truth, PIXELS - 1 - adaptive_rank(truth)) for truth in truths]
     yield rounded(
         {
             "name": "ceiling",
@@ -171,5 +171,5 @@ def blind_masks(truths: list[TruthMask], protocol: Protocol) -> Iterator[Mapping
 
 
 def best_mask(truth: TruthMask, marked: int) -> float:
-    """The highest `mask_overlap` of any marking of exactly `marked` pixels."""
+    """The highest `mask_iou` of any marking of exactly `marked` pixels."""
     return best_possible(truth, marked) if truth.pixels else 1 - marked / PIXELS
