@@ -1,4 +1,4 @@
-"""`hearsight retrieve`: find clips by sound and image, and score it; the lists of VGGSound for it.
+"""`hearsight retrieve`, the retrieval benchmark, and `hearsight data splits`, its lists.
 
 `hearsight data splits` stands here because it makes the lists that retrieval is measured on.
 """
@@ -77,7 +77,9 @@ def retrieve(
     ] = "keep",
     embeddings: Annotated[
         list[str],
-        typer.Option(metavar="NAME=FILE", help="A row of others' vectors: .parquet, .npz or .npy."),
+        typer.Option(
+            metavar="NAME=FILE", help="A row of another model's vectors: .parquet, .npz or .npy."
+        ),
     ] = [],  # noqa: B006 typer reads the default, nobody changes it
     seed: Annotated[int, typer.Option(help="Of the untrained encoders.", min=0, max=2**63 - 1)] = 0,
     count: Annotated[int | None, typer.Option(help="Scenes, if they are composed.", min=1)] = None,
@@ -96,8 +98,8 @@ def retrieve(
 ) -> None:
     """Score how well clips find clips of their class by sound and image.
 
-    Prints A@k (some of the first k has the class) and P@k (share of them that has it), beside
-    untrained encoders, statistics of the sounds without learning, chance and the best possible.
+    Prints A@k (whether one of the first k has the class) and P@k (share of them that has it) beside
+    rows of untrained encoders, of mel statistics, of chance and of the best possible order.
 
     Example: hearsight retrieve runs/first --data stores/mine --task sound-image --sheet found.png
     """
@@ -182,7 +184,7 @@ def retrieve(
 
 
 def parse_embeddings(given: list[str]) -> dict[str, Path]:
-    """NAME=FILE, several times, by name.
+    """The files of several NAME=FILE, by name.
 
     Raises:
         HearsightError: one is not of that form, or a name is given twice.

@@ -1,4 +1,4 @@
-"""`hearsight evaluate` and `hearsight protocols`: models scored, and by which rules."""
+"""`hearsight evaluate` and `hearsight protocols`."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def evaluate(
     else:
         print(text_table(found.rows, caption=found.caption, footnotes=footnotes(signs)))
     tell(notes)
-    if scores is not None:  # last: if it cannot be written now, what was found is not lost
+    if scores is not None:  # after the table is printed, which a full disk must not prevent
         write_rows(found.clips, scores)
 
 
@@ -104,7 +104,7 @@ def protocols(
 ) -> None:
     """List the protocols and what each computes.
 
-    NAME:flickr is the same where each box of a clip is one person's opinion.
+    NAME:flickr is for Flickr-SoundNet, where each box of a clip is one annotator's.
 
     Example: hearsight protocols
     """

@@ -1,4 +1,4 @@
-"""Embeddings that others made, read from a file: CLAP, BEATs, PANNs, ImageBind or anything else."""
+"""Embeddings of other models, read from a file: CLAP, BEATs, PANNs, ImageBind or any other."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ def read_embeddings(path: Path, ids: Sequence[str]) -> dict[str, Float[Tensor, "
 
     A parquet file has the columns `id` (text) and `sound` or `image` or both (lists of numbers);
     an npz file has arrays of these names; an npy file holds an array (clips, channels) of sounds,
-    and the file of the same name with the ending .txt their ids, one on a line. Further clips in
-    the file are passed over.
+    and the file of the same name with the ending .txt their ids, one on a line. Other clips in the
+    file are ignored.
 
     Raises:
-        HearsightError: no such file, another form, a clip that is missing or there twice, vectors
-            of several lengths or that are not finite numbers.
+        HearsightError: no such file, another form, a clip that is missing or listed twice, vectors
+            of different lengths or that are not finite.
     """
     if not path.is_file():
         raise HearsightError(f"There is no file '{path}' of embeddings.")
@@ -97,7 +97,7 @@ def _read_npy(path: Path) -> Read:
 
 
 def _places(path: Path, named: list[str], ids: Sequence[str]) -> list[int]:
-    """Where in the file each wanted clip stands."""
+    """The row of each wanted clip in the file."""
     where: dict[str, int] = {}
     for place, id in enumerate(named):
         if id in where:
@@ -115,7 +115,7 @@ def _places(path: Path, named: list[str], ids: Sequence[str]) -> list[int]:
 def _checked(
     path: Path, kind: str, held: Any, named: list[str], places: list[int]
 ) -> Float[Tensor, "n c"]:
-    """The wanted rows of an array as unit vectors."""
+    """The wanted rows of an array as unit vectors, once its shape and values are checked."""
     if (
         held.ndim != 2
         or not held.shape[1]

@@ -1,4 +1,4 @@
-"""Which of many vectors are nearest to each query: exact, in blocks, ties broken by index.
+"""Exact nearest neighbours by dot product, in blocks of bounded memory; ties broken by index.
 
 Letters: `q` queries, `n` vectors of the gallery, `c` channels, `k` neighbours.
 """
@@ -10,16 +10,16 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-NOBODY = -1  # index where fewer than k neighbours are left
-SPARE = 6  # candidates beyond k whose exact scores are computed
-FOLD = 64  # scores of which only the highest is looked at first
-GRID = 2.0**40  # exact scores are rounded to its inverse, so that equals are equal everywhere
+NOBODY = -1  # index of an empty place, where fewer than k neighbours are left
+SPARE = 6  # candidates beyond k whose scores are computed in double precision
+FOLD = 64  # scores in a fold, of which only the highest is sorted at first
+GRID = 2.0**40  # exact scores are rounded to multiples of 1 / GRID: ties are ties on any machine
 
 
 def unit(vectors: Float[Tensor, "n c"], heads: int = 1) -> Float[Tensor, "n c"]:
-    """Vectors whose dot product is a cosine: the mean of the heads' cosines, if there are several.
+    """Vectors scaled so that their dot product is the cosine, or the mean of the heads' cosines.
 
-    heads: equal parts of the channels, each a vector of its own. A vector of zeros stays zero.
+    heads: number of equal parts of the channels, each of which is normalised. Zeros stay zero.
     """
     parts = vectors.reshape(len(vectors), heads, vectors.shape[1] // heads)
     whole: Tensor = normalize(parts, dim=2).flatten(1)
@@ -28,7 +28,7 @@ def unit(vectors: Float[Tensor, "n c"], heads: int = 1) -> Float[Tensor, "n c"]:
 
 @dataclass(frozen=True, slots=True)
 class _Hidden:
-    """Pairs of a query (its row in a block) and a vector of the gallery that it must not find."""
+    """Excluded pairs of a query (its row in a block) and a vector of the gallery."""
 
     rows: Int64[Tensor, " pairs"]
     columns: Int64[Tensor, " pairs"]
@@ -39,7 +39,7 @@ class _Hidden:
         scores[self.rows[inside], self.columns[inside] - left] = -torch.inf
 
     def of(self, chosen: Int64[Tensor, " some"], rows: int) -> "_Hidden":
-        """The pairs of some rows alone, which are counted anew."""
+        """The pairs of the chosen rows alone, which are renumbered."""
         places = torch.full((rows,), NOBODY, device=chosen.device)
         places[chosen] = torch.arange(len(chosen), device=chosen.device)
         kept = places[self.rows] >= 0
@@ -48,7 +48,7 @@ class _Hidden:
 
 @dataclass(frozen=True, slots=True)
 class _Barred:
-    """Whom each query must not find, without a list of all such pairs."""
+    """What each query must not find, by index and by group; pairs are listed block by block."""
 
     own: Int64[Tensor, " q"] | None
     allowed: Int64[Tensor, " q"] | None
@@ -95,19 +95,19 @@ def rank(
     """The k vectors of the gallery with the highest dot product, best first, for each query.
 
     Of equal scores the lower index comes first. A fast product finds `k` + `SPARE` candidates,
-    their scores are then computed in double precision; a query for which the rounding of the fast
-    product could hide one more candidate is compared with the whole gallery in double precision.
-    So the answer depends neither on the blocks nor on the machine or device. Memory stays at
-    `rows` x `columns` scores. `unit` makes vectors whose dot product is the cosine.
+    their scores are then computed in double precision; where rounding of the fast product may have
+    hidden a further candidate, the query is compared with the whole gallery in double precision.
+    So the result depends neither on the blocks nor on the machine or device. No more than `rows` x
+    `columns` scores are held. `unit` makes vectors whose dot product is the cosine.
 
     Args:
         queries: finite; half precision is computed as single precision.
         gallery: on the same device.
         k: neighbours wanted.
         exclude: for each query an index that it must not find (itself), or -1.
-        allow: for each query an index that it may find though it is of the same group, or -1.
-        groups_of_queries: a number for each query; it finds nobody with the same number.
-        groups_of_gallery: the numbers of the gallery.
+        allow: for each query an index that it may find although it is of its group, or -1.
+        groups_of_queries: the group of each query, which must not find vectors of that group.
+        groups_of_gallery: the group of each vector.
         rows: queries compared at once.
         columns: vectors of the gallery compared at once.
 
@@ -155,7 +155,7 @@ def _candidates(
     columns: int,
     board: Float[Tensor, " room"],
 ) -> tuple[Float[Tensor, "rows count"], Int64[Tensor, "rows count"]]:
-    """The highest scores as the fast product has them, in falling order.
+    """The highest scores of the fast product, in falling order.
 
     Scores are folded: the `count` highest lie in the `count` folds with the highest peaks, so
     only the peaks and these folds are sorted.
