@@ -233,7 +233,7 @@ class Run:
 def train(
     recipe: Recipe,
     clips: Clips,
-    folder: Path,
+    folder: Path | str,
     *,
     validation: Clips | None = None,
     options: TrainingOptions | None = None,
@@ -252,6 +252,7 @@ def train(
             smaller than a batch, too few clips that can be read, a loss or weights that are no
             numbers. What begins and fails before its first checkpoint leaves nothing behind.
     """
+    folder = Path(folder)
     run = Run(recipe, clips, folder, options or TrainingOptions())
     recipe, position, finished = run.recipe, run.position, True
     try:
