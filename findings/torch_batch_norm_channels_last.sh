@@ -4,7 +4,7 @@
 # Expected: memory layout is a matter of speed. The same float32 values in channels_last and in
 # contiguous layout differ from the float64 result by about as much.
 # Seen: channels_last is some 60 times less exact for 8 x 16 x 96 x 96 (output off by 3.8e-5 against
-# 6e-7, gradient by 6.9e-6 against 1.6e-7), with AVX2, AVX512 and no vector instructions alike. In a
+# 6e-7, gradient by 1.3e-5 against 2.9e-7), with AVX2, AVX512 and no vector instructions alike. In a
 # network this flips ReLU and pooling decisions, and Adam's first step turns each flip into a whole
 # learning rate: two runs that differ in layout alone are not "equal up to rounding" after one step.
 #
