@@ -51,7 +51,7 @@ def import_clips(
 
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
-    from hearsight.clips.joined import name_repeated
+    from hearsight.clips.selection import name_repeated
     from hearsight.clips.shard_writer import write_store
     from hearsight.datasets.open import check_split, open_clips
 

@@ -141,8 +141,8 @@ def know_data(
     Raises:
         HearsightError: what `check_training` raises, or nothing to select on.
     """
-    from hearsight.clips.joined import name_repeated
     from hearsight.clips.leaks import check_training
+    from hearsight.clips.selection import name_repeated
 
     for each in (train, validation, test):
         tell([] if each is None else name_repeated(each[1], each[0]))

@@ -1,6 +1,6 @@
 """Videos written: frames painted over with their sound kept, or frames and sound composed.
 
-A film appears under its name only when it is whole: it is written beside it and then renamed.
+A video appears under its name only when it is whole.
 Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but needs even sizes:
 an odd width or height grows by one pixel, the last column or row repeated.
 """
@@ -12,7 +12,6 @@ from fractions import Fraction
 from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from uuid import uuid4
 
 import av
 import numpy as np
@@ -24,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, Int16
 
-from hearsight.files.output import check_output
+from hearsight.files.output import PartFile, check_output
 from hearsight.media.decode import Pixels, clock_zero, picture_stream, sound_stream, timestamp
 from hearsight.media.read import Frame, MediaError, decode_pictures, open_media
 
@@ -33,7 +32,14 @@ if TYPE_CHECKING:  # generic only there
 else:
     Encoded = Packet
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+FORMATS = {  # FFmpeg's container format for each suffix
+    ".mp4": "mp4",
+    ".m4v": "ipod",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+SUFFIXES = tuple(FORMATS)
 OPTIONS = {
     "libx264": {"preset": "veryfast", "crf": "18"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
@@ -137,14 +143,14 @@ def _said_plainly(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _video_file(target: Path) -> Iterator[_VideoFile]:
-    """An open file of another name, renamed to `target` at the end, or removed if it fails."""
+    """An open video file, renamed to `target` at the end, or removed if anything fails."""
     check_output(target, SUFFIXES)
-    temporary = target.with_name(f".{target.stem}.{uuid4().hex}{target.suffix}")
+    file, suffix = PartFile(target), target.suffix.lower()
     try:
         with _said_plainly(target):
             # a sound decoder's lead-in lies before zero; moving all up by it would delay the frames
-            options = {"avoid_negative_ts": "disabled"} if target.suffix.lower() in MATROSKA else {}
-            output = av.open(f"file:{temporary}", "w", options=options)
+            options = {"avoid_negative_ts": "disabled"} if suffix in MATROSKA else {}
+            output = av.open(f"file:{file.part}", "w", format=FORMATS[suffix], options=options)
         try:
             yield _VideoFile(target=target, output=output)
         except BaseException:
@@ -153,9 +159,9 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
             raise
         with _said_plainly(target):
             output.close()
-            temporary.replace(target)
+            file.commit()
     finally:
-        temporary.unlink(missing_ok=True)
+        file.discard()
 
 
 @dataclass(slots=True, kw_only=True)
