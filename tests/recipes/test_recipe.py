@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -150,6 +151,7 @@ def test_one_clip_alone_is_a_batch_only_where_clips_are_not_compared(name: str) 
         ("betas=0.9,1.5", r"betas must lie in \[0, 1\)"),
         ("encoder=null", "encoder must be Encoder"),
         ("encoder.widths=8", r"encoder\.widths, blocks"),
+        ('contrast={"margin":1}', "kind of contrast must be"),
         ("contrast=Contrast", "contrast must be TrimapContrast or PaperContrast"),
         ("spectrogram.hop=0", r"spectrogram\.hop"),
         ("seed.low=1", "seed is 4, so there is no seed.low"),
@@ -193,8 +195,13 @@ def test_a_part_that_is_off_has_no_fields() -> None:
     [
         ({"speed": 1}, "no field 'speed'"),
         ({"epochs": "80"}, "epochs must be a whole number"),
+        ({"epochs": True}, "epochs must be a whole number"),
+        ({"learning_rate": math.nan}, "learning_rate must be a number"),
+        ({"learning_rate": 10**400}, "learning_rate must be a number"),
         ({"contrast": {"kind": "Contrst"}}, "kind of contrast must be TrimapContrast or"),
         ({"contrast": {"softness": 0.1}}, "kind of contrast must be"),
+        ({"contrast": {"kind": []}}, r"kind of contrast must be .*, not '\[\]'"),
+        ({"contrast": {"kind": "SoundClassification", "no_margin": ""}}, "no field 'no_margin'"),
         ({"warp": 3}, "warp must be Warp or null"),
         ({"encoder": {"kind": "Encoder", "widths": [1, "2", 3, 4]}}, r"encoder\.widths\[1\]"),
         ({"spectrogram": None}, "spectrogram must be MelSpectrogram or LogSpectrogram"),
