@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import re
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +37,14 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 def test_the_recipes_of_the_paper_are_there() -> None:
     wanted = {"ssl_tie", "ssl_tie:small", "ssl_tie:paper", *(f"ssl_tie:{rung}" for rung in RUNGS)}
     assert wanted <= set(recipe_names())
-    assert all(describe_recipes().values())
+
+
+def test_every_description_begins_with_the_method_and_no_two_are_alike() -> None:
+    described = describe_recipes()
+    assert len(set(described.values())) == len(described)
+    for name, description in described.items():
+        method = name.partition(":")[0].replace("_", "")
+        assert re.sub(r"\W", "", description.lower()).startswith(method)
 
 
 @pytest.mark.parametrize("prefix", ["ssl_tie:", "ssl_tie:small_"])
