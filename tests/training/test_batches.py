@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsight.clips.clip import DecodedClip, UnreadableClip, fit_frame, fit_sound
+from hearsight.clips.clip import DecodedClip, UnreadableClip, fit_frame
 from hearsight.errors import HearsightError
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
@@ -148,9 +148,3 @@ def test_a_frame_is_only_ever_reduced_and_keeps_its_shape(
         scale = side / min(height, width)
         assert abs(fitted.shape[0] - height * scale) <= 1
         assert abs(fitted.shape[1] - width * scale) <= 1
-
-
-def test_a_sound_is_cut_in_the_middle_or_repeated() -> None:
-    sound = np.arange(10, dtype=np.int16)
-    assert fit_sound(sound, 4).tolist() == [3, 4, 5, 6]
-    assert fit_sound(sound, 23).tolist() == [*range(10), *range(10), 0, 1, 2]

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int16, UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -50,10 +50,10 @@ from hearsight.media.read import (
     read_picture,
     stream_sound,
 )
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
 from hearsight.media.write import SUFFIXES, paint_video
-from hearsight.model.colour import DEVIATION, MEAN
+from hearsight.model.colour import normalise
 from hearsight.model.device import move
 from hearsight.model.response import matched
 from hearsight.recipes.recipe import Recipe
@@ -212,7 +212,7 @@ class Localiser:
             HearsightError: a response map is not finite.
         """
         seen = torch.stack([frame.colours for frame in frames])
-        pcm = torch.from_numpy(np.stack([_pcm(heard.samples) for heard in sounds]))
+        pcm = torch.from_numpy(np.stack([to_samples(heard.samples) for heard in sounds]))
         spectrograms = self.recipe.spectrogram(pcm.to(self.device))
         responses = matched(self.encoders(seen.to(self.device), spectrograms)).float().cpu()
         if not responses.isfinite().all():
@@ -246,15 +246,8 @@ def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) 
     long = side if height == width else max(side, round(long / STEP) * STEP)
     size = (long, side) if width > height else (side, long)
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    colours = torch.from_numpy(np.array(small, np.float32) / 255)
-    colours = ((colours - torch.tensor(MEAN)) / torch.tensor(DEVIATION)).permute(2, 0, 1)
-    return EncoderFrame(colours=colours, height=height, width=width)
-
-
-def _pcm(samples: Float32[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
-    whole: Int16[np.ndarray, " samples"]
-    whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-    return whole
+    colours = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None] / 255
+    return EncoderFrame(colours=normalise(colours)[0], height=height, width=width)
 
 
 def _moments(

@@ -16,9 +16,9 @@ from jaxtyping import Int16, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hearsight.clips.clip import Box, Clips, UnreadableClip, fit_frame, fit_sound
+from hearsight.clips.clip import Box, Clips, UnreadableClip, fit_frame
 from hearsight.errors import HearsightError
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, fit_sound
 from hearsight.recipes.recipe import Recipe
 
 NO_PARTNER = -1

@@ -5,8 +5,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from hearsight.clips.clip import Clips, UnreadableClip, fit_sound
-from hearsight.media.samples import RATE
+from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe

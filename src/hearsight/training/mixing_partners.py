@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from hearsight.clips.clip import Clips, UnreadableClip, fit_sound
-from hearsight.media.samples import RATE
+from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import NO_PARTNER, one_thread, set_epoch

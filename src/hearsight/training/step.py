@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from hearsight.clips.clip import Box
 from hearsight.errors import HearsightError
-from hearsight.model.augmentation import centre_crop
-from hearsight.model.augmentation_draws import AppearanceDraw, MaskDraw, MixingDraw, WarpDraw
+from hearsight.model.augmentation import AppearanceDraw, MaskDraw, MixingDraw, WarpDraw, centre_crop
 from hearsight.model.distributed import gather, process_count
 from hearsight.model.encoders import Encoders
 from hearsight.model.response import matched
