@@ -19,12 +19,10 @@ from PIL import Image
 
 from hearsight.clips.clip import decode_picture
 from hearsight.errors import HearsightError
-from hearsight.library import extraction as extraction
-from hearsight.library import indexing
+from hearsight.library import extraction
 from hearsight.library.extraction import moment_times
 from hearsight.library.indexing import index_videos
-from hearsight.library.library_place import sole_writer
-from hearsight.library.moment_table import MomentTable
+from hearsight.library.moment_table import MomentTable, sole_writer
 from hearsight.localising.localise import prepare_whole_frame
 from hearsight.media.read import frames_at, read_sound
 from hearsight.media.write import write_video
@@ -76,7 +74,7 @@ def names(library: Path) -> list[str]:
     return [Path(row["file"]).name for row in read(library)]
 
 
-TAKE = indexing.extract_moments
+TAKE = extraction.extract_moments
 WHOLE = ["0.mp4"] * 4 + ["1.mp4"] * 3 + ["2.mp4", "3.MP4"]
 
 
@@ -123,7 +121,7 @@ def test_what_is_the_same_is_not_taken_again(
         extracted.append(path.name)
         return TAKE(path, *rest)
 
-    monkeypatch.setattr(indexing, "extract_moments", note)
+    monkeypatch.setattr(extraction, "extract_moments", note)
     assert index_videos(library, [videos, videos / "0.mp4"]).unchanged == 4
     os.utime(videos / "0.mp4")
     (videos / "1.mp4").rename(videos / "moved.mp4")
@@ -332,7 +330,7 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
 
         return TAKE(path, rest[0], late)
 
-    monkeypatch.setattr(indexing, "extract_moments", change)
+    monkeypatch.setattr(extraction, "extract_moments", change)
     with pytest.raises(HearsightError, match=r"0\.mp4: It changed while it was read"):
         index_videos(tmp_path / "library", [videos / "0.mp4"], model=model)
 
@@ -421,11 +419,11 @@ def test_an_interruption_keeps_whole_files(
             raise KeyboardInterrupt
         return TAKE(path, *rest)
 
-    monkeypatch.setattr(indexing, "extract_moments", interrupt)
+    monkeypatch.setattr(extraction, "extract_moments", interrupt)
     with pytest.raises(KeyboardInterrupt):
         index_videos(tmp_path / "library", [videos], model=model)
     assert names(tmp_path / "library") == ["0.mp4"] * 4
-    monkeypatch.setattr(indexing, "extract_moments", TAKE)
+    monkeypatch.setattr(extraction, "extract_moments", TAKE)
     index_videos(tmp_path / "library", [videos])
     assert names(tmp_path / "library") == WHOLE
 
@@ -511,16 +509,14 @@ def test_an_index_is_made_when_it_pays(videos: Path, model: Path, tmp_path: Path
 
 KILLED = """
 import sys
-from fractions import Fraction
-from pathlib import Path
-from hearsight import indexing
-from hearsight.clips import decode_picture
-take = indexing.extract_moments
+from hearsight.library import extraction
+from hearsight.library.indexing import index_videos
+extract = extraction.extract_moments
 def slowly(path, *rest):
     print(path.name, flush=True)
-    return take(path, *rest)
-indexing.extract_moments = slowly
-indexing.index_videos(sys.argv[1], sys.argv[2:3], model=sys.argv[3], every=0.1, commit_seconds=0.0)
+    return extract(path, *rest)
+extraction.extract_moments = slowly
+index_videos(sys.argv[1], sys.argv[2:3], model=sys.argv[3], every=0.1, commit_seconds=0.0)
 print("end", flush=True)
 """
 

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.library.library_place import sole_writer
-from hearsight.library.moment_table import SIDES, LibraryBinding, MomentTable
+from hearsight.library.moment_table import SIDES, LibraryBinding, MomentTable, sole_writer
 
 CHANNELS = 32
 

@@ -59,7 +59,8 @@ def index(
         )
     import torch
 
-    from hearsight.library.indexing import extract_locally, index_videos
+    from hearsight.library.extraction import extract_locally
+    from hearsight.library.indexing import index_videos
     from hearsight.library.ray_engine import extract_with_ray
 
     torch.set_num_threads(threads)

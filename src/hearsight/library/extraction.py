@@ -5,7 +5,7 @@ frame shown then and the sound around it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
@@ -25,6 +25,7 @@ from hearsight.localising.localise import EncoderFrame, prepare_whole_frame
 from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
+from hearsight.progress import Progress
 from hearsight.retrieval.embedder import Embedder
 
 REMNANT = 0.1  # a last stretch shorter than this share of the others is no moment of its own
@@ -51,6 +52,12 @@ class Extraction:
     binding: LibraryBinding
     embedder: Embedder
     batch: int = 16  # moments embedded together
+
+
+Engine = Callable[
+    [Sequence[Path], Extraction, Progress], Iterator[tuple[Path, ExtractedMoments | str]]
+]
+"""Takes the moments of many files, in any order; of a file it cannot read it says why."""
 
 
 def file_state(path: Path) -> IndexedFile:
@@ -125,6 +132,27 @@ def extract_moments(
         raise
     rows.seek(0)
     return ExtractedMoments(seen=seen, moments=done, rows=rows)
+
+
+def extract_locally(
+    files: Sequence[Path], extraction: Extraction, progress: Progress
+) -> Iterator[tuple[Path, ExtractedMoments | str]]:
+    """The engine that takes moments in this process, one file after the other."""
+    sizes = [max(1, path.stat().st_size if path.exists() else 1) / 1e6 for path in files]
+    total = math.ceil(sum(sizes))
+    before = 0.0
+    for path, size in zip(files, sizes, strict=True):
+
+        def share(done: float, before: float = before, size: float = size) -> None:
+            progress("indexing, MB", min(total, round(before + done * size)), total)
+
+        share(0.0)
+        try:
+            yield path, extract_moments(path, extraction, share)
+        except (HearsightError, OSError) as error:
+            yield path, str(error)
+        before += size
+        share(0.0)
 
 
 def _is_still(info: MediaInfo) -> bool:

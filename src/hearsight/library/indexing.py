@@ -10,32 +10,41 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from types import FrameType
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from hearsight.datasets.videos import SUFFIXES
 from hearsight.errors import HearsightError
 from hearsight.library.extraction import (
+    Engine,
     ExtractedMoments,
     Extraction,
     digest,
-    extract_moments,
+    extract_locally,
     file_state,
     row_store,
 )
 from hearsight.library.library import Library, check_model
-from hearsight.library.library_place import sole_writer
-from hearsight.library.moment_table import MANY, IndexedFile, LibraryBinding, MomentTable
-from hearsight.library.video_files import find_videos, gone
-from hearsight.localising.localise import MODEL, Progress, no_progress
+from hearsight.library.moment_table import (
+    MANY,
+    IndexedFile,
+    LibraryBinding,
+    MomentTable,
+    absolute,
+    sole_writer,
+)
+from hearsight.localising.localise import MODEL
 from hearsight.media.read import LEAST
 from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
+from hearsight.progress import Progress, no_progress
 from hearsight.retrieval.embedder import Embedder, load_embedder
 
 EVERY = 3.0  # seconds between two moments, unless told: as long as the sound of one
@@ -57,12 +66,6 @@ class IndexSummary:
     unreadable: dict[str, str] = field(default_factory=dict)  # file or folder: why
 
 
-Engine = Callable[
-    [Sequence[Path], Extraction, Progress], Iterator[tuple[Path, ExtractedMoments | str]]
-]
-"""Takes the moments of many files, in any order; of a file it cannot read it says why."""
-
-
 def index_videos(
     library: str | Path,
     sources: Sequence[str | Path],
@@ -71,7 +74,7 @@ def index_videos(
     every: float | None = None,
     prune: bool = False,
     optimize: bool = False,
-    engine: Engine | None = None,
+    engine: Engine = extract_locally,
     device: str | None = None,
     batch: int = 16,
     commit_seconds: float = SECONDS,
@@ -134,7 +137,7 @@ def index_videos(
                 if embedder is None:
                     embedder = Library(table, model=None, device=device).embedder
                 extraction = Extraction(binding=table.binding, embedder=embedder, batch=batch)
-                for path, extracted in (engine or extract_locally)(work, extraction, progress):
+                for path, extracted in engine(work, extraction, progress):
                     writer.add(path, extracted)
         if prune:  # only now: what is gone from one place may have been copied to another
             lost = gone(seen, sources)
@@ -159,6 +162,107 @@ def _check_read(done: IndexSummary) -> None:
     if len(said) > NAMED:
         said[NAMED:] = [f"and {len(said) - NAMED:,} more"]
     raise HearsightError(f"Nothing is indexed, for nothing could be read: {'; '.join(said)}.")
+
+
+def find_videos(
+    sources: Sequence[str | Path], unreadable: dict[str, str], known: Collection[str] = ()
+) -> list[Path]:
+    """Every video that the sources name or hold, each once.
+
+    Args:
+        sources: videos, and folders with videos at any depth (hidden ones are passed over).
+        unreadable: what cannot be read, and why. Added are folders within that are closed, files
+            whose names are not UTF-8, and pipes and the like.
+        known: files that may be gone, by their absolute path. A source that was one of them, or
+            held some, need not be there or hold a video any more.
+
+    Raises:
+        HearsightError: a source is not there, cannot be read, or is a folder without any video.
+    """
+    found: dict[Path, None] = {}
+    for source in sources:
+        path = absolute(source)
+        try:
+            folder = S_ISDIR(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if _reached(path, known):
+                continue
+            raise HearsightError(f"There is no video or folder '{source}'.") from error
+        except OSError as error:
+            raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
+        closed = len(unreadable)
+        inside = _inside(source, path, unreadable) if folder else [path]
+        if not inside and closed == len(unreadable) and not _reached(path, known):
+            raise HearsightError(f"'{source}' holds no videos ({' '.join(SUFFIXES)}).")
+        found.update(dict.fromkeys(inside))
+    return [path for path in found if _is_ordinary(path, unreadable)]
+
+
+def gone(known: Collection[str], sources: Sequence[str | Path]) -> list[str]:
+    """Which of the known files are not there any more, as far as the sources reach.
+
+    Without sources that is everywhere. What is there and cannot be reached is not gone.
+    """
+    reach = [absolute(source) for source in sources]
+    return [
+        name
+        for name in known
+        if (not reach or any(Path(name).is_relative_to(path) for path in reach)) and _is_gone(name)
+    ]
+
+
+def _reached(path: Path, known: Collection[str]) -> bool:
+    """Whether one of the known files is this one, or lies below it."""
+    return any(Path(name).is_relative_to(path) for name in known)
+
+
+def _is_gone(name: str) -> bool:
+    try:
+        Path(name).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _inside(source: str | Path, folder: Path, unreadable: dict[str, str]) -> list[Path]:
+    """The videos below a folder.
+
+    Raises:
+        HearsightError: the folder itself is closed.
+    """
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
+    return list(_walk(folder, unreadable))
+
+
+def _walk(folder: Path, unreadable: dict[str, str]) -> Iterator[Path]:
+    def closed(error: OSError) -> None:
+        unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
+
+    for parent, folders, names in os.walk(folder, onerror=closed):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _is_ordinary(path: Path, unreadable: dict[str, str]) -> bool:
+    """Whether a library can name a file, and reading it comes to an end."""
+    try:
+        str(path).encode()
+        if not S_ISREG(path.stat().st_mode):
+            unreadable[str(path)] = "It is a pipe or a device, not a file."
+            return False
+    except UnicodeEncodeError:
+        unreadable[str(path)] = "Its name is not UTF-8."
+        return False
+    except OSError:
+        pass  # whoever reads it will say what is wrong with it
+    return True
 
 
 @contextmanager
@@ -212,27 +316,6 @@ def _tidy(table: MomentTable, *, optimize: bool, least: int, progress: Progress)
         progress("indexing vectors", 1, 1)
     if optimize:
         table.compact()
-
-
-def extract_locally(
-    files: Sequence[Path], extraction: Extraction, progress: Progress
-) -> Iterator[tuple[Path, ExtractedMoments | str]]:
-    """The engine that takes moments in this process, one file after the other."""
-    sizes = [max(1, path.stat().st_size if path.exists() else 1) / 1e6 for path in files]
-    total = math.ceil(sum(sizes))
-    before = 0.0
-    for path, size in zip(files, sizes, strict=True):
-
-        def share(done: float, before: float = before, size: float = size) -> None:
-            progress("indexing, MB", min(total, round(before + done * size)), total)
-
-        share(0.0)
-        try:
-            yield path, extract_moments(path, extraction, share)
-        except (HearsightError, OSError) as error:
-            yield path, str(error)
-        before += size
-        share(0.0)
 
 
 @dataclass(slots=True, kw_only=True)

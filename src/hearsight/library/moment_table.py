@@ -20,7 +20,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from jaxtyping import Float32
 
 from hearsight.errors import HearsightError
-from hearsight.library.library_place import NAME, check_place, is_url
+from hearsight.files import locks
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of duplicate vectors
 try:
@@ -33,6 +33,8 @@ except ImportError as missing:
 
 Side = Literal["sound", "image"]  # which of a moment's two vectors
 SIDES: tuple[Side, ...] = ("sound", "image")
+NAME = "moments"  # of the table
+SCHEMES = ("s3", "gs", "az", "memory")  # of object stores; the last is for tests
 METADATA = b"hearsight"
 FORMAT = 1
 MANY = 100_000  # moments from which on an index pays; below, every search is exact
@@ -92,6 +94,58 @@ def schema(binding: LibraryBinding) -> pa.Schema:
 def absolute(path: str | Path) -> Path:
     """How a library names a file: from the root, symbolic links as they are."""
     return Path(os.path.normpath(Path(path).absolute()))
+
+
+def is_url(library: str) -> bool:
+    """Whether the library lies on an object store."""
+    return "://" in library
+
+
+def check_place(library: str) -> None:
+    """Refuse names and URLs under which no library can lie.
+
+    Raises:
+        HearsightError: it is one of those.
+    """
+    if not library:
+        raise HearsightError("The name of the library is empty.")
+    if not is_url(library):
+        if Path(library).is_file():
+            raise HearsightError(f"'{library}' is a file, and a library is a folder.")
+        return
+    scheme, _, rest = library.partition("://")
+    if scheme not in SCHEMES:
+        raise HearsightError(
+            f"'{library}' is no place for a library: that is a folder, or a URL that begins with"
+            " s3://, gs:// or az://."
+        )
+    if not rest.strip("/"):
+        raise HearsightError(f"'{library}' names no bucket: write {scheme}://BUCKET/NAME.")
+
+
+@contextmanager
+def sole_writer(library: str) -> Iterator[None]:
+    """Make the folder and keep other writers out, as `locks.sole_writer` does.
+
+    An object store has no such lock.
+
+    Raises:
+        HearsightError: another process is writing, the folder holds other things, or it cannot be
+            written.
+    """
+    if is_url(library):
+        yield
+        return
+    folder = Path(library)
+    try:
+        held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    except OSError as error:
+        raise HearsightError(f"'{folder}' cannot be read: {error.strerror}.") from error
+    strangers = held - {locks.LOCK}
+    if strangers and f"{NAME}.lance" not in held:
+        raise HearsightError(f"'{folder}' is no library: it holds '{min(strangers)}'.")
+    with locks.sole_writer(folder):
+        yield
 
 
 @contextmanager
