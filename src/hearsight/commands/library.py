@@ -183,8 +183,8 @@ def show(
     if sheet is not None:
         save_sheet(found, sheet)
     if page is not None:
-        question = f"{query.to.capitalize()}s like {name}"
-        save_page(found, page, question=question, seconds=library.table.info.seconds)
+        title = f"{query.to.capitalize()}s like {name}"
+        save_page(found, page, title=title, seconds=library.table.info.seconds)
     if query.silent is not None:
         print(f"Warning: {silence_warning(query.silent)}", file=sys.stderr)
     for moment in found:
