@@ -55,7 +55,7 @@ def test_from_videos_to_answers(hearsight: Hearsight) -> None:
     soundfile.write("silent.wav", np.zeros(RATE), RATE)
     code, out, err = hearsight("search lib --sound silent.wav -k 2")
     assert code == 0
-    assert "Warning: 'silent.wav' is silent, and silence finds silence." in err
+    assert "Warning: 'silent.wav' is silent: its nearest moments are silent ones, too." in err
     assert len(lines(out)) == 2
 
 
@@ -114,7 +114,7 @@ def test_mistakes(hearsight: Hearsight) -> None:
     refused(hearsight, "index lib", "Name the videos or folders")
     refused(hearsight, "index lib absent.mp4", "There is no video or folder 'absent.mp4'")
     refused(hearsight, "index lib videos --engine rey", "Did you mean 'ray'")
-    refused(hearsight, "index videos videos --model tiny.safetensors", "is no library: it holds")
+    refused(hearsight, "index videos videos --model tiny.safetensors", "is not a library: it holds")
     refused(hearsight, "index lib videos --model nowhere", "neither a checkpoint")
     refused(hearsight, "search lib --sound videos/a.mp4", "There is no library 'lib'")
     refused(hearsight, "similar lib videos/a.mp4 --at 1", "There is no library 'lib'")

@@ -59,7 +59,8 @@ def index(
         )
     import torch
 
-    from hearsight.library.indexing import extract_locally, index_videos
+    from hearsight.library.extraction import extract_locally
+    from hearsight.library.indexing import index_videos
     from hearsight.library.ray_engine import extract_with_ray
 
     torch.set_num_threads(threads)
@@ -144,7 +145,7 @@ def similar(
 
     check_answer(count, sheet, page, file)
     opened = Library.open(library)
-    query = opened.moment(file, at, to)
+    query = opened.query_by_moment(file, at, to)
     found = opened.nearest(query, count, same_video=same_video, exact=exact)
     show(opened, query, found, f"{file.name} at {at:g} s", sheet, page)
 
@@ -176,16 +177,16 @@ def show(
 
     name: of what was looked for.
     """
-    from hearsight.library.library import silence
+    from hearsight.library.library import silence_warning
     from hearsight.pages.search_results import save_page, save_sheet
 
     if sheet is not None:
         save_sheet(found, sheet)
     if page is not None:
-        question = f"{query.to.capitalize()}s like {name}"
-        save_page(found, page, question=question, seconds=library.table.binding.seconds)
+        title = f"{query.to.capitalize()}s like {name}"
+        save_page(found, page, title=title, seconds=library.table.info.seconds)
     if query.silent is not None:
-        print(f"Warning: {silence(query.silent)}", file=sys.stderr)
+        print(f"Warning: {silence_warning(query.silent)}", file=sys.stderr)
     for moment in found:
         values = {"file": str(moment.file), "time": moment.time, "score": round(moment.score, 6)}
         print(json.dumps(values))

@@ -16,7 +16,7 @@ from hearsight.clips.truth import PIXELS
 from hearsight.localising import painting as draw
 from hearsight.localising.moments import relative
 from hearsight.model.response import matched
-from hearsight.pages.curves import Bars, Curve, bars, plot
+from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.inference import prepare_frame, spectrograms_of
@@ -75,7 +75,7 @@ def describe(
         tables=[*(_table(methods, one) for one in comparison.protocols), _cost_table(methods)],
         plots={**plots, "Training": _run_plots(comparison, methods)},
         galleries=_galleries(comparison, methods, held_out, next(iter(references), None)),
-        made={
+        provenance={
             "Command": command,
             "Seeds": ", ".join(map(str, comparison.seeds)),
             **{name.capitalize(): _told(value) for name, value in comparison.plan.items() if value},
@@ -143,17 +143,17 @@ def _score_plots(
         curves.append(_curve(method.name, np.mean(each, axis=0).tolist()))
     for name in ("ceiling", "blind: centred disc"):
         if name in references:
-            curves.append(_curve(name, success_curve(references[name])[1], aside=True))
+            curves.append(_curve(name, success_curve(references[name])[1], dashed=True))
     return [
-        plot(f"Clips with at least that cIoU, {protocol}", curves, unit="%", across="cIoU"),
+        plot(f"Clips with at least that cIoU, {protocol}", curves, unit="%", x_label="cIoU"),
         _bars(methods, protocol, "size", _by_size),
         _bars(methods, protocol, "class", _by_class(methods, protocol)),
     ]
 
 
-def _curve(name: str, shares: Sequence[float], *, aside: bool = False) -> Curve:
+def _curve(name: str, shares: Sequence[float], *, dashed: bool = False) -> Curve:
     demands = np.array(success_curve([0.0])[0])
-    return Curve(name=name, steps=demands, values=100 * np.array(shares), aside=aside)
+    return Curve(name=name, steps=demands, values=100 * np.array(shares), dashed=dashed)
 
 
 def _by_size(clip: Row) -> str | None:
@@ -177,11 +177,11 @@ def _bars(methods: Sequence[ComparedMethod], protocol: str, what: str, group: Gr
     names = sorted({name for rates in found.values() for name in rates})
     if what == "size":
         names = [name for _, name in SIZES if name in names]
-    return bars(
+    return bar_chart(
         f"cIoU of at least 0.5 by {what}, {protocol}",
         names,
         [
-            Bars(name=method, values=[100 * rates.get(name, math.nan) for name in names])
+            BarSeries(name=method, values=[100 * rates.get(name, math.nan) for name in names])
             for method, rates in found.items()
         ],
         unit="%",

@@ -284,11 +284,11 @@ def describe(
         tables=[score_table(title, one) for title, one in scores.items()],
         log=read_log(folder / "run"),
         pictures=pictures,
-        film=PaintedVideo(
+        video=PaintedVideo(
             data=(folder / "painted.mp4").read_bytes(),
             caption=f"A composed video of known objects with other recordings. {found}",
         ),
-        made=provenance(recipe, settings.command, words, EPOCH),
+        provenance=provenance(recipe, settings.command, words, EPOCH),
     )
 
 
