@@ -13,7 +13,7 @@ from hearsight.clips.clip import Box, annotation, encode_clip
 from hearsight.clips.selection import ChosenClips, JoinedClips
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.clips.shards import Store
-from hearsight.datasets.statistics import LARGEST, count, statistics_text
+from hearsight.datasets.statistics import count, statistics_text
 from hearsight.errors import HearsightError
 
 
@@ -43,7 +43,7 @@ def test_everything_in_a_list_is_counted_and_named(tmp_path: Path) -> None:
     assert (found.clips, found.videos, found.annotated, found.boxes) == (7, 6, 7, 8)
     assert found.classes == {"A": 2, "B": 1, "C": 1, "D": 1, "E": 1, "F": 1}
     assert list(found.sizes.values()) == [1, 2, 1, 1]
-    assert list(found.sizes)[-1] == LARGEST
+    assert list(found.sizes)[-1] == "144 x 144 and above"
     assert found.corrupt == ("DDDDDDDDDDD_000001",)
     assert found.degenerate == ("DDDDDDDDDDD_000001", "EEEEEEEEEEE_000001")
     assert found.empty == ("DDDDDDDDDDD_000001",)

@@ -11,7 +11,9 @@ from made_rankings import LABELS, embedded
 from torch import Tensor
 
 from hearsight.errors import HearsightError
+from hearsight.files.tables import write_rows
 from hearsight.retrieval.benchmark import (
+    ENDINGS,
     KS,
     TASKS,
     Own,
@@ -25,7 +27,6 @@ from hearsight.retrieval.benchmark import (
     score,
     table_text,
     video_of,
-    write_rows,
 )
 
 
@@ -167,7 +168,7 @@ def test_rows_on_the_terminal_and_in_a_file(tmp_path: Path) -> None:
     assert max(map(len, text.splitlines())) <= 120
     for row in rows:
         assert f"{100 * row.class_precision[1]:.1f}" in text
-    write_rows(rows, tmp_path / "rows.csv")
+    write_rows([row.row() for row in rows], tmp_path / "rows.csv", ENDINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
     with (tmp_path / "rows.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -184,7 +185,7 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
         (tmp_path / "taken.csv", "taken.csv' is a folder"),
     ):
         with pytest.raises(HearsightError, match=said):
-            write_rows([references(question(), "left out")[0]], path)
+            write_rows([references(question(), "left out")[0].row()], path, ENDINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["taken.csv"]
 
 

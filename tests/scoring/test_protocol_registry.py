@@ -22,7 +22,6 @@ from hearsight.scoring.protocol_registry import (
     REGISTERED,
     check_name,
     evaluate_protocol,
-    plain_table,
     protocol_table,
 )
 from hearsight.scoring.protocols import PROTOCOLS, load_protocol
@@ -44,17 +43,6 @@ def test_every_protocol_has_one_row() -> None:
     assert by_name["negatives"]["map"] == "cosine"
     assert by_name["masks"]["truth"] == "masks"
     assert by_name["ssl-align:flickr"]["up-sampling"] == "bilinear, corners"
-
-
-def test_a_plain_table_cuts_nothing() -> None:
-    rows = [{"a": "x", "long": "some words"}, {"a": "much longer", "long": "y"}]
-    lines = plain_table(rows).splitlines()
-    assert lines == [
-        "a            long",
-        "-----------  ----------",
-        "x            some words",
-        "much longer  y",
-    ]
 
 
 @pytest.mark.parametrize("name", [p.name for p in PROTOCOLS if ":" not in p.name])

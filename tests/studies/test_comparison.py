@@ -29,7 +29,7 @@ from hearsight.media.samples import RATE
 from hearsight.model.encoders import Encoders
 from hearsight.pages.report import render
 from hearsight.recipes.catalogue import load_recipe, recipe_names
-from hearsight.scoring.metrics import area_under_curve
+from hearsight.scoring.metrics import DEMANDS, area_under_curve, success_curve
 from hearsight.scoring.results import Results
 from hearsight.studies.campaign import keep, reference_scores, sole_campaign, train_once
 from hearsight.studies.comparison import (
@@ -48,7 +48,6 @@ from hearsight.studies.comparison_page import WIDE, describe
 from hearsight.studies.comparison_table import (
     rates_by,
     rows,
-    success_curve,
     table_text,
     write_table,
 )
@@ -378,7 +377,7 @@ def test_the_file_holds_what_the_table_says(tmp_path: Path) -> None:
 
 def test_curves_and_bars_are_those_of_the_definition() -> None:
     scores = [0.0, 0.12, 0.5, 0.77, 1.0]
-    demands, shares = success_curve(scores)
+    demands, shares = DEMANDS.tolist(), success_curve(np.array(scores)).tolist()
     assert shares == [sum(one >= demand for one in scores) / 5 for demand in demands]
     assert np.trapezoid(shares, demands) == pytest.approx(area_under_curve(np.array(scores)))
     both = made_method().results["lvs"]

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float32
 from hearsight.clips.clip import Box
 
 SIDE = 224  # pixels; all truths and all compared maps have this width and height
-
-
 PIXELS = SIDE * SIDE
+SIZES = {"small": 32, "medium": 96, "large": 144, "huge": SIDE + 1}
+"""SLAVC's size classes (Mo and Morgado, NeurIPS 2022): truths of fewer pixels than this squared."""
 
 Annotation = Literal["union", "unclamped union", "pixels", "consensus"]
 
@@ -70,6 +70,11 @@ def rasterise(boxes: Sequence[Box], annotation: Annotation) -> TruthMask:
             full[y0:y1, x0:x1] |= inside[y0:y1, x0:x1]
         inside[y0:y1, x0:x1] = True
     return TruthMask.of(inside, full)
+
+
+def size_class(pixels: int | float) -> str:
+    """The name in `SIZES` of a truth of so many pixels, or of such a weight."""
+    return next(name for name, side in SIZES.items() if pixels < side**2)
 
 
 def covers_nothing(box: Box) -> bool:

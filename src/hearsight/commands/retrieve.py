@@ -106,9 +106,10 @@ def retrieve(
     from hearsight.clips.selection import name_repeated
     from hearsight.datasets.open import is_composed, open_joined
     from hearsight.files.output import check_output
+    from hearsight.files.tables import write_rows
     from hearsight.localising.painting import PICTURES
     from hearsight.pages.retrieval_sheet import save_retrieval_sheet
-    from hearsight.retrieval.benchmark import ENDINGS, check_task, notes, table_text, write_rows
+    from hearsight.retrieval.benchmark import ENDINGS, check_task, notes, table_text
     from hearsight.retrieval.benchmark_run import RetrievalOptions, run_benchmark
     from hearsight.retrieval.embeddings import check_pooling
 
@@ -149,7 +150,7 @@ def retrieve(
             ),
         )
     if out is not None:
-        write_rows(found.rows, out)
+        write_rows([row.row() for row in found.rows], out, ENDINGS)
     if sheet is not None:
         save_retrieval_sheet(
             found.question,

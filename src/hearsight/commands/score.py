@@ -51,15 +51,16 @@ def evaluate(
     from hearsight.clips.selection import name_repeated, restrict
     from hearsight.datasets.open import open_joined
     from hearsight.files.output import check_output
+    from hearsight.files.tables import ROW_FILES, text_table, write_rows
     from hearsight.model.device import move
     from hearsight.scoring.inference import Inference
     from hearsight.scoring.object_guidance import load_guide
     from hearsight.scoring.protocol_registry import check_name, evaluate_protocol
-    from hearsight.scoring.results import SCORES, name_ids, rows_text, write_rows
+    from hearsight.scoring.results import name_ids
 
     torch.set_num_threads(threads)
     if scores is not None:
-        check_output(scores, SCORES, *([] if ids is None else [ids]))
+        check_output(scores, ROW_FILES, *([] if ids is None else [ids]))
     if ogl is None and ogl_share is not None:
         raise HearsightError("--ogl-share needs the object network of --ogl.")
     check_name(protocol)
@@ -91,7 +92,7 @@ def evaluate(
             print(json.dumps(row))
         notes += footnotes(signs)
     else:
-        print(rows_text(found.rows, found.caption, footnotes(signs)))
+        print(text_table(found.rows, caption=found.caption, footnotes=footnotes(signs)))
     tell(notes)
     if scores is not None:  # last: if it cannot be written now, what was found is not lost
         write_rows(found.clips, scores)
@@ -106,7 +107,8 @@ def protocols(
 
     Example: hearsight protocols
     """
-    from hearsight.scoring.protocol_registry import plain_table, protocol_table
+    from hearsight.files.tables import plain_table
+    from hearsight.scoring.protocol_registry import protocol_table
 
     rows = protocol_table()
     if as_json:

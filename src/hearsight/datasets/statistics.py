@@ -11,12 +11,18 @@ import numpy as np
 from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation
 from hearsight.clips.lists import ListEntry, clip_names, read_list
 from hearsight.clips.selection import repeated_in
-from hearsight.clips.truth import PIXELS, SIDE, covers_nothing, is_corrupt, rasterise
+from hearsight.clips.truth import (
+    PIXELS,
+    SIZES,
+    covers_nothing,
+    is_corrupt,
+    rasterise,
+    size_class,
+)
 from hearsight.datasets.open import SPLITS, check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
+from hearsight.files.tables import text_table
 
-SIZES = ((32**2, "below 32 x 32"), (96**2, "below 96 x 96"), (144**2, "below 144 x 144"))
-LARGEST = "144 x 144 and above"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 AnnotatedId = tuple[str, str | None, tuple[Box, ...] | None]  # id, label, boxes
 
@@ -199,41 +205,37 @@ def _quantiles(areas: Sequence[int]) -> dict[str, float]:
 
 
 def _sizes(areas: Sequence[int]) -> dict[str, int]:
-    """How many truths fall into each class of size."""
-    edges = [0, *(limit for limit, _ in SIZES), SIDE * SIDE + 1]
-    counts, _ = np.histogram(areas, edges)
-    names = [*(name for _, name in SIZES), LARGEST]
-    return dict(zip(names, counts.tolist(), strict=True))
+    """How many truths are in each of SLAVC's size classes, named by its limit."""
+    counts = Counter(map(size_class, areas))
+    sides = list(SIZES.values())[:-1]
+    names = [*(f"below {side} x {side}" for side in sides), f"{sides[-1]} x {sides[-1]} and above"]
+    return {name: counts[size] for name, size in zip(names, SIZES, strict=True)}
 
 
 def statistics_text(found: Statistics, *, most: int | None = 20) -> str:
     """The counts as tables for the terminal, and names below them."""
-    import io
-
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(file=io.StringIO(), width=100)
-    tables = []
+    tables: list[tuple[str, list[dict[str, str]], tuple[str, ...]]] = []
     if found.classes:
-        classes = Table("class", title=f"{len(found.classes):,} classes", title_justify="left")
-        classes.add_column("clips", justify="right")
-        for label, clips in list(found.classes.items())[:most]:
-            classes.add_row(label, f"{clips:,}")
-        tables.append(classes)
+        rows = [
+            {"class": label, "clips": f"{clips:,}"}
+            for label, clips in list(found.classes.items())[:most]
+        ]
+        tables.append((f"{len(found.classes):,} classes", rows, ("class",)))
     if found.truth_areas:
-        areas = Table("share of the frame", title="areas, in percent", title_justify="left")
-        for share in found.truth_areas:
-            areas.add_column(_quantile_name(float(share)), justify="right")
-        for name, shares in (("of a box", found.box_areas), ("of a truth", found.truth_areas)):
-            areas.add_row(name, *(f"{100 * value:.1f}" for value in shares.values()))
-        sizes = Table(*found.sizes, title="truths by size, of 224 x 224", title_justify="left")
-        sizes.add_row(*(f"{number:,}" for number in found.sizes.values()))
-        tables += [areas, sizes]
-    with console.capture() as capture:
-        for table in tables:
-            console.print(table)
-    return "\n".join(filter(None, [_head(found), capture.get().rstrip(), *_notes(found, most)]))
+        areas = {"of a box": found.box_areas, "of a truth": found.truth_areas}
+        shares = [
+            {"share of the frame": name}
+            | {_quantile_name(float(at)): f"{100 * value:.1f}" for at, value in each.items()}
+            for name, each in areas.items()
+        ]
+        tables.append(("areas, in percent", shares, ("share of the frame",)))
+        sizes = {name: f"{number:,}" for name, number in found.sizes.items()}
+        tables.append(("truths by size, of 224 x 224", [sizes], tuple(sizes)))
+    drawn = [
+        text_table(rows, title=title, title_at="left", left=left, width=100)
+        for title, rows, left in tables
+    ]
+    return "\n".join([_head(found), *drawn, *_notes(found, most)])
 
 
 def _quantile_name(share: float) -> str:

@@ -8,12 +8,9 @@ Differs from the paper: there P@1 (60.19) is higher than A@10 (44.19), which can
 definitions here, where A@1 = P@1 and A@k grows with k. So no number here compares with its tables.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +19,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from hearsight.errors import HearsightError, nearest
-from hearsight.files.output import check_output, written_whole
+from hearsight.files.tables import rounded, text_table
 from hearsight.retrieval.embeddings import ClipEmbeddings
 from hearsight.retrieval.ranking import rank
 from hearsight.retrieval.retrieval_metrics import (
@@ -39,6 +36,7 @@ KS = (1, 5, 10)
 TASKS = ("sound-sound", "sound-image", "image-sound")
 Own = Literal["left out", "in gallery"]  # what becomes of the query's own pair
 ENDINGS = (".csv",)  # of a file with the table
+NAME = "mean over\nqueries, classes"  # header of the column with the names of the rows
 VGGSOUND_ID = re.compile(r".{11}_\d{6}")
 
 
@@ -187,9 +185,9 @@ class RetrievalScore:
             ("", self.accuracy, self.precision),
             ("class ", self.class_accuracy, self.class_precision),
         ):
-            cells |= {f"{over}A@{k}": round(v, 5) for k, v in zip(KS, accuracy, strict=True)}
-            cells |= {f"{over}P@{k}": round(v, 5) for k, v in zip(KS, precision, strict=True)}
-        return cells
+            cells |= {f"{over}A@{k}": v for k, v in zip(KS, accuracy, strict=True)}
+            cells |= {f"{over}P@{k}": v for k, v in zip(KS, precision, strict=True)}
+        return rounded(cells)
 
 
 Measure = Callable[[int], Float64[np.ndarray, " n"]]  # of every query, at a k
@@ -244,38 +242,29 @@ def references(question: Question, own: Own) -> tuple[RetrievalScore, RetrievalS
 
 
 def table_text(scores: Sequence[RetrievalScore], *, width: int = 120) -> str:
-    """The rows in percent: a table for each fate of the query's own pair."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
+    """The rows in percent, one table for each treatment of the query's own pair."""
+    tables = []
+    for own in dict.fromkeys(one.own for one in scores):
+        rows = [one for one in scores if one.own == own]
+        first = rows[0]
+        pair = "itself" if first.task == "sound-sound" else "its own pair"
+        text = text_table(
+            [_printed(one) for one in rows],
+            left=(NAME,),
+            title=f"{first.task}, {pair} {own}, clips of the same video: {first.same_video}; "
+            f"{first.queries:,} queries of {first.classes} classes",
+            ruled=False,
+            width=width,
+        )
+        tables.append("\n".join(line.rstrip() for line in text.splitlines()))
+    return "\n\n".join(tables)
 
-    console = Console(file=io.StringIO(), width=width)
-    with console.capture() as capture:
-        for own in dict.fromkeys(one.own for one in scores):
-            rows = [one for one in scores if one.own == own]
-            first = rows[0]
-            pair = "itself" if first.task == "sound-sound" else "its own pair"
-            table = Table(
-                title=f"{first.task}, {pair} {own}, clips of the same video: {first.same_video}; "
-                f"{first.queries:,} queries of {first.classes} classes",
-                box=SIMPLE,
-                padding=(0, 1),
-            )
-            table.add_column("mean over\nqueries, classes")
-            for over in ("", "class"):
-                for kind in "AP":
-                    for k in KS:
-                        table.add_column(f"{over}\n{kind}@{k}", justify="right", no_wrap=True)
-            for one in rows:
-                numbers = (
-                    *one.accuracy,
-                    *one.precision,
-                    *one.class_accuracy,
-                    *one.class_precision,
-                )
-                table.add_row(one.name, *(f"{100 * value:.1f}" for value in numbers))
-            console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines())
+
+def _printed(one: RetrievalScore) -> dict[str, str]:
+    columns = [f"{over}\n{kind}@{k}" for over in ("", "class") for kind in "AP" for k in KS]
+    numbers = (*one.accuracy, *one.precision, *one.class_accuracy, *one.class_precision)
+    shown = {name: f"{100 * value:.1f}" for name, value in zip(columns, numbers, strict=True)}
+    return {NAME: one.name, **shown}
 
 
 def notes(question: Question, unlabelled: int) -> list[str]:
@@ -290,16 +279,3 @@ def notes(question: Question, unlabelled: int) -> list[str]:
     if unlabelled:
         lines.append(f"{unlabelled} clips have no class label and are left out.")
     return lines
-
-
-def write_rows(scores: Sequence[RetrievalScore], path: Path) -> None:
-    """Write the rows as csv, whole or not at all.
-
-    Raises:
-        HearsightError: another ending, or it cannot be written.
-    """
-    check_output(path, ENDINGS)
-    with written_whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(scores[0].row()))
-        writer.writeheader()
-        writer.writerows(one.row() for one in scores)

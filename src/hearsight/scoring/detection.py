@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from hearsight.clips.clip import Box, Clips, UnreadableClip
-from hearsight.clips.truth import TruthMask, rasterise
+from hearsight.clips.truth import SIZES, TruthMask, rasterise, size_class
 from hearsight.errors import HearsightError
+from hearsight.files.tables import rounded
 from hearsight.scoring.inference import (
     Inference,
     evaluation_mode,
@@ -24,14 +25,8 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.map_scores import MapScores, blind_scores, confidences, score_maps
 from hearsight.scoring.metrics import area_under_curve
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+from hearsight.scoring.results import Results, name_ids, name_unreadable
 
-SIZES = {  # pixels of truth, from the first number on, below the second
-    "small": (0, 32**2),
-    "medium": (32**2, 96**2),
-    "large": (96**2, 144**2),
-    "huge": (144**2, 10_000**2),
-}
 STEPS = 200  # about so many thresholds make a released average precision
 F1_STEPS = 10  # and one more than so many a highest F1
 
@@ -177,8 +172,9 @@ def detection_row(
         "LocAcc >": accuracy(found, above=True),
         "AUC": area_under_curve(found.ciou[seen]) if seen.any() else None,
     }
-    for size, (least, most) in SIZES.items():
-        row[f"LocAcc {size}"] = accuracy(found.chosen(seen & (least <= sizes) & (sizes < most)))
+    classes = np.array([size_class(pixels) for pixels in sizes])
+    for size in SIZES:
+        row[f"LocAcc {size}"] = accuracy(found.chosen(seen & (classes == size)))
     return rounded(row)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Int16
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
+from hearsight.files.tables import rounded
 from hearsight.media.samples import mix
 from hearsight.scoring.detection import Detections, average_precision, released_average_precision
 from hearsight.scoring.inference import (
@@ -27,7 +28,7 @@ from hearsight.scoring.interactive import group_key
 from hearsight.scoring.map_scores import centred_disc, confidences
 from hearsight.scoring.metrics import area_under_curve, overlap
 from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
-from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+from hearsight.scoring.results import Results, name_ids, name_unreadable
 
 DUET_SHARE = 0.2  # of a map's highest value: threshold of a source among two
 DARK = 0.2  # up to this value a map counts as dark

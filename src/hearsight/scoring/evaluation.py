@@ -17,6 +17,7 @@ from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, covers_nothing, is_corrupt, rasterise
 from hearsight.errors import HearsightError
+from hearsight.files.tables import text_table, write_rows
 from hearsight.model.device import move
 from hearsight.scoring.inference import (
     Inference,
@@ -37,7 +38,7 @@ from hearsight.scoring.map_scores import (
 )
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocols import Protocol, load_protocol
-from hearsight.scoring.results import Results, name_ids, name_unreadable, rows_text, write_rows
+from hearsight.scoring.results import Results, name_ids, name_unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,8 +277,12 @@ def _caption(protocol: Protocol) -> str:
 
 def table_text(evaluation: Evaluation, *, width: int = 120) -> str:
     """The table in percent, and below it what was skipped or is wrong with the truths, by name."""
-    caption = _caption(evaluation.protocol)
-    return rows_text(evaluation.rows(), caption, notes(evaluation), width=width)
+    return text_table(
+        evaluation.rows(),
+        caption=_caption(evaluation.protocol),
+        footnotes=notes(evaluation),
+        width=width,
+    )
 
 
 def notes(evaluation: Evaluation, *, most: int = 20) -> list[str]:

@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int64
 from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
+from hearsight.files.tables import rounded
 from hearsight.scoring.inference import (
     Inference,
     evaluation_mode,
@@ -19,7 +20,7 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.map_scores import MapScores, blind_scores, joined_scores, score_maps
 from hearsight.scoring.metrics import area_under_curve, success_rate
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+from hearsight.scoring.results import Results, name_ids, name_unreadable
 
 
 def group_key(id: str) -> str:

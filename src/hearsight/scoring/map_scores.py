@@ -13,6 +13,7 @@ from jaxtyping import Float32, Float64
 
 from hearsight.clips.clip import Box
 from hearsight.clips.truth import PIXELS, SIDE, TruthMask, rasterise
+from hearsight.files.tables import rounded
 from hearsight.scoring.metrics import (
     area_under_curve,
     best_possible,
@@ -219,8 +220,7 @@ class Score:
     def row(self) -> dict[str, Any]:
         """The row as the table prints it, rounded to five digits."""
         values = [getattr(self, field.name) for field in fields(self)]
-        rounded = [round(value, 5) if isinstance(value, float) else value for value in values]
-        return dict(zip(COLUMNS, rounded, strict=True))
+        return rounded(dict(zip(COLUMNS, values, strict=True)))
 
 
 COLUMNS = (
@@ -318,17 +318,3 @@ def make_score(
         ceiling=ceiling[0],
         ceiling_auc=ceiling[1],
     )
-
-
-def table_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of one or several evaluations as a Markdown table, in percent."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|"]
-    lines += ["| " + " | ".join(map(cell, row.values())) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def cell(value: str | int | float | None) -> str:
-    """How a table shows a number: fractions in percent, what there is not as a dash."""
-    if value is None:
-        return "-"
-    return f"{100 * value:.2f}" if isinstance(value, float) else str(value)

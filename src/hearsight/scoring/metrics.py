@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from hearsight.clips.truth import TruthMask
 
-STEPS = 21  # points of the success curve: cIoU 0, 0.05, ... 1
+# of the success curve: cIoU 0, 0.05, ... 1 as floating point gives them, 0.15000000000000002 among
+# them, as in the released code
+DEMANDS = np.array([0.05 * i for i in range(21)])
 STRIDE = 83  # every so manieth value is in the sample: even in both directions at 224 a row
 MARGIN = 12  # places in the sorted sample by which its guess may be wrong
 
@@ -47,14 +49,18 @@ def success_rate(scores: Float64[np.ndarray, " n"], least: float = 0.5) -> float
 
 
 def area_under_curve(scores: Float64[np.ndarray, " n"]) -> float:
-    """Area under the success rate as the demanded cIoU goes from 0 to 1: trapezoids, 21 points.
+    """AUC, the area under the success curve."""
+    return area_over_demands(success_curve(scores))
 
-    The demands are 0.05 * i as floating point gives them (0.15000000000000002 among them),
-    as in the released code.
-    """
-    demands = np.array([0.05 * i for i in range(STEPS)])
-    rates = np.array([success_rate(scores, demand) for demand in demands])
-    return float(np.sum(np.diff(demands) * (rates[1:] + rates[:-1]) / 2))
+
+def success_curve(scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " 21"]:
+    """The success rate at each of `DEMANDS`."""
+    return np.array([success_rate(scores, demand) for demand in DEMANDS])
+
+
+def area_over_demands(rates: Float64[np.ndarray, " 21"]) -> float:
+    """The area under a curve that is known at `DEMANDS`, by trapezoids."""
+    return float(np.sum(np.diff(DEMANDS) * (rates[1:] + rates[:-1]) / 2))
 
 
 def pointing(

@@ -15,6 +15,7 @@ from torch import Tensor
 from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, TruthMask, rasterise
 from hearsight.errors import HearsightError
+from hearsight.files.tables import rounded
 from hearsight.scoring.inference import (
     Inference,
     PreparedClip,
@@ -25,9 +26,9 @@ from hearsight.scoring.inference import (
 )
 from hearsight.scoring.interactive import group_key, groups_of
 from hearsight.scoring.map_scores import centred_disc
-from hearsight.scoring.metrics import STEPS, area_under_curve, overlap
+from hearsight.scoring.metrics import DEMANDS, area_over_demands, area_under_curve, overlap
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import Results, name_unreadable, rounded
+from hearsight.scoring.results import Results, name_unreadable
 
 Kind = Literal["silence", "noise", "other clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -67,9 +68,7 @@ def area_under_shares(shares: Float64[np.ndarray, " n"]) -> float:
 
     Source: Juanola et al., ICASSP 2025, as released.
     """
-    limits = np.array([0.05 * i for i in range(STEPS)])
-    rates = np.array([np.mean(shares <= limit) for limit in limits])
-    return float(np.sum(np.diff(limits) * (rates[1:] + rates[:-1]) / 2))
+    return area_over_demands(np.array([np.mean(shares <= limit) for limit in DEMANDS]))
 
 
 def harmonic_mean(first: float, second: float) -> float:

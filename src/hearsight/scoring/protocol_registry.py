@@ -1,6 +1,6 @@
 """Every protocol by its name: those that score maps against boxes, and those that ask for more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hearsight.clips.clip import Clips
@@ -192,15 +192,3 @@ def _threshold(protocol: Protocol) -> tuple[str, str]:
     if protocol.fixed is not None:
         return f"fixed: {protocol.fixed}", sign
     return "median", sign + (", and 1" if protocol.saturated else "")
-
-
-def plain_table(rows: Sequence[dict[str, str]]) -> str:
-    """Rows as columns of text, each as wide as its widest cell; nothing is cut."""
-    names = list(rows[0])
-    lines = [names, *(list(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, SIDE, TruthMask
+from hearsight.files.tables import rounded
 from hearsight.scoring.inference import (
     Inference,
     evaluation_mode,
@@ -18,7 +19,7 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.map_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.metrics import best_possible, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_place, mark, normalise
-from hearsight.scoring.results import Results, name_ids, name_unreadable, rounded
+from hearsight.scoring.results import Results, name_ids, name_unreadable
 
 LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
 BETA_SQUARED = 0.3  # precision counts more than recall

@@ -12,7 +12,8 @@ from PIL import Image
 
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, DecodedClip
-from hearsight.clips.truth import PIXELS
+from hearsight.clips.truth import PIXELS, SIZES, size_class
+from hearsight.files.tables import Row
 from hearsight.localising import painting as draw
 from hearsight.localising.moments import relative
 from hearsight.model.response import matched
@@ -20,7 +21,7 @@ from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.inference import prepare_frame, spectrograms_of
-from hearsight.scoring.results import Row
+from hearsight.scoring.metrics import DEMANDS, success_curve
 from hearsight.studies.comparison import ComparedMethod, Comparison
 from hearsight.studies.comparison_table import (
     COSTS,
@@ -33,7 +34,6 @@ from hearsight.studies.comparison_table import (
     rows,
     shown,
     signs,
-    success_curve,
 )
 from hearsight.training.run_folder import read_log
 from hearsight.version import __version__
@@ -43,7 +43,6 @@ SHOWN = 8  # clips that are shown whatever they show
 EXTREMES = 4  # best and worst cases each
 LEFT_OUT = {"protocol", *COSTS}  # of a protocol's table
 WIDE = 224  # pixels, longer side of a painted frame
-SIZES = ((32**2, "small"), (96**2, "medium"), (144**2, "large"), (PIXELS + 1, "huge"))
 Group = Callable[[Row], str | None]  # of a clip; None for none
 References = Mapping[str, Mapping[str, Sequence[float]]]  # protocol: name: cIoU of each clip
 
@@ -139,11 +138,12 @@ def _score_plots(
     """Success over the demand, and bars of success by class and by size."""
     curves = []
     for method in methods:
-        each = [success_curve(clip_scores(one))[1] for one in method.results[protocol]]
+        each = [success_curve(np.array(clip_scores(one))) for one in method.results[protocol]]
         curves.append(_curve(method.name, np.mean(each, axis=0).tolist()))
     for name in ("ceiling", "blind: centred disc"):
         if name in references:
-            curves.append(_curve(name, success_curve(references[name])[1], dashed=True))
+            shares = success_curve(np.array(references[name]))
+            curves.append(_curve(name, shares.tolist(), dashed=True))
     return [
         plot(f"Clips with at least that cIoU, {protocol}", curves, unit="%", x_label="cIoU"),
         _bars(methods, protocol, "size", _by_size),
@@ -152,13 +152,12 @@ def _score_plots(
 
 
 def _curve(name: str, shares: Sequence[float], *, dashed: bool = False) -> Curve:
-    demands = np.array(success_curve([0.0])[0])
-    return Curve(name=name, steps=demands, values=100 * np.array(shares), dashed=dashed)
+    return Curve(name=name, steps=DEMANDS, values=100 * np.array(shares), dashed=dashed)
 
 
 def _by_size(clip: Row) -> str | None:
     pixels = round(float(clip.get("truth_share", 0)) * PIXELS)
-    return next((name for limit, name in SIZES if pixels < limit), None) if pixels else None
+    return size_class(pixels) if pixels else None
 
 
 def _by_class(methods: Sequence[ComparedMethod], protocol: str) -> Group:
@@ -176,7 +175,7 @@ def _bars(methods: Sequence[ComparedMethod], protocol: str, what: str, group: Gr
     found = {one.name: rates_by(one.results[protocol], group) for one in methods}
     names = sorted({name for rates in found.values() for name in rates})
     if what == "size":
-        names = [name for _, name in SIZES if name in names]
+        names = [name for name in SIZES if name in names]
     return bar_chart(
         f"cIoU of at least 0.5 by {what}, {protocol}",
         names,

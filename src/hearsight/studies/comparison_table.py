@@ -1,7 +1,5 @@
 """A comparison as one table: mean and spread over seeds, and what every method costs."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from hearsight.clips.leaks import footnotes
-from hearsight.files.output import written_whole
-from hearsight.scoring.map_scores import cell
-from hearsight.scoring.results import Results, Row
+from hearsight.files.tables import Row, cell, text_table, write_rows
+from hearsight.scoring.results import Results
 from hearsight.studies.comparison import ComparedMethod
 
 COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
@@ -125,7 +122,14 @@ def table_text(
         columns = dict.fromkeys(name for row in found for name in row)
         alike.setdefault(tuple(columns), []).append(found)
     first = [one for protocol in protocols for one in methods[0].results[protocol][:1]]
-    tables = [_drawn(parts, width) for parts in alike.values()]
+    tables = [
+        text_table(
+            shown([row for part in parts for row in part]),
+            groups=[len(part) for part in parts],
+            width=width,
+        )
+        for parts in alike.values()
+    ]
     seeds = len(methods[0].results[protocols[0]])
     return "\n".join([*tables, f"In per cent; {over(seeds)}.", *signs(methods), *notes(first)])
 
@@ -137,25 +141,6 @@ def over(seeds: int) -> str:
     return f"mean ± sample standard deviation over {seeds} seeds"
 
 
-def _drawn(parts: Sequence[list[dict[str, Value]]], width: int) -> str:
-    """Rows of the same columns, a line below each part."""
-    from rich.console import Console
-    from rich.table import Table
-
-    every = shown([row for part in parts for row in part])
-    table = Table()
-    for column in every[0]:
-        words = column in WORDS
-        table.add_column(column, justify="left" if words else "right", no_wrap=words)
-    ends = np.cumsum([len(part) for part in parts])
-    for number, row in enumerate(every, 1):
-        table.add_row(*row.values(), end_section=number in ends)
-    console = Console(file=io.StringIO(), width=width)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
-
-
 def write_table(methods: Sequence[ComparedMethod], protocols: Sequence[str], path: Path) -> None:
     """Write all rows as csv, means and spreads in columns of their own, fractions as they are.
 
@@ -163,18 +148,7 @@ def write_table(methods: Sequence[ComparedMethod], protocols: Sequence[str], pat
         HearsightError: it cannot be written; nothing is left behind.
     """
     every = [row for protocol in protocols for row in rows(methods, protocol)]
-    columns = list(dict.fromkeys(name for row in every for name in row))
-    with written_whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(every)
-
-
-def success_curve(scores: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Share of clips that reach each demand on cIoU from 0 to 1, at 21 points."""
-    demands = [0.05 * step for step in range(21)]
-    values = np.asarray(scores, np.float64)
-    return demands, [float((values >= demand).mean()) for demand in demands]
+    write_rows(every, path)
 
 
 def clip_scores(results: Results) -> list[float]:

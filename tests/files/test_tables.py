@@ -1,0 +1,93 @@
+"""Tables: nothing is cut in the terminal, files are written whole or not at all."""
+
+import csv
+from pathlib import Path
+
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pytest
+
+from hearsight.files.tables import ROW_FILES, cell, plain_table, rounded, text_table, write_rows
+
+ROWS = [
+    {"name": "model", "clips": 7, "cIoU@0.5": 0.25},
+    {"name": "ceiling", "clips": 7, "cIoU@0.5": None},
+]
+
+
+def test_values_in_cells() -> None:
+    assert [cell(value) for value in ("word", 12, 0.12345, None)] == ["word", "12", "12.35", "-"]
+    assert rounded({"name": "x", "share": 1 / 3, "clips": 3}) == {
+        "name": "x",
+        "share": 0.33333,
+        "clips": 3,
+    }
+
+
+def test_a_table_with_caption_and_footnotes() -> None:
+    text = text_table(ROWS, caption="protocol lvs", footnotes=["* untrained"])
+    lines = text.splitlines()
+    assert [line.split() for line in lines[3:5]] == [
+        ["│", "model", "│", "7", "│", "25.00", "│"],
+        ["│", "ceiling", "│", "7", "│", "-", "│"],
+    ]
+    assert lines[-2].strip() == "protocol lvs"
+    assert lines[-1] == "* untrained"
+
+
+def test_columns_of_words_stand_left_and_numbers_right() -> None:
+    rows = [{"name": "a", "n": 1}, {"name": "longer", "n": 1_000}]
+    assert "│ a      │    1 │" in text_table(rows)
+    assert "│      a │ 1    │" in text_table(rows, left=("n",))
+
+
+def test_no_cell_is_cut_however_narrow_the_terminal() -> None:
+    name = "runs/[a]/" + 60 * "x"
+    text = text_table([{"name": name, "several words": 0.5}], width=20)
+    assert name in text  # brackets are no markup
+    assert "several words" not in text  # the header is wrapped between words
+    wide = text_table([{"name": "犬の鳴き声", "clips": 1}], width=5)
+    assert "犬の鳴き声" in wide
+
+
+def test_groups_end_with_a_line() -> None:
+    rows = [{"name": letter} for letter in "abcd"]
+    lines = text_table(rows, groups=[1, 3]).splitlines()
+    assert [at for at, line in enumerate(lines) if line.startswith("├")] == [4]
+    assert lines[3].split()[1] == "a"
+
+
+def test_a_table_ruled_below_its_header_alone() -> None:
+    lines = text_table(ROWS, title="lvs", ruled=False).splitlines()
+    assert lines[0].strip() == "lvs"
+    assert sum("─" in line for line in lines) == 1
+    assert not any("│" in line for line in lines)
+
+
+def test_a_plain_table_cuts_nothing() -> None:
+    rows = [{"a": "x", "long": "some words"}, {"a": "much longer", "long": "y"}]
+    lines = plain_table(rows).splitlines()
+    assert lines == [
+        "a            long",
+        "-----------  ----------",
+        "x            some words",
+        "much longer  y",
+    ]
+
+
+@pytest.mark.parametrize("ending", ROW_FILES)
+def test_rows_in_a_file(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rows{ending}"
+    write_rows([{"name": "a\udcff", "n": 1}, {"name": "b", "more": 0.1}], path)
+    if ending == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            held = list(csv.DictReader(file))
+        assert held == [
+            {"name": "a\\udcff", "n": "1", "more": ""},
+            {"name": "b", "n": "", "more": "0.1"},
+        ]
+    else:
+        assert pq.read_table(path).to_pylist() == [
+            {"name": "a\\udcff", "n": 1, "more": None},
+            {"name": "b", "n": None, "more": 0.1},
+        ]
+    assert list(tmp_path.iterdir()) == [path]
