@@ -55,7 +55,6 @@ def train(
     """
     import torch
 
-    from hearsight.clips.leaks import merge_leaks
     from hearsight.datasets.open import open_clips, open_joined
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.serialisation import assign
@@ -77,10 +76,6 @@ def train(
     held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
     if held_out is not None:
         tell(check_truths(held_out, validation or test or ""))
-    if resume:
-        before = facts_of(out)
-        known["selected_on_test"] |= bool(before.get("selected_on_test"))
-        known["leak_check"] = merge_leaks(before.get("leak_check", []), known["leak_check"])
     with Bars() as bars:
         result = run_training(
             method,
@@ -159,12 +154,3 @@ def know_data(
     for warning in honesty.warnings:
         print(f"hearsight: {warning}", file=sys.stderr)
     return None if validation is None else validation[1], honesty.facts
-
-
-def facts_of(folder: Path) -> dict[str, Any]:
-    """What the run in a folder told of itself before it was interrupted; nothing if none is."""
-    from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
-
-    if not (folder / LAST).exists():
-        return {}
-    return load_checkpoint(folder / LAST, with_state=False).facts

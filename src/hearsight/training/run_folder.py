@@ -7,7 +7,7 @@ weights with the best validation score.
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import LAST, Checkpoint, load_checkpoint
 from hearsight.clips.clip import Clips
+from hearsight.clips.leaks import merge_leaks
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.files.output import written_whole
@@ -127,6 +128,19 @@ def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -
             f"The run in {folder} was made on other clips: resume it with the same data."
         )
     return previous
+
+
+def carry_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a run, with what earlier parts of it found about its test clips.
+
+    Leaks that were found, and an epoch chosen on the test set, hold for a resumed run too.
+    """
+    facts = {**now}
+    if "selected_on_test" in before:
+        facts["selected_on_test"] = before["selected_on_test"] or now.get("selected_on_test", False)
+    if "leak_check" in before:
+        facts["leak_check"] = merge_leaks(before["leak_check"], now.get("leak_check", []))
+    return facts
 
 
 FolderTrace = tuple[tuple[int, int, int] | None, ...]
