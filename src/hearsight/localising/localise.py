@@ -17,6 +17,7 @@ ended, there is no source whatever the map says, and the confidence is 0.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -45,7 +46,7 @@ from hearsight.media.read import (
     Frame,
     MediaError,
     MediaInfo,
-    frames_at,
+    VideoReader,
     probe,
     read_picture,
     stream_sound,
@@ -110,20 +111,32 @@ def localise_video(
         HearsightError: at once, before any moment, for a file that cannot be read, is a picture,
             has no moving pictures or no sound track, and for a wrong option.
     """
-    info = probe(video)
-    if not (info.has_picture and info.has_sound) and is_picture(video):
-        raise HearsightError(f"'{video}' is a picture: name the sound it is seen with by --sound.")
-    if not info.has_picture:
-        raise HearsightError(f"'{video}' has no moving pictures to find a source in.")
-    if not info.has_sound:
-        raise HearsightError(f"'{video}' has no sound track, so there is no source to find.")
-    if not LEAST <= every < math.inf:
-        raise HearsightError(f"`every` must be a number of seconds from {LEAST:g} up, not {every}.")
     target = None if overlay is None else Path(overlay)
-    if target is not None:
-        check_output(target, SUFFIXES, Path(video))
-    localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
-    return _moments(info, localiser, every, target, style, progress)
+    with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
+        reader = opened.enter_context(VideoReader(video))
+        info = reader.info()
+        _check_tracks(info)
+        if not LEAST <= every < math.inf:
+            raise HearsightError(
+                f"`every` must be a number of seconds from {LEAST:g} up, not {every}."
+            )
+        if target is not None:
+            check_output(target, SUFFIXES, Path(video))
+        localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
+        opened.pop_all()
+    return _moments(reader, info, localiser, every, target, style, progress)
+
+
+def _check_tracks(info: MediaInfo) -> None:
+    """Raise HearsightError unless there are moving pictures and sound."""
+    if not (info.has_picture and info.has_sound) and is_picture(info.path):
+        raise HearsightError(
+            f"'{info.path}' is a picture: name the sound it is seen with by --sound."
+        )
+    if not info.has_picture:
+        raise HearsightError(f"'{info.path}' has no moving pictures to find a source in.")
+    if not info.has_sound:
+        raise HearsightError(f"'{info.path}' has no sound track, so there is no source to find.")
 
 
 def is_picture(path: Path | str) -> bool:
@@ -258,6 +271,7 @@ def _pcm(samples: Float32[np.ndarray, " samples"]) -> Int16[np.ndarray, " sample
 
 
 def _moments(
+    reader: VideoReader,
     info: MediaInfo,
     localiser: Localiser,
     every: float,
@@ -270,18 +284,19 @@ def _moments(
     times = [every * index for index in range(count)]
     painting = Painting(style=style, threshold=localiser.threshold, duration=info.duration)
     side = localiser.recipe.frame_size
-    frames = (prepare_whole_frame(frame.pixels, side) for frame in frames_at(info.path, times))
-    sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
-    pairs = zip(frames, sounds, strict=True)
-    done = 0
-    while part := list(islice(pairs, localiser.batch)):
-        answers = localiser(*zip(*part, strict=True))
-        done += len(part)
-        progress("localising", done, count)
-        for answer in answers:
-            if target is not None:
-                painting.answers.append(answer)
-            yield answer.moment
+    with reader:
+        frames = (prepare_whole_frame(frame.pixels, side) for frame in reader.frames_at(times))
+        sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
+        pairs = zip(frames, sounds, strict=True)
+        done = 0
+        while part := list(islice(pairs, localiser.batch)):
+            answers = localiser(*zip(*part, strict=True))
+            done += len(part)
+            progress("localising", done, count)
+            for answer in answers:
+                if target is not None:
+                    painting.answers.append(answer)
+                yield answer.moment
     if target is not None:
         _paint(info, painting, target, progress)
 
