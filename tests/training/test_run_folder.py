@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from hearsight.training.run_folder import (
     TrainingOptions,
     carry_facts,
     has_begun,
+    read_log,
 )
 from hearsight.training.trainer import Run, train
 
@@ -160,6 +162,17 @@ def test_a_log_that_cannot_begin_is_removed_if_it_is_new(
     with pytest.raises(OSError, match="No space left"):
         Log(tmp_path, step=0, active=True, fresh=fresh)
     assert listed(tmp_path) == ([] if fresh else [LOG])
+
+
+def test_without_tensorboard_the_log_is_the_same_json_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    recipe = replace(tiny_recipe(), epochs=1)
+    train(recipe, few_scenes(), tmp_path / "run", options=QUIET)
+    assert [entry["step"] for entry in read_log(tmp_path / "run")] == [1, 2, 3]
+    assert listed(tmp_path / "run") == [BEST, LAST, LOG]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """The run folder: what a training run leaves on disk, and its log.
 
-`log.jsonl` holds one JSON object per entry, `tensorboard/` the same numbers, `last.safetensors`
-weights, optimiser and position (what a resumed run continues from), `best.safetensors` the
-weights with the best validation score.
+`log.jsonl` holds one JSON object per entry, `tensorboard/` the same numbers where TensorBoard is
+installed, `last.safetensors` weights, optimiser and position (what a resumed run continues from),
+`best.safetensors` the weights with the best validation score.
 """
 
 import json
@@ -172,7 +172,7 @@ def check_untouched(folder: Path, before: FolderTrace) -> None:
 
 
 class Log:
-    """The run's entries: JSON lines, and the same numbers for TensorBoard.
+    """The run's entries: JSON lines, and for TensorBoard, where it is installed, the same numbers.
 
     Entries after `step` are dropped: a resumed run makes them again. Only the active one of
     several processes writes. fresh: whether the run begins here, so that it may be discarded.
@@ -198,8 +198,10 @@ class Log:
         kept = [entry for entry in read_log(self.path.parent) if entry["step"] <= step]
         with written_whole(self.path) as part:
             part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        from torch.utils.tensorboard import SummaryWriter
-
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:  # TensorBoard is not installed: the JSON lines hold all of it
+            return
         self.writer = SummaryWriter(str(self.board), purge_step=step or None)
 
     def write(self, kind: str, *, step: int, epoch: int, **numbers: float) -> None:
@@ -208,7 +210,7 @@ class Log:
             return
         with self.path.open("a") as file:
             file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **numbers}) + "\n")
-        for name, number in numbers.items():
+        for name, number in numbers.items() if self.writer is not None else ():
             self.writer.add_scalar(f"{kind}/{name}", number, step)
 
     def close(self) -> None:
