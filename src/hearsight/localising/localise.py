@@ -29,13 +29,13 @@ from PIL import Image
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import load_model
-from hearsight.errors import HearsightError, nearest
+from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.localising.moments import (
-    STYLES,
     Moment,
     MomentMap,
     Painting,
+    check_style,
     paint,
     region_box,
     relative,
@@ -111,6 +111,7 @@ def localise_video(
         HearsightError: at once, before any moment, for a file that cannot be read, is a picture,
             has no moving pictures or no sound track, and for a wrong option.
     """
+    check_style(style)
     target = None if overlay is None else Path(overlay)
     with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
         reader = opened.enter_context(VideoReader(video))
@@ -122,7 +123,7 @@ def localise_video(
             )
         if target is not None:
             check_output(target, SUFFIXES, Path(video))
-        localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
+        localiser = _load(model, threshold=threshold, device=device, batch=batch)
         opened.pop_all()
     return _moments(reader, info, localiser, every, target, style, progress)
 
@@ -167,13 +168,14 @@ def localise_image(
     Raises:
         HearsightError: for a file that cannot be read, one without sound, and a wrong option.
     """
+    check_style(style)
     target = None if overlay is None else Path(overlay)
     if target is not None:
         check_output(target, PICTURES, Path(image), Path(sound))
     if not probe(sound).has_sound:
         raise HearsightError(f"'{sound}' has no sound track.")
     pixels = read_picture(image)
-    localiser = _load(model, style=style, threshold=threshold, device=device, batch=1)
+    localiser = _load(model, threshold=threshold, device=device, batch=1)
     return _localise_picture(pixels, sound, localiser, target, style)
 
 
@@ -317,15 +319,10 @@ def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress
 def _load(
     model: Path | str | None,
     *,
-    style: str,
     threshold: float | None,
     device: str | None,
     batch: int,
 ) -> Localiser:
-    if style not in STYLES:
-        raise HearsightError(
-            f"There is no style '{style}', only {', '.join(STYLES)}.{nearest(style, STYLES)}"
-        )
     if batch < 1:
         raise HearsightError(f"`batch` must be at least 1, not {batch}.")
     encoders, recipe, facts = load_model(MODEL if model is None else model)

@@ -30,6 +30,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 
 LOG, TENSORBOARD = "log.jsonl", "tensorboard"
+PROTOCOL = "adaptive"  # by which validation clips are scored, unless another is named
 
 
 Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
@@ -49,7 +50,7 @@ class TrainingOptions:
     workers: int = 1
     log_every: int = 10  # steps
     save_every: int = 500  # steps, and after each epoch
-    protocol: str = "adaptive"  # of the validation
+    protocol: str = PROTOCOL  # of the validation
     facts: dict[str, Any] = field(default_factory=dict)  # go into the checkpoints
     progress: Advance = silent
 
