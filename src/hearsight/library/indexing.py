@@ -32,10 +32,11 @@ from hearsight.library.library import Library, check_model
 from hearsight.library.library_place import sole_writer
 from hearsight.library.moment_table import MANY, IndexedFile, LibraryBinding, MomentTable
 from hearsight.library.video_files import find_videos, gone
-from hearsight.localising.localise import MODEL, Progress, no_progress
+from hearsight.localising.localise import MODEL
 from hearsight.media.read import LEAST
 from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
+from hearsight.progress import Progress, no_progress
 from hearsight.retrieval.embedder import Embedder, load_embedder
 
 EVERY = 3.0  # seconds between two moments, unless told: as long as the sound of one

@@ -18,8 +18,8 @@ from typing import Any
 from hearsight.errors import HearsightError
 from hearsight.library.extraction import ExtractedMoments, Extraction, extract_moments, row_store
 from hearsight.library.moment_table import IndexedFile
-from hearsight.localising.localise import Progress
 from hearsight.model.device import move
+from hearsight.progress import Progress
 
 RETRIES = 3  # of a file whose worker died
 SAID = 300  # characters of what went wrong in a worker

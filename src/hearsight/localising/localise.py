@@ -57,6 +57,7 @@ from hearsight.media.write import SUFFIXES, paint_video
 from hearsight.model.colour import DEVIATION, MEAN
 from hearsight.model.device import move
 from hearsight.model.response import matched
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
 
 MODEL = "ssl_tie:small"  # the weights that come with the package
@@ -69,11 +70,6 @@ STRETCH = 4.0  # a frame longer than this many times its shorter side is squeeze
 ResponseFunction = Callable[
     [Tensor, Tensor], Tensor
 ]  # b frames and a spectrograms to responses, b a h w
-Progress = Callable[[str, int, int], None]  # stage, done, of how many
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """Show nothing."""
 
 
 def localise_video(

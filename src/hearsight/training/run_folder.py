@@ -7,7 +7,7 @@ installed, `last.safetensors` weights, optimiser and position (what a resumed ru
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -26,18 +26,12 @@ from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 
 LOG, TENSORBOARD = "log.jsonl", "tensorboard"
 PROTOCOL = "adaptive"  # by which validation clips are scored, unless another is named
-
-
-Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
-
-
-def silent(stage: str, done: int, total: int | None) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +46,7 @@ class TrainingOptions:
     save_every: int = 500  # steps, and after each epoch
     protocol: str = PROTOCOL  # of the validation
     facts: dict[str, Any] = field(default_factory=dict)  # go into the checkpoints
-    progress: Advance = silent
+    progress: Progress = no_progress
 
 
 @dataclass(slots=True, kw_only=True)
