@@ -26,7 +26,7 @@ def lightness(colours: np.ndarray) -> np.ndarray:
 
 
 def test_colours_grow_lighter_in_even_steps() -> None:
-    light = lightness(draw.COLOURS)
+    light = lightness(draw.colour_map())
     steps = np.diff(light[::15])
     assert steps.min() > 0.6 * steps.mean()
     assert steps.max() < 1.5 * steps.mean()
@@ -51,7 +51,7 @@ def test_heat_leaves_weak_places_alone_and_covers_strong_ones_by_70_percent(
     frame = frame_of(height, width)
     assert np.array_equal(draw.heat(frame, np.full((3, 3), 0.3, np.float32)), frame)
     covered = draw.heat(frame, np.ones((3, 3), np.float32))
-    expected = 0.3 * frame + 0.7 * draw.COLOURS[255]
+    expected = 0.3 * frame + 0.7 * draw.colour_map()[255]
     assert np.abs(covered - expected).max() <= 1.5
 
 

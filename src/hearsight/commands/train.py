@@ -33,7 +33,9 @@ def train(
     validation: Annotated[
         str | None, typer.Option(help="Clips with boxes, scored while training.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
+    protocol: Annotated[
+        str | None, typer.Option(help="Protocol of the validation; by itself `adaptive`.")
+    ] = None,
     test: Annotated[
         str | None, typer.Option(help="Clips to be tested on later: none may be trained on.")
     ] = None,
@@ -55,18 +57,20 @@ def train(
     """
     import torch
 
-    from hearsight.clips.leaks import merge_leaks
     from hearsight.datasets.open import open_clips, open_joined
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.serialisation import assign
     from hearsight.scoring.evaluation import check_truths
     from hearsight.scoring.protocols import load_protocol
     from hearsight.training.batches import COMPOSED
-    from hearsight.training.run_folder import TrainingOptions
+    from hearsight.training.run_folder import PROTOCOL, TrainingOptions
     from hearsight.training.trainer import train as run_training
 
     torch.set_num_threads(threads)
-    load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
+    if protocol is not None:
+        load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
+        if validation is None and not select_on_test:
+            raise HearsightError("--protocol needs clips to score: name them by --validation.")
     method = assign(load_recipe(recipe), *changes)
     size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
@@ -77,10 +81,6 @@ def train(
     held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
     if held_out is not None:
         tell(check_truths(held_out, validation or test or ""))
-    if resume:
-        before = facts_of(out)
-        known["selected_on_test"] |= bool(before.get("selected_on_test"))
-        known["leak_check"] = merge_leaks(before.get("leak_check", []), known["leak_check"])
     with Bars() as bars:
         result = run_training(
             method,
@@ -92,7 +92,7 @@ def train(
                 minutes=minutes,
                 device=device,
                 workers=workers,
-                protocol=protocol,
+                protocol=protocol or PROTOCOL,
                 facts={
                     "command": command_line(),
                     "data": data,
@@ -156,15 +156,11 @@ def know_data(
         None if test is None else (test[0], test[1].ids),
         select_on_test=select_on_test,
     )
+    if select_on_test and validation is not None and not honesty.facts["selected_on_test"]:
+        raise HearsightError(
+            f"--select-on-test has no effect: the epoch is chosen on '{validation[0]}', which is no"
+            " test set."
+        )
     for warning in honesty.warnings:
         print(f"hearsight: {warning}", file=sys.stderr)
     return None if validation is None else validation[1], honesty.facts
-
-
-def facts_of(folder: Path) -> dict[str, Any]:
-    """What the run in a folder told of itself before it was interrupted; nothing if none is."""
-    from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
-
-    if not (folder / LAST).exists():
-        return {}
-    return load_checkpoint(folder / LAST, with_state=False).facts

@@ -17,6 +17,7 @@ ended, there is no source whatever the map says, and the confidence is 0.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,13 +29,13 @@ from PIL import Image
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import load_model
-from hearsight.errors import HearsightError, nearest
+from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.localising.moments import (
-    STYLES,
     Moment,
     MomentMap,
     Painting,
+    check_style,
     paint,
     region_box,
     relative,
@@ -45,7 +46,7 @@ from hearsight.media.read import (
     Frame,
     MediaError,
     MediaInfo,
-    frames_at,
+    VideoReader,
     probe,
     read_picture,
     stream_sound,
@@ -56,6 +57,7 @@ from hearsight.media.write import SUFFIXES, paint_video
 from hearsight.model.colour import normalise
 from hearsight.model.device import move
 from hearsight.model.response import matched
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
 
 MODEL = "ssl_tie:small"  # the weights that come with the package
@@ -68,11 +70,6 @@ STRETCH = 4.0  # a frame longer than this many times its shorter side is squeeze
 ResponseFunction = Callable[
     [Tensor, Tensor], Tensor
 ]  # b frames and a spectrograms to responses, b a h w
-Progress = Callable[[str, int, int], None]  # stage, done, of how many
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """Show nothing."""
 
 
 def localise_video(
@@ -110,20 +107,33 @@ def localise_video(
         HearsightError: at once, before any moment, for a file that cannot be read, is a picture,
             has no moving pictures or no sound track, and for a wrong option.
     """
-    info = probe(video)
-    if not (info.has_picture and info.has_sound) and is_picture(video):
-        raise HearsightError(f"'{video}' is a picture: name the sound it is seen with by --sound.")
-    if not info.has_picture:
-        raise HearsightError(f"'{video}' has no moving pictures to find a source in.")
-    if not info.has_sound:
-        raise HearsightError(f"'{video}' has no sound track, so there is no source to find.")
-    if not LEAST <= every < math.inf:
-        raise HearsightError(f"`every` must be a number of seconds from {LEAST:g} up, not {every}.")
+    check_style(style)
     target = None if overlay is None else Path(overlay)
-    if target is not None:
-        check_output(target, SUFFIXES, Path(video))
-    localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
-    return _moments(info, localiser, every, target, style, progress)
+    with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
+        reader = opened.enter_context(VideoReader(video))
+        info = reader.info()
+        _check_tracks(info)
+        if not LEAST <= every < math.inf:
+            raise HearsightError(
+                f"`every` must be a number of seconds from {LEAST:g} up, not {every}."
+            )
+        if target is not None:
+            check_output(target, SUFFIXES, Path(video))
+        localiser = _load(model, threshold=threshold, device=device, batch=batch)
+        opened.pop_all()
+    return _moments(reader, info, localiser, every, target, style, progress)
+
+
+def _check_tracks(info: MediaInfo) -> None:
+    """Raise HearsightError unless there are moving pictures and sound."""
+    if not (info.has_picture and info.has_sound) and is_picture(info.path):
+        raise HearsightError(
+            f"'{info.path}' is a picture: name the sound it is seen with by --sound."
+        )
+    if not info.has_picture:
+        raise HearsightError(f"'{info.path}' has no moving pictures to find a source in.")
+    if not info.has_sound:
+        raise HearsightError(f"'{info.path}' has no sound track, so there is no source to find.")
 
 
 def is_picture(path: Path | str) -> bool:
@@ -154,13 +164,14 @@ def localise_image(
     Raises:
         HearsightError: for a file that cannot be read, one without sound, and a wrong option.
     """
+    check_style(style)
     target = None if overlay is None else Path(overlay)
     if target is not None:
         check_output(target, PICTURES, Path(image), Path(sound))
     if not probe(sound).has_sound:
         raise HearsightError(f"'{sound}' has no sound track.")
     pixels = read_picture(image)
-    localiser = _load(model, style=style, threshold=threshold, device=device, batch=1)
+    localiser = _load(model, threshold=threshold, device=device, batch=1)
     return _localise_picture(pixels, sound, localiser, target, style)
 
 
@@ -251,6 +262,7 @@ def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) 
 
 
 def _moments(
+    reader: VideoReader,
     info: MediaInfo,
     localiser: Localiser,
     every: float,
@@ -263,18 +275,19 @@ def _moments(
     times = [every * index for index in range(count)]
     painting = Painting(style=style, threshold=localiser.threshold, duration=info.duration)
     side = localiser.recipe.frame_size
-    frames = (prepare_whole_frame(frame.pixels, side) for frame in frames_at(info.path, times))
-    sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
-    pairs = zip(frames, sounds, strict=True)
-    done = 0
-    while part := list(islice(pairs, localiser.batch)):
-        answers = localiser(*zip(*part, strict=True))
-        done += len(part)
-        progress("localising", done, count)
-        for answer in answers:
-            if target is not None:
-                painting.answers.append(answer)
-            yield answer.moment
+    with reader:
+        frames = (prepare_whole_frame(frame.pixels, side) for frame in reader.frames_at(times))
+        sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
+        pairs = zip(frames, sounds, strict=True)
+        done = 0
+        while part := list(islice(pairs, localiser.batch)):
+            answers = localiser(*zip(*part, strict=True))
+            done += len(part)
+            progress("localising", done, count)
+            for answer in answers:
+                if target is not None:
+                    painting.answers.append(answer)
+                yield answer.moment
     if target is not None:
         _paint(info, painting, target, progress)
 
@@ -295,15 +308,10 @@ def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress
 def _load(
     model: Path | str | None,
     *,
-    style: str,
     threshold: float | None,
     device: str | None,
     batch: int,
 ) -> Localiser:
-    if style not in STYLES:
-        raise HearsightError(
-            f"There is no style '{style}', only {', '.join(STYLES)}.{nearest(style, STYLES)}"
-        )
     if batch < 1:
         raise HearsightError(f"`batch` must be at least 1, not {batch}.")
     encoders, recipe, facts = load_model(MODEL if model is None else model)

@@ -6,11 +6,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from hearsight.errors import HearsightError, nearest
 from hearsight.localising import painting as draw
 from hearsight.media.read import Frame
 
 STYLES = ("heat", "contour", "box")
 RASTER = 128  # pixels, longer side of the raster on which a region is found
+
+
+def check_style(style: str) -> None:
+    """Raise HearsightError unless it is one of `STYLES`."""
+    if style not in STYLES:
+        raise HearsightError(
+            f"There is no style '{style}', only {', '.join(STYLES)}.{nearest(style, STYLES)}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Painters: response maps, boxes and a timeline drawn on frames, with numpy and Pillow alone.
+"""Painters: response maps, boxes and a timeline drawn on frames with numpy and Pillow.
 
 Every painter takes a frame and returns a new one of the same size; lines and letters grow with
 the frame's shorter side, from 96 pixels to 1080 and beyond. A `strength` is a map of any grid
@@ -26,51 +26,17 @@ TRUTH: Colour = (64, 224, 208)  # turquoise, far from every colour of the heat: 
 INK: Colour = (16, 16, 24)  # the dark rim under every line
 
 
+@cache
 def colour_map() -> UInt8[np.ndarray, "256 3"]:
-    """Colours of the strengths 0 to 1, from violet over red to pale yellow.
+    """Colours of the strengths 0 to 1: matplotlib's plasma, from blue over violet and red to
+    yellow. (`heat` leaves clear what would be blue.)
 
-    Lightness rises in equal steps, so equal differences look equal, in print and to eyes that
-    confuse red and green as well. Hue and chroma are drawn in OKLab and kept inside sRGB.
-
-    Source: Ottosson, A perceptual color space for image processing, 2020 (the two matrices).
+    Lightness rises in even steps, so equal differences look equal, in print and to eyes that
+    confuse red and green as well.
     """
-    along = np.linspace(0.0, 1.0, 256)
-    lightness = 0.28 + 0.62 * along
-    hue = np.deg2rad(-60.0 + 165.0 * along)
-    chroma = 0.25 - 0.06 * along**2
-    for _ in range(40):  # pull what sRGB cannot show towards grey: lightness stays
-        colours = _oklab_to_linear(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
-        outside = (colours.min(1) < 0) | (colours.max(1) > 1)
-        chroma = np.where(outside, chroma * 0.95, chroma)
-    colours = np.clip(colours, 0.0, 1.0)
-    curved = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * colours ** (1 / 2.4) - 0.055)
-    scaled: UInt8[np.ndarray, "256 3"] = np.rint(curved * 255).astype(np.uint8)
-    return scaled
+    from matplotlib import colormaps
 
-
-def _oklab_to_linear(
-    lightness: Float[np.ndarray, " n"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, "n 3"]:
-    """Linear sRGB, outside [0, 1] where a screen cannot show the colour."""
-    to_cones = np.array(
-        [
-            [1.0, 0.3963377774, 0.2158037573],
-            [1.0, -0.1055613458, -0.0638541728],
-            [1.0, -0.0894841775, -1.2914855480],
-        ]
-    )
-    to_linear = np.array(
-        [
-            [4.0767416621, -3.3077115913, 0.2309699292],
-            [-1.2684380046, 2.6097574011, -0.3413193965],
-            [-0.0041960863, -0.7034186147, 1.7076147010],
-        ]
-    )
-    cones = np.stack([lightness, a, b], axis=1) @ to_cones.T
-    return np.asarray(cones**3 @ to_linear.T)
-
-
-COLOURS = colour_map()
+    return np.asarray(colormaps["plasma"](np.arange(256), bytes=True)[:, :3])
 
 
 def spread(
@@ -93,7 +59,7 @@ def heat(
     rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
     opacity = np.rint(255 * 0.7 * rise * rise * (3 - 2 * rise)).astype(int).tolist()
     veil = levels.point(opacity)
-    levels.putpalette(COLOURS.tobytes())
+    levels.putpalette(colour_map().tobytes())
     return np.asarray(Image.composite(levels.convert("RGB"), Image.fromarray(frame), veil))
 
 

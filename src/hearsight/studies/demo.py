@@ -17,6 +17,7 @@ from hearsight.localising.moments import Moment
 from hearsight.media.samples import RATE
 from hearsight.media.write import write_video
 from hearsight.pages.report import PaintedVideo, Report, write_report
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.scenes.composed_videos import ComposedVideo, compose_video
@@ -27,7 +28,7 @@ from hearsight.scoring.evaluation import Evaluation, evaluate, write_scores
 from hearsight.studies.campaign import PLAN, keep
 from hearsight.studies.demo_report import paint_scenes, provenance, score_table, sentence
 from hearsight.training.batches import COMPOSED
-from hearsight.training.run_folder import Advance, TrainingOptions, has_begun, read_log, silent
+from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
 from hearsight.training.time_budget import fit_epochs
 from hearsight.training.trainer import train
 from hearsight.version import __version__
@@ -57,7 +58,7 @@ class DemoOptions:
     device: str | None = None
     workers: int = 1
     command: str = "hearsight demo"
-    progress: Advance = silent
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class Demo:
     seconds: float
 
 
-def find_pack(wanted: str | None, progress: Advance) -> tuple[str, Path | None, str]:
+def find_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | None, str]:
     """Real photographs and sounds if they can be had; else, unless they were asked for, toys.
 
     Returns:

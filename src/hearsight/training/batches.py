@@ -16,7 +16,7 @@ from jaxtyping import Int16, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hearsight.clips.clip import Box, Clips, UnreadableClip, fit_frame
+from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation, fit_frame
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE, fit_sound
 from hearsight.recipes.recipe import Recipe
@@ -173,7 +173,8 @@ def stack(sounds: Sequence[Int16[np.ndarray, " samples"]]) -> Int16[Tensor, "b s
 def label_names(clips: Clips) -> tuple[str, ...]:
     """The classes of the clips, in alphabetical order.
 
-    Composed scenes know them; of other data every clip is read once.
+    Composed scenes list them; of other data every annotation is read, without decoding the clip
+    where the data allow that. So a class whose clips are all damaged is counted too.
 
     Raises:
         HearsightError: no clip has a class.
@@ -183,7 +184,7 @@ def label_names(clips: Clips) -> tuple[str, ...]:
         known = set()
         for index in range(len(clips)):
             with suppress(UnreadableClip):
-                known.add(clips[index].label)
+                known.add(annotation(clips, index)[0])
     names = tuple(sorted(label for label in known if label is not None))
     if not names:
         raise HearsightError("The objective learns classes, but the data name none.")

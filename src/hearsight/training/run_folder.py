@@ -1,13 +1,13 @@
 """The run folder: what a training run leaves on disk, and its log.
 
-`log.jsonl` holds one JSON object per entry, `tensorboard/` the same numbers, `last.safetensors`
-weights, optimiser and position (what a resumed run continues from), `best.safetensors` the
-weights with the best validation score.
+`log.jsonl` holds one JSON object per entry, `tensorboard/` the same numbers where TensorBoard is
+installed, `last.safetensors` weights, optimiser and position (what a resumed run continues from),
+`best.safetensors` the weights with the best validation score.
 """
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -21,21 +21,17 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import LAST, Checkpoint, load_checkpoint
 from hearsight.clips.clip import Clips
+from hearsight.clips.leaks import merge_leaks
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 
 LOG, TENSORBOARD = "log.jsonl", "tensorboard"
-
-
-Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
-
-
-def silent(stage: str, done: int, total: int | None) -> None:
-    """Show no progress."""
+PROTOCOL = "adaptive"  # by which validation clips are scored, unless another is named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +44,9 @@ class TrainingOptions:
     workers: int = 1
     log_every: int = 10  # steps
     save_every: int = 500  # steps, and after each epoch
-    protocol: str = "adaptive"  # of the validation
+    protocol: str = PROTOCOL  # of the validation
     facts: dict[str, Any] = field(default_factory=dict)  # go into the checkpoints
-    progress: Advance = silent
+    progress: Progress = no_progress
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,6 +125,19 @@ def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -
     return previous
 
 
+def carry_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a run, with what earlier parts of it found about its test clips.
+
+    Leaks that were found, and an epoch chosen on the test set, hold for a resumed run too.
+    """
+    facts = {**now}
+    if "selected_on_test" in before:
+        facts["selected_on_test"] = before["selected_on_test"] or now.get("selected_on_test", False)
+    if "leak_check" in before:
+        facts["leak_check"] = merge_leaks(before["leak_check"], now.get("leak_check", []))
+    return facts
+
+
 FolderTrace = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -158,7 +167,7 @@ def check_untouched(folder: Path, before: FolderTrace) -> None:
 
 
 class Log:
-    """The run's entries: JSON lines, and the same numbers for TensorBoard.
+    """The run's entries: JSON lines, and for TensorBoard, where it is installed, the same numbers.
 
     Entries after `step` are dropped: a resumed run makes them again. Only the active one of
     several processes writes. fresh: whether the run begins here, so that it may be discarded.
@@ -184,8 +193,10 @@ class Log:
         kept = [entry for entry in read_log(self.path.parent) if entry["step"] <= step]
         with written_whole(self.path) as part:
             part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        from torch.utils.tensorboard import SummaryWriter
-
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:  # TensorBoard is not installed: the JSON lines hold all of it
+            return
         self.writer = SummaryWriter(str(self.board), purge_step=step or None)
 
     def write(self, kind: str, *, step: int, epoch: int, **numbers: float) -> None:
@@ -194,7 +205,7 @@ class Log:
             return
         with self.path.open("a") as file:
             file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **numbers}) + "\n")
-        for name, number in numbers.items():
+        for name, number in numbers.items() if self.writer is not None else ():
             self.writer.add_scalar(f"{kind}/{name}", number, step)
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ from hearsight.training.run_folder import (
     TrainingOptions,
     TrainingPosition,
     TrainingResult,
+    carry_facts,
     check_untouched,
     clips_digest,
     find_previous,
@@ -64,6 +65,7 @@ class Run:
         self.position = TrainingPosition()
         trace = trace_of(folder)
         previous = find_previous(folder, recipe, clips, resume=options.resume)
+        self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
         elif recipe.encoder.weights is not None:
@@ -130,21 +132,24 @@ class Run:
         flag = torch.tensor(float(over), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
-    def save(self, name: str, *, calibrated: bool = False) -> None:
-        """Write a checkpoint; `last` also holds what a resumed run needs.
+    def choose_threshold(self) -> float | None:
+        """The confidence threshold of the present weights; the main process alone computes it."""
+        if not self.accelerator.is_main_process:
+            return None
+        return choose_threshold(
+            self.encoders, self.recipe, self.clips, device=self.accelerator.device
+        )
 
-        calibrated: with the threshold of confidence that suits the weights.
+    def save(self, name: str, threshold: float | None = None) -> None:
+        """Write a checkpoint, with the confidence threshold if there is one.
+
+        `last` also holds the optimiser's state and the mixing partners, to resume from.
         """
         if not self.accelerator.is_main_process:
             return
         position = self.position
-        threshold = (
-            choose_threshold(self.encoders, self.recipe, self.clips, device=self.accelerator.device)
-            if calibrated
-            else None
-        )
         facts = {
-            **self.options.facts,
+            **self.facts,
             "clips": clips_digest(self.clips),
             **({} if threshold is None else {"threshold": threshold}),
             "position": {
@@ -267,11 +272,10 @@ def train(
                     position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
                 ):
                     validate(run, validation)
-            run.save(LAST)
-        run.save(LAST, calibrated=True)
-        if position.best < 0:  # nothing was ever validated: the last weights are the best known
-            run.save(BEST, calibrated=True)
-    except BaseException:  # whatever it is, it goes on its way
+            if finished and position.epoch < recipe.epochs:
+                run.save(LAST)
+        save_final(run)
+    except BaseException:
         if not run.saved:
             run.log.discard()
         raise
@@ -287,6 +291,18 @@ def train(
         main=run.accelerator.is_main_process,
         finished=finished,
     )
+
+
+def save_final(run: Run) -> None:
+    """Write the last checkpoint with its threshold; it is also the best if none was validated."""
+    try:
+        threshold = run.choose_threshold()
+    except BaseException:  # an interrupt here must not cost the last epoch
+        run.save(LAST)
+        raise
+    run.save(LAST, threshold)
+    if run.position.best < 0:
+        run.save(BEST, threshold)
 
 
 def train_epoch(run: Run) -> bool:
@@ -353,5 +369,5 @@ def validate(run: Run, validation: Clips) -> None:
         )
         if score > run.position.best:
             run.position.best = score
-            run.save(BEST, calibrated=True)
+            run.save(BEST, run.choose_threshold())
     run.accelerator.wait_for_everyone()
