@@ -14,7 +14,7 @@ from hearsight.clips.clip import Box, Clips
 from hearsight.datasets.open import open_clips
 from hearsight.files.locks import LOCK
 from hearsight.pages import report
-from hearsight.studies import campaign
+from hearsight.studies import comparison_folder
 from hearsight.studies import comparison_table as contest_table
 
 FEW = "--seeds 4, --device cpu --workers 0 --threads 1 --out out"
@@ -128,7 +128,7 @@ def test_everything_is_written_while_others_are_kept_out(
 
     watch(contest_table, "write_table")
     watch(report, "write_report")
-    watch(campaign, "keep")
+    watch(comparison_folder, "read_or_make")
     assert hearsight(STORES)[0] == 0
     assert {"table.csv", "report.html", "references-adaptive.json"} <= held.keys()
     assert all(held.values())

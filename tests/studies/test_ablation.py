@@ -148,12 +148,12 @@ def test_a_leak_is_warned_of_kept_and_marked(
     assert (fact["role"], fact["test"], fact["clips_in_both"]) == ("test", "test", 2)
 
     held = {}
-    for name in ("write_whole", "plot"):
+    for name in ("write_text", "plot"):
         monkeypatch.setattr(
             ablation, name, lambda *_, at=name: held.update({at: Path("out", LOCK).exists()})
         )
     assert hearsight(ABLATE)[0] == 0
-    assert held == {"write_whole": True, "plot": True}
+    assert held == {"write_text": True, "plot": True}
 
     store("train", range(5))
     code, out, err = hearsight(ABLATE)

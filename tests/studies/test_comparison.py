@@ -31,7 +31,6 @@ from hearsight.pages.report import render
 from hearsight.recipes.catalogue import load_recipe, recipe_names
 from hearsight.scoring.metrics import DEMANDS, area_under_curve, success_curve
 from hearsight.scoring.results import Results
-from hearsight.studies.campaign import keep, reference_scores, sole_campaign, train_once
 from hearsight.studies.comparison import (
     FROM_IMAGENET,
     ComparedMethod,
@@ -43,6 +42,12 @@ from hearsight.studies.comparison import (
     measure_cost,
     open_data,
     scratch_mark,
+)
+from hearsight.studies.comparison_folder import (
+    locked_folder,
+    read_or_make,
+    reference_scores,
+    train_once,
 )
 from hearsight.studies.comparison_page import WIDE, describe
 from hearsight.studies.comparison_table import (
@@ -163,7 +168,7 @@ def test_a_comparison_at_work_keeps_others_out(
 ) -> None:
     before = sorted(comparison.folder.rglob("*"))
     with (
-        sole_campaign(comparison.folder, comparison.plan, "comparison"),
+        locked_folder(comparison.folder, comparison.plan, "comparison"),
         pytest.raises(HearsightError, match="another process is writing"),
     ):
         compare_methods(comparison, *stores, OPTIONS)
@@ -199,12 +204,12 @@ def test_a_pack_has_held_out_scenes_of_its_own() -> None:
 def test_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / "found.json").write_text('{"a": ')
     with pytest.raises(HearsightError, match=r"found\.json' is damaged"):
-        keep(tmp_path / "found.json", dict)
+        read_or_make(tmp_path / "found.json", dict)
     with pytest.raises(HearsightError, match="cannot be written"):
-        keep(tmp_path / "none" / "found.json", dict)
+        read_or_make(tmp_path / "none" / "found.json", dict)
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(HearsightError, match=r"folder\.json' cannot be read"):
-        keep(tmp_path / "folder.json", dict)
+        read_or_make(tmp_path / "folder.json", dict)
 
 
 def test_a_checkpoint_whose_recipe_has_other_fields_is_refused(

@@ -17,7 +17,7 @@ from made_runs import QUIET, few_scenes, tiny_recipe
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
-from hearsight.studies.campaign import train_once
+from hearsight.studies.comparison_folder import train_once
 from hearsight.training import run_folder, trainer
 from hearsight.training.run_folder import (
     LOG,
@@ -225,7 +225,7 @@ def test_a_start_that_was_killed_can_be_resumed_and_fail_and_be_resumed_again(
 @pytest.mark.parametrize(
     ("names", "resumes"), [(None, False), ((), False), (("notes.txt",), False), ((LOG,), True)]
 )
-def test_a_campaign_resumes_what_has_begun_and_begins_the_rest(
+def test_a_comparison_resumes_what_has_begun_and_begins_the_rest(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     names: tuple[str, ...] | None,
@@ -242,6 +242,6 @@ def test_a_campaign_resumes_what_has_begun_and_begins_the_rest(
         folder.mkdir(exist_ok=True)
         return SimpleNamespace(finished=True, steps=0)
 
-    monkeypatch.setattr("hearsight.studies.campaign.train", trained)
+    monkeypatch.setattr("hearsight.studies.comparison_folder.train", trained)
     train_once(tiny_recipe(), few_scenes(), folder, QUIET)
     assert asked == [resumes]

@@ -93,7 +93,6 @@ def compare(
     from hearsight.scoring.evaluation import check_truths
     from hearsight.studies import comparison_page as contest_page
     from hearsight.studies import comparison_table as contest_table
-    from hearsight.studies.campaign import reference_scores
     from hearsight.studies.comparison import (
         SCENE_SIZE,
         ComparedMethod,
@@ -103,6 +102,7 @@ def compare(
         scene_size,
     )
     from hearsight.studies.comparison import compare_methods as run_comparison
+    from hearsight.studies.comparison_folder import reference_scores
     from hearsight.training.run_folder import TrainingOptions
 
     torch.set_num_threads(threads)
@@ -276,15 +276,13 @@ def demo(
     import torch
 
     from hearsight.scoring.evaluation import table_text
-    from hearsight.studies.demo import DemoOptions as DemoSettings
-    from hearsight.studies.demo import run_demo
-    from hearsight.studies.demo_report import sentence
+    from hearsight.studies.demo import DemoOptions, run_demo, summarise
 
     torch.set_num_threads(threads)
     with Bars() as bars:
         made = run_demo(
             out,
-            DemoSettings(
+            DemoOptions(
                 minutes=minutes,
                 pack=pack,
                 seed=seed,
@@ -298,8 +296,8 @@ def demo(
     print(f"Made of {made.pack}.")
     for title, evaluation in made.scores.items():
         print(table_text(evaluation))
-        print(sentence(title, evaluation))
-    print(f"In the video {made.hits[0]} of {made.hits[1]} sounding moments are found.")
+        print(summarise(title, evaluation))
+    print(f"In the video {made.found[0]} of {made.found[1]} sounding moments are found.")
     print(f"Model: {made.model}")
     print(f"Report: {made.report.resolve()}")
     print(f"Took {made.seconds / 60:.1f} minutes.")

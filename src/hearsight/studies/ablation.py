@@ -20,13 +20,13 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign
 from hearsight.scoring.evaluation import evaluate
 from hearsight.scoring.metrics import area_under_curve, success_rate
-from hearsight.studies.campaign import (
+from hearsight.studies.comparison_folder import (
     clips_plan,
-    keep,
+    locked_folder,
+    read_or_make,
     reference_scores,
-    sole_campaign,
     train_once,
-    write_whole,
+    write_text,
 )
 from hearsight.training.run_folder import TrainingOptions
 
@@ -101,7 +101,7 @@ def score_run(
             "adaptive": scored.adaptive_success_rate,
         }
 
-    found: dict[str, float] = keep(folder / "score.json", score)
+    found: dict[str, float] = read_or_make(folder / "score.json", score)
     return found
 
 
@@ -194,13 +194,13 @@ def ablate_in(
             a file that cannot be written; what `ablate` raises.
     """
     signs = marks(options.facts, epochs=rung_recipe(method, "f", settings).epochs)
-    with sole_campaign(folder, {**plan, **clips_plan(clips, held_out)}, "ablation"):
+    with locked_folder(folder, {**plan, **clips_plan(clips, held_out)}, "ablation"):
         rungs = ablate(
             method, clips, held_out, folder, seeds=seeds, settings=settings, options=options
         )
         blind = blind_rows(held_out, folder, options)
         text = table(rungs, blind, PROTOCOL, seeds=seeds, command=command, signs=signs)
-        write_whole(folder / "table.md", text + "\n")
+        write_text(folder / "table.md", text + "\n")
         plot(rungs, blind[DISC], folder / "ladder.png")
     return text
 

@@ -20,12 +20,12 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign
 from hearsight.scoring.protocol_registry import check_name
 from hearsight.scoring.results import Results
-from hearsight.studies.campaign import (
+from hearsight.studies.comparison_folder import (
     PLAN,
     clips_plan,
-    held_in,
+    locked_folder,
+    read_json,
     score_once,
-    sole_campaign,
     train_once,
 )
 from hearsight.training.batches import COMPOSED
@@ -135,7 +135,7 @@ def scene_size(folder: Path, wanted: int) -> int:
     Raises:
         HearsightError: those scenes are smaller than `wanted`.
     """
-    held = (held_in(folder / PLAN) or {}).get(SCENE_SIZE)
+    held = (read_json(folder / PLAN) or {}).get(SCENE_SIZE)
     if not isinstance(held, int):
         return wanted
     if held < wanted:
@@ -246,7 +246,7 @@ def compare_methods(
             raise.
     """
     plan = {**comparison.plan, **clips_plan(clips, held_out, validation)}
-    with sole_campaign(comparison.folder, plan, "comparison"):
+    with locked_folder(comparison.folder, plan, "comparison"):
         methods = _enter(comparison, clips, held_out, options, validation)
         if finish is not None:
             finish(methods)

@@ -31,7 +31,7 @@ from hearsight.training.trainer import train
 TRAINED, PLAN = "trained.json", "plan.json"
 
 
-def held_in(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     """What a JSON file holds; None if there is no such file.
 
     Raises:
@@ -51,21 +51,21 @@ def held_in(path: Path) -> dict[str, Any] | None:
     return held
 
 
-def keep(path: Path, make: Callable[[], Any]) -> Any:
+def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
     """What a JSON file holds; if there is none, it is made, and written whole or not at all.
 
     Raises:
         HearsightError: the file cannot be read or written.
     """
-    held = held_in(path)
+    held = read_json(path)
     if held is not None:
         return held
     made = make()
-    write_whole(path, json.dumps(made))
+    write_text(path, json.dumps(made))
     return made
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 
     Raises:
@@ -76,7 +76,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def sole_campaign(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[None]:
+def locked_folder(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[None]:
     """Hold the folder of several runs: its plan in it, other processes kept out.
 
     It is made if need be; if not one run begins, it is removed again.
@@ -97,7 +97,7 @@ def sole_campaign(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[
     except OSError as error:
         raise HearsightError(f"'{folder}' cannot be used: {error.strerror}.") from error
     with sole_writer(folder):
-        hold_plan(folder, plan, what)
+        check_plan(folder, plan, what)
         try:
             yield
         finally:
@@ -106,7 +106,7 @@ def sole_campaign(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[
                     (folder / PLAN).unlink()
 
 
-def hold_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:
+def check_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:
     """Keep what runs in a folder have in common, or find that it is the same.
 
     What an earlier version did not keep is not compared.
@@ -115,7 +115,7 @@ def hold_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:
         HearsightError: it is another one.
     """
     wanted = json.loads(json.dumps(plan))
-    held = keep(folder / PLAN, lambda: wanted)
+    held = read_or_make(folder / PLAN, lambda: wanted)
     differing = [key for key in wanted if key in held and held[key] != wanted[key]]
     if differing:
         raise HearsightError(
@@ -175,7 +175,7 @@ def train_once(
             "samples_per_second": float(np.median(speeds)) if speeds else None,
         }
 
-    told: dict[str, Any] = keep(folder / TRAINED, run)
+    told: dict[str, Any] = read_or_make(folder / TRAINED, run)
     held = to_json(from_json(told.get("recipe")))  # fields that came later have their defaults
     changed = [key for key, value in wanted.items() if held[key] != value]
     if changed:
@@ -210,7 +210,7 @@ def score_once(
         )
         return asdict(evaluate_protocol(model, held_out, protocol))
 
-    held = keep(folder / f"scores-{protocol.replace(':', '-')}.json", score)
+    held = read_or_make(folder / f"scores-{protocol.replace(':', '-')}.json", score)
     listed = {key: tuple(held[key]) for key in ("rows", "notes", "clips")}
     return Results(protocol=held["protocol"], caption=held["caption"], **listed)
 
@@ -240,7 +240,7 @@ def reference_scores(
             for name, one in found.items()
         }
 
-    kept: dict[str, list[float]] = keep(
+    kept: dict[str, list[float]] = read_or_make(
         folder / f"references-{protocol.replace(':', '-')}.json", score
     )
     return kept
