@@ -7,15 +7,15 @@ from hearsight.errors import HearsightError
 from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
-from hearsight.objectives.attended import AttendedTriplet
+from hearsight.objectives.attention import AttendedTriplet
 from hearsight.objectives.classification import SoundClassification
-from hearsight.objectives.clusters import ClusterContrast, PseudoLabelContrast
-from hearsight.objectives.contrast import PaperContrast, TrimapContrast
+from hearsight.objectives.clustering import ClusterContrast, PseudoLabelContrast
 from hearsight.objectives.false_negatives import FalseNegativeContrast
 from hearsight.objectives.hard_positives import HardPositiveContrast
 from hearsight.objectives.max_contrast import MaxContrast
+from hearsight.objectives.momentum_contrast import MomentumContrast
 from hearsight.objectives.siamese import SiamesePrediction
-from hearsight.objectives.slavc import MomentumContrast
+from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 
 Objective = (
     TrimapContrast
