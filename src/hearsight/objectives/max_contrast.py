@@ -77,8 +77,8 @@ class MaxContrast:
     def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         first = embedded.first
         scores = peaks(embedded.responses, self.softness)
-        eased = torch.where(true_pairs(scores, first), scores - self.margin, scores)
-        logits = eased / self.temperature
+        shifted = torch.where(true_pairs(scores, first), scores - self.margin, scores)
+        logits = shifted / self.temperature
         loss = cross_entropy(logits, target_columns(logits, first))
         if self.directions == "both":
             backwards = scores_by_sound(logits, first)

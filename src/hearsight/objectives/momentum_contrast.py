@@ -60,8 +60,8 @@ class MomentumContrast:
             (embedded.ema_grids, embedded.sounds),
         ):
             logits = self.logits(grids, sounds)
-            eased = logits - self.margin / self.temperature
-            logits = torch.where(true_pairs(logits, embedded.first), eased, logits)
+            shifted = logits - self.margin / self.temperature
+            logits = torch.where(true_pairs(logits, embedded.first), shifted, logits)
             loss = loss + cross_entropy(logits, target_columns(logits, embedded.first))
         return loss
 
