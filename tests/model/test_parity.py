@@ -19,7 +19,7 @@ from hearsight.checkpoints.released import import_weights, released_names
 from hearsight.model.augmentation import WarpDraw
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.model.response import matched, response
-from hearsight.objectives.contrast import TrimapContrast
+from hearsight.objectives.trimap_contrast import TrimapContrast
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.step import losses

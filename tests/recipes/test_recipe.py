@@ -18,7 +18,7 @@ from hearsight.errors import HearsightError
 from hearsight.model.augmentation import Warp
 from hearsight.model.encoders import Encoders
 from hearsight.objectives.classification import SoundClassification
-from hearsight.objectives.contrast import PaperContrast
+from hearsight.objectives.trimap_contrast import PaperContrast
 from hearsight.recipes.catalogue import describe_recipes, load_recipe, recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign, field_paths, from_json, to_json

@@ -14,8 +14,8 @@ from hearsight.model.augmentation import AppearanceDraw, MaskDraw, MixingDraw, W
 from hearsight.model.distributed import gather, process_count
 from hearsight.model.encoders import Encoders
 from hearsight.model.response import matched
-from hearsight.objectives.contrast import PaperContrast, TrimapContrast
 from hearsight.objectives.embedded_batch import EmbeddedBatch
+from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch
 

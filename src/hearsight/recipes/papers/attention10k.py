@@ -6,7 +6,7 @@ Batch, epochs, learning rate, no weight decay, 320-pixel frames without augmenta
 waveforms; here two ResNet-18 are trained, on SSL-TIE's spectrogram.
 """
 
-from hearsight.objectives.attended import AttendedTriplet
+from hearsight.objectives.attention import AttendedTriplet
 from hearsight.recipes.papers.ssl_tie import shrink
 from hearsight.recipes.recipe import Recipe
 

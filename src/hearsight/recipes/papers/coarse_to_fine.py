@@ -10,7 +10,7 @@ is not the paper's (?).
 from hearsight.model.augmentation import Appearance
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import MelSpectrogram
-from hearsight.objectives.clusters import PseudoLabelContrast
+from hearsight.objectives.clustering import PseudoLabelContrast
 from hearsight.recipes.papers.ssl_tie import shrink
 from hearsight.recipes.recipe import Recipe
 

@@ -9,7 +9,7 @@ spectrogram of 1 s whose bands and hop are not published (?): they are VGGish's 
 from hearsight.model.augmentation import Appearance
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import MelSpectrogram
-from hearsight.objectives.clusters import ClusterContrast
+from hearsight.objectives.clustering import ClusterContrast
 from hearsight.recipes.papers.ssl_tie import shrink
 from hearsight.recipes.recipe import Recipe
 

@@ -6,7 +6,7 @@ rate, weight decay, batch size and epochs are SSL-TIE's, not certain for LVS.
 
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import LogSpectrogram
-from hearsight.objectives.contrast import TrimapContrast
+from hearsight.objectives.trimap_contrast import TrimapContrast
 from hearsight.recipes.papers.ssl_tie import shrink
 from hearsight.recipes.recipe import Recipe
 

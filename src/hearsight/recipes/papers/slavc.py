@@ -5,7 +5,7 @@ Hyperparameters are those of the released training script. Its frame network sta
 set `encoder.weights`, else it starts from scratch.
 """
 
-from hearsight.objectives.slavc import MomentumContrast
+from hearsight.objectives.momentum_contrast import MomentumContrast
 from hearsight.recipes.papers import ez_vsl
 from hearsight.recipes.recipe import Recipe
 

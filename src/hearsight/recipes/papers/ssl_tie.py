@@ -9,9 +9,9 @@ released scripts train 100).
 from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import MelSpectrogram
-from hearsight.objectives.contrast import PaperContrast, TrimapContrast
 from hearsight.objectives.hard_positives import HardPositiveContrast
 from hearsight.objectives.max_contrast import MaxContrast
+from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 from hearsight.recipes.recipe import Recipe
 
 
