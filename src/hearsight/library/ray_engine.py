@@ -34,8 +34,14 @@ def extract_with_ray(
     """The engine that extracts moments in the workers of a Ray cluster.
 
     Raises:
-        HearsightError: Ray is not installed, or no cluster can be reached or started.
+        HearsightError: one GPU is named, Ray is not installed, or no cluster can be reached or
+            started.
     """
+    device = extractor.embedder.device
+    if device.index is not None:
+        raise HearsightError(
+            f"Ray chooses the GPU of each task: name the device {device.type}, not {device}."
+        )
     try:
         import ray
     except ImportError as error:
