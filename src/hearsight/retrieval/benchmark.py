@@ -23,8 +23,8 @@ from torch import Tensor
 
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.output import check_output, written_whole
+from hearsight.model.nearest import rank
 from hearsight.retrieval.embeddings import ClipEmbeddings
-from hearsight.retrieval.ranking import rank
 from hearsight.retrieval.retrieval_metrics import (
     accuracy_at,
     best_accuracy,
