@@ -20,8 +20,8 @@ from torch import Tensor
 
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import rounded, text_table
+from hearsight.model.nearest import rank
 from hearsight.retrieval.embeddings import ClipEmbeddings
-from hearsight.retrieval.ranking import rank
 from hearsight.retrieval.retrieval_metrics import (
     accuracy_at,
     best_accuracy,

@@ -21,8 +21,8 @@ from hearsight.localising.localise import SOUND_SECONDS, EncoderFrame
 from hearsight.media.samples import to_samples
 from hearsight.model.device import move
 from hearsight.model.encoders import Encoders
+from hearsight.model.nearest import unit
 from hearsight.recipes.recipe import Recipe
-from hearsight.retrieval.ranking import unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,9 @@ from hearsight.errors import HearsightError
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.device import move
 from hearsight.model.encoders import Encoders
+from hearsight.model.nearest import unit
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.recipes.recipe import Recipe
-from hearsight.retrieval.ranking import unit
 from hearsight.scoring.inference import spectrograms_of
 
 Pooling = Literal["mean", "max"]

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.encoders import Encoders
+from hearsight.model.nearest import rank
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import NO_PARTNER, one_thread, set_epoch
 
@@ -106,32 +107,6 @@ def joined(
     return embeddings[order], indices[order]
 
 
-def nearest_other(
-    embeddings: Float[Tensor, "n c"], *, rows: int = 2048, columns: int = 16_384
-) -> Int64[Tensor, " n"]:
-    """For each unit vector the index of the other one with the highest cosine; exact.
-
-    The search goes block by block, so memory stays at rows x columns scores: 144,000 vectors
-    never become their 83 GB matrix. A lone vector has no other: -1. Of equals the first wins.
-    """
-    count = len(embeddings)
-    nearest = torch.full((count,), NO_PARTNER, dtype=torch.int64, device=embeddings.device)
-    for top in range(0, count, rows):
-        block = embeddings[top : top + rows]
-        best = torch.full((len(block),), -torch.inf, device=embeddings.device, dtype=block.dtype)
-        found = nearest[top : top + rows]
-        for left in range(0, count, columns):
-            scores = block @ embeddings[left : left + columns].T
-            own = torch.arange(top, top + len(block), device=scores.device) - left
-            inside = (own >= 0) & (own < scores.shape[1])
-            scores[inside.nonzero()[:, 0], own[inside]] = -torch.inf
-            score, column = scores.max(dim=1)
-            better = score > best
-            best = torch.where(better, score, best)
-            found.copy_(torch.where(better, column + left, found))
-    return nearest
-
-
 def find_mixing_partners(
     recipe: Recipe,
     encoders: Encoders,
@@ -159,7 +134,11 @@ def find_mixing_partners(
         ),
         accelerator,
     )
+    finite = embeddings.isfinite().all(1)
+    embeddings, indices = embeddings[finite], indices[finite]
     chosen = np.full(len(clips), NO_PARTNER, dtype=np.int64)
     if len(indices) > 1:
-        chosen[indices.cpu().numpy()] = indices[nearest_other(embeddings)].cpu().numpy()
+        itself = torch.arange(len(indices), device=indices.device)
+        _, nearest = rank(embeddings, embeddings, 1, exclude=itself)
+        chosen[indices.cpu().numpy()] = indices[nearest[:, 0]].cpu().numpy()
     return chosen
