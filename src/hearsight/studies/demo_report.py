@@ -9,7 +9,7 @@ import torch
 from hearsight.clips.clip import DecodedClip
 from hearsight.localising import painting as draw
 from hearsight.localising.localise import ResponseFunction
-from hearsight.localising.moments import relative
+from hearsight.localising.moments import to_heatmap
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.response import matched
 from hearsight.pages.report import Picture, Role, Table
@@ -29,7 +29,7 @@ def paint_scenes(
     maps = matched(encoders(frames, recipe.spectrogram(sounds))).numpy()
     pictures = []
     for clip, one in zip(clips, maps, strict=True):
-        painted = draw.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), relative(one))
+        painted = draw.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), to_heatmap(one))
         height, width, _ = painted.shape
         for x0, y0, x1, y1 in clip.boxes or ():
             edges = (x0 * width, y0 * height, x1 * width, y1 * height)
