@@ -1,4 +1,4 @@
-"""From files to moments, with encoders whose answer is known.
+"""From files to moments, with encoders whose result is known.
 
 `hears_colours` sees each place's colour and hears a low tone as red, a high one as blue. So the
 truth is: the box lands on the square of the colour that sounds, and follows it.

@@ -15,6 +15,7 @@ from hearsight.commands.console import one_line
 from hearsight.commands.data import data
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
+from hearsight.commands.options import WholeSentences
 from hearsight.commands.recipes import import_weights, recipes
 from hearsight.commands.retrieve import retrieve
 from hearsight.commands.score import evaluate, protocols
@@ -35,7 +36,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    rich_markup_mode="rich",
+    cls=WholeSentences,
+    rich_markup_mode=None,  # plain help: importing rich for it takes longer than all else
 )
 app.add_typer(data, name="data")
 
@@ -88,7 +90,9 @@ def run() -> int:
     except HearsightError as error:
         say(str(error))
     except UsageError as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # then rich has printed the help
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+            print(error.format_message())
+        else:
             say(error.format_message())
     except BrokenPipeError:
         # the reader has had enough: nothing to say, now or when Python flushes at its end

@@ -20,7 +20,7 @@ def localise(
         Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(help="Of a video: seconds between two answers; by itself 1.")
+        float | None, typer.Option(help="Seconds between two moments of a video; by itself 1.")
     ] = None,
     style: Annotated[
         str | None,
@@ -51,7 +51,7 @@ def localise(
     torch.set_num_threads(threads)
     if sound is not None:
         if every is not None:
-            raise HearsightError("--every is for videos: a picture has one answer.")
+            raise HearsightError("--every is for videos: a picture is one moment.")
         moment = localise_image(
             source,
             sound,

@@ -1,12 +1,14 @@
 """What several commands share: options, their checks, and the command as it was typed."""
 
+import inspect
 import math
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hearsight.errors import HearsightError
 
@@ -24,6 +26,21 @@ RecipeChanges = Annotated[
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`; by itself the best there is.")]
 Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1, max=1024)]
 Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
+
+
+class WholeSentences(TyperGroup):
+    """A group whose help lists each command with its first sentence uncut."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, inspect.cleandoc(one.help).split("\n\n")[0])
+                    for name, one in commands.items()
+                    if one is not None and one.help is not None
+                ]
+            )
 
 
 def above_zero(number: float | None) -> float | None:

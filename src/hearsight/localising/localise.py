@@ -1,18 +1,18 @@
-"""A video, or a picture and a sound, to `Moment`s: where it sounds, and how sure the model is.
+"""Localises the sound of a video, or of a picture and a sound file, as `Moment`s.
 
-What is heard at a moment is the sound around it: a window of `SOUND_SECONDS` (less where the
+The sound encoder gets the sound around the moment: a window of `SOUND_SECONDS` (less where the
 recipe's spectrogram is shorter) with the moment in its middle. Near the ends of the sound track
-the window is moved inwards until it lies whole within the track; a track shorter than the window
-is heard whole, and the spectrogram repeats it.
+the window is moved inwards until it lies within the track; a track shorter than the window is
+taken whole, and the spectrogram repeats it.
 
-What is seen is the whole frame, scaled without distortion so that its shorter side is the
+The frame encoder gets the whole frame, scaled without distortion so that its shorter side is the
 recipe's `frame_size`; the encoders are convolutional, so a wider frame gives a wider response map
 and boxes cover the whole picture. (Training and evaluation crop the middle square instead.)
 
-The confidence is the peak of the response map: the cosine between the sound and the place that
-fits it best, from -1 to 1. Below the threshold nothing in the picture is taken for the source.
-Where the sound within half a second of the moment stays under `QUIET`, or the sound track has
-ended, there is no source whatever the map says, and the confidence is 0.
+The confidence is the peak of the response map: the highest cosine between the sound and a place
+of the frame, from -1 to 1. Below the threshold there is no source in the picture. Where the sound
+within half a second of the moment stays under `QUIET`, or the sound track has ended, there is no
+source either, and the confidence is 0.
 """
 
 import math
@@ -33,12 +33,12 @@ from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.localising.moments import (
     Moment,
-    MomentMap,
-    Painting,
+    MomentHeatmap,
+    VideoPainter,
     check_style,
     paint,
     region_box,
-    relative,
+    to_heatmap,
 )
 from hearsight.localising.painting import PICTURES, save_picture
 from hearsight.media.read import (
@@ -67,9 +67,8 @@ QUIET = -60.0  # dBFS, root mean square
 STEP = 16  # pixels; the longer side that the encoders see is a multiple of it
 STRETCH = 4.0  # a frame longer than this many times its shorter side is squeezed to that
 
-ResponseFunction = Callable[
-    [Tensor, Tensor], Tensor
-]  # b frames and a spectrograms to responses, b a h w
+ResponseFunction = Callable[[Tensor, Tensor], Tensor]
+"""Encoders: response maps, b a h w, of b frames and a spectrograms."""
 
 
 def localise_video(
@@ -86,8 +85,8 @@ def localise_video(
 ) -> Iterator[Moment]:
     """A `Moment` for 0, `every`, 2 `every`, ... seconds of a video, in order.
 
-    Frames and sound stream: memory does not grow with the video's length, but for some hundred
-    bytes per moment if it is to be painted.
+    Frames and sound are streamed: memory grows with the video's length only if it is painted, by
+    a few hundred bytes per moment.
 
     Args:
         video: any file with a picture and a sound track.
@@ -101,10 +100,10 @@ def localise_video(
             (its fact `threshold`), else `THRESHOLD`.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
         batch: moments computed together.
-        progress: told the stage, what is done of it, and of how much.
+        progress: called with the stage, what is done of it, and of how much.
 
     Raises:
-        HearsightError: at once, before any moment, for a file that cannot be read, is a picture,
+        HearsightError: before any moment is computed, for a file that cannot be read, is a picture,
             has no moving pictures or no sound track, and for a wrong option.
     """
     check_style(style)
@@ -137,7 +136,7 @@ def _check_tracks(info: MediaInfo) -> None:
 
 
 def is_picture(path: Path | str) -> bool:
-    """Whether a file is a picture that can be read."""
+    """Whether a file is a still picture that can be read."""
     try:
         read_picture(path)
     except MediaError:
@@ -158,7 +157,7 @@ def localise_image(
     """Where in a picture a sound comes from; options as in `localise_video`.
 
     The sound is a sound file, or a video of which only the sound is used. Of a sound longer than
-    the window, the loudest window counts (looked for in steps of half its length); its middle is
+    the window the loudest window is taken, searched in steps of half its length; its middle is
     the moment's time, and its level decides on silence.
 
     Raises:
@@ -183,15 +182,15 @@ def _localise_picture(
     style: str,
 ) -> Moment:
     heard = loudest_window(stream_sound(sound, rate=RATE), localiser.seconds)
-    answer = localiser([prepare_whole_frame(pixels, localiser.recipe.frame_size)], [heard])[0]
+    localised = localiser([prepare_whole_frame(pixels, localiser.recipe.frame_size)], [heard])[0]
     if target is not None:
-        save_picture(paint(pixels, answer, style), target)
-    return answer.moment
+        save_picture(paint(pixels, localised, style), target)
+    return localised.moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderFrame:
-    """A frame as the encoders see it, and the size it had."""
+    """A frame as the frame encoder takes it, with the size of the original."""
 
     colours: Float[Tensor, "3 seen_height seen_width"]  # normalised
     height: int  # pixels of the original frame
@@ -200,7 +199,7 @@ class EncoderFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Localiser:
-    """Frames and the sounds around them in, answers out."""
+    """A model ready to localise: moments and their heatmaps from frames and sound windows."""
 
     encoders: ResponseFunction
     recipe: Recipe
@@ -210,14 +209,14 @@ class Localiser:
 
     @property
     def seconds(self) -> float:
-        """Length of the window that is heard at a moment."""
+        """Length of the sound window of a moment."""
         return min(SOUND_SECONDS, self.recipe.spectrogram.seconds)
 
     @torch.inference_mode()
     def __call__(
         self, frames: Sequence[EncoderFrame], sounds: Sequence[SoundWindow]
-    ) -> list[MomentMap]:
-        """One answer for each frame with its sound; all of one size and one length.
+    ) -> list[MomentHeatmap]:
+        """The moment of each frame with its sound; all of one size and one length.
 
         Raises:
             HearsightError: a response map is not finite.
@@ -229,22 +228,22 @@ class Localiser:
         if not responses.isfinite().all():
             raise HearsightError("A response map is not finite: the weights are damaged.")
         return [
-            self._answer(response, frame, heard)
+            self._moment(response, frame, heard)
             for response, frame, heard in zip(responses.numpy(), frames, sounds, strict=True)
         ]
 
-    def _answer(
+    def _moment(
         self, response: Float32[np.ndarray, "h w"], frame: EncoderFrame, heard: SoundWindow
-    ) -> MomentMap:
+    ) -> MomentHeatmap:
         silent = heard.level < QUIET
         confidence = 0.0 if silent else float(response.max())
         if silent or confidence < self.threshold:
             nowhere = Moment(time=heard.time, box=None, confidence=confidence, share=0.0)
-            return MomentMap(moment=nowhere, strength=np.zeros(response.shape, np.uint8))
-        strength = relative(response)
-        box, share = region_box(strength, frame.height, frame.width)
+            return MomentHeatmap(moment=nowhere, heatmap=np.zeros(response.shape, np.uint8))
+        heatmap = to_heatmap(response)
+        box, share = region_box(heatmap, frame.height, frame.width)
         moment = Moment(time=heard.time, box=box, confidence=confidence, share=share)
-        return MomentMap(moment=moment, strength=np.rint(strength * 255).astype(np.uint8))
+        return MomentHeatmap(moment=moment, heatmap=np.rint(heatmap * 255).astype(np.uint8))
 
 
 def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) -> EncoderFrame:
@@ -270,10 +269,10 @@ def _moments(
     style: str,
     progress: Progress,
 ) -> Iterator[Moment]:
-    """Answers as they come; then, when all are known, the painted video."""
+    """The moments as they are computed; after the last one the painted video is written."""
     count = max(1, math.ceil(info.duration / every - 1e-9))
     times = [every * index for index in range(count)]
-    painting = Painting(style=style, threshold=localiser.threshold, duration=info.duration)
+    painter = VideoPainter(style=style, threshold=localiser.threshold, duration=info.duration)
     side = localiser.recipe.frame_size
     with reader:
         frames = (prepare_whole_frame(frame.pixels, side) for frame in reader.frames_at(times))
@@ -281,18 +280,18 @@ def _moments(
         pairs = zip(frames, sounds, strict=True)
         done = 0
         while part := list(islice(pairs, localiser.batch)):
-            answers = localiser(*zip(*part, strict=True))
+            localised = localiser(*zip(*part, strict=True))
             done += len(part)
             progress("localising", done, count)
-            for answer in answers:
+            for one in localised:
                 if target is not None:
-                    painting.answers.append(answer)
-                yield answer.moment
+                    painter.localised.append(one)
+                yield one.moment
     if target is not None:
-        _paint(info, painting, target, progress)
+        _paint(info, painter, target, progress)
 
 
-def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress) -> None:
+def _paint(info: MediaInfo, painter: VideoPainter, target: Path, progress: Progress) -> None:
     total = max(1, round(info.duration * float(info.frame_rate or 25)))
     done = 0
 
@@ -300,7 +299,7 @@ def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress
         nonlocal done
         done += 1
         progress("painting", min(done, total), total)
-        return painting(frame)
+        return painter(frame)
 
     paint_video(info.path, target, painted)
 

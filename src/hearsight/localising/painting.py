@@ -1,9 +1,9 @@
-"""Painters: response maps, boxes and a timeline drawn on frames with numpy and Pillow.
+"""Draws heatmaps, boxes and a timeline on frames, and sheets of frames.
 
-Every painter takes a frame and returns a new one of the same size; lines and letters grow with
-the frame's shorter side, from 96 pixels to 1080 and beyond. A `strength` is a map of any grid
-with values from 0 (nothing heard there) to 1 (the strongest place); it covers the whole frame.
-Boxes are in pixels of the frame, [x0, y0, x1, y1], x1 and y1 excluded.
+Every function takes a frame and returns a new one of the same size; the widths of lines and
+letters grow with the frame's shorter side. A `heatmap` is a grid of values from 0 (the lowest
+response) to 1 (its peak) over the whole frame. Boxes are in pixels of the frame,
+[x0, y0, x1, y1], x1 and y1 excluded.
 """
 
 from collections.abc import Sequence
@@ -19,42 +19,40 @@ from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
-LEVEL = 0.5  # strength on the edge of the region: where contours run and boxes end
+LEVEL = 0.5  # of a heatmap: contours are drawn there, and boxes bound what lies above
 Colour = tuple[int, int, int]
-FOUND: Colour = (255, 196, 46)  # amber: what the model says
-TRUTH: Colour = (64, 224, 208)  # turquoise, far from every colour of the heat: what is true
-INK: Colour = (16, 16, 24)  # the dark rim under every line
+FOUND: Colour = (255, 196, 46)  # amber: predictions
+TRUTH: Colour = (64, 224, 208)  # turquoise, far from every colour of the heat: ground truth
+INK: Colour = (16, 16, 24)  # the dark rim of every line
 
 
 @cache
 def colour_map() -> UInt8[np.ndarray, "256 3"]:
-    """Colours of the strengths 0 to 1: matplotlib's plasma, from blue over violet and red to
-    yellow. (`heat` leaves clear what would be blue.)
+    """Colours of heatmap values 0 to 1: matplotlib's plasma, blue over violet and red to yellow.
 
-    Lightness rises in even steps, so equal differences look equal, in print and to eyes that
-    confuse red and green as well.
+    It is perceptually uniform. `heat` leaves clear the values that would be blue.
     """
     from matplotlib import colormaps
 
     return np.asarray(colormaps["plasma"](np.arange(256), bytes=True)[:, :3])
 
 
-def spread(
-    strength: Float[np.ndarray, "h w"], height: int, width: int
+def upsample(
+    heatmap: Float[np.ndarray, "h w"], height: int, width: int
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """The map over `height` x `width` pixels: bicubic, cell centres in place, within [0, 1]."""
-    grid = Image.fromarray(np.ascontiguousarray(strength, dtype=np.float32))
+    """The heatmap at `height` x `width` pixels: bicubic, cell centres kept, clipped to [0, 1]."""
+    grid = Image.fromarray(np.ascontiguousarray(heatmap, dtype=np.float32))
     wide = np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC))
     within: Float32[np.ndarray, "_ _"] = np.clip(wide, 0.0, 1.0)
     return within
 
 
 def heat(
-    frame: UInt8[np.ndarray, "height width 3"], strength: Float[np.ndarray, "h w"]
+    frame: UInt8[np.ndarray, "height width 3"], heatmap: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Colour by strength. What is weak stays clear; the strongest place is covered by 70 %."""
+    """A colour overlay: transparent below 0.3, with an opacity of 70 % from 0.8 on."""
     height, width, _ = frame.shape
-    grid = Image.fromarray(np.asarray(strength * 255 + 0.5, dtype=np.float32))
+    grid = Image.fromarray(np.asarray(heatmap * 255 + 0.5, dtype=np.float32))
     levels = grid.resize((width, height), Image.Resampling.BICUBIC).convert("L")
     rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
     opacity = np.rint(255 * 0.7 * rise * rise * (3 - 2 * rise)).astype(int).tolist()
@@ -65,18 +63,18 @@ def heat(
 
 def contour(
     frame: UInt8[np.ndarray, "height width 3"],
-    strength: Float[np.ndarray, "h w"],
+    heatmap: Float[np.ndarray, "h w"],
     *,
     level: float = LEVEL,
     colour: Colour = FOUND,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """A smooth line of even width where the strength passes `level`, with a dark rim."""
-    wide = spread(strength, *frame.shape[:2])
+    """A smooth line of even width where the heatmap passes `level`, with a dark rim."""
+    wide = upsample(heatmap, *frame.shape[:2])
     if min(wide.shape) < 2:
         return frame.copy()
     down, across = np.gradient(wide)
     steepness = np.sqrt(down * down + across * across)
-    # The distance to the line in pixels, to first order; flat ground is far from every line.
+    # The distance to the line in pixels, to first order.
     distance = np.abs(wide - np.float32(level)) / np.maximum(steepness, 1e-6)
     half = _line_width(frame) / 2
     near = distance < half + 1.5
@@ -146,7 +144,7 @@ def _label(
     text: str,
     colour: Colour,
 ) -> None:
-    """A chip of the box's colour on its upper left corner, moved until it is inside the frame."""
+    """A label of the box's colour above its upper left corner, moved to lie inside the frame."""
     width, height = size
     font = _font(_letter_height(min(size)))
     pad = max(2, round(font.size / 5))
@@ -171,10 +169,10 @@ def timeline_strip(
 ) -> UInt8[np.ndarray, "strip {width} 4"]:
     """The confidence of every moment, to lay along the bottom of a `width` x `height` frame.
 
-    Bars rise from 0 to the largest confidence, or to 1.5 times the threshold where all are lower.
-    Stretches with a source are amber, the others grey; a fine line marks the threshold. Red,
-    green, blue and opacity; a twelfth of the frame high. `times` (rising) and `duration` are in
-    seconds; where several moments share a column of pixels the most confident one shows.
+    The axis goes from 0 to the largest confidence, or to 1.5 times the threshold where all are
+    lower. Stretches with a source are amber, the others grey; a fine line marks the threshold.
+    RGBA, a twelfth of the frame high. `times` (rising) and `duration` are in seconds; where
+    several moments share a column of pixels the highest confidence is shown.
     """
     tall = min(max(10, round(height / 12)), height)
     at = (np.arange(width) + 0.5) / width * duration
@@ -187,7 +185,7 @@ def timeline_strip(
     top = max(float(confidences.max()), 1.5 * threshold, 1e-3)
     margin = max(1, tall // 8)
     room = tall - 2 * margin
-    # How much of each pixel lies under the curve, from 0 to 1: an even edge without stairs.
+    # How much of each pixel lies under the curve, from 0 to 1: an antialiased edge.
     below = np.arange(room, 0, -1)[:, None]
     fill = np.clip(value / top * room - below + 1, 0, 1)
     bars = np.where(found[:, None], np.array(FOUND), np.array((168, 172, 184)))
@@ -253,7 +251,7 @@ def gallery(
 
 
 def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
-    """Write a sheet of clips' frames with their truth boxes, each over its class and id.
+    """Write a sheet of clips' frames with their ground-truth boxes, each over its class and id.
 
     Raises:
         HearsightError: no clip, or `path` cannot be written or has no ending of `PICTURES`.
@@ -286,7 +284,7 @@ def save_picture(pixels: UInt8[np.ndarray, "height width 3"], path: Path) -> Non
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """As much of the text as fits into `width` pixels, with an ellipsis where some is lost."""
+    """The text cut to `width` pixels, with an ellipsis if it was cut."""
     text = " ".join(text.split())
     if font.getlength(text) <= width:
         return text
@@ -306,5 +304,5 @@ def _letter_height(short_side: int) -> int:
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The face that comes with Pillow: the same letters on every machine."""
+    """The font that comes with Pillow: the same letters on every machine."""
     return ImageFont.load_default(size)  # type: ignore[return-value]

@@ -15,7 +15,7 @@ from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import PIXELS, SIZES, size_class
 from hearsight.files.tables import Row
 from hearsight.localising import painting as draw
-from hearsight.localising.moments import relative
+from hearsight.localising.moments import to_heatmap
 from hearsight.model.response import matched
 from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
@@ -269,11 +269,11 @@ def paint(
     for clip in clips:
         frame = prepare_frame(clip.frame, recipe.frame_size, "stretch")[None]
         heard = spectrograms_of(recipe.spectrogram, [clip.sound], cpu)
-        strength = relative(matched(encoders(frame, heard))[0].numpy())
+        heatmap = to_heatmap(matched(encoders(frame, heard))[0].numpy())
         whole = Image.fromarray(clip.frame)
         scale = WIDE / max(whole.size)
         size = (round(scale * whole.width), round(scale * whole.height))
-        painted = draw.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), strength)
+        painted = draw.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), heatmap)
         for x0, y0, x1, y1 in clip.boxes or ():
             edges = (x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1])
             painted = draw.box(painted, edges, colour=draw.TRUTH, dashed=True)

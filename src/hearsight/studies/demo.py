@@ -16,7 +16,7 @@ from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
 from hearsight.localising import painting as draw
 from hearsight.localising.localise import ResponseFunction, localise_video
-from hearsight.localising.moments import Moment, relative
+from hearsight.localising.moments import Moment, to_heatmap
 from hearsight.media.samples import RATE
 from hearsight.media.write import write_video
 from hearsight.model.augmentation import evaluation_frame
@@ -371,7 +371,7 @@ def paint_scenes(
     maps = matched(encoders(frames, recipe.spectrogram(sounds))).numpy()
     pictures = []
     for clip, one in zip(clips, maps, strict=True):
-        painted = draw.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), relative(one))
+        painted = draw.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), to_heatmap(one))
         height, width, _ = painted.shape
         for x0, y0, x1, y1 in clip.boxes or ():
             edges = (x0 * width, y0 * height, x1 * width, y1 * height)
