@@ -3,7 +3,7 @@
 Truths are the clips' boxes; the exact masks of composed scenes are not used.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -97,8 +97,24 @@ class Evaluation:
         )
 
 
-def check_truths(clips: Clips, name: str) -> list[str]:
+Annotations = Mapping[int, tuple[str | None, tuple[Box, ...] | None]]
+"""Label and boxes of clips, by the clip's number."""
+
+
+def read_annotations(clips: Clips) -> Annotations:
+    """The annotations of all clips that can be read, where that needs no decoding; else none."""
+    found: dict[int, tuple[str | None, tuple[Box, ...] | None]] = {}
+    if isinstance(clips, AnnotatedClips):
+        for index in range(len(clips)):
+            with suppress(UnreadableClip):
+                found[index] = clips.annotation(index)
+    return found
+
+
+def check_truths(clips: Clips, name: str, annotations: Annotations | None = None) -> list[str]:
     """Look at truths before anything is trained, where they can be had without frames.
+
+    annotations: what `read_annotations` gives, if it was called already.
 
     Returns:
         One line that counts and names the clips without boxes, which scoring leaves out; none
@@ -107,20 +123,17 @@ def check_truths(clips: Clips, name: str) -> list[str]:
     Raises:
         HearsightError: none of the clips has boxes, or one of something else than numbers.
     """
-    if not isinstance(clips, AnnotatedClips):
-        return []
     bare, annotated = list[str](), 0
-    for index, id in enumerate(clips.ids):
-        with suppress(UnreadableClip):  # scoring leaves it out
-            boxes = clips.annotation(index)[1]
-            if boxes is None:
-                bare.append(id)
-                continue
-            annotated += 1
-            if not np.isfinite(boxes).all():
-                raise HearsightError(
-                    f"Clip '{id}' of '{name}' has a box with an edge that is no number."
-                )
+    known = read_annotations(clips) if annotations is None else annotations
+    for index, (_, boxes) in known.items():
+        if boxes is None:
+            bare.append(clips.ids[index])
+            continue
+        annotated += 1
+        if not np.isfinite(boxes).all():
+            raise HearsightError(
+                f"Clip '{clips.ids[index]}' of '{name}' has a box with an edge that is no number."
+            )
     if bare and not annotated:
         raise HearsightError(
             f"None of the {len(clips):,} clips of '{name}' has boxes: only annotated clips can be "

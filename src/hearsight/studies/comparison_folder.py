@@ -1,41 +1,39 @@
-"""Runs trained and scored alike: one folder per recipe and seed; what is done is not done again."""
+"""The folder of a comparison: its plan, and runs and scores that are kept and not made again."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hearsight.checkpoints.checkpoint import load_model
-from hearsight.clips.clip import AnnotatedClips, Clips, UnreadableClip
-from hearsight.clips.truth import rasterise
+from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK, sole_writer
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
 from hearsight.model.device import move
+from hearsight.progress import of_stage
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import from_json, to_json
 from hearsight.scoring.inference import Inference
-from hearsight.scoring.map_scores import blind_scores
 from hearsight.scoring.protocol_registry import evaluate_protocol
-from hearsight.scoring.protocols import PROTOCOLS, load_protocol
 from hearsight.scoring.results import Results
-from hearsight.training.run_folder import TrainingOptions, clips_digest, has_begun, read_log
+from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
 from hearsight.training.trainer import train
 
 TRAINED, PLAN = "trained.json", "plan.json"
+SCENE_SIZE = "size of scenes"  # in the plan
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """What a JSON file holds; None if there is no such file.
+    """The object in a JSON file; None if there is no such file.
 
     Raises:
-        HearsightError: it cannot be read, or is damaged.
+        HearsightError: the file cannot be read, or holds no object or an empty one.
     """
     damaged = HearsightError(f"'{path}' is damaged: remove it, and it is made again.")
     try:
@@ -52,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
-    """What a JSON file holds; if there is none, it is made, and written whole or not at all.
+    """The object in a JSON file; if there is no file, what `make` returns, written to it.
 
     Raises:
         HearsightError: the file cannot be read or written.
@@ -76,28 +74,28 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked_folder(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[None]:
-    """Hold the folder of several runs: its plan in it, other processes kept out.
+def locked_folder(folder: Path, plan: Mapping[str, Any], kind: str) -> Iterator[None]:
+    """Lock the folder of a comparison against other processes and keep the plan in it.
 
-    It is made if need be; if not one run begins, it is removed again.
+    The folder is made if need be, and removed again if no run begins in it.
 
     Args:
-        folder: where the runs go.
-        plan: what they have in common.
-        what: `comparison` or the like, as it is called in errors.
+        folder: of the runs.
+        plan: what all runs in it have in common.
+        kind: `comparison` or `ablation`, for errors.
 
     Raises:
-        HearsightError: another process is at work there, it holds other files or runs of another
-            plan, or it cannot be made.
+        HearsightError: another process writes to the folder, it holds other files or runs of
+            another plan, or it cannot be made.
     """
     try:
-        strangers = folder.exists() and {each.name for each in folder.iterdir()} - {LOCK}
-        if strangers and not (folder / PLAN).exists():
-            raise HearsightError(f"'{folder}' holds no {what}, but other files: name another.")
+        others = folder.exists() and {each.name for each in folder.iterdir()} - {LOCK}
+        if others and not (folder / PLAN).exists():
+            raise HearsightError(f"'{folder}' holds no {kind}, but other files: name another.")
     except OSError as error:
         raise HearsightError(f"'{folder}' cannot be used: {error.strerror}.") from error
     with sole_writer(folder):
-        check_plan(folder, plan, what)
+        check_plan(folder, plan, kind)
         try:
             yield
         finally:
@@ -106,43 +104,42 @@ def locked_folder(folder: Path, plan: Mapping[str, Any], what: str) -> Iterator[
                     (folder / PLAN).unlink()
 
 
-def check_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:
-    """Keep what runs in a folder have in common, or find that it is the same.
+def check_plan(folder: Path, plan: Mapping[str, Any], kind: str) -> None:
+    """Compare a plan with the one in the folder; write it if there is none.
 
-    What an earlier version did not keep is not compared.
+    Only what both name is compared: an earlier version did not write everything.
 
     Raises:
-        HearsightError: it is another one.
+        HearsightError: they differ.
     """
     wanted = json.loads(json.dumps(plan))
     held = read_or_make(folder / PLAN, lambda: wanted)
     differing = [key for key in wanted if key in held and held[key] != wanted[key]]
     if differing:
         raise HearsightError(
-            f"'{folder}' holds another {what}, which differs in {', '.join(differing)}: "
+            f"'{folder}' holds another {kind}, which differs in {', '.join(differing)}: "
             "name another folder."
         )
 
 
-def clips_plan(learned: Clips, held_out: Clips, validation: Clips | None = None) -> dict[str, str]:
-    """What tells the clips of several runs from others of the same name, for their plan."""
-    told = {"training clips": clips_digest(learned), "held-out clips": truths_digest(held_out)}
-    if validation is not None:
-        told["validation clips"] = truths_digest(validation)
-    return told
+def scene_size(folder: Path, wanted: int) -> int:
+    """The frame size of the scenes of a comparison, pixels.
 
+    It is that of the comparison in `folder`, so that methods added later are scored on the same
+    scenes; `wanted` if there is none.
 
-def truths_digest(clips: Clips) -> str:
-    """A digest of ids, and of the label and the boxes of each clip where no frame is read for it.
-
-    A clip that cannot be read counts by its id alone.
+    Raises:
+        HearsightError: those scenes are smaller than `wanted`.
     """
-    truths = []
-    for index in range(len(clips) if isinstance(clips, AnnotatedClips) else 0):
-        with suppress(UnreadableClip):
-            truths.append([index, *clips.annotation(index)])  # type: ignore[attr-defined]
-    words = json.dumps([clips_digest(clips), truths])
-    return blake2b(words.encode(), digest_size=8).hexdigest()
+    held = (read_json(folder / PLAN) or {}).get(SCENE_SIZE)
+    if not isinstance(held, int):
+        return wanted
+    if held < wanted:
+        raise HearsightError(
+            f"'{folder}' compares on scenes of {held} pixels and these methods need {wanted}: "
+            "name another folder, and begin it with the method of the largest frames."
+        )
+    return held
 
 
 def train_once(
@@ -153,7 +150,7 @@ def train_once(
     *,
     validation: Clips | None = None,
 ) -> dict[str, Any]:
-    """Train into `folder`, or go on where a run in it ended, or only read what a finished one told.
+    """Train a run, resume it if it was interrupted, or read `trained.json` if it is finished.
 
     Returns:
         recipe, steps, samples_per_second (the median; None without a step).
@@ -167,7 +164,9 @@ def train_once(
         resumed = replace(options, resume=has_begun(folder))
         result = train(recipe, clips, folder, validation=validation, options=resumed)
         if not result.finished:
-            raise HearsightError(f"The run in {folder} is not at its end: continue it.")
+            raise HearsightError(
+                f"The run in {folder} stopped before its last epoch: call again to resume it."
+            )
         speeds = [entry["samples_per_second"] for entry in read_log(folder) if "loss" in entry]
         return {
             "recipe": wanted,
@@ -175,25 +174,20 @@ def train_once(
             "samples_per_second": float(np.median(speeds)) if speeds else None,
         }
 
-    told: dict[str, Any] = read_or_make(folder / TRAINED, run)
-    held = to_json(from_json(told.get("recipe")))  # fields that came later have their defaults
+    trained: dict[str, Any] = read_or_make(folder / TRAINED, run)
+    held = to_json(from_json(trained.get("recipe")))  # fields that came later have their defaults
     changed = [key for key, value in wanted.items() if held[key] != value]
     if changed:
         raise HearsightError(
             f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."
         )
-    return told
+    return trained
 
 
 def score_once(
-    folder: Path,
-    held_out: Clips,
-    protocol: str,
-    options: TrainingOptions,
-    *,
-    name: str,
+    folder: Path, held_out: Clips, protocol: str, options: TrainingOptions, *, name: str
 ) -> Results:
-    """Score the weights of a run under a protocol, or only read what was found before.
+    """Score a run's weights under a protocol, or read the results if they were scored before.
 
     Raises:
         HearsightError: what `evaluate_protocol` and `load_model` raise.
@@ -206,41 +200,10 @@ def score_once(
             recipe=recipe,
             device=move(encoders, options.device),
             name=name,
-            progress=lambda done, total: options.progress(f"scoring, {protocol}", done, total),
+            progress=of_stage(options.progress, f"scoring, {protocol}"),
         )
         return asdict(evaluate_protocol(model, held_out, protocol))
 
     held = read_or_make(folder / f"scores-{protocol.replace(':', '-')}.json", score)
     listed = {key: tuple(held[key]) for key in ("rows", "notes", "clips")}
     return Results(protocol=held["protocol"], caption=held["caption"], **listed)
-
-
-def reference_scores(
-    folder: Path, held_out: Clips, protocol: str, options: TrainingOptions
-) -> dict[str, list[float]]:
-    """The cIoU of what sees neither frame nor sound, and the best of any map, clip by clip.
-
-    Clips without boxes are left out, as they are for models. Nothing under a protocol that asks for
-    more than maps and boxes.
-    """
-    if protocol not in {one.name for one in PROTOCOLS}:
-        return {}
-
-    def score() -> dict[str, list[float]]:
-        rule = load_protocol(protocol)
-        boxes = []
-        for index in range(len(held_out)):
-            with suppress(UnreadableClip):
-                if (known := held_out[index].boxes) is not None:  # as models are scored
-                    boxes.append(known)
-            options.progress(f"references, {protocol}", index + 1, len(held_out))
-        found = blind_scores(lambda: (rasterise(one, rule.truth) for one in boxes), rule)
-        return {
-            name: (one.adaptive if rule.adaptive else one.ciou).tolist()
-            for name, one in found.items()
-        }
-
-    kept: dict[str, list[float]] = read_or_make(
-        folder / f"references-{protocol.replace(':', '-')}.json", score
-    )
-    return kept

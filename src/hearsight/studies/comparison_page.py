@@ -1,4 +1,4 @@
-"""A comparison as one HTML page: tables, curves, bars, and the same clips under every method."""
+"""The page of a comparison: tables, success curves, bars, and response maps of every method."""
 
 import json
 import math
@@ -39,11 +39,11 @@ from hearsight.training.run_folder import read_log
 from hearsight.version import __version__
 
 MOST_CLASSES = 20  # in the bars: those with the most clips
-SHOWN = 8  # clips that are shown whatever they show
-EXTREMES = 4  # best and worst cases each
-LEFT_OUT = {"protocol", *COSTS}  # of a protocol's table
+SHOWN = 8  # first clips in the gallery, not a selection
+EXTREMES = 4  # best cases, and as many worst ones
+LEFT_OUT = {"protocol", *COSTS}  # columns of no protocol's table
 WIDE = 224  # pixels, longer side of a painted frame
-Group = Callable[[Row], str | None]  # of a clip; None for none
+Group = Callable[[Row], str | None]  # the group of a clip, None to leave it out
 References = Mapping[str, Mapping[str, Sequence[float]]]  # protocol: name: cIoU of each clip
 
 
@@ -59,10 +59,10 @@ def describe(
 
     Args:
         comparison: what was compared.
-        methods: who, with what they reached.
+        methods: trained and scored.
         held_out: the clips that were scored.
-        references: what `campaign.reference_scores` gives, for the protocols on boxes.
-        command: as it was typed.
+        references: what `reference_scores` gives.
+        command: that made the comparison.
     """
     plots = {
         f"Under {protocol}": _score_plots(methods, protocol, each)
@@ -77,7 +77,11 @@ def describe(
         provenance={
             "Command": command,
             "Seeds": ", ".join(map(str, comparison.seeds)),
-            **{name.capitalize(): _told(value) for name, value in comparison.plan.items() if value},
+            **{
+                name.capitalize(): _as_text(value)
+                for name, value in comparison.plan.items()
+                if value
+            },
             "Versions": f"hearsight {__version__}, torch {torch.__version__}, "
             f"Python {platform.python_version()}",
             **{
@@ -88,7 +92,7 @@ def describe(
     )
 
 
-def _told(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -135,7 +139,7 @@ def _role(row: Row) -> Role:
 def _score_plots(
     methods: Sequence[ComparedMethod], protocol: str, references: Mapping[str, Sequence[float]]
 ) -> list[str]:
-    """Success over the demand, and bars of success by class and by size."""
+    """Success rate over the cIoU threshold, and bars of it by size and by class."""
     curves = []
     for method in methods:
         each = [success_curve(np.array(clip_scores(one))) for one in method.results[protocol]]
@@ -188,7 +192,7 @@ def _bars(methods: Sequence[ComparedMethod], protocol: str, what: str, group: Gr
 
 
 def _run_plots(comparison: Comparison, methods: Sequence[ComparedMethod]) -> list[str]:
-    """The loss of every run, a plot for each method, and what was validated."""
+    """The loss of every run, a plot for each method, and the validation scores."""
     logs = {
         (one.name, seed): read_log(folder)
         for one in methods
@@ -221,7 +225,7 @@ def _logged(name: str, log: Sequence[Row], number: str, factor: float = 1.0) -> 
 def _galleries(
     comparison: Comparison, methods: Sequence[ComparedMethod], held_out: Clips, protocol: str | None
 ) -> list[Gallery]:
-    """The first clips, and those that all methods together mark best and worst."""
+    """The first clips, and those with the highest and lowest mean cIoU over all methods."""
     if protocol is None:
         return []
     scores = {one.name: _first_scores(one, protocol) for one in methods}
@@ -251,7 +255,7 @@ def _galleries(
 
 
 def _first_scores(method: ComparedMethod, protocol: str) -> dict[str, float]:
-    """The cIoU of every clip with the first seed."""
+    """The cIoU of every clip with the first seed, by id."""
     found = method.results[protocol][0]
     return {
         str(clip["id"]): score for clip, score in zip(found.clips, clip_scores(found), strict=True)
@@ -262,7 +266,7 @@ def _first_scores(method: ComparedMethod, protocol: str) -> dict[str, float]:
 def paint(
     method: ComparedMethod, clips: Sequence[DecodedClip], scores: Mapping[str, float]
 ) -> dict[str, Picture]:
-    """Each clip's frame under the response map of a method's first run, its truth dashed."""
+    """Each clip's frame under the response map of a method's first run, the true boxes dashed."""
     encoders, recipe, _ = load_model(method.folders[0])
     cpu = torch.device("cpu")
     pictures = {}
