@@ -39,7 +39,7 @@ from media_memory import make as make_long_video
 from hearsight.library import extraction
 from hearsight.library.indexing import index_videos
 from hearsight.library.moment_table import LibraryInfo, MomentTable
-from hearsight.retrieval.embedder import Embedder
+from hearsight.retrieval.embeddings import Embedder
 
 CHANNELS = 512
 GROUP = 500  # vectors around one centre, on average

@@ -13,7 +13,7 @@ from made_models import make_checkpoint
 
 from hearsight.clips.clip import encode_clip
 from hearsight.clips.shard_writer import StoreWriter
-from hearsight.retrieval import benchmark_run as retrieval_run
+from hearsight.retrieval import benchmark
 from hearsight.retrieval.embeddings import embed_clips
 
 RUN = "--data store --threads 1 --device cpu"
@@ -93,7 +93,8 @@ def test_others_embeddings_and_several_models(hearsight: Hearsight) -> None:
     ("options", "said"),
     [
         ("--task sound-frame", "Did you mean 'sound-image'?"),
-        ("--pooling sum", "mean or max, not by 'sum'"),
+        ("--task sound-image --pooling sum", "mean or max, not by 'sum'"),
+        ("--pooling mean", "--pooling is of frames, and 'sound-sound' has none"),
         ("--same-video maybe", "--same-video may be keep or drop, not 'maybe'"),
         ("--embeddings clap", "NAME=FILE, not 'clap'"),
         ("--embeddings a=x.npz --embeddings a=y.npz", "the name 'a' twice"),
@@ -144,7 +145,7 @@ def test_embeddings_are_looked_at_before_clips_are_embedded_in_vain(
         embedded.append(encoders)
         return embed_clips(encoders, *rest, **options)
 
-    monkeypatch.setattr(retrieval_run, "embed_clips", note)
+    monkeypatch.setattr(benchmark, "embed_clips", note)
     ids = [f"clip {number}" for number in range(6)]
     Path("torn.npz").write_text("torn")
     np.savez("few.npz", id=ids[:1], sound=np.ones((1, 3)))

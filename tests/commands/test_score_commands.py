@@ -48,6 +48,24 @@ def test_scores_that_cannot_be_written_are_refused_before_the_scoring(
     refused(hearsight, f"{EVALUATE} --data store --ids ids.csv --scores {scores}", scores)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--draws 2", "The protocol 'ssl-tie' draws no sounds: --draws is for 'negatives'."),
+        ("--protocol duets --draws 3", "The protocol 'duets' draws no sounds"),
+        ("--protocol negatives --draws 0", "--draws"),
+        ("--ogl-share 0.5", "--ogl-share needs the object network of --ogl."),
+        ("--protocol negatives --ogl none.pth", "'negatives' scores responses alone"),
+        ("--protocol mask", "no protocol 'mask'"),
+        ("--batch-size 0", "--batch-size"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused_before_a_model_is_loaded(
+    hearsight: Hearsight, options: str, said: str
+) -> None:
+    refused(hearsight, f"{EVALUATE.replace('good', 'gone')} --data store {options}", said)
+
+
 def test_what_was_found_is_printed_though_the_scores_cannot_be_written(
     hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ from hearsight.library.moment_table import MomentTable, sole_writer
 from hearsight.localising.localise import prepare_whole_frame
 from hearsight.media.read import frames_at, read_sound
 from hearsight.media.write import write_video
-from hearsight.retrieval.embedder import load_embedder
+from hearsight.retrieval.embeddings import load_embedder
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,18 @@
-"""The benchmark against its definition in loops; own pairs, videos, chance, ties, bad questions."""
+"""The benchmark against its definition in loops: own pairs, videos, ties, A@k, P@k and chance."""
 
 import csv
 from collections.abc import Callable
+from fractions import Fraction
+from itertools import combinations, permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from made_rankings import LABELS, embedded
 from torch import Tensor
 
@@ -16,28 +22,35 @@ from hearsight.retrieval.benchmark import (
     ENDINGS,
     KS,
     TASKS,
-    Own,
-    Question,
-    ask,
+    OwnPair,
+    RetrievalTask,
+    accuracy_at,
+    best_accuracy,
+    best_precision_at,
+    chance_accuracy_at,
+    chance_and_best,
+    chance_precision_at,
     check_task,
-    labelled,
+    class_mean,
+    labelled_rows,
+    make_task,
     notes,
-    readings,
-    references,
+    own_pair_rules,
+    precision_at,
     score,
     table_text,
     video_of,
 )
 
 
-def question(task: str = "sound-sound", *, drop: bool = False) -> Question:
+def question(task: str = "sound-sound", *, drop: bool = False) -> RetrievalTask:
     clips = embedded()
-    return ask(clips, labelled(clips), task, drop_same_video=drop)
+    return make_task(clips, labelled_rows(clips), task, drop_same_video=drop)
 
 
 def sides(task: str, seed: int = 0) -> tuple[Tensor, Tensor]:
     clips = embedded(seed)
-    rows = labelled(clips)
+    rows = labelled_rows(clips)
     assert clips.frames is not None
     both = {"sound": clips.sounds[rows], "image": clips.frames[rows]}
     asked, found = task.split("-")
@@ -45,7 +58,7 @@ def sides(task: str, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def by_loops(
-    asked: Question, queries: Tensor, gallery: Tensor, own: Own
+    asked: RetrievalTask, queries: Tensor, gallery: Tensor, own: OwnPair
 ) -> dict[str, dict[int, list[float]]]:
     """A@k and P@k of every query, as they are defined."""
     found: dict[str, dict[int, list[float]]] = {kind: {k: [] for k in KS} for kind in "AP"}
@@ -70,7 +83,7 @@ def by_loops(
 def test_the_definition_as_loops(task: str, drop: bool) -> None:
     asked = question(task, drop=drop)
     queries, gallery = sides(task)
-    for own in readings(task):
+    for own in own_pair_rules(task):
         _, indices = asked.find(queries, gallery, own)
         row = score("ours", asked, own, indices)
         expected = by_loops(asked, queries, gallery, own)
@@ -89,8 +102,8 @@ def test_the_definition_as_loops(task: str, drop: bool) -> None:
 @pytest.mark.parametrize("task", ["sound-sound", "image-sound"])
 def test_chance_is_the_mean_of_random_rankings(task: str, drop: bool) -> None:
     asked = question(task, drop=drop)
-    for own in readings(task):
-        chance, best = references(asked, own)
+    for own in own_pair_rules(task):
+        chance, best = chance_and_best(asked, own)
         rows = [
             score("random", asked, own, asked.find(*sides(task, seed), own)[1])
             for seed in range(100)
@@ -105,11 +118,14 @@ def test_chance_is_the_mean_of_random_rankings(task: str, drop: bool) -> None:
 def test_a_perfect_method_is_the_best_possible() -> None:
     asked = question("sound-image")
     vectors = torch.eye(3)[torch.from_numpy(asked.labels)]
-    for own in readings("sound-image"):
-        _, best = references(asked, own)
+    for own in own_pair_rules("sound-image"):
+        _, best = chance_and_best(asked, own)
         row = score("best possible", asked, own, asked.find(vectors, vectors, own)[1])
         assert row == best
-    left_out, in_gallery = best.class_accuracy, references(asked, "in gallery")[1].class_accuracy
+    left_out, in_gallery = (
+        best.class_accuracy,
+        chance_and_best(asked, "in gallery")[1].class_accuracy,
+    )
     assert left_out[0] == pytest.approx(2 / 3)  # the only bee cannot be found
     assert in_gallery[0] == 1
 
@@ -122,8 +138,8 @@ def test_ties_go_to_the_lower_number() -> None:
 
 
 def test_own_pairs() -> None:
-    assert readings("sound-sound") == ("left out",)
-    assert readings("image-sound") == ("in gallery", "left out")
+    assert own_pair_rules("sound-sound") == ("left out",)
+    assert own_pair_rules("image-sound") == ("in gallery", "left out")
     asked = question("sound-image", drop=True)
     vectors, _ = sides("sound-image")
     _, kept = asked.find(vectors, vectors, "in gallery")
@@ -144,14 +160,14 @@ def test_videos() -> None:
 
 
 def test_clips_without_labels() -> None:
-    assert labelled(embedded()) == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert labelled_rows(embedded()) == [0, 1, 2, 3, 5, 6, 7, 8]
     said = notes(question(), unlabelled=1)
     assert "1 clips are the only ones of their class" in said[0]
     assert "1 clips have no class label" in said[1]
     with pytest.raises(HearsightError, match="Of the 3 clips none has a class label"):
-        labelled(embedded(labels=(None,) * 3))
+        labelled_rows(embedded(labels=(None,) * 3))
     with pytest.raises(HearsightError, match="only 'clip 1' has a class label"):
-        labelled(embedded(labels=(None, "dog")))
+        labelled_rows(embedded(labels=(None, "dog")))
 
 
 def test_tasks_that_are_none() -> None:
@@ -161,7 +177,7 @@ def test_tasks_that_are_none() -> None:
 
 def test_rows_on_the_terminal_and_in_a_file(tmp_path: Path) -> None:
     asked = question("sound-image")
-    rows = [one for own in readings("sound-image") for one in references(asked, own)]
+    rows = [one for own in own_pair_rules("sound-image") for one in chance_and_best(asked, own)]
     text = table_text(rows)
     assert text.count("chance") == text.count("best possible") == 2
     assert "its own pair in gallery" in text
@@ -185,7 +201,7 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
         (tmp_path / "taken.csv", "taken.csv' is a folder"),
     ):
         with pytest.raises(HearsightError, match=said):
-            write_rows([references(question(), "left out")[0].row()], path, ENDINGS)
+            write_rows([chance_and_best(question(), "left out")[0].row()], path, ENDINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["taken.csv"]
 
 
@@ -202,3 +218,74 @@ def test_real_videos_have_several_clips(shared: Callable[[str], Path]) -> None:
         ids = [row[0].removesuffix(".mp4") for row in csv.reader(file) if row[1] in unseen]
     videos = [video_of(id, "") for id in ids]
     assert (len(ids), len(set(videos))) == (1750, 1656)
+
+
+# Accuracy and precision at k
+
+
+Hits = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    hits=arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12)),
+    k=st.integers(1, 14),
+)
+def test_the_definitions_as_loops(hits: Hits, k: int) -> None:
+    accuracy, precision = accuracy_at(hits, k), precision_at(hits, k)
+    assert len(accuracy) == len(precision) == len(hits)
+    for query, row in enumerate(hits.tolist()):
+        right = 0
+        for place in range(k):
+            if place < len(row) and row[place]:
+                right += 1
+        assert accuracy[query] == (1 if right else 0)
+        assert precision[query] == right / k
+
+
+@settings(deadline=None)
+@given(arrays(np.bool_, (5, 10)))
+def test_what_holds_between_them(hits: Hits) -> None:
+    assert np.array_equal(accuracy_at(hits, 1), precision_at(hits, 1))
+    for k in range(1, 10):
+        assert (accuracy_at(hits, k) <= accuracy_at(hits, k + 1)).all()
+        assert (precision_at(hits, k) <= accuracy_at(hits, k)).all()
+
+
+def test_known_values() -> None:
+    hits = np.array([[False, True, True, False], [True, False, False, False]])
+    assert accuracy_at(hits, 1).tolist() == [0, 1]
+    assert accuracy_at(hits, 2).tolist() == [1, 1]
+    assert precision_at(hits, 4).tolist() == [0.5, 0.25]
+    assert precision_at(hits, 10).tolist() == [0.2, 0.1]  # four places taken, ten asked for
+    assert precision_at(hits[:, :0], 5).tolist() == [0, 0]  # nobody there
+
+
+@pytest.mark.parametrize("available", range(6))
+@pytest.mark.parametrize("k", [1, 2, 4, 7])
+def test_chance_by_counting_every_order(available: int, k: int) -> None:
+    for relevant in range(available + 1):
+        orders = set(permutations([True] * relevant + [False] * (available - relevant)))
+        hits = np.array(list(orders), bool).reshape(len(orders), available)
+        r, n = np.array([relevant]), np.array([available])
+        assert chance_accuracy_at(r, n, k)[0] == pytest.approx(accuracy_at(hits, k).mean())
+        assert chance_precision_at(r, n, k)[0] == pytest.approx(precision_at(hits, k).mean())
+        assert best_accuracy(r)[0] == (accuracy_at(hits, available).max() if available else 0)
+        assert best_precision_at(r, k)[0] == precision_at(hits, k).max()
+
+
+def test_chance_in_a_large_gallery() -> None:
+    """20 relevant of 500: the share of the C(500, 3) triples that hold one."""
+    missed = Fraction(480 * 479 * 478, 500 * 499 * 498)
+    found = chance_accuracy_at(np.array([20]), np.array([500]), 3)
+    assert found[0] == pytest.approx(float(1 - missed), rel=1e-12)
+    few = list(combinations(range(7), 3))
+    share = sum(1 for triple in few if min(triple) < 2) / len(few)
+    assert chance_accuracy_at(np.array([2]), np.array([7]), 3)[0] == pytest.approx(share)
+
+
+def test_a_class_counts_once_however_many_clips_it_has() -> None:
+    values = np.array([1.0, 0.0, 0.0, 0.0, 1.0])
+    classes = np.array([4, 0, 0, 0, 0])  # class 4 has one clip; 1 to 3 have none
+    assert class_mean(values, classes) == pytest.approx((0.25 + 1) / 2)
+    assert class_mean(values, np.zeros(5, np.int64)) == values.mean()

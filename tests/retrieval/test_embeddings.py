@@ -77,18 +77,18 @@ def test_bad_clips_are_skipped_and_named() -> None:
     clips = MadeClips(4)
     clips.clips[1] = UnreadableClip("torn", "its frame is damaged")
     clips.change(2, sound=np.zeros(0, np.int16))
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int | None]] = []
     found = embed_clips(
         encoders(),
         recipe(),
         clips,
         batch_size=2,
         device="cpu",
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda *report: told.append(report),
     )
     assert found.places == (0, 3)
     assert [str(one.id) for one in found.skipped] == ["torn", "clip 2"]
-    assert told == [(2, 4), (4, 4)]
+    assert told == [("embedding", 2, 4), ("embedding", 4, 4)]
     clips = MadeClips(1)
     clips.clips[0] = UnreadableClip("torn", "its frame is damaged")
     with pytest.raises(HearsightError, match="None of the 1 clips"):

@@ -148,11 +148,11 @@ def test_encoders_keep_their_mode_and_progress_is_told() -> None:
             "lvs",
             batch_size=2,
             device="cpu",
-            progress=lambda done, total: told.append((done, total)),
+            progress=lambda *report: told.append(report),
         )
         assert model.training is mode
         assert all(torch.equal(before[name], v) for name, v in model.state_dict().items())
-    assert told == [(2, 5), (4, 5), (5, 5)] * 2
+    assert told == [("scoring", done, 5) for done in (2, 4, 5)] * 2
 
 
 def test_frames_that_are_not_square() -> None:

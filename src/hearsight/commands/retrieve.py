@@ -69,8 +69,9 @@ def retrieve(
         str, typer.Option(help="`sound-sound`, `sound-image` or `image-sound`.")
     ] = "sound-sound",
     pooling: Annotated[
-        str, typer.Option(help="How a frame's grid becomes one vector: `mean` or `max`.")
-    ] = "mean",
+        str | None,
+        typer.Option(help="Of a frame's grid to one vector: `mean` or `max`; else `mean`."),
+    ] = None,
     same_video: Annotated[
         str, typer.Option(help="`keep` or `drop` other clips of the query's own video.")
     ] = "keep",
@@ -109,11 +110,20 @@ def retrieve(
     from hearsight.files.tables import write_rows
     from hearsight.localising.painting import PICTURES
     from hearsight.pages.retrieval_sheet import save_retrieval_sheet
-    from hearsight.retrieval.benchmark import ENDINGS, check_task, notes, table_text
-    from hearsight.retrieval.benchmark_run import RetrievalOptions, run_benchmark
+    from hearsight.retrieval.benchmark import (
+        ENDINGS,
+        RetrievalOptions,
+        check_task,
+        notes,
+        run_benchmark,
+        table_text,
+    )
     from hearsight.retrieval.embeddings import check_pooling
 
     torch.set_num_threads(threads)
+    check_task(task)
+    if pooling is not None and "image" not in task:
+        raise HearsightError(f"--pooling is of frames, and '{task}' has none: leave it out.")
     if same_video not in ("keep", "drop"):
         raise HearsightError(f"--same-video may be keep or drop, not '{same_video}'.")
     for option, given in (("--count", count), ("--classes", classes)):
@@ -140,8 +150,8 @@ def retrieve(
             open_at,
             parse_embeddings(embeddings),
             RetrievalOptions(
-                task=check_task(task),
-                pooling=check_pooling(pooling),
+                task=task,
+                pooling=check_pooling(pooling or "mean"),
                 drop_same_video=same_video == "drop",
                 seed=seed,
                 batch_size=batch_size,
@@ -153,9 +163,9 @@ def retrieve(
         write_rows([row.row() for row in found.rows], out, ENDINGS)
     if sheet is not None:
         save_retrieval_sheet(
-            found.question,
-            found.answer.scores,
-            found.answer.indices,
+            found.task,
+            found.neighbours.scores,
+            found.neighbours.indices,
             open_at(224),
             found.places,
             sheet,
@@ -165,8 +175,8 @@ def retrieve(
             print(json.dumps(row.row()))
     else:
         print(table_text(found.rows))
-    tell([*left_out, *notes(found.question, found.unlabelled)])
-    skipped = list_unreadable(found.skipped, len(found.question.ids) + len(found.skipped))
+    tell([*left_out, *notes(found.task, found.unlabelled)])
+    skipped = list_unreadable(found.skipped, len(found.task.ids) + len(found.skipped))
     if skipped:
         print(skipped, file=sys.stderr)
 

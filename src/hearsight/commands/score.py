@@ -24,14 +24,14 @@ def evaluate(
     ] = None,
     ogl_share: Annotated[
         float | None,
-        typer.Option(help="Of the response map in the mixture; by itself the protocol's."),
+        typer.Option(help="Of the response map in the mixture, 0 to 1; else the protocol's."),
     ] = None,
     draws: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, max=1000, help="Of noise and of other clips per clip, under `negatives`."
+            min=1, max=1000, help="Of noise and of other clips per clip, `negatives` only; else 3."
         ),
-    ] = 3,
+    ] = None,
     scores: Annotated[
         Path | None, typer.Option(help="Write the score of each clip: .parquet or .csv.")
     ] = None,
@@ -55,7 +55,7 @@ def evaluate(
     from hearsight.model.device import move
     from hearsight.scoring.inference import Inference
     from hearsight.scoring.object_guidance import load_guide
-    from hearsight.scoring.protocol_registry import check_name, evaluate_protocol
+    from hearsight.scoring.protocol_registry import check_options, evaluate_protocol
     from hearsight.scoring.results import name_ids
 
     torch.set_num_threads(threads)
@@ -63,7 +63,7 @@ def evaluate(
         check_output(scores, ROW_FILES, *([] if ids is None else [ids]))
     if ogl is None and ogl_share is not None:
         raise HearsightError("--ogl-share needs the object network of --ogl.")
-    check_name(protocol)
+    check_options(protocol, guided=ogl is not None, draws=draws)
     encoders, recipe, facts = load_model(checkpoint)
     signs = marks(facts, epochs=recipe.epochs)
     clips, unknown = open_joined(data, split="val", size=recipe.frame_size), list[str]()
@@ -82,7 +82,7 @@ def evaluate(
             name="model" + "".join(signs) + ("" if ids is None else f" on {ids.stem}"),
             guide=guide,
             batch_size=batch_size,
-            progress=lambda done, total: bars("scoring", done, total),
+            progress=bars,
         )
         found = evaluate_protocol(model, clips, protocol, draws=draws)
     notes = [*left_out, *found.notes]

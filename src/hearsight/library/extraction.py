@@ -26,7 +26,7 @@ from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, str
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
 from hearsight.progress import Progress
-from hearsight.retrieval.embedder import Embedder
+from hearsight.retrieval.embeddings import Embedder
 
 SHORTEST = 0.1  # of a last segment, as a share of the others; a shorter rest has no moment
 LONGEST = 1e6  # seconds (eleven days); a longer duration is taken for a damaged file

@@ -45,7 +45,7 @@ from hearsight.media.read import LEAST
 from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
 from hearsight.progress import Progress, no_progress
-from hearsight.retrieval.embedder import Embedder, load_embedder
+from hearsight.retrieval.embeddings import Embedder, load_embedder
 
 EVERY = 3.0  # seconds between two moments by default: the length of sound embedded at each
 COMMIT_ROWS = 2048  # moments after which a commit is made

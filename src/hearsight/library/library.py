@@ -23,7 +23,7 @@ from hearsight.localising.localise import QUIET, prepare_whole_frame
 from hearsight.media.read import frames_at, probe, read_picture, read_sound, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
-from hearsight.retrieval.embedder import Embedder, load_embedder
+from hearsight.retrieval.embeddings import Embedder, load_embedder
 
 MOST_RESULTS = 10_000  # of one search
 MOST_COMPARED = 1000  # file names among which a misspelt one is looked for

@@ -9,23 +9,23 @@ from torch import Tensor
 
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.localising.painting import TRUTH, box, gallery, save_picture
-from hearsight.retrieval.benchmark import Question
+from hearsight.retrieval.benchmark import RetrievalTask
 
 SHOWN = 5  # nearest clips of each query
 QUERIES = 8
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
-def chosen_queries(question: Question, count: int = QUERIES) -> list[int]:
+def chosen_queries(task: RetrievalTask, count: int = QUERIES) -> list[int]:
     """The first clip of each class, or of `count` evenly spaced classes: not hand-picked."""
-    firsts = [int(np.flatnonzero(question.labels == one)[0]) for one in np.unique(question.labels)]
+    firsts = [int(np.flatnonzero(task.labels == one)[0]) for one in np.unique(task.labels)]
     if len(firsts) <= count:
         return firsts
     return [firsts[at] for at in np.linspace(0, len(firsts) - 1, count).round().astype(int)]
 
 
 def save_retrieval_sheet(
-    question: Question,
+    task: RetrievalTask,
     scores: Float[Tensor, "n k"],
     indices: Int64[Tensor, "n k"],
     clips: Clips,
@@ -37,17 +37,17 @@ def save_retrieval_sheet(
     Clips of the query's class have a turquoise frame. A sound is shown by the frame of its clip.
 
     Args:
-        question: the clips that are query and gallery.
+        task: the clips that are query and gallery.
         scores: cosines of the nearest clips.
-        indices: the nearest clips, as `Question.find` returns them; -1 for none.
+        indices: the nearest clips, as `RetrievalTask.find` returns them; -1 for none.
         clips: where the frames are read.
-        places: index in `clips` of each clip of the question.
+        places: index in `clips` of each clip of the task.
         path: the picture to write.
 
     Raises:
         HearsightError: the picture cannot be written.
     """
-    query_kind, gallery_kind = question.task.split("-")
+    query_kind, gallery_kind = task.name.split("-")
     pictures: list[Pixels] = []
     captions: list[str] = []
 
@@ -59,8 +59,8 @@ def save_retrieval_sheet(
         pictures.append(pixels)
         captions.append(caption)
 
-    for query in chosen_queries(question):
-        label = question.classes[question.labels[query]]
+    for query in chosen_queries(task):
+        label = task.classes[task.labels[query]]
         add(query, f"{query_kind} of: {label}", hit=False)
         for place in range(SHOWN):
             item = int(indices[query, place])
@@ -68,7 +68,7 @@ def save_retrieval_sheet(
                 pictures.append(_blank())
                 captions.append("")
                 continue
-            name = question.classes[question.labels[item]]
+            name = task.classes[task.labels[item]]
             caption = f"{gallery_kind} {place + 1}: {name} {float(scores[query, place]):.2f}"
             add(item, caption, hit=name == label)
     save_picture(gallery(pictures, captions, columns=1 + SHOWN, side=200), path)

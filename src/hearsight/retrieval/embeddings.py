@@ -1,31 +1,39 @@
-"""Clips become vectors that can be compared: one for the sound, one for the frame.
+"""Embeddings: one unit vector for each sound and one for each frame.
 
-Vectors have length 1, so that the dot product of two is their cosine; of an encoder with several
-heads each head's part is normalised, so that it is the mean of the heads' cosines.
+A sound's vector is the sound encoder's, a frame's its grid of vectors pooled to one. All have
+length 1, so that a dot product is a cosine; where an encoder has several heads, each head's part is
+normalised, and the dot product is the mean of the heads' cosines.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int16
+from jaxtyping import Float, Float32, Int16
 from torch import Tensor
 
+from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError
+from hearsight.localising.localise import SOUND_SECONDS, EncoderFrame
+from hearsight.media.samples import to_samples
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.device import move
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import unit
 from hearsight.model.spectrogram import MelSpectrogram
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
-from hearsight.scoring.inference import spectrograms_of
+from hearsight.scoring.inference import evaluation_mode, spectrograms_of
 
 Pooling = Literal["mean", "max"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "max")
+BatchVectors = tuple[Float[Tensor, "b c"], Float[Tensor, "b c"] | None]  # of sounds, of frames
 
 
 def check_pooling(word: str) -> Pooling:
@@ -36,22 +44,125 @@ def check_pooling(word: str) -> Pooling:
     raise HearsightError(f"Frames are pooled by {' or '.join(POOLINGS)}, not by '{word}'.")
 
 
+def pool(grids: Float[Tensor, "b c h w"], pooling: Pooling) -> Float[Tensor, "b c"]:
+    """One vector for each frame: the mean, or the maximum of each channel, over its grid.
+
+    Source: the mean is what the released code of SSL-Align (Senocak et al., ICCV 2023) takes.
+    """
+    return grids.mean((2, 3)) if pooling == "mean" else grids.amax((2, 3))
+
+
+def check_finite(vectors: Float[Tensor, "n c"], ids: Sequence[str] = ()) -> None:
+    """Refuse embeddings with NaN or infinity.
+
+    ids: of the clips that they are of, for the error.
+
+    Raises:
+        HearsightError: one is not finite.
+    """
+    broken = (~vectors.isfinite().all(1)).nonzero()[:, 0].tolist()
+    if broken:
+        whose = f" of clip '{ids[broken[0]]}'" if ids else ""
+        raise HearsightError(f"An embedding{whose} is not finite: the weights are damaged.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedder:
+    """A model that makes embeddings of sounds and frames; `load_embedder` loads one."""
+
+    encoders: Encoders  # on `device`, in evaluation mode
+    recipe: Recipe
+    source: str  # the checkpoint's absolute path, or the name of weights that come with the package
+    device: torch.device
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound around a moment, the same as in `hearsight.localising.localise`."""
+        return min(SOUND_SECONDS, self.recipe.spectrogram.seconds)
+
+    @property
+    def side(self) -> int:
+        """Pixels of the shorter side of a frame."""
+        return self.recipe.frame_size
+
+    def fingerprint(self) -> str:
+        """A digest of the weights: 32 hexadecimal digits."""
+        digest = blake2b(digest_size=16)
+        for name, values in sorted(self.encoders.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def sounds(
+        self, sounds: Sequence[Float32[np.ndarray, " samples"]]
+    ) -> Float32[np.ndarray, "n c"]:
+        """Unit vectors of sounds in [-1, 1] of any lengths, at least one sample each.
+
+        Raises:
+            HearsightError: a vector is not finite.
+        """
+        return _checked(self.sound_vectors([to_samples(samples) for samples in sounds]))
+
+    def frames(self, frames: Sequence[EncoderFrame]) -> Float32[np.ndarray, "n c"]:
+        """Unit vectors of frames, all of one size: the mean over the grid.
+
+        Raises:
+            HearsightError: a vector is not finite.
+        """
+        return _checked(self.frame_vectors(torch.stack([frame.colours for frame in frames])))
+
+    @torch.inference_mode()
+    def sound_vectors(self, sounds: Sequence[Int16[np.ndarray, " _"]]) -> Float[Tensor, "n c"]:
+        """Unit vectors of 16-bit sounds of any lengths, on the CPU."""
+        spectrograms = spectrograms_of(self.recipe.spectrogram, sounds, self.device)
+        return self._units(self.encoders.embed_sounds(spectrograms))
+
+    @torch.inference_mode()
+    def frame_vectors(
+        self, frames: Float[Tensor, "n 3 y x"], pooling: Pooling = "mean"
+    ) -> Float[Tensor, "n c"]:
+        """Unit vectors of ImageNet-normalised frames, on the CPU."""
+        return self._units(pool(self.encoders.embed_frames(frames.to(self.device)), pooling))
+
+    def _units(self, vectors: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+        return unit(vectors.float(), self.encoders.heads).cpu()
+
+
+def _checked(vectors: Float[Tensor, "n c"]) -> Float32[np.ndarray, "n c"]:
+    check_finite(vectors)
+    array: Float32[np.ndarray, "n c"] = vectors.numpy()
+    return array
+
+
+def load_embedder(model: str | Path, device: str | None = None) -> Embedder:
+    """Load a model: a checkpoint, a run folder, or the name of one that comes with the package.
+
+    Raises:
+        HearsightError: there is no such model or device, or the checkpoint is damaged.
+    """
+    encoders, recipe, _ = load_model(model)
+    place = move(encoders, device)
+    path = Path(model)
+    source = str(path.absolute()) if path.exists() else str(model)
+    return Embedder(encoders=encoders.eval(), recipe=recipe, source=source, device=place)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipEmbeddings:
-    """The clips of a source that could be read, in its order, and their unit vectors."""
+    """The unit vectors of the clips of a source that could be read, in its order."""
 
-    places: tuple[int, ...]  # where in the source each stands
+    places: tuple[int, ...]  # index of each clip in the source
     ids: tuple[str, ...]
     labels: tuple[str | None, ...]
     sources: tuple[str, ...]  # as in `Clip.source`
     sounds: Float[Tensor, "n c"]  # on the CPU
-    frames: Float[Tensor, "n c"] | None  # on the CPU; None if they were not wanted
+    frames: Float[Tensor, "n c"] | None  # on the CPU; None if only sounds were embedded
     skipped: tuple[UnreadableClip, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ClipInput:
-    """A clip ready to be embedded."""
+    """A clip ready for the encoders. frame: None if only sounds are embedded."""
 
     place: int
     id: str
@@ -59,17 +170,6 @@ class _ClipInput:
     source: str
     sound: Int16[np.ndarray, " samples"]
     frame: Float[Tensor, "3 side side"] | None
-
-
-Vectors = tuple[Tensor, Tensor | None]  # of the sounds and of the frames of a batch
-
-
-def pool(grids: Float[Tensor, "b c h w"], pooling: Pooling) -> Float[Tensor, "b c"]:
-    """One vector for each frame: the mean, or the largest value of each channel, over its grid.
-
-    Source: the mean is what the released code of SSL-Align (Senocak et al., ICCV 2023) takes.
-    """
-    return grids.mean((2, 3)) if pooling == "mean" else grids.amax((2, 3))
 
 
 def embed_clips(
@@ -81,41 +181,37 @@ def embed_clips(
     batch_size: int = 32,
     device: torch.device | str | None = None,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> ClipEmbeddings:
-    """Embed every clip that can be read; the others are named in the result.
+    """Embed every clip that can be read; those that cannot are in `skipped`.
 
     Args:
         encoders: moved to `device` and left there; in evaluation mode only meanwhile.
         recipe: of the encoders: its frame size and its front end for sounds.
         clips: with or without labels.
-        pooling: of the frames' grids; None leaves the frames out.
+        pooling: of the frames' grids; None to embed sounds alone.
         batch_size: clips that go through the encoders at once.
         device: the GPU if there is one, else the CPU, unless named.
         workers: threads that decode clips.
-        progress: called with the number of clips done and that of all.
+        progress: of the stage `embedding`, in clips.
 
     Raises:
         HearsightError: no clip can be read, no such device, or a vector is not finite.
     """
-    place = move(encoders, device)
+    embedder = Embedder(
+        encoders=encoders, recipe=recipe, source=recipe.name, device=move(encoders, device)
+    )
 
-    def embed(items: Sequence[_ClipInput]) -> Vectors:
-        sounds = [item.sound for item in items]
-        heard = encoders.embed_sounds(spectrograms_of(recipe.spectrogram, sounds, place))
+    def embed(items: Sequence[_ClipInput]) -> BatchVectors:
+        heard = embedder.sound_vectors([item.sound for item in items])
         if pooling is None:
             return heard, None
         frames = torch.stack([item.frame for item in items if item.frame is not None])
-        return heard, pool(encoders.embed_frames(frames.to(place)), pooling)
+        return heard, embedder.frame_vectors(frames, pooling)
 
-    training = encoders.training
-    encoders.eval()
     side = None if pooling is None else recipe.frame_size
-    try:
-        found = _pass(clips, embed, side, batch_size, workers, progress)
-    finally:
-        encoders.train(training)
-    return found.embedded(lambda vectors: unit(vectors, encoders.heads))
+    with evaluation_mode(encoders):
+        return _embed_all(clips, embed, side, batch_size, workers, progress)
 
 
 STATISTICS = MelSpectrogram(seconds=10.0, fft=512, hop=160, bins=64)
@@ -126,93 +222,64 @@ def embed_statistics(
     *,
     batch_size: int = 32,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> ClipEmbeddings:
-    """Sounds without any learning: mean and deviation over time of each of 64 mel bands, in dB.
+    """A baseline without learning: mean and deviation over time of each of 64 mel bands, in dB.
 
-    Each of the 128 numbers is then brought to mean 0 and deviation 1 over the clips, which uses
-    no label. Frames are not embedded. Arguments and errors as in `embed_clips`.
+    Each of the 128 numbers is standardised over the clips, which needs no label. Frames are not
+    embedded. Arguments and errors as in `embed_clips`.
     """
 
-    def embed(items: Sequence[_ClipInput]) -> Vectors:
+    @torch.inference_mode()
+    def embed(items: Sequence[_ClipInput]) -> BatchVectors:
         sounds = [item.sound for item in items]
         bands = spectrograms_of(STATISTICS, sounds, torch.device("cpu"))[:, 0]
         return torch.cat([bands.mean(2), bands.std(2)], dim=1), None
 
-    def standardised(vectors: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        deviation, mean = torch.std_mean(vectors, dim=0, correction=0)
-        return unit((vectors - mean) / deviation.clamp(min=1e-6))
-
-    return _pass(clips, embed, None, batch_size, workers, progress).embedded(standardised)
+    found = _embed_all(clips, embed, None, batch_size, workers, progress)
+    deviation, mean = torch.std_mean(found.sounds, dim=0, correction=0)
+    return replace(found, sounds=unit((found.sounds - mean) / deviation.clamp(min=1e-6)))
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """What a pass over the clips has gathered so far."""
-
-    items: list[tuple[int, str, str | None, str]] = field(default_factory=list)
-    sounds: list[Tensor] = field(default_factory=list)
-    frames: list[Tensor] = field(default_factory=list)
-    skipped: list[UnreadableClip] = field(default_factory=list)
-
-    def add(self, items: Sequence[_ClipInput], vectors: Vectors) -> None:
-        """Keep the vectors of a batch, whose clips are then forgotten.
-
-        Raises:
-            HearsightError: one is not finite.
-        """
-        for parts, new in ((self.sounds, vectors[0]), (self.frames, vectors[1])):
-            if new is None:
-                continue
-            new = new.float().cpu()
-            broken = (~new.isfinite().all(1)).nonzero()[:, 0].tolist()
-            if broken:
-                raise HearsightError(
-                    f"An embedding of clip '{items[broken[0]].id}' is not finite: the weights are "
-                    "damaged."
-                )
-            parts.append(new)
-        self.items += [(item.place, item.id, item.label, item.source) for item in items]
-
-    def embedded(self, normalise: Callable[[Tensor], Tensor]) -> ClipEmbeddings:
-        """All of it, the vectors normalised."""
-        columns: Any = tuple(zip(*self.items, strict=True))
-        places, ids, labels, sources = columns
-        return ClipEmbeddings(
-            places=places,
-            ids=ids,
-            labels=labels,
-            sources=sources,
-            sounds=normalise(torch.cat(self.sounds)),
-            frames=normalise(torch.cat(self.frames)) if self.frames else None,
-            skipped=tuple(self.skipped),
-        )
-
-
-@torch.inference_mode()
-def _pass(
+def _embed_all(
     clips: Clips,
-    embed: Callable[[Sequence[_ClipInput]], Vectors],
+    embed: Callable[[Sequence[_ClipInput]], BatchVectors],
     side: int | None,
     batch_size: int,
     workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> _Gathered:
+    progress: Progress,
+) -> ClipEmbeddings:
     """Read all clips ahead by threads and embed them batch by batch."""
-    found = _Gathered()
+    held: list[tuple[int, str, str | None, str]] = []
+    vectors: list[BatchVectors] = []
+    skipped: list[UnreadableClip] = []
     everything = read_ahead(
         lambda at: _read(clips, at, side), range(len(clips)), workers=workers, ahead=2 * batch_size
     )
     for batch in in_batches(everything, batch_size):
-        found.skipped += [item for item in batch if isinstance(item, UnreadableClip)]
+        skipped += [item for item in batch if isinstance(item, UnreadableClip)]
         items = [item for item in batch if isinstance(item, _ClipInput)]
         if items:
-            found.add(items, embed(items))
-        if progress is not None:
-            progress(len(found.items) + len(found.skipped), len(clips))
-    if not found.items:
+            vectors.append(embed(items))
+            for some in vectors[-1]:
+                if some is not None:
+                    check_finite(some, [item.id for item in items])
+            held += [(item.place, item.id, item.label, item.source) for item in items]
+        progress("embedding", len(held) + len(skipped), len(clips))
+    if not held:
         raise HearsightError(f"None of the {len(clips)} clips can be read, so nothing is embedded.")
-    return found
+    columns: Any = tuple(zip(*held, strict=True))
+    places, ids, labels, sources = columns
+    frames = [some for _, some in vectors if some is not None]
+    return ClipEmbeddings(
+        places=places,
+        ids=ids,
+        labels=labels,
+        sources=sources,
+        sounds=torch.cat([some for some, _ in vectors]),
+        frames=torch.cat(frames) if frames else None,
+        skipped=tuple(skipped),
+    )
 
 
 def _read(clips: Clips, place: int, side: int | None) -> _ClipInput | UnreadableClip:

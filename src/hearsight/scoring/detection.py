@@ -4,28 +4,22 @@ Scored on clips of which some show no source of what is heard: silent ones, and 
 of another clip.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from hearsight.clips.clip import Box, Clips, UnreadableClip
-from hearsight.clips.truth import SIZES, TruthMask, rasterise, size_class
+from hearsight.clips.clip import Box, Clips
+from hearsight.clips.truth import SIZES, rasterise, size_class
 from hearsight.errors import HearsightError
-from hearsight.files.tables import rounded
-from hearsight.scoring.inference import (
-    Inference,
-    evaluation_mode,
-    guiding_maps,
-    own_maps,
-    prepare_clips,
-)
-from hearsight.scoring.map_scores import MapScores, blind_scores, confidences, score_maps
+from hearsight.files.tables import Row, rounded
+from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
+from hearsight.scoring.map_scores import MapScores, blind_scores, confidences
 from hearsight.scoring.metrics import area_under_curve
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import Results, name_ids, name_unreadable
+from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
 STEPS = 200  # about so many thresholds make a released average precision
 F1_STEPS = 10  # and one more than so many a highest F1
@@ -189,62 +183,38 @@ def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Re
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
-    parts: list[tuple[MapScores, Float[np.ndarray, " b"]]] = []
-    boxes: list[tuple[Box, ...]] = []
-    names: list[tuple[str, str | None]] = []
-    skipped: list[UnreadableClip] = []
+    evaluated, parts = EvaluatedClips(), list[tuple[MapScores, Float[np.ndarray, " b"]]]()
     with evaluation_mode(model.encoders):
-        for items in prepare_clips(model, clips, protocol, skipped):
-            maps, objects = own_maps(model, items), guiding_maps(model, items, protocol)
-            truths = [rasterise(item.boxes, protocol.truth) for item in items]
-            scores = score_maps(maps, truths, protocol, objects)
-            parts.append((scores, confidences(maps, protocol, objects)))
-            boxes += [item.boxes for item in items]
-            names += [(item.id, item.label) for item in items]
+        for batch in score_clips(model, clips, protocol, evaluated):
+            parts.append((batch.scores, confidences(batch.maps, protocol, batch.objects)))
     found = Detections(
-        sounding=np.array([bool(own) for own in boxes]),
+        sounding=np.array([bool(own) for own in evaluated.boxes]),
         ciou=np.concatenate([scores.ciou for scores, _ in parts]),
         confidence=np.concatenate([sure for _, sure in parts]),
     )
     _check_both(found)
-
-    def truths_again() -> Iterator[TruthMask]:
-        return (rasterise(own, protocol.truth) for own in boxes)
-
-    rows = detection_rows(model.name, found, truths_again, protocol)
-    ids = [id for id, _ in names]
-    return Results(
-        protocol=protocol.name,
-        caption=f"protocol {protocol.name}: {protocol.says}",
-        rows=tuple(rows),
-        notes=(
-            *name_ids(
-                "clips show no source", [id for id, own in zip(ids, boxes, strict=True) if not own]
-            ),
-            *name_unreadable(skipped, len(clips)),
+    silent = [id for id, own in zip(evaluated.ids, evaluated.boxes, strict=True) if not own]
+    return evaluated.results(
+        protocol,
+        detection_rows(model.name, found, evaluated.boxes, protocol),
+        evaluated.lines(
+            protocol,
+            sounding=found.sounding.tolist(),
+            ciou=found.ciou.tolist(),
+            confidence=found.confidence.tolist(),
         ),
-        clips=tuple(
-            {
-                "id": id,
-                "label": label,
-                "sounding": bool(found.sounding[i]),
-                "ciou": float(found.ciou[i]),
-                "confidence": float(found.confidence[i]),
-                "protocol": protocol.name,
-            }
-            for i, (id, label) in enumerate(names)
-        ),
+        notes=name_ids("clips show no source", silent),
     )
 
 
 def detection_rows(
-    name: str, found: Detections, truths: Callable[[], Iterator[TruthMask]], protocol: Protocol
-) -> list[Mapping[str, Any]]:
+    name: str, found: Detections, boxes: Sequence[Sequence[Box]], protocol: Protocol
+) -> list[Row]:
     """The model, blind maps that are equally sure of every clip, and the ceiling."""
-    sizes = np.array([truth.weight for truth in truths()], np.float64)
+    sizes = np.array([rasterise(own, protocol.truth).weight for own in boxes], np.float64)
     alike = np.zeros(len(sizes))
-    rows: list[Mapping[str, Any]] = [detection_row(name, protocol.name, found, sizes)]
-    for blind, scores in blind_scores(truths, protocol).items():
+    rows: list[Row] = [detection_row(name, protocol.name, found, sizes)]
+    for blind, scores in blind_scores(boxes, protocol).items():
         sure = _ideal(found.sounding, scores.ciou) if blind == "ceiling" else alike
         answers = Detections(sounding=found.sounding, ciou=scores.ciou, confidence=sure)
         rows.append(detection_row(blind, protocol.name, answers, sizes))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int16
 
-from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.clips.clip import Clips
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
@@ -28,7 +28,7 @@ from hearsight.scoring.interactive import group_key
 from hearsight.scoring.map_scores import centred_disc, confidences
 from hearsight.scoring.metrics import area_under_curve, overlap
 from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
-from hearsight.scoring.results import Results, name_ids, name_unreadable
+from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
 DUET_SHARE = 0.2  # of a map's highest value: threshold of a source among two
 DARK = 0.2  # up to this value a map counts as dark
@@ -223,10 +223,9 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
     disc: list[list[Source]] = []
     dark: list[float] = []
     alone: list[str] = []
-    skipped: list[UnreadableClip] = []
-    foreign, half = _Foreign(), 2 * centred_disc() - 1
+    evaluated, foreign, half = EvaluatedClips(), _Foreign(), 2 * centred_disc() - 1
     with evaluation_mode(model.encoders):
-        for duet in duets_in(prepare_clips(model, clips, protocol, skipped), alone):
+        for duet in duets_in(prepare_clips(model, clips, protocol, evaluated), alone):
             maps = _maps(model, duet, foreign(duet))
             mixed.append([score_source(item, maps[MIXTURE]) for item in duet])
             apart.append([score_source(item, maps[f"{APART} {i}"]) for i, item in enumerate(duet)])
@@ -239,19 +238,15 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
             "STEM_1, as those of `pairs:toys` are."
         )
     blind_dark = [dark_share(half)] * len(dark)
-    return Results(
-        protocol=protocol.name,
-        caption=f"protocol {protocol.name}: {protocol.says}",
-        rows=(
+    return evaluated.results(
+        protocol,
+        [
             duet_row(f"{model.name}, mixed sound", protocol.name, mixed, dark),
             duet_row(f"{model.name}, each sound apart", protocol.name, apart, dark),
             duet_row("blind: centred disc", protocol.name, disc, blind_dark),
-        ),
-        notes=(
-            *name_ids("clips stand alone and are in no duet", alone),
-            *name_unreadable(skipped, len(clips)),
-        ),
-        clips=tuple(_lines(mixed, apart, protocol)),
+        ],
+        _lines(mixed, apart, protocol),
+        notes=name_ids("clips stand alone and are in no duet", alone),
     )
 
 

@@ -3,7 +3,7 @@
 Truths are the clips' boxes; the exact masks of composed scenes are not used.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,22 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 
 from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
-from hearsight.clips.truth import PIXELS, covers_nothing, is_corrupt, rasterise
+from hearsight.clips.truth import PIXELS, covers_nothing, is_corrupt
 from hearsight.errors import HearsightError
 from hearsight.files.tables import text_table, write_rows
 from hearsight.model.device import move
-from hearsight.scoring.inference import (
-    Inference,
-    PreparedClip,
-    evaluation_mode,
-    guiding_maps,
-    own_maps,
-    prepare_clips,
-)
+from hearsight.progress import Progress, no_progress
+from hearsight.scoring.inference import Inference, MapBatch, evaluation_mode, score_clips
 from hearsight.scoring.map_scores import (
     MapScores,
     ObjectMaps,
@@ -38,7 +31,7 @@ from hearsight.scoring.map_scores import (
 )
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocols import Protocol, load_protocol
-from hearsight.scoring.results import Results, name_ids, name_unreadable
+from hearsight.scoring.results import EvaluatedClips, Results, name_ids, name_unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +147,7 @@ def evaluate(
     batch_size: int = 32,
     device: torch.device | str | None = None,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Score a model on annotated clips. Clips without boxes, or unreadable, are skipped and named.
 
@@ -167,7 +160,7 @@ def evaluate(
         batch_size: clips that go through the encoders at once; does not change the scores.
         device: the GPU if there is one, else the CPU, unless named.
         workers: threads that decode clips.
-        progress: called with the number of clips done and that of all.
+        progress: of the stage `scoring`, in clips.
 
     Raises:
         HearsightError: no clip with boxes that can be read, no such protocol or device, or
@@ -196,90 +189,76 @@ def evaluate(
 
 def evaluate_model(model: Inference, clips: Clips, protocol: Protocol) -> Evaluation:
     """The same for a model that stands ready on its device."""
-    scored: list[ClipScore] = []
-    boxes: list[tuple[Box, ...]] = []
-    skipped: list[UnreadableClip] = []
+    evaluated, scored = EvaluatedClips(), list[ClipScore]()
+    wholes: list[MapScores] = []
     parts: dict[str, list[MapScores]] = {}
     with evaluation_mode(model.encoders):
-        for items in prepare_clips(model, clips, protocol, skipped):
-            maps, objects = own_maps(model, items), guiding_maps(model, items, protocol)
-            scored.extend(_score_batch(items, maps, protocol, objects))
-            boxes.extend(item.boxes for item in items)
-            if objects is not None:
-                for part, found in _score_parts(items, maps, protocol, objects).items():
-                    parts.setdefault(part, []).append(found)
-    return _summary(model, protocol, scored, boxes, skipped, parts)
+        for batch in score_clips(model, clips, protocol, evaluated):
+            wholes.append(batch.scores)
+            scored += _clip_scores(batch)
+            for part, found in _score_parts(batch, protocol).items():
+                parts.setdefault(part, []).append(found)
+    return _summary(model.name, protocol, evaluated, scored, joined_scores(wholes), parts)
 
 
-def _score_batch(
-    items: Sequence[PreparedClip],
-    maps: Float32[np.ndarray, "b h w"],
-    protocol: Protocol,
-    objects: ObjectMaps | None,
-) -> list[ClipScore]:
-    truths = [rasterise(item.boxes, protocol.truth) for item in items]
-    found = score_maps(maps, truths, protocol, objects)
+def _clip_scores(batch: MapBatch) -> list[ClipScore]:
+    scores = batch.scores
     return [
         ClipScore(
             id=item.id,
             label=item.label,
-            ciou=float(found.ciou[i]),
-            adaptive_ciou=float(found.adaptive[i]),
-            pointing=bool(found.pointing[i]),
-            truth_share=truths[i].pixels / PIXELS,
-            confidence=float(maps[i].max()),
+            ciou=float(scores.ciou[i]),
+            adaptive_ciou=float(scores.adaptive[i]),
+            pointing=bool(scores.pointing[i]),
+            truth_share=batch.truths[i].pixels / PIXELS,
+            confidence=float(batch.maps[i].max()),
         )
-        for i, item in enumerate(items)
+        for i, item in enumerate(batch.items)
     ]
 
 
-def _score_parts(
-    items: Sequence[PreparedClip],
-    maps: Float32[np.ndarray, "b h w"],
-    protocol: Protocol,
-    objects: ObjectMaps,
-) -> dict[str, MapScores]:
-    """What the response maps, and what the object maps reach by themselves."""
-    truths = [rasterise(item.boxes, protocol.truth) for item in items]
-    seen = ObjectMaps(maps=objects.maps, share=0.0)
+def _score_parts(batch: MapBatch, protocol: Protocol) -> dict[str, MapScores]:
+    """The scores of response maps alone and of object maps alone, where the two are mixed."""
+    if batch.objects is None:
+        return {}
+    alone = ObjectMaps(maps=batch.objects.maps, share=0.0)
     return {
-        "without objects": score_maps(maps, truths, protocol),
-        "objects alone, no sound": score_maps(maps, truths, protocol, seen),
+        "without objects": score_maps(batch.maps, batch.truths, protocol),
+        "objects alone, no sound": score_maps(batch.maps, batch.truths, protocol, alone),
     }
 
 
 def _summary(
-    model: Inference,
+    name: str,
     protocol: Protocol,
+    evaluated: EvaluatedClips,
     scored: Sequence[ClipScore],
-    boxes: Sequence[tuple[Box, ...]],
-    skipped: Sequence[UnreadableClip],
+    found: MapScores,
     parts: dict[str, list[MapScores]],
 ) -> Evaluation:
-    found = MapScores(
-        ciou=np.array([one.ciou for one in scored]),
-        adaptive=np.array([one.adaptive_ciou for one in scored]),
-        pointing=np.array([one.pointing for one in scored], np.float64),
-    )
-    own, blind, ceiling = make_table(model.name, found, boxes, protocol)
+    own, blind, ceiling = make_table(name, found, evaluated.boxes, protocol)
     limit = (own.ceiling, own.ceiling_auc)
-    pairs = [(one.id, box) for one, own in zip(scored, boxes, strict=True) for box in own]
+    pairs = [
+        (id, box) for id, boxes in zip(evaluated.ids, evaluated.boxes, strict=True) for box in boxes
+    ]
     return Evaluation(
         protocol=protocol,
         model=own,
         blind=blind,
         ceiling=ceiling,
         clips=tuple(scored),
-        skipped=tuple(skipped),
+        skipped=tuple(evaluated.skipped),
         corrupt=tuple(id for id, box in pairs if is_corrupt(box)),
         degenerate=tuple(id for id, box in pairs if covers_nothing(box)),
         empty=tuple(one.id for one in scored if not one.truth_share),
         parts=tuple(
             make_score(
-                f"{model.name} {name}" if "without" in name else name, joined, protocol, limit
+                f"{name} {part}" if "without" in part else part,
+                joined_scores(each),
+                protocol,
+                limit,
             )
-            for name, each in parts.items()
-            for joined in [joined_scores(each)]
+            for part, each in parts.items()
         ),
     )
 

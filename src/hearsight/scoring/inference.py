@@ -1,6 +1,6 @@
-"""A model and clips in; response maps out, batch by batch."""
+"""Inference on annotated clips: response maps of a model, batch by batch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -14,16 +14,19 @@ from torch.nn.functional import interpolate
 
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.read_ahead import in_batches, read_ahead
+from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.colour import normalise
 from hearsight.model.encoders import Encoders
 from hearsight.model.response import matched
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
-from hearsight.scoring.map_scores import ObjectMaps
+from hearsight.scoring.map_scores import MapScores, ObjectMaps, score_maps
 from hearsight.scoring.object_guidance import SIDE, ObjectGuide, object_maps
 from hearsight.scoring.protocols import Frame, Protocol
+from hearsight.scoring.results import EvaluatedClips
 
 Needs = Literal["boxes", "masks"]
 NO_BOXES = "it has no boxes"
@@ -31,11 +34,11 @@ NO_BOXES = "it has no boxes"
 
 @dataclass(slots=True, kw_only=True)
 class Inference:
-    """Encoders on their device, with what running them over clips needs.
+    """A model on its device, and how clips are fed to it.
 
-    guide: an object network to mix in, if any. batch_size: clips that go through the encoders at
-    once; does not change the maps. workers: threads that decode clips. progress: called with the
-    number of clips done and that of all.
+    name: of the model's rows. guide: an object network for object-guided localisation, if any.
+    batch_size: clips that go through the encoders at once; does not change the maps. workers:
+    threads that decode clips.
     """
 
     encoders: Encoders
@@ -45,12 +48,12 @@ class Inference:
     guide: ObjectGuide | None = None
     batch_size: int = 32
     workers: int = 2
-    progress: Callable[[int, int], None] | None = None
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedClip:
-    """A clip ready for the encoders. seen: the frame as an object network wants it."""
+    """A clip ready for the encoders. seen: the frame for the object network, if there is one."""
 
     id: str
     label: str | None
@@ -64,7 +67,7 @@ class PreparedClip:
 def prepare_frame(
     pixels: UInt8[np.ndarray, "height width 3"], side: int, way: Frame
 ) -> Float[Tensor, "3 side side"]:
-    """A test frame cropped or stretched as a protocol wants it, ImageNet-normalised."""
+    """A test frame cropped or stretched as the protocol says, ImageNet-normalised."""
     if way == "stretch plainly":
         values = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None] / 255
         grown = interpolate(values, (side, side), mode="bicubic", align_corners=False)
@@ -78,10 +81,11 @@ def prepare_frame(
 def prepare_clip(
     clips: Clips, index: int, model: Inference, protocol: Protocol, needs: Needs
 ) -> PreparedClip | UnreadableClip:
-    """The clip at `index`, ready; or why it cannot be scored: it is unreadable or has no boxes.
+    """The clip at `index`, prepared; an UnreadableClip if it cannot be decoded or has no boxes.
 
     Raises:
-        HearsightError: it has no mask and needs one, or a box of something else than numbers.
+        HearsightError: it lacks the mask that is needed, or an edge of a box is not a finite
+            number.
     """
     try:
         clip = clips[index]
@@ -114,17 +118,17 @@ def prepare_clips(
     model: Inference,
     clips: Clips,
     protocol: Protocol,
-    skipped: list[UnreadableClip],
+    evaluated: EvaluatedClips,
     *,
     needs: Needs = "boxes",
 ) -> Iterator[list[PreparedClip]]:
-    """Clips in order, ready; what cannot be read, or lacks boxes, is appended to `skipped`.
+    """Batches of prepared clips in order; `evaluated` gets those of each batch before it is given.
 
-    `model.progress` is told of a batch when the next one is asked for.
+    Progress of a batch is reported when the next one is asked for.
 
     Raises:
-        HearsightError: none of the clips has boxes (said before the first is read, where
-            annotations can be had alone) or can be read, or as `prepare_clip`.
+        HearsightError: none of the clips has boxes (before the first clip is decoded, where
+            annotations can be read alone) or can be read, or as `prepare_clip`.
     """
     if needs == "boxes":
         check_boxes(clips)
@@ -137,13 +141,16 @@ def prepare_clips(
         read, range(len(clips)), workers=model.workers, ahead=2 * model.batch_size
     )
     for found in in_batches(everything, model.batch_size):
-        skipped.extend(one for one in found if isinstance(one, UnreadableClip))
+        evaluated.skipped += [one for one in found if isinstance(one, UnreadableClip)]
         items = [one for one in found if isinstance(one, PreparedClip)]
         if items:
+            evaluated.ids += [item.id for item in items]
+            evaluated.labels += [item.label for item in items]
+            evaluated.boxes += [item.boxes for item in items]
             yield items
         done += len(found)
-        if model.progress is not None:
-            model.progress(done, len(clips))
+        model.progress("scoring", done, len(clips))
+    skipped = evaluated.skipped
     if len(skipped) == len(clips):
         if all(one.reason == NO_BOXES for one in skipped):
             raise no_boxes(len(clips))
@@ -152,7 +159,7 @@ def prepare_clips(
 
 
 def check_boxes(clips: Clips) -> None:
-    """Refuse clips of which none has boxes, where that can be seen without reading them.
+    """Refuse clips of which none has boxes, where annotations can be read without frames.
 
     Raises:
         HearsightError: none has.
@@ -168,7 +175,7 @@ def check_boxes(clips: Clips) -> None:
 
 
 def no_boxes(total: int) -> HearsightError:
-    """What is said where there is nothing to score against."""
+    """The error where none of so many clips has boxes."""
     return HearsightError(
         f"None of the {total:,} clips has boxes: only clips with an annotated source can be scored."
     )
@@ -176,7 +183,7 @@ def no_boxes(total: int) -> HearsightError:
 
 @contextmanager
 def evaluation_mode(encoders: Encoders) -> Iterator[None]:
-    """Encoders in evaluation mode meanwhile."""
+    """Encoders in evaluation mode inside the `with` block, afterwards in the mode they had."""
     training = encoders.training
     encoders.eval()
     try:
@@ -188,7 +195,7 @@ def evaluation_mode(encoders: Encoders) -> Iterator[None]:
 def waveforms_of(
     front: MelSpectrogram | LogSpectrogram, sounds: Sequence[Int16[np.ndarray, " _"]]
 ) -> Float[Tensor, "a samples"]:
-    """Sounds of any lengths as the waveforms that a front end hears."""
+    """Sounds of any lengths as the waveforms of a front end, all of one length."""
     return torch.cat([front.waveforms(torch.tensor(sound[None])) for sound in sounds])
 
 
@@ -205,9 +212,10 @@ def spectrograms_of(
 def maps_of(
     model: Inference, items: Sequence[PreparedClip], waveforms: Sequence[Float[Tensor, "b samples"]]
 ) -> Float32[np.ndarray, "kinds b h w"]:
-    """The response map of each item's frame to the sound in its row, for each kind of sounds.
+    """Response maps (cosines) of each item's frame to several sounds.
 
-    Frames go through their network once, whatever the number of kinds.
+    waveforms: for each kind of sound one waveform per item. Frames go through their network once,
+    whatever the number of kinds.
 
     Raises:
         HearsightError: a map is not finite.
@@ -227,7 +235,7 @@ def maps_of(
 
 
 def own_maps(model: Inference, items: Sequence[PreparedClip]) -> Float32[np.ndarray, "b h w"]:
-    """The response map of each item's frame to its own sound: cosines."""
+    """The response map (cosines) of each item's frame to its own sound."""
     found: Float32[np.ndarray, "b h w"] = maps_of(
         model, items, [waveforms_of(model.recipe.spectrogram, [item.sound for item in items])]
     )[0]
@@ -237,7 +245,7 @@ def own_maps(model: Inference, items: Sequence[PreparedClip]) -> Float32[np.ndar
 def guiding_maps(
     model: Inference, items: Sequence[PreparedClip], protocol: Protocol
 ) -> ObjectMaps | None:
-    """What the model's object network sees in each item's frame; None if it has no such network."""
+    """The object map of each item's frame; None if the model has no object network."""
     if model.guide is None:
         return None
     frames = [item.seen for item in items if item.seen is not None]
@@ -246,3 +254,37 @@ def guiding_maps(
         maps=maps.cpu().numpy(),
         share=protocol.share if model.guide.share is None else model.guide.share,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapBatch:
+    """Response maps of some clips to their own sounds, with the truths they are scored against.
+
+    objects: to mix in; None if the model has no object network.
+    """
+
+    items: Sequence[PreparedClip]
+    maps: Float32[np.ndarray, "b h w"]
+    objects: ObjectMaps | None
+    truths: Sequence[TruthMask]
+    scores: MapScores
+
+
+def score_clips(
+    model: Inference, clips: Clips, protocol: Protocol, evaluated: EvaluatedClips
+) -> Iterator[MapBatch]:
+    """Maps and scores of clips annotated with boxes, batch by batch, as `prepare_clips` gives them.
+
+    Raises:
+        HearsightError: as `prepare_clips`, or a map is not finite.
+    """
+    for items in prepare_clips(model, clips, protocol, evaluated):
+        maps, objects = own_maps(model, items), guiding_maps(model, items, protocol)
+        truths = [rasterise(item.boxes, protocol.truth) for item in items]
+        yield MapBatch(
+            items=items,
+            maps=maps,
+            objects=objects,
+            truths=truths,
+            scores=score_maps(maps, truths, protocol, objects),
+        )

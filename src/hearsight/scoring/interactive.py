@@ -1,26 +1,19 @@
 """Whether a map follows the sound: the same frame with the sounds of two things, one by one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from hearsight.clips.clip import Box, Clips, UnreadableClip
-from hearsight.clips.truth import TruthMask, rasterise
+from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
-from hearsight.scoring.inference import (
-    Inference,
-    evaluation_mode,
-    guiding_maps,
-    own_maps,
-    prepare_clips,
-)
-from hearsight.scoring.map_scores import MapScores, blind_scores, joined_scores, score_maps
+from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
+from hearsight.scoring.map_scores import MapScores, blind_scores, joined_scores
 from hearsight.scoring.metrics import area_under_curve, success_rate
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import Results, name_ids, name_unreadable
+from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
 
 def group_key(id: str) -> str:
@@ -91,48 +84,26 @@ def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> 
 
     Source: Senocak et al., ICCV 2023, as released.
     """
-    parts: list[MapScores] = []
-    boxes: list[tuple[Box, ...]] = []
-    names: list[tuple[str, str | None]] = []
-    skipped: list[UnreadableClip] = []
+    evaluated = EvaluatedClips()
     with evaluation_mode(model.encoders):
-        for items in prepare_clips(model, clips, protocol, skipped):
-            truths = [rasterise(item.boxes, protocol.truth) for item in items]
-            objects = guiding_maps(model, items, protocol)
-            parts.append(score_maps(own_maps(model, items), truths, protocol, objects))
-            boxes += [item.boxes for item in items]
-            names += [(item.id, item.label) for item in items]
-    ids = [id for id, _ in names]
+        parts = [batch.scores for batch in score_clips(model, clips, protocol, evaluated)]
+    ids, found = evaluated.ids, joined_scores(parts)
     groups = groups_of(ids)
     if not groups:
         raise HearsightError(
             f"No two clips share a frame: '{ids[0]}' and the others need ids like STEM_0 and "
             "STEM_1, as those of `pairs:toys` are."
         )
-
-    def truths_again() -> Iterator[TruthMask]:
-        return (rasterise(own, protocol.truth) for own in boxes)
-
-    found = joined_scores(parts)
-    rows = {model.name: found, **blind_scores(truths_again, protocol)}
+    rows = {model.name: found, **blind_scores(evaluated.boxes, protocol)}
     alone = sorted(set(range(len(ids))) - {int(i) for group in groups.values() for i in group})
-    return Results(
-        protocol=protocol.name,
-        caption=f"protocol {protocol.name}: {protocol.says}",
-        rows=tuple(interactive_row(name, protocol.name, row, groups) for name, row in rows.items()),
-        notes=(
-            *name_ids("clips stand alone and are in no group", [ids[place] for place in alone]),
-            *name_unreadable(skipped, len(clips)),
+    return evaluated.results(
+        protocol,
+        [interactive_row(name, protocol.name, row, groups) for name, row in rows.items()],
+        evaluated.lines(
+            protocol,
+            group=list(map(group_key, ids)),
+            ciou=found.ciou.tolist(),
+            adaptive_ciou=found.adaptive.tolist(),
         ),
-        clips=tuple(
-            {
-                "id": id,
-                "label": label,
-                "group": group_key(id),
-                "ciou": float(found.ciou[i]),
-                "adaptive_ciou": float(found.adaptive[i]),
-                "protocol": protocol.name,
-            }
-            for i, (id, label) in enumerate(names)
-        ),
+        notes=name_ids("clips stand alone and are in no group", [ids[place] for place in alone]),
     )

@@ -5,6 +5,7 @@ One threshold is chosen for a model from its answers to such sounds and then ser
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -28,7 +29,7 @@ from hearsight.scoring.interactive import group_key, groups_of
 from hearsight.scoring.map_scores import centred_disc
 from hearsight.scoring.metrics import DEMANDS, area_over_demands, area_under_curve, overlap
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import Results, name_unreadable
+from hearsight.scoring.results import EvaluatedClips, Results
 
 Kind = Literal["silence", "noise", "other clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -205,16 +206,12 @@ def evaluate_negatives(
     Differs from the released code: silence and noise go through the whole front end; there the
     logarithm of their spectrograms is left out.
     """
-    parts: list[Float32[np.ndarray, "kinds b h w"]] = []
-    names: list[tuple[str, str | None]] = []
-    boxes: list[tuple[Box, ...]] = []
-    skipped: list[UnreadableClip] = []
-    sounds = _Sounds(model, clips, draws, seed)
+    evaluated, sounds = EvaluatedClips(), _Sounds(model, clips, draws, seed)
     with evaluation_mode(model.encoders):
-        for items in prepare_clips(model, clips, protocol, skipped):
-            parts.append(maps_of(model, items, sounds(items)))
-            names += [(item.id, item.label) for item in items]
-            boxes += [item.boxes for item in items]
+        parts = [
+            maps_of(model, items, sounds(items))
+            for items in prepare_clips(model, clips, protocol, evaluated)
+        ]
     maps = np.concatenate(parts, axis=1)
     unseen = {"silence": maps[1:2], "noise": maps[2::2], "other clip": maps[3::2]}
     # silence counts as often as the kinds that are drawn
@@ -225,7 +222,7 @@ def evaluate_negatives(
         kind: np.stack([shares_above(one, levels, protocol) for one in each], axis=1)
         for kind, each in unseen.items()
     }
-    truths = (rasterise(own, protocol.truth) for own in boxes)
+    truths = (rasterise(own, protocol.truth) for own in evaluated.boxes)
     ciou = overlaps_above(maps[0], truths, levels, protocol)
     rows = [
         negative_row(
@@ -237,24 +234,23 @@ def evaluate_negatives(
         )
         for i, (rule, level) in enumerate(thresholds.items())
     ]
-    return Results(
-        protocol=protocol.name,
-        caption=f"protocol {protocol.name}: {protocol.says}; {draws} draws",
-        rows=(*rows, *_blind_rows(boxes, protocol)),
-        notes=tuple(name_unreadable(skipped, len(clips))),
-        clips=tuple(
-            {
-                "id": id,
-                "label": label,
-                "threshold": rule,
-                "ciou": float(ciou[i, place]),
-                **{f"pia_{k.replace(' ', '_')}": float(v[i, :, place].mean()) for k, v in each},
-                "protocol": protocol.name,
-            }
-            for each in [list(shares.items())]
-            for i, rule in enumerate(thresholds)
-            for place, (id, label) in enumerate(names)
-        ),
+    lines = [
+        evaluated.lines(
+            protocol,
+            threshold=[rule] * len(evaluated.ids),
+            ciou=ciou[i].tolist(),
+            **{
+                f"pia_{kind.replace(' ', '_')}": each[i].mean(0).tolist()
+                for kind, each in shares.items()
+            },
+        )
+        for i, rule in enumerate(thresholds)
+    ]
+    return evaluated.results(
+        protocol,
+        [*rows, *_blind_rows(evaluated.boxes, protocol)],
+        chain(*lines),
+        details=f"; {draws} draws",
     )
 
 

@@ -128,25 +128,44 @@ def check_name(name: str) -> None:
         )
 
 
-def evaluate_protocol(model: Inference, clips: Clips, name: str, *, draws: int = 3) -> Results:
+def check_options(name: str, *, guided: bool, draws: int | None) -> None:
+    """Refuse options that a protocol does not use.
+
+    Args:
+        name: of the protocol.
+        guided: whether an object network is mixed in.
+        draws: of noise and of other clips; None if not given.
+
+    Raises:
+        HearsightError: there is no such protocol, it does not mix in object maps, or does not draw.
+    """
+    check_name(name)
+    run = next((one.run for one in REGISTERED if one.base.name == name), None)
+    if guided and run in (evaluate_negatives, evaluate_duets):
+        raise HearsightError(f"The protocol '{name}' scores responses alone, without object maps.")
+    if draws is not None and run is not evaluate_negatives:
+        raise HearsightError(f"The protocol '{name}' draws no sounds: --draws is for 'negatives'.")
+
+
+def evaluate_protocol(
+    model: Inference, clips: Clips, name: str, *, draws: int | None = None
+) -> Results:
     """Score a model under any protocol.
 
     Args:
         model: on its device.
         clips: as the protocol needs them.
         name: of the protocol.
-        draws: how often the protocol `negatives` draws noise and another clip for each clip.
+        draws: how often `negatives` draws noise and another clip for each clip; by itself 3.
 
     Raises:
-        HearsightError: no such protocol, or clips that do not fit it.
+        HearsightError: no such protocol, options that it does not use, or clips that do not fit it.
     """
-    check_name(name)
+    check_options(name, guided=model.guide is not None, draws=draws)
     task = next((task for task in REGISTERED if task.base.name == name), None)
     if task is None:
         return evaluate_model(model, clips, load_protocol(name)).results()
-    if model.guide is not None and task.run in (evaluate_negatives, evaluate_duets):
-        raise HearsightError(f"The protocol '{name}' scores responses alone, without object maps.")
-    if task.run is evaluate_negatives:
+    if draws is not None:
         return evaluate_negatives(model, clips, task.base, draws=draws)
     return task.run(model, clips, task.base)
 

@@ -1,19 +1,21 @@
-"""Rows of a table and what must be said beside them: printed, or in a file line by line."""
+"""Results of an evaluation: rows of its table, notes on its clips, and one line per clip."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from hearsight.clips.clip import UnreadableClip, list_unreadable
+from hearsight.clips.clip import Box, UnreadableClip, list_unreadable
 from hearsight.files.tables import Row
+from hearsight.scoring.protocols import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What scoring under one protocol found.
+    """Results under one protocol.
 
-    rows: of the table, the model's first; fractions from 0 to 1, None where there is no such
-    number. caption: what the protocol does. notes: what must not be kept silent about. clips: one
-    line per clip, of text and numbers, all with the same names.
+    rows: of the table, the model's first; scores are fractions from 0 to 1, or None where they are
+    not defined. caption: what the protocol does. notes: clips that were left out, and faults of
+    their truths, a line each. clips: the scores of each clip, all with the same columns.
     """
 
     protocol: str
@@ -23,8 +25,51 @@ class Results:
     clips: tuple[Row, ...]
 
 
+@dataclass(slots=True, kw_only=True)
+class EvaluatedClips:
+    """The clips that an evaluation has read, without their frames and sounds.
+
+    skipped: clips that could not be scored, with the reason.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    boxes: list[tuple[Box, ...]] = field(default_factory=list)
+    skipped: list[UnreadableClip] = field(default_factory=list)
+
+    def lines(self, protocol: Protocol, **columns: Sequence[Any]) -> list[Row]:
+        """One line per clip: id, label, the values of the columns, name of the protocol."""
+        return [
+            {"id": id, "label": label, **dict(zip(columns, values, strict=True))}
+            | {"protocol": protocol.name}
+            for id, label, *values in zip(self.ids, self.labels, *columns.values(), strict=True)
+        ]
+
+    def results(
+        self,
+        protocol: Protocol,
+        rows: Iterable[Row],
+        lines: Iterable[Row],
+        *,
+        notes: Iterable[str] = (),
+        details: str = "",
+    ) -> Results:
+        """The results; clips that were skipped are named after the `notes`.
+
+        details: added to the caption.
+        """
+        total = len(self.ids) + len(self.skipped)
+        return Results(
+            protocol=protocol.name,
+            caption=f"protocol {protocol.name}: {protocol.says}{details}",
+            rows=tuple(rows),
+            notes=(*notes, *name_unreadable(self.skipped, total)),
+            clips=tuple(lines),
+        )
+
+
 def name_ids(what: str, ids: Sequence[str], *, most: int = 20) -> list[str]:
-    """One line that counts ids and names the first of them; none if there are no ids."""
+    """One line that counts ids and names the first `most`; no line if there are no ids."""
     if not ids:
         return []
     more = f" and {len(ids) - most} more" if len(ids) > most else ""
@@ -32,6 +77,6 @@ def name_ids(what: str, ids: Sequence[str], *, most: int = 20) -> list[str]:
 
 
 def name_unreadable(skipped: Sequence[UnreadableClip], total: int, *, most: int = 20) -> list[str]:
-    """What could not be read, by name; nothing if all could."""
+    """`list_unreadable` as one note; no note if every clip was read."""
     text = list_unreadable(skipped, total, most=most)
     return [text] if text else []

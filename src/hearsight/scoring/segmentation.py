@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
-from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.clips.clip import Clips
 from hearsight.clips.truth import PIXELS, SIDE, TruthMask
 from hearsight.files.tables import rounded
 from hearsight.scoring.inference import (
@@ -19,7 +19,7 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.map_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.metrics import best_possible, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_place, mark, normalise
-from hearsight.scoring.results import Results, name_ids, name_unreadable
+from hearsight.scoring.results import EvaluatedClips, Results, name_ids
 
 LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
 BETA_SQUARED = 0.3  # precision counts more than recall
@@ -125,37 +125,21 @@ def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) ->
     Raises:
         HearsightError: a clip without a mask, or as `evaluate`.
     """
-    found, truths = Masks(protocol), list[TruthMask]()
-    names: list[tuple[str, str | None]] = []
-    skipped: list[UnreadableClip] = []
+    evaluated, found, truths = EvaluatedClips(), Masks(protocol), list[TruthMask]()
     with evaluation_mode(model.encoders):
-        for items in prepare_clips(model, clips, protocol, skipped, needs="masks"):
+        for items in prepare_clips(model, clips, protocol, evaluated, needs="masks"):
             objects = guiding_maps(model, items, protocol)
             own = [mask_truth(item.mask) for item in items if item.mask is not None]
             prepared = prepared_maps(own_maps(model, items), protocol, objects)
             for values, truth in zip(prepared, own, strict=True):
                 found.add(values, truth)
             truths += own
-            names += [(item.id, item.label) for item in items]
-    empty = [id for (id, _), truth in zip(names, truths, strict=True) if not truth.pixels]
-    return Results(
-        protocol=protocol.name,
-        caption=f"protocol {protocol.name}: {protocol.says}",
-        rows=(found.row(model.name), *blind_masks(truths, protocol)),
-        notes=(
-            *name_ids("clips without a masked pixel: the darker their map the better", empty),
-            *name_unreadable(skipped, len(clips)),
-        ),
-        clips=tuple(
-            {
-                "id": id,
-                "label": label,
-                "iou": found.median[i],
-                "adaptive_iou": found.adaptive[i],
-                "protocol": protocol.name,
-            }
-            for i, (id, label) in enumerate(names)
-        ),
+    empty = [id for id, truth in zip(evaluated.ids, truths, strict=True) if not truth.pixels]
+    return evaluated.results(
+        protocol,
+        [found.row(model.name), *blind_masks(truths, protocol)],
+        evaluated.lines(protocol, iou=found.median, adaptive_iou=found.adaptive),
+        notes=name_ids("clips without a masked pixel: the darker their map the better", empty),
     )
 
 

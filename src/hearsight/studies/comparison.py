@@ -14,7 +14,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips
 from hearsight.clips.leaks import marks
-from hearsight.clips.truth import rasterise
 from hearsight.datasets.open import PACKS, is_composed, open_clips, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
@@ -392,7 +391,7 @@ def reference_scores(
 
     def score(protocol: str) -> dict[str, list[float]]:
         rule = load_protocol(protocol)
-        found = blind_scores(lambda: (rasterise(one, rule.truth) for one in boxes()), rule)
+        found = blind_scores(boxes(), rule)
         return {
             name: (one.adaptive if rule.adaptive else one.ciou).tolist()
             for name, one in found.items()

@@ -16,7 +16,6 @@ from hearsight.files.locks import LOCK, sole_writer
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
 from hearsight.model.device import move
-from hearsight.progress import of_stage
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import from_json, to_json
 from hearsight.scoring.inference import Inference
@@ -200,7 +199,7 @@ def score_once(
             recipe=recipe,
             device=move(encoders, options.device),
             name=name,
-            progress=of_stage(options.progress, f"scoring, {protocol}"),
+            progress=lambda stage, *done: options.progress(f"{stage}, {protocol}", *done),
         )
         return asdict(evaluate_protocol(model, held_out, protocol))
 
