@@ -19,7 +19,7 @@ from hearsight.commands.options import (
     parse_folder,
     parse_seeds,
 )
-from hearsight.commands.train import know_data
+from hearsight.commands.train import check_data
 from hearsight.errors import HearsightError
 from hearsight.version import __version__
 
@@ -130,7 +130,7 @@ def compare(
     )
     tell(check_truths(held_out, test or data[0]))
     comparison = replace(comparison, plan={**comparison.plan, **scenes, **sized})
-    chosen_by, known = know_data(
+    chosen_by, known = check_data(
         (" ".join(data), clips),
         None
         if validation is None
@@ -217,7 +217,7 @@ def ablate(
         option="--held-out",
     )
     tell(check_truths(kept, held_out or data[0]))
-    _, known = know_data(
+    _, known = check_data(
         (" ".join(data), clips),
         None,
         (held_out or f"{data[0]}, held out", kept),
