@@ -1,4 +1,4 @@
-"""The threshold of confidence, chosen without labels."""
+"""The confidence threshold, chosen without labels."""
 
 from itertools import pairwise
 
