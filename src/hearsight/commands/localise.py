@@ -1,4 +1,4 @@
-"""`hearsight localise`: where the sound of a video, or of a picture, comes from."""
+"""`hearsight localise`: localises the sound of a video, or of a picture and a sound file."""
 
 import json
 from dataclasses import asdict

@@ -21,7 +21,7 @@ from hearsight.commands.options import (
     parse_folder,
     parse_seeds,
 )
-from hearsight.commands.train import know_data
+from hearsight.commands.train import check_data
 from hearsight.errors import HearsightError
 from hearsight.progress import Progress
 from hearsight.version import __version__
@@ -201,7 +201,7 @@ def run_comparison(
         if validation is None
         else open_clips(validation, split="val", size=size, classes=counts["classes"])
     )
-    chosen_by, known = know_data(
+    chosen_by, known = check_data(
         (" ".join(data), clips),
         None if validation is None or validated is None else (validation, validated),
         (test or f"{data[0]}, held out", scored),

@@ -1,4 +1,4 @@
-"""`hearsight train`: a run of one recipe."""
+"""`hearsight train`: trains one recipe."""
 
 import json
 import sys
@@ -37,15 +37,17 @@ def train(
         str | None, typer.Option(help="Protocol of the validation; by itself `adaptive`.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Clips to be tested on later: none may be trained on.")
+        str | None, typer.Option(help="Clips of a later test; leaks into training are reported.")
     ] = None,
     select_on_test: Annotated[
         bool,
-        typer.Option("--select-on-test", help="Let the test set choose the epoch; tables tell."),
+        typer.Option(
+            "--select-on-test", help="Let the test set choose the epoch; tables will mark it."
+        ),
     ] = False,
     resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after so many minutes.", callback=above_zero)
+        float | None, typer.Option(help="Stop after this many minutes.", callback=above_zero)
     ] = None,
     device: Device = None,
     workers: Workers = 1,
@@ -78,7 +80,7 @@ def train(
         None if spec is None else (spec, open_clips(spec, split="val", size=method.frame_size))
         for spec in (validation, test)
     ]
-    held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
+    held_out, known = check_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
     if held_out is not None:
         tell(check_truths(held_out, validation or test or ""))
     with Bars() as bars:
@@ -120,26 +122,26 @@ def train(
     )
 
 
-def know_data(
+def check_data(
     train: tuple[str, "Clips"],
     validation: tuple[str, "Clips"] | None,
     test: tuple[str, "Clips"] | None,
     *,
     select_on_test: bool,
 ) -> tuple["Clips | None", dict[str, Any]]:
-    """Warn on stderr of leaks and of clips left out for their ids; each set is beside its name.
+    """Report leaks and repeated ids on stderr; each set is given with its name.
 
     Args:
-        train: clips to learn from.
+        train: training clips.
         validation: clips that choose the epoch; None for the test set, if `select_on_test`.
-        test: clips that nothing may be learned from.
+        test: clips of a later test.
         select_on_test: whether the test set may choose the epoch.
 
     Returns:
         The clips that choose the epoch, if any, and facts for the checkpoint.
 
     Raises:
-        HearsightError: what `check_training` raises, or nothing to select on.
+        HearsightError: as `check_training`, or `select_on_test` has no test set to select on.
     """
     from hearsight.clips.leaks import check_training
     from hearsight.clips.selection import name_repeated

@@ -59,7 +59,8 @@ def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame],
     size of all. Timestamps are kept, also where the frame rate varies; they begin at zero. Where
     the source's clock is too coarse for a broadcast rate (milliseconds for 30000/1001) the exact
     times of that rate are restored. Rotation is baked in. The first sound stream is copied packet
-    by packet; subtitles are not kept. Memory is constant.
+    by packet; subtitles are not kept. Memory is constant if the source interleaves picture and
+    sound, as video files do; else packets of sound wait for their frame.
 
     Raises:
         HearsightError: the source cannot be read, `target` cannot be written or its kind of file
