@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 
 from hearsight.errors import HearsightError
 from hearsight.media.decode import (
+    EXACT,
     Pixels,
     Samples,
     clock_zero,
@@ -75,6 +76,14 @@ class Frame(NamedTuple):
 
     time: float
     pixels: Pixels
+
+
+class Excerpt(NamedTuple):
+    """A frame of a video and the sound around it."""
+
+    time: float  # seconds, as asked for
+    frame: Pixels
+    sound: Samples
 
 
 def _existing(path: Path | str) -> Path:
@@ -171,30 +180,40 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
         MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
     """
     with ExitStack() as opened:
-        container, stream = _open_picture(opened, path)
-        zero = clock_zero(container)
-        far = math.inf if container.format.name in BLIND else FAR
-        frames = decode_frames(container, stream)
-        shown = following = next(frames, None)
-        if shown is None:
-            raise MediaError(f"No frame of '{path}' can be decoded.")
-        matrix = display_matrix(shown)
-        for wanted in times:
-            moment = Fraction(wanted) + zero
-            before = timestamp(shown)
-            if not 0 <= moment - before <= far:
-                sought = _seek_frames(container, stream, moment, zero)
-                if sought is None:
-                    opened.close()
-                    container, stream = _open_picture(opened, path)
-                    sought, far = decode_frames(container, stream), math.inf
-                frames = sought
-                shown = following = next(frames, shown)
-                if timestamp(shown) <= before < moment:
-                    far *= 2  # key frames lie so far apart that seeking went back
-            while following is not None and (shown is following or timestamp(following) <= moment):
-                shown, following = following, next(frames, None)
-            yield Frame(float(timestamp(shown) - zero), upright(shown, matrix))
+        yield from _frames_at(opened, path, *_open_picture(opened, path), times)
+
+
+def _frames_at(
+    opened: ExitStack,
+    path: Path | str,
+    container: InputContainer,
+    stream: VideoStream,
+    times: Iterable[float],
+) -> Iterator[Frame]:
+    """The frames shown at some times, from a file that `opened` closes, at its first packet."""
+    zero = clock_zero(container)
+    far = math.inf if container.format.name in BLIND else FAR
+    frames = decode_frames(container, stream)
+    shown = following = next(frames, None)
+    if shown is None:
+        raise MediaError(f"No frame of '{path}' can be decoded.")
+    matrix = display_matrix(shown)
+    for wanted in times:
+        moment = Fraction(wanted) + zero
+        before = timestamp(shown)
+        if not 0 <= moment - before <= far:
+            sought = _seek_frames(container, stream, moment, zero)
+            if sought is None:
+                opened.close()
+                container, stream = _open_picture(opened, path)
+                sought, far = decode_frames(container, stream), math.inf
+            frames = sought
+            shown = following = next(frames, shown)
+            if timestamp(shown) <= before < moment:
+                far *= 2  # key frames lie so far apart that seeking went back
+        while following is not None and (shown is following or timestamp(following) <= moment):
+            shown, following = following, next(frames, None)
+        yield Frame(float(timestamp(shown) - zero), upright(shown, matrix))
 
 
 def _open_picture(opened: ExitStack, path: Path | str) -> tuple[InputContainer, VideoStream]:
@@ -293,14 +312,33 @@ def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
     if rate <= 0 or start < 0:
         raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
     with open_media(path) as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise MediaError(f"'{path}' has no sound.")
-        pieces = decode_sound(container, stream, start)
-        first = next(pieces, None)
-        if first is None:
-            raise MediaError(f"No sound of '{path}' can be decoded.")
-        yield from resampled(chain([first], pieces), rate, start)
+        yield from _sound_in(container, path, rate, start)
+
+
+def _sound_in(
+    container: InputContainer, path: Path | str, rate: int, start: float
+) -> Iterator[Samples]:
+    """Blocks of sound from `start` (seconds) on, from a file opened at its first packet."""
+    stream = sound_stream(container)
+    if stream is None:
+        raise MediaError(f"'{path}' has no sound.")
+    pieces = decode_sound(container, stream, start)
+    first = next(pieces, None)
+    if first is None:
+        raise MediaError(f"No sound of '{path}' can be decoded.")
+    yield from resampled(chain([first], pieces), rate, start)
+
+
+def _first_samples(blocks: Iterator[Samples], wanted: int | None) -> Samples:
+    """The first samples of a sound; None, or a sound that ends sooner, gives all of it."""
+    taken: list[Samples] = []
+    count = 0
+    for block in blocks:
+        taken.append(block)
+        count += len(block)
+        if wanted is not None and count >= wanted:
+            break
+    return np.concatenate([np.zeros(0, np.float32), *taken])[:wanted]
 
 
 def read_sound(
@@ -315,16 +353,67 @@ def read_sound(
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.
     """
-    wanted = math.inf if seconds is None else round(seconds * rate)
-    blocks: list[Samples] = []
-    count = 0
-    for block in _sound(path, rate, start):
-        blocks.append(block)
-        count += len(block)
-        if count >= wanted:
-            break
-    sound = np.concatenate([np.zeros(0, np.float32), *blocks])
-    return sound if seconds is None else sound[: round(seconds * rate)]
+    wanted = None if seconds is None else round(seconds * rate)
+    return _first_samples(_sound(path, rate, start), wanted)
+
+
+def read_excerpt(
+    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
+) -> Excerpt:
+    """The frame shown at `time` (seconds; None for the middle) and `seconds` of sound around it.
+
+    The sound is centred on the frame, moved inwards at the ends of the video. mp4, mov, Matroska
+    and WebM are opened once; others, whose clocks are not exact after a seek, a second time.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures or no sound, or none of
+            either can be decoded.
+    """
+    with ExitStack() as opened:
+        container, stream = _open_picture(opened, path)
+        time, start = _around(path, container, time, seconds)
+        sound: Samples | MediaError
+        try:
+            sound = _first_samples(_sound_in(container, path, rate, start), round(seconds * rate))
+        except MediaError as error:
+            sound = error
+        if not _rewind(container, stream):
+            opened.close()
+            container, stream = _open_picture(opened, path)
+        shown = next(_frames_at(opened, path, container, stream, [time]))
+    if isinstance(sound, MediaError):  # said only where there is a frame
+        raise sound
+    return Excerpt(time, shown.pixels, sound)
+
+
+def read_sound_around(
+    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
+) -> tuple[float, Samples]:
+    """The time and sound of `read_excerpt`, without the frame; the same errors."""
+    with ExitStack() as opened:
+        container, _ = _open_picture(opened, path)
+        time, start = _around(path, container, time, seconds)
+        return time, _first_samples(_sound_in(container, path, rate, start), round(seconds * rate))
+
+
+def _around(
+    path: Path | str, container: InputContainer, time: float | None, seconds: float
+) -> tuple[float, float]:
+    """A moment of a video, by default its middle, and where the sound around it begins."""
+    duration = _duration(path, container)
+    time = duration / 2 if time is None else time
+    return time, min(max(time - seconds / 2, 0.0), max(duration - seconds, 0.0))
+
+
+def _rewind(container: InputContainer, stream: VideoStream) -> bool:
+    """Go back to the first frame, if the container can do so exactly."""
+    if container.format.name not in EXACT or stream.start_time is None:
+        return False
+    try:
+        container.seek(stream.start_time, stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
 
 
 def stream_sound(
