@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 
 from hearsight.errors import HearsightError
 from hearsight.media.decode import (
+    EXACT,
     Encoded,
     Pixels,
     Samples,
@@ -76,6 +77,14 @@ class Frame(NamedTuple):
 
     time: float
     pixels: Pixels
+
+
+class Excerpt(NamedTuple):
+    """A frame of a video and the sound around it."""
+
+    time: float  # seconds, as asked for
+    frame: Pixels
+    sound: Samples
 
 
 def _existing(path: Path | str) -> Path:
@@ -252,14 +261,33 @@ def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
     if rate <= 0 or start < 0:
         raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
     with open_media(path) as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise MediaError(f"'{path}' has no sound.")
-        pieces = decode_sound(container, stream, start)
-        first = next(pieces, None)
-        if first is None:
-            raise MediaError(f"No sound of '{path}' can be decoded.")
-        yield from resampled(chain([first], pieces), rate, start)
+        yield from _sound_in(container, path, rate, start)
+
+
+def _sound_in(
+    container: InputContainer, path: Path | str, rate: int, start: float
+) -> Iterator[Samples]:
+    """Blocks of sound from `start` (seconds) on, from a file opened at its first packet."""
+    stream = sound_stream(container)
+    if stream is None:
+        raise MediaError(f"'{path}' has no sound.")
+    pieces = decode_sound(container, stream, start)
+    first = next(pieces, None)
+    if first is None:
+        raise MediaError(f"No sound of '{path}' can be decoded.")
+    yield from resampled(chain([first], pieces), rate, start)
+
+
+def _first_samples(blocks: Iterator[Samples], wanted: int | None) -> Samples:
+    """The first samples of a sound; None, or a sound that ends sooner, gives all of it."""
+    taken: list[Samples] = []
+    count = 0
+    for block in blocks:
+        taken.append(block)
+        count += len(block)
+        if wanted is not None and count >= wanted:
+            break
+    return np.concatenate([np.zeros(0, np.float32), *taken])[:wanted]
 
 
 def read_sound(
@@ -274,16 +302,43 @@ def read_sound(
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.
     """
-    wanted = math.inf if seconds is None else round(seconds * rate)
-    blocks: list[Samples] = []
-    count = 0
-    for block in _sound(path, rate, start):
-        blocks.append(block)
-        count += len(block)
-        if count >= wanted:
-            break
-    sound = np.concatenate([np.zeros(0, np.float32), *blocks])
-    return sound if seconds is None else sound[: round(seconds * rate)]
+    wanted = None if seconds is None else round(seconds * rate)
+    return _first_samples(_sound(path, rate, start), wanted)
+
+
+def read_excerpt(
+    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
+) -> Excerpt:
+    """The frame shown at `time` (seconds; None for the middle) and `seconds` of sound around it.
+
+    The sound is centred on the frame, moved inwards at the ends of the video. mp4, mov, Matroska
+    and WebM are opened once; others, whose clocks are not exact after a seek, a second time.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures or no sound, or none of
+            either can be decoded.
+    """
+    with VideoReader(path) as video:
+        time, start = video.around(time, seconds)
+        sound: Samples | MediaError
+        try:
+            sound = video.sound(start, seconds, rate)
+        except MediaError as error:
+            sound = error
+        video.rewind()
+        shown = next(video.frames_at([time]))
+    if isinstance(sound, MediaError):  # said only where there is a frame
+        raise sound
+    return Excerpt(time, shown.pixels, sound)
+
+
+def read_sound_around(
+    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
+) -> tuple[float, Samples]:
+    """The time and sound of `read_excerpt`, without the frame; the same errors."""
+    with VideoReader(path) as video:
+        time, start = video.around(time, seconds)
+        return time, video.sound(start, seconds, rate)
 
 
 def stream_sound(
@@ -392,3 +447,37 @@ class VideoReader:
             while following is not None and (shown is following or timestamp(following) <= moment):
                 shown, following = following, next(self._frames, None)
             yield Frame(float(timestamp(shown) - self._zero), upright(shown, matrix))
+
+    def around(self, time: float | None, seconds: float) -> tuple[float, float]:
+        """A moment of the video, by default its middle, and where the sound around it begins.
+
+        Raises:
+            MediaError: if the file has no moving pictures.
+        """
+        _wanted_picture(self._container, self.path)
+        duration = _duration(self.path, self._container)
+        time = duration / 2 if time is None else time
+        return time, min(max(time - seconds / 2, 0.0), max(duration - seconds, 0.0))
+
+    def sound(self, start: float, seconds: float, rate: int) -> Samples:
+        """`seconds` of sound from `start` on, as `read_sound`; to be asked before `rewind`.
+
+        Raises:
+            MediaError: if the file has no sound, or none can be decoded.
+        """
+        blocks = _sound_in(self._container, self.path, rate, start)
+        return _first_samples(blocks, round(seconds * rate))
+
+    def rewind(self) -> None:
+        """Go back to the first frame: by a seek if the container's clock is exact after one."""
+        stream = self._picture
+        exact = self._container.format.name in EXACT
+        if not exact or stream is None or stream.start_time is None:
+            self._open()
+            return
+        try:
+            self._container.seek(stream.start_time, stream=stream)
+        except av.FFmpegError:
+            self._open()
+        else:
+            self._frames = decode_frames(self._container, stream)
