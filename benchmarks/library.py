@@ -8,9 +8,9 @@
 with the package on two threads: moments and seconds of video per second, and how the work is
 divided. Decoding runs beside the rest in a thread of its own, so its seconds and those of embedding
 overlap. `memory`: peak resident set of a process that indexes a video of two hours, beside one of
-ten minutes. `search`: vectors of 512 in groups, both sides of each moment: seconds to write and to
-index, bytes on disk, latency of a search with and without the index, recall of the first ten, peak
-resident sets (VmHWM, so Linux only).
+ten minutes. `search`: embeddings of 512 numbers around random centres, sound and image of each
+moment: seconds to write and to index, bytes on disk, latency of a search with and without the
+vector index, recall of the first ten, peak resident sets (VmHWM, so Linux only).
 
 Each part prints one JSON object. The clock's seconds grow on a machine that is busy with other
 things; the processor's stay.
@@ -36,9 +36,9 @@ import torch
 from localise import make_video
 from media_memory import make as make_long_video
 
-from hearsight.library import extraction as taking
+from hearsight.library import extraction
 from hearsight.library.indexing import index_videos
-from hearsight.library.moment_table import LibraryBinding, MomentTable
+from hearsight.library.moment_table import LibraryInfo, MomentTable
 from hearsight.retrieval.embeddings import Embedder
 
 CHANNELS = 512
@@ -85,17 +85,21 @@ def timed(owner: Any, name: str, spent: dict[str, float], part: str) -> None:
     setattr(owner, name, measured)
 
 
-def timed_islice(spent: dict[str, float]) -> None:
-    """Count the seconds in which `taking` decodes: those of its reading thread."""
-    plain = taking.islice
+def timed_batches(spent: dict[str, float]) -> None:
+    """Count the seconds in which extraction decodes: those of its reading thread."""
+    plain = extraction.in_batches
 
-    def measured(pairs: Iterator[Any], count: int) -> list[Any]:
-        begin = time.perf_counter()
-        part = list(plain(pairs, count))
-        spent["decode"] += time.perf_counter() - begin
-        return part
+    def measured(pairs: Iterator[Any], size: int) -> Iterator[list[Any]]:
+        batches = plain(pairs, size)
+        while True:
+            begin = time.perf_counter()
+            batch = next(batches, None)
+            spent["decode"] += time.perf_counter() - begin
+            if batch is None:
+                return
+            yield batch
 
-    taking.islice = measured  # type: ignore[assignment]
+    extraction.in_batches = measured  # type: ignore[assignment]
 
 
 def measure_speed() -> dict[str, Any]:
@@ -114,7 +118,7 @@ def measure_speed() -> dict[str, Any]:
         timed(Embedder, "sounds", spent, "embed")
         timed(Embedder, "frames", spent, "embed")
         timed(MomentTable, "append", spent, "write")
-        timed_islice(spent)
+        timed_batches(spent)
         begin, processor = time.perf_counter(), time.process_time()
         done = index_videos(folder / "library", videos)
         wall, processor = time.perf_counter() - begin, time.process_time() - processor
@@ -169,7 +173,7 @@ def grouped(generator: np.random.Generator, centres: np.ndarray, count: int) -> 
 
 
 def draw_centres(rows: int) -> np.ndarray:
-    """As many directions as there shall be groups."""
+    """A random unit vector for each group."""
     generator = np.random.default_rng(0)
     centres = generator.standard_normal((max(1, rows // GROUP), CHANNELS), np.float32)
     return centres / np.linalg.norm(centres, axis=1, keepdims=True)
@@ -178,7 +182,7 @@ def draw_centres(rows: int) -> np.ndarray:
 def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -> pa.RecordBatch:
     """Moments of one made-up file."""
     generator = np.random.default_rng(start + 1)
-    sides = [
+    embeddings = [
         pa.FixedSizeListArray.from_arrays(
             pa.array(grouped(generator, centres, count).ravel()), CHANNELS
         )
@@ -192,8 +196,8 @@ def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -
         "number": list(range(count)),
         "time": [3.0 * number for number in range(count)],
         "level": [-20.0] * count,
-        "sound": sides[0],
-        "image": sides[1],
+        "sound": embeddings[0],
+        "image": embeddings[1],
         "thumbnail": [b""] * count,
     }
     return pa.RecordBatch.from_pydict(values, schema=table.schema)
@@ -201,16 +205,16 @@ def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -
 
 def build(library: str, rows: int) -> dict[str, Any]:
     """In a process of its own: write the table and index it."""
-    binding = LibraryBinding(
+    info = LibraryInfo(
         model="none", recipe="none", fingerprint="0", channels=CHANNELS, every=3.0, seconds=3.0
     )
-    table, centres = MomentTable.create(library, binding), draw_centres(rows)
+    table, centres = MomentTable.create(library, info), draw_centres(rows)
     begin = time.perf_counter()
     for start in range(0, rows, PART):
         table.append([make_rows(table, start, min(PART, rows - start), centres)], [])
     written, write_peak = time.perf_counter(), peak()
     processor = time.process_time()
-    table.make_index()
+    table.build_vector_index()
     ended = time.perf_counter()
     folder = Path(library) / "moments.lance"
     return {
@@ -262,7 +266,7 @@ def search(table: MomentTable, query: np.ndarray, *, exact: bool) -> tuple[float
 
 
 def measure_search(rows: int, queries: int) -> dict[str, Any]:
-    """Build and ask, each in a process of its own."""
+    """Build and search, each in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         library = str(Path(name) / "library")
         built = in_a_process("--build", library, str(rows))
@@ -271,7 +275,7 @@ def measure_search(rows: int, queries: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Measure the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help="speed, memory, search; by itself all")
     parser.add_argument("--rows", type=int, default=100_000)

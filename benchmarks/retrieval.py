@@ -33,7 +33,7 @@ def run(job: str, count: int, channels: int, threads: int) -> None:
     """One job: print seconds by the clock, seconds of the processor, MiB."""
     import torch
 
-    from hearsight.retrieval.ranking import rank, unit
+    from hearsight.model.nearest import rank, unit
 
     torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)

@@ -30,7 +30,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from hearsight.model.augmentation_draws import WarpDraw
+from hearsight.model.augmentation import WarpDraw
 from hearsight.model.device import place
 from hearsight.model.encoders import Encoders
 from hearsight.model.response import matched

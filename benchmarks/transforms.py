@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy.ndimage import affine_transform
 
-from hearsight.model.augmentation import Appearance, SpectrogramMask, Warp
-from hearsight.model.augmentation_draws import WarpDraw
+from hearsight.model.augmentation import Appearance, SpectrogramMask, Warp, WarpDraw
 from hearsight.model.colour import DEVIATION, MEAN
 from hearsight.model.spectrogram import MelSpectrogram, mel_triangles
 

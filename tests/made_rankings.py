@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from hearsight.model.nearest import unit
 from hearsight.retrieval.embeddings import ClipEmbeddings
-from hearsight.retrieval.ranking import unit
 
 LABELS = ("dog", "cat", "dog", "bee", None, "cat", "dog", "cat", "dog")
 VIDEOS = ("v", "v", "v", "w", "w", "x", "x", "", "")

@@ -1,9 +1,9 @@
-"""Progress of long work: one form of callable for every stage, whoever shows it."""
+"""Progress of long work: the callable that every stage of it reports to."""
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int | None], None]
-"""Is told the stage, what is done of it, and of how much where that is known."""
+"""Called with the stage, what is done of it, and the total where it is known."""
 
 
 def no_progress(stage: str, done: int, total: int | None) -> None:

@@ -267,6 +267,3 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(saved: Path) -> None:
             load_checkpoint(saved)
         writer.kill()
     load_checkpoint(saved)
-
-
-# The authors' files

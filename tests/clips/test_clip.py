@@ -20,7 +20,7 @@ from hearsight.clips.clip import (
     encode_picture,
     list_unreadable,
 )
-from hearsight.media.samples import RATE, to_samples
+from hearsight.media.samples import RATE
 
 
 def wav(sound: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") -> bytes:
@@ -165,9 +165,3 @@ def test_skipped_clips_are_listed_by_name() -> None:
     assert lines[1] == "  c0: no frame"
     assert lines[-1].endswith("5 more")
     assert list_unreadable([], 5) == ""
-
-
-def test_samples_are_the_nearest_and_loud_ones_are_clipped() -> None:
-    sound = tone()
-    assert np.array_equal(to_samples(sound / np.float32(32768)), sound)
-    assert to_samples(np.array([2.0, -2.0, 0.0])).tolist() == [32767, -32768, 0]

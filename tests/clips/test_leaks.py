@@ -25,6 +25,8 @@ from hearsight.clips.leaks import (
 from hearsight.clips.lists import ClipName, clip_names, read_list
 from hearsight.commands import cli
 from hearsight.datasets.open import read_clips
+from hearsight.datasets.vggsound import read_vggsound_list
+from hearsight.datasets.vggsound_splits import read_vggsound_csv
 from hearsight.errors import HearsightError
 
 Shared = Callable[[str], Path]
@@ -104,6 +106,37 @@ def test_lists_of_every_form_name_the_same_clips(tmp_path: Path) -> None:
     flickr = read_list(Path(listed(tmp_path / "flickr", "10000130166,202", "10007936344,0")))
     assert flickr.ids == ["10000130166", "10007936344"]
     assert flickr.entries[0].label is None
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        'zpWuikVorYg,32,"elk, bugling",train\n-QyGMnE5xjE,3,dog,test\n',
+        'zpWuikVorYg,32.0,"elk, bugling",train\n-QyGMnE5xjE,3.0,dog,test\n',
+        'zpWuikVorYg, 000032, "elk, bugling", train\n-QyGMnE5xjE, 3, "dog", test\n',
+        'zpWuikVorYg,32,"elk, bugling",train\r-QyGMnE5xjE,3,dog,test\r',
+        'youtube_id,start,label,split\r\nzpWuikVorYg,32,"elk, bugling",train\r\n'
+        "-QyGMnE5xjE,3,dog,test\r\n",
+    ],
+)
+def test_every_reader_gets_the_same_of_vggsounds_csv(tmp_path: Path, rows: str) -> None:
+    path = tmp_path / "vggsound.csv"
+    path.write_bytes(rows.encode())
+    expected = [
+        ("zpWuikVorYg_000032", "elk, bugling", "train"),
+        ("-QyGMnE5xjE_000003", "dog", "test"),
+    ]
+    found = read_list(path)
+    assert [(*one.ids, one.label, one.split) for one in found.entries] == expected
+    assert [(one.id, one.label) for one in read_vggsound_list(path, "test")] == [
+        ("-QyGMnE5xjE_000003", "dog")
+    ]
+    splits = [
+        (one.id, one.label, "test" if one.test else "train") for one in read_vggsound_csv(path)
+    ]
+    assert splits == expected
+    found.write(tmp_path / "again.csv", found.entries)
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize(

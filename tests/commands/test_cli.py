@@ -78,12 +78,21 @@ def test_help_comes_without_torch() -> None:
     probe = (
         "import sys\nfrom hearsight.commands import cli\nsys.argv = ['hearsight', '--help']\n"
         "try:\n    cli.main()\nexcept SystemExit as ended:\n"
-        "    heavy = {'torch', 'av', 'PIL', 'pyarrow', 'rich.progress'} & set(sys.modules)\n"
+        "    heavy = {'torch', 'av', 'PIL', 'pyarrow', 'rich'} & set(sys.modules)\n"
         "    sys.exit(f'{ended.code} {heavy}' if ended.code or heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "localise" in done.stdout
+
+
+def test_help_lists_whole_sentences(hearsight: Hearsight) -> None:
+    _, out, _ = hearsight("--help")
+    listed = out.partition("Commands:")[2]
+    assert "..." not in listed
+    assert "Train a recipe and write a run folder: log, last and best checkpoint." in " ".join(
+        listed.split()
+    )
 
 
 def test_no_command_shows_the_help_and_fails(hearsight: Hearsight) -> None:
@@ -140,6 +149,8 @@ def test_results_alone_go_to_stdout(hearsight: Hearsight) -> None:
         ("ssl_tie --data toys --out run --workers -1", "--workers"),
         ("ssl_tie --data toys --out run --threads many", "--threads"),
         ("ssl_tie --data toys --out run --protocol adaptiv", "'adaptive'"),
+        ("ssl_tie --data toys --out run --protocol lvs", "name them by --validation"),
+        ("ssl_tie --data toys --out run --protocol lvs --test toys", "name them by --validation"),
         ("ssl_tie --data toys --out run --nonsense", "--nonsense"),
         (f"ssl_tie:small_a --data store --out run {TINY} --device banana", "'banana'"),
         (f"ssl_tie:small_a --data store --out run {TINY} --validation nowhere", "'nowhere'"),
@@ -228,6 +239,8 @@ def test_other_commands_refuse_in_one_sentence(
         ("film.mp4 --every 1e-320", "from 0.01 up"),
         ("film.mp4 --sound sound.wav --every 2", "--every is for videos"),
         ("film.mp4 --style het", "'heat'"),
+        ("film.mp4 --style box", "--style is for painting: name the file to write by -o."),
+        ("film.mp4 --sound sound.wav --style box", "--style is for painting"),
         ("film.mp4 --threshold nan", "threshold"),
         ("film.mp4 --model nowhere", "nowhere"),
         ("film.mp4 --model text.mp4", "text.mp4"),

@@ -14,8 +14,7 @@ from hearsight.clips.clip import Box, Clips
 from hearsight.datasets.open import open_clips
 from hearsight.files.locks import LOCK
 from hearsight.pages import report
-from hearsight.studies import campaign
-from hearsight.studies import comparison_table as contest_table
+from hearsight.studies import comparison, comparison_table
 
 FEW = "--seeds 4, --device cpu --workers 0 --threads 1 --out out"
 TOYS = f"compare --data toys --epoch 64 --count 2 --set batch_size=2 --classes 2 {FEW}"
@@ -126,10 +125,29 @@ def test_everything_is_written_while_others_are_kept_out(
 
         monkeypatch.setattr(module, name, watched)
 
-    watch(contest_table, "write_table")
+    watch(comparison_table, "write_table")
     watch(report, "write_report")
-    watch(campaign, "keep")
+    watch(comparison, "read_or_make")
     assert hearsight(STORES)[0] == 0
     assert {"table.csv", "report.html", "references-adaptive.json"} <= held.keys()
     assert all(held.values())
     assert not Path("out", LOCK).exists()
+
+
+def test_classes_hold_for_validation_scenes_too(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def counted(spec: str, **others: Any) -> Clips:
+        clips = open_clips(spec, **others)
+        opened.append(clips)
+        return clips
+
+    monkeypatch.setattr("hearsight.datasets.open.open_clips", counted)
+    line = "compare random:small --data train --test test --validation toys --classes 3"
+    code, _, err = hearsight(f"{line} {FEW} --set batch_size=2")
+    assert code == 0, err
+    scenes = [each for each in opened if hasattr(each, "labels")]
+    assert [len(each.labels) for each in scenes] == [3]
+    assert plan()["classes"] == 3

@@ -29,7 +29,7 @@ def lines(text: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.usefixtures("videos")
-def test_from_videos_to_answers(hearsight: Hearsight) -> None:
+def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
     code, out, err = hearsight("index lib videos --model tiny.safetensors --every 2")
     assert code == 0
     (done,) = lines(out)
@@ -40,8 +40,8 @@ def test_from_videos_to_answers(hearsight: Hearsight) -> None:
     assert f"skipped {broken}: " in err
     _, out, _ = hearsight("index lib videos --prune --optimize")
     assert lines(out)[0]["unchanged"] == 2
-    answers = "--sheet s.png --page p.html -k 3"
-    code, out, err = hearsight(f"search lib --video videos/a.mp4 --at 3 {answers}")
+    outputs = "--sheet s.png --page p.html -k 3"
+    code, out, err = hearsight(f"search lib --video videos/a.mp4 --at 3 {outputs}")
     assert (code, err) == (0, "")
     first = lines(out)[0]
     assert first == {"file": str(Path("videos/a.mp4").absolute()), "time": 3.0, "score": 1.0}
@@ -55,12 +55,12 @@ def test_from_videos_to_answers(hearsight: Hearsight) -> None:
     soundfile.write("silent.wav", np.zeros(RATE), RATE)
     code, out, err = hearsight("search lib --sound silent.wav -k 2")
     assert code == 0
-    assert "Warning: 'silent.wav' is silent, and silence finds silence." in err
+    assert "Warning: 'silent.wav' is silent: its nearest moments are silent ones, too." in err
     assert len(lines(out)) == 2
 
 
 @pytest.mark.usefixtures("videos")
-def test_what_is_gone_is_pruned_by_its_name_and_said(hearsight: Hearsight) -> None:
+def test_missing_files_are_pruned_and_reported(hearsight: Hearsight) -> None:
     hearsight("index lib videos --model tiny.safetensors")
     Path("videos/a.mp4").unlink()
     refused(hearsight, "index lib videos/a.mp4", "There is no video or folder 'videos/a.mp4'")
@@ -74,7 +74,7 @@ def test_what_is_gone_is_pruned_by_its_name_and_said(hearsight: Hearsight) -> No
 
 
 @pytest.mark.usefixtures("videos")
-def test_numbers_and_names_are_refused_before_the_work(hearsight: Hearsight) -> None:
+def test_wrong_options_are_refused_before_the_work(hearsight: Hearsight) -> None:
     index = "index lib videos --model tiny.safetensors"
     for every in ("1e-9", "0", "-1", "nan", "inf"):
         refused(hearsight, f"{index} --every {every}", "`every` must be")
@@ -92,15 +92,15 @@ def test_numbers_and_names_are_refused_before_the_work(hearsight: Hearsight) -> 
     hearsight(f"{index} --every 3")
     Path("folder.png").mkdir()
     Path("model.png").touch()
-    # the questions are broken too: what is said comes before they are looked at
-    for ask in ("search lib --sound videos/torn.mp4", "similar lib videos/torn.mp4 --at 1"):
-        refused(hearsight, f"{ask} -k 0", "`k` must be from 1 to 10,000, not 0")
-        refused(hearsight, f"{ask} -k {10**12}", "`k` must be from 1 to 10,000")
-        refused(hearsight, f"{ask} --sheet s.gif", "'s.gif' must end in .png")
-        refused(hearsight, f"{ask} --sheet none/s.png", "there is no folder 'none'")
-        refused(hearsight, f"{ask} --sheet folder.png", "'folder.png' is a folder")
-        refused(hearsight, f"{ask} --page p.txt", "'p.txt' must end in .html")
-        refused(hearsight, f"{ask} --page /proc/p.html", "'/proc/p.html' cannot be written")
+    # the query files are broken, too: these options are checked before
+    for line in ("search lib --sound videos/torn.mp4", "similar lib videos/torn.mp4 --at 1"):
+        refused(hearsight, f"{line} -k 0", "`k` must be from 1 to 10,000, not 0")
+        refused(hearsight, f"{line} -k {10**12}", "`k` must be from 1 to 10,000")
+        refused(hearsight, f"{line} --sheet s.gif", "'s.gif' must end in .png")
+        refused(hearsight, f"{line} --sheet none/s.png", "there is no folder 'none'")
+        refused(hearsight, f"{line} --sheet folder.png", "'folder.png' is a folder")
+        refused(hearsight, f"{line} --page p.txt", "'p.txt' must end in .html")
+        refused(hearsight, f"{line} --page /proc/p.html", "'/proc/p.html' cannot be written")
     refused(hearsight, "search lib --image model.png --sheet model.png", "is read for this")
     for at in ("-1", "nan", "inf", "99"):
         refused(hearsight, f"search lib --video videos/a.mp4 --at {at}", "lasts 6.0 s")
@@ -114,13 +114,18 @@ def test_mistakes(hearsight: Hearsight) -> None:
     refused(hearsight, "index lib", "Name the videos or folders")
     refused(hearsight, "index lib absent.mp4", "There is no video or folder 'absent.mp4'")
     refused(hearsight, "index lib videos --engine rey", "Did you mean 'ray'")
-    refused(hearsight, "index videos videos --model tiny.safetensors", "is no library: it holds")
+    ray = "index lib videos --model tiny.safetensors --engine ray"
+    refused(hearsight, f"{ray} --threads 2", "--threads is for the local engine")
+    refused(hearsight, f"{ray} --device cpu:0", "name the device cpu, not cpu:0")
+    refused(hearsight, "index videos videos --model tiny.safetensors", "is not a library: it holds")
     refused(hearsight, "index lib videos --model nowhere", "neither a checkpoint")
     refused(hearsight, "search lib --sound videos/a.mp4", "There is no library 'lib'")
     refused(hearsight, "similar lib videos/a.mp4 --at 1", "There is no library 'lib'")
     hearsight("index lib videos/a.mp4 --model tiny.safetensors")
     refused(hearsight, "search lib", "Give one thing to search by")
     refused(hearsight, "search lib --video videos/a.mp4", "given together")
+    refused(hearsight, "search lib --sound videos/a.mp4 --at 1", "given together")
+    refused(hearsight, "search lib --sound videos/a.mp4 --image q.png", "Give one thing")
     refused(hearsight, "search lib --sound videos/a.mp4 --to picture", "`to` is sound or image")
     refused(hearsight, "search lib --sound videos/a.mp4 --page p.txt", "must end in .html")
     refused(hearsight, "search lib --sound videos/a.mp4 --sheet p.gif", "must end in")

@@ -65,6 +65,8 @@ def test_a_leak_is_a_warning_and_a_fact(hearsight: Hearsight) -> None:
         ("--validation benchmark --test benchmark", "3 of the 3 clips of 'benchmark'"),
         ("--validation stores-test", "'stores-test' names a test set"),
         ("--select-on-test", "--test"),
+        ("--validation own --select-on-test", "--select-on-test has no effect"),
+        ("--validation own --test stores-test --select-on-test", "chosen on 'own', which is no"),
         ("--test nowhere", "'nowhere'"),
     ],
 )

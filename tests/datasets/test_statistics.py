@@ -10,7 +10,7 @@ from made_clips import fill, picture, tone
 from made_layouts import VGGSOUND_IDS, flickr_layout, scoring_layout
 
 from hearsight.clips.clip import Box, annotation, encode_clip
-from hearsight.clips.joined import ChosenClips, JoinedClips
+from hearsight.clips.selection import ChosenClips, JoinedClips
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.clips.shards import Store
 from hearsight.datasets.statistics import count, statistics_text

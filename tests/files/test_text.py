@@ -9,13 +9,12 @@ import pytest
 from made_layouts import scoring_layout, vggss, xml
 
 from hearsight.clips.clip import UnreadableClip
-from hearsight.clips.joined import JoinedClips
 from hearsight.clips.lists import read_list
+from hearsight.clips.selection import JoinedClips, restrict
 from hearsight.clips.shards import decode_facts
-from hearsight.clips.subsets import restrict
 from hearsight.datasets.extended import read_extended
 from hearsight.datasets.flickr import read_flickr_list
-from hearsight.datasets.folders import read_rows
+from hearsight.datasets.folders import read_entries
 from hearsight.datasets.open import read_clips
 from hearsight.datasets.statistics import count
 from hearsight.datasets.vggsound import VggSsBoxes, open_vggsound, read_vggsound_list
@@ -35,7 +34,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "statistics": lambda path: count(str(path)),
     "leaks": lambda path: read_clips(str(path), "train"),
     "ids to score": lambda path: restrict(JoinedClips([]), path),
-    "rows": read_rows,
+    "single clips": read_entries,
     "VGGSound": read_vggsound_list,
     "VGGSound's csv": read_vggsound_csv,
     "Flickr": read_flickr_list,

@@ -1,4 +1,4 @@
-"""Videos go into a library whole, once, and come out of it when they are gone."""
+"""Indexing adds each video once and whole, and pruning removes those that no longer exist."""
 
 import os
 import shutil
@@ -19,12 +19,10 @@ from PIL import Image
 
 from hearsight.clips.clip import decode_picture
 from hearsight.errors import HearsightError
-from hearsight.library import extraction as extraction
-from hearsight.library import indexing
+from hearsight.library import extraction
 from hearsight.library.extraction import moment_times
 from hearsight.library.indexing import index_videos
-from hearsight.library.library_place import sole_writer
-from hearsight.library.moment_table import MomentTable
+from hearsight.library.moment_table import MomentTable, sole_writer
 from hearsight.localising.localise import prepare_whole_frame
 from hearsight.media.read import frames_at, read_sound
 from hearsight.media.write import write_video
@@ -64,7 +62,7 @@ def read(library: Path) -> list[dict[str, Any]]:
     assert table is not None
     columns = [name for name in table.schema.names if name != "modified"]
     return [
-        row for file in sorted(table.seen()) for row in table.moments(file, columns).to_pylist()
+        row for file in sorted(table.files()) for row in table.moments(file, columns).to_pylist()
     ]
 
 
@@ -76,11 +74,11 @@ def names(library: Path) -> list[str]:
     return [Path(row["file"]).name for row in read(library)]
 
 
-TAKE = indexing.extract_moments
+EXTRACT = extraction.extract_moments
 WHOLE = ["0.mp4"] * 4 + ["1.mp4"] * 3 + ["2.mp4", "3.MP4"]
 
 
-def test_moments_are_the_middles_of_stretches() -> None:
+def test_moments_are_the_middles_of_segments() -> None:
     assert moment_times(10.0, 3.0) == [1.5, 4.5, 7.5, 9.5]
     assert moment_times(9.0, 3.0) == [1.5, 4.5, 7.5]
     assert moment_times(9.02, 3.0) == [1.5, 4.5, 7.5]
@@ -111,7 +109,7 @@ def test_rows_hold_what_was_seen_and_heard(videos: Path, model: Path, tmp_path: 
     assert rows[1]["size"] == video.stat().st_size
 
 
-def test_what_is_the_same_is_not_taken_again(
+def test_known_content_is_not_extracted_again(
     videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = tmp_path / "library"
@@ -121,9 +119,9 @@ def test_what_is_the_same_is_not_taken_again(
 
     def note(path: Path, *rest: Any) -> Any:
         extracted.append(path.name)
-        return TAKE(path, *rest)
+        return EXTRACT(path, *rest)
 
-    monkeypatch.setattr(indexing, "extract_moments", note)
+    monkeypatch.setattr(extraction, "extract_moments", note)
     assert index_videos(library, [videos, videos / "0.mp4"]).unchanged == 4
     os.utime(videos / "0.mp4")
     (videos / "1.mp4").rename(videos / "moved.mp4")
@@ -160,7 +158,7 @@ def test_files_that_swap_names_swap_moments(
     assert sorted(read(library), key=place) == sorted(before, key=place)
 
 
-def test_prune_removes_only_what_is_gone_within_its_reach(
+def test_prune_removes_only_missing_files_below_the_sources(
     videos: Path, model: Path, tmp_path: Path
 ) -> None:
     library, other = tmp_path / "library", tmp_path / "other"
@@ -176,7 +174,7 @@ def test_prune_removes_only_what_is_gone_within_its_reach(
     assert "far.mp4" not in names(library)
 
 
-def test_prune_takes_sources_that_are_gone_or_emptied(
+def test_prune_accepts_sources_that_are_missing_or_emptied(
     videos: Path, model: Path, tmp_path: Path
 ) -> None:
     library, empty = tmp_path / "library", tmp_path / "empty"
@@ -202,7 +200,7 @@ def test_prune_takes_sources_that_are_gone_or_emptied(
     assert names(library) == []
 
 
-def test_what_cannot_be_reached_is_not_gone(
+def test_a_file_that_cannot_be_reached_is_not_missing(
     videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index_videos(tmp_path / "library", [videos], model=model)
@@ -236,7 +234,7 @@ def test_broken_files_are_named_and_the_rest_goes_in(
     assert "UTF-8" in broken["\udcff.mp4"]
 
 
-def test_nothing_readable_is_a_mistake_and_leaves_nothing(
+def test_a_run_that_can_read_nothing_fails_and_leaves_nothing(
     videos: Path, model: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "broken"
@@ -274,7 +272,7 @@ def test_a_failure_before_the_first_file_leaves_nothing(
     assert not (tmp_path / "library").exists()
 
 
-def test_pipes_and_lengths_that_cannot_be_are_passed_over(
+def test_pipes_and_impossible_durations_are_reported(
     videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(videos / "pipe.mp4")
@@ -300,7 +298,7 @@ def test_a_video_without_sound_counts_as_silent(model: Path, tmp_path: Path) -> 
     assert [row["level"] for row in read(tmp_path / "library")] == [None, None]
 
 
-def test_a_sound_alone_is_no_video(model: Path, tmp_path: Path) -> None:
+def test_a_sound_file_is_not_a_video(model: Path, tmp_path: Path) -> None:
     import soundfile
 
     soundfile.write(tmp_path / "tone.wav", np.zeros(16_000), 16_000)
@@ -308,7 +306,7 @@ def test_a_sound_alone_is_no_video(model: Path, tmp_path: Path) -> None:
         index_videos(tmp_path / "library", [tmp_path / "tone.wav"], model=model)
 
 
-def test_a_still_picture_is_no_video(videos: Path, model: Path, tmp_path: Path) -> None:
+def test_a_still_picture_is_not_a_video(videos: Path, model: Path, tmp_path: Path) -> None:
     grey = Image.new("RGB", (64, 48), "grey")
     pictures = [tmp_path / f"still.{kind}" for kind in ("png", "jpg", "bmp", "webp", "gif", "mp4")]
     for path in pictures:
@@ -330,9 +328,9 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
         def late(share: float) -> None:
             os.utime(path, (1, 1))
 
-        return TAKE(path, rest[0], late)
+        return EXTRACT(path, rest[0], late)
 
-    monkeypatch.setattr(indexing, "extract_moments", change)
+    monkeypatch.setattr(extraction, "extract_moments", change)
     with pytest.raises(HearsightError, match=r"0\.mp4: It changed while it was read"):
         index_videos(tmp_path / "library", [videos / "0.mp4"], model=model)
 
@@ -352,7 +350,7 @@ def test_a_library_is_bound_to_its_model_and_its_spacing(
     assert index_videos(library, [videos / "3.mp4" / ".." / "2.mp4"], model=same).unchanged == 1
 
 
-def test_mistakes_are_said_in_a_sentence_and_leave_nothing(
+def test_mistakes_are_refused_and_leave_nothing(
     videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = tmp_path / "library"
@@ -419,13 +417,13 @@ def test_an_interruption_keeps_whole_files(
     def interrupt(path: Path, *rest: Any) -> Any:
         if path.name == "1.mp4":
             raise KeyboardInterrupt
-        return TAKE(path, *rest)
+        return EXTRACT(path, *rest)
 
-    monkeypatch.setattr(indexing, "extract_moments", interrupt)
+    monkeypatch.setattr(extraction, "extract_moments", interrupt)
     with pytest.raises(KeyboardInterrupt):
         index_videos(tmp_path / "library", [videos], model=model)
     assert names(tmp_path / "library") == ["0.mp4"] * 4
-    monkeypatch.setattr(indexing, "extract_moments", TAKE)
+    monkeypatch.setattr(extraction, "extract_moments", EXTRACT)
     index_videos(tmp_path / "library", [videos])
     assert names(tmp_path / "library") == WHOLE
 
@@ -484,7 +482,7 @@ def test_an_engine_that_fails_later_keeps_what_is_finished(
     videos: Path, model: Path, tmp_path: Path
 ) -> None:
     def fail(files: Any, *rest: Any) -> Any:
-        yield files[0], TAKE(files[0], rest[0], lambda share: None)
+        yield files[0], EXTRACT(files[0], rest[0], lambda share: None)
         raise RuntimeError("No more engine.")
 
     with pytest.raises(RuntimeError, match="No more engine"):
@@ -494,7 +492,7 @@ def test_an_engine_that_fails_later_keeps_what_is_finished(
     assert names(tmp_path / "library") == WHOLE
 
 
-def test_an_index_is_made_when_it_pays(videos: Path, model: Path, tmp_path: Path) -> None:
+def test_a_vector_index_is_built_when_needed(videos: Path, model: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
 
     def has_index() -> bool:
@@ -505,22 +503,20 @@ def test_an_index_is_made_when_it_pays(videos: Path, model: Path, tmp_path: Path
     done = index_videos(library, [], optimize=True)
     assert not has_index()
     assert done.moments == 420
-    index_videos(library, [videos], least=400)
+    index_videos(library, [videos], index_from=400)
     assert has_index()
 
 
 KILLED = """
 import sys
-from fractions import Fraction
-from pathlib import Path
-from hearsight import indexing
-from hearsight.clips import decode_picture
-take = indexing.extract_moments
+from hearsight.library import extraction
+from hearsight.library.indexing import index_videos
+extract = extraction.extract_moments
 def slowly(path, *rest):
     print(path.name, flush=True)
-    return take(path, *rest)
-indexing.extract_moments = slowly
-indexing.index_videos(sys.argv[1], sys.argv[2:3], model=sys.argv[3], every=0.1, commit_seconds=0.0)
+    return extract(path, *rest)
+extraction.extract_moments = slowly
+index_videos(sys.argv[1], sys.argv[2:3], model=sys.argv[3], every=0.1, commit_seconds=0.0)
 print("end", flush=True)
 """
 

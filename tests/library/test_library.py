@@ -1,4 +1,4 @@
-"""Questions to a library: what is found is what the definition finds."""
+"""Searching a library finds the moments that the definition finds."""
 
 import os
 from pathlib import Path
@@ -32,11 +32,11 @@ def library(folder: Path) -> Library:
     return Library.open(folder / "library")
 
 
-def vectors(library: Library, side: str) -> tuple[np.ndarray, list[tuple[str, float]]]:
-    """All vectors of a side, and where they are from."""
-    files = sorted(library.table.seen())
-    parts = [library.table.moments(file, ["file", "time", side]) for file in files]
-    held = np.concatenate([np.array(part[side].to_pylist(), np.float32) for part in parts])
+def vectors(library: Library, modality: str) -> tuple[np.ndarray, list[tuple[str, float]]]:
+    """All vectors of a modality, and the file and time of each."""
+    files = sorted(library.table.files())
+    parts = [library.table.moments(file, ["file", "time", modality]) for file in files]
+    held = np.concatenate([np.array(part[modality].to_pylist(), np.float32) for part in parts])
     places = [(row["file"], row["time"]) for part in parts for row in part.to_pylist()]
     return held, places
 
@@ -48,18 +48,18 @@ def write(path: Path, samples: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("to", ["sound", "image"])
 @pytest.mark.parametrize("kind", ["sound", "image"])
-def test_a_question_finds_the_highest_cosines(
+def test_a_query_finds_the_highest_cosines(
     library: Library, tmp_path: Path, kind: str, to: str
 ) -> None:
     if kind == "sound":
-        question = write(tmp_path / "q.wav", sine(400.0, 3.0, RATE))
+        source = write(tmp_path / "q.wav", sine(400.0, 3.0, RATE))
     else:
-        question = tmp_path / "q.png"
-        Image.fromarray(numbered(16)).save(question)
-    query = library.query(**{kind: question}, to=to)
+        source = tmp_path / "q.png"
+        Image.fromarray(numbered(16)).save(source)
+    query = library.query(**{kind: source}, to=to)
     held, places = vectors(library, to)
     cosines = held @ query.vector
-    found = library.search(**{kind: question}, to=to, k=5)
+    found = library.search(**{kind: source}, to=to, k=5)
     assert [moment.score for moment in found] == pytest.approx(
         sorted(cosines, reverse=True)[:5], abs=1e-5
     )
@@ -67,8 +67,8 @@ def test_a_question_finds_the_highest_cosines(
         place = places.index((str(moment.file), moment.time))
         assert moment.score == pytest.approx(cosines[place], abs=1e-5)
         assert moment.thumbnail[:2] == b"\xff\xd8"
-    assert library.query(**{kind: question}).to == kind
-    assert len(library.search(**{kind: question}, k=1000)) == len(library) == 11
+    assert library.query(**{kind: source}).to == kind
+    assert len(library.search(**{kind: source}, k=1000)) == len(library) == 11
 
 
 @pytest.mark.parametrize("to", ["sound", "image"])
@@ -84,14 +84,16 @@ def test_a_moment_of_a_video_finds_itself(
     assert own[0].score >= found[0].score - 1e-5
 
 
-def test_a_video_is_asked_by_its_sound_unless_told(library: Library, folder: Path) -> None:
+def test_a_video_is_searched_by_its_sound_by_default(library: Library, folder: Path) -> None:
     assert library.query(video=folder / "1.mp4", at=4.5).to == "sound"
     by_sound = library.query(sound=folder / "1.mp4")
     assert by_sound.to == "sound"
     assert by_sound.silent is None
 
 
-def test_similar_leaves_itself_out_or_its_whole_file(library: Library, folder: Path) -> None:
+def test_similar_leaves_out_the_moment_itself_or_its_whole_file(
+    library: Library, folder: Path
+) -> None:
     file = folder / "0.mp4"
     found = library.similar(file, 4.0, k=20)
     assert len(found) == 10
@@ -104,9 +106,13 @@ def test_similar_leaves_itself_out_or_its_whole_file(library: Library, folder: P
     assert len(library.similar(file, 4.0, k=1)) == 1
 
 
-def test_silence_finds_silence_and_says_so(library: Library, folder: Path, tmp_path: Path) -> None:
+def test_a_silent_query_finds_silent_moments_and_warns(
+    library: Library, folder: Path, tmp_path: Path
+) -> None:
     silent = write(tmp_path / "silent.wav", np.zeros(3 * RATE, np.float32))
-    with pytest.warns(SilenceWarning, match=r"'silent\.wav' is silent, and silence finds silence"):
+    with pytest.warns(
+        SilenceWarning, match=r"'silent\.wav' is silent: its nearest moments are silent ones, too"
+    ):
         found = library.search(sound=silent, k=3)
     assert {moment.file.name for moment in found} == {"2.mp4"}
     assert found[0].level is None
@@ -117,14 +123,16 @@ def test_silence_finds_silence_and_says_so(library: Library, folder: Path, tmp_p
     assert library.query(video=folder / "2.mp4", at=1.0).silent == "2.mp4 at 1 s"
 
 
-def test_a_tenth_of_a_second_is_enough_and_nothing_is_not(library: Library, tmp_path: Path) -> None:
+def test_a_tenth_of_a_second_is_enough_and_an_empty_sound_is_refused(
+    library: Library, tmp_path: Path
+) -> None:
     assert len(library.search(sound=write(tmp_path / "short.wav", sine(400.0, 0.1, RATE)))) == 10
     nothing = write(tmp_path / "nothing.wav", np.zeros(0, np.float32))
     with pytest.raises(HearsightError, match=r"nothing\.wav"):
         library.search(sound=nothing)
 
 
-def test_mistakes_in_a_question(library: Library, folder: Path, tmp_path: Path) -> None:
+def test_mistakes_in_a_query(library: Library, folder: Path, tmp_path: Path) -> None:
     video, picture = folder / "0.mp4", tmp_path / "p.png"
     Image.fromarray(numbered(3)).save(picture)
     for options, said in (
@@ -159,20 +167,20 @@ def test_mistakes_in_a_question(library: Library, folder: Path, tmp_path: Path) 
 def test_a_model_that_moved_or_changed(folder: Path, tmp_path: Path) -> None:
     model = folder / "tiny.safetensors"
     moved = model.rename(tmp_path / "moved.safetensors")
-    question = {"video": folder / "0.mp4", "at": 4.5}
+    source = {"video": folder / "0.mp4", "at": 4.5}
     try:
         with pytest.raises(HearsightError, match=r"no checkpoint.*tiny\.safetensors"):
-            Library.open(folder / "library").search(**question)
-        assert Library.open(folder / "library", model=moved).search(**question)
+            Library.open(folder / "library").search(**source)
+        assert Library.open(folder / "library", model=moved).search(**source)
         assert Library.open(folder / "library").similar(folder / "0.mp4", 4.5)
         tiny_model(model, seed=3)
         with pytest.raises(HearsightError, match="vectors of two models cannot be compared"):
-            Library.open(folder / "library").search(**question)
+            Library.open(folder / "library").search(**source)
     finally:
         moved.rename(model)
 
 
-def test_libraries_that_are_none(tmp_path: Path) -> None:
+def test_places_without_a_library_are_refused(tmp_path: Path) -> None:
     for place in (tmp_path / "absent", tmp_path):
         with pytest.raises(HearsightError, match="There is no library"):
             Library.open(place)
@@ -181,7 +189,7 @@ def test_libraries_that_are_none(tmp_path: Path) -> None:
         (tmp_path / "file", "file' is a file, and a library is a folder"),
         (tmp_path / "file" / "library", "There is no library"),
         ("", "The name of the library is empty"),
-        ("foo://x", "'foo://x' is no place for a library"),
+        ("foo://x", "'foo://x' cannot hold a library"),
         ("https://x/y", "begins with s3://, gs:// or az://"),
         ("s3://", "'s3://' names no bucket: write s3://BUCKET/NAME"),
         ("s3:///", "names no bucket"),
@@ -207,9 +215,9 @@ def test_an_open_library_sees_what_is_added(
 
 
 def test_an_empty_library_finds_nothing(folder: Path, tmp_path: Path) -> None:
-    binding = MomentTable.open(str(folder / "library"))
-    assert binding is not None
-    MomentTable.create(str(tmp_path / "library"), binding.binding)
+    existing = MomentTable.open(str(folder / "library"))
+    assert existing is not None
+    MomentTable.create(str(tmp_path / "library"), existing.info)
     library = Library.open(tmp_path / "library")
     assert library.search(video=folder / "0.mp4", at=1.0) == []
     assert len(library) == 0

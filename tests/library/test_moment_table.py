@@ -1,4 +1,4 @@
-"""Rows of known vectors: what is found is what the definition finds."""
+"""The table of a library: search against the definition, writing, damage, locks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +8,12 @@ import pyarrow as pa
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.library.library_place import sole_writer
-from hearsight.library.moment_table import SIDES, LibraryBinding, MomentTable
+from hearsight.library.moment_table import MODALITIES, LibraryInfo, MomentTable, sole_writer
 
 CHANNELS = 32
 
 
-def binding(**changes: object) -> LibraryBinding:
+def info(**changes: object) -> LibraryInfo:
     facts = {
         "model": "ssl_tie:small",
         "recipe": "ssl_tie:small",
@@ -23,11 +22,11 @@ def binding(**changes: object) -> LibraryBinding:
         "every": 3.0,
         "seconds": 3.0,
     }
-    return LibraryBinding(**(facts | changes))
+    return LibraryInfo(**(facts | changes))
 
 
 def units(count: int, seed: int = 0, groups: int | None = None) -> np.ndarray:
-    """Vectors of length 1, in groups around random centres if so many are wanted."""
+    """Vectors of length 1, around so many random centres, if given."""
     generator = np.random.default_rng(seed)
     vectors = generator.normal(size=(count, CHANNELS))
     if groups is not None:
@@ -59,13 +58,13 @@ def found(table: pa.Table) -> Sequence[tuple[str, float]]:
 
 @pytest.fixture
 def table(tmp_path: Path) -> MomentTable:
-    return MomentTable.create(str(tmp_path / "library"), binding())
+    return MomentTable.create(str(tmp_path / "library"), info())
 
 
-def test_it_is_found_again_with_what_it_is_bound_to(table: MomentTable) -> None:
+def test_a_table_keeps_what_its_rows_share(table: MomentTable) -> None:
     again = MomentTable.open(table.library)
     assert again is not None
-    assert again.binding == binding()
+    assert again.info == info()
     assert len(again) == 0
     assert MomentTable.open(table.library + "x") is None
 
@@ -73,20 +72,20 @@ def test_it_is_found_again_with_what_it_is_bound_to(table: MomentTable) -> None:
 def test_the_nearest_are_those_of_the_definition(table: MomentTable) -> None:
     sounds, images = units(300), units(300, seed=1)
     table.append([rows(table, f"/{i}", sounds[i::3], images[i::3]) for i in range(3)], [])
-    for side, vectors in zip(SIDES, (sounds, images), strict=True):
+    for modality, vectors in zip(MODALITIES, (sounds, images), strict=True):
         query = units(1, seed=5)[0]
         cosines = vectors @ query
         best = np.argsort(-cosines)[:7]
-        answer = table.nearest(query, side, 7)
-        assert found(answer) == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best]
-        assert answer["score"].to_numpy() == pytest.approx(cosines[best], abs=1e-6)
+        result = table.nearest(query, modality, 7)
+        assert found(result) == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best]
+        assert result["score"].to_numpy() == pytest.approx(cosines[best], abs=1e-6)
     assert len(table.nearest(query, "sound", 1000)) == 300
     others = table.nearest(query, "sound", 1000, without="/1")
     assert len(others) == 200
     assert "/1" not in others["file"].to_pylist()
 
 
-def test_equal_ones_stand_in_order_of_file_and_time(table: MomentTable) -> None:
+def test_equal_scores_are_sorted_by_file_and_time(table: MomentTable) -> None:
     same = np.repeat(units(1), 4, axis=0)
     table.append([rows(table, "/b", same, same), rows(table, "/a", same, same)], [])
     times = [0.0, 3.0, 6.0, 9.0]
@@ -94,17 +93,17 @@ def test_equal_ones_stand_in_order_of_file_and_time(table: MomentTable) -> None:
     assert found(table.nearest(same[0], "image", 8)) == expected
 
 
-def test_files_are_replaced_and_removed_by_names_with_any_letters(table: MomentTable) -> None:
+def test_files_with_any_name_are_replaced_and_removed(table: MomentTable) -> None:
     names = ["/it's", '/"quoted"', "/100%_\\", "/новый\nfile", "/plain"]
     vectors = units(2)
     table.append([rows(table, name, vectors, vectors) for name in names], [])
-    assert sorted(table.seen()) == sorted(names)
-    assert table.seen()["/it's"].size == 7
+    assert sorted(table.files()) == sorted(names)
+    assert table.files()["/it's"].size == 7
     table.append([rows(table, names[0], vectors[:1], vectors[:1])], [names[0]])
     assert len(table.moments(names[0], ["time"])) == 1
     for name in names:
         table.remove([name])
-        assert name not in table.seen()
+        assert name not in table.files()
     assert len(table) == 0
 
 
@@ -118,26 +117,26 @@ def test_a_failure_while_rows_come_leaves_the_table_as_it_was(table: MomentTable
 
     with pytest.raises(HearsightError, match="cannot be written"):
         table.append(torn(), [])
-    assert list(table.seen()) == ["/a"]
+    assert list(table.files()) == ["/a"]
     table.append([rows(table, "/b", vectors, vectors)], [])
     assert len(table) == 4
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[MomentTable, np.ndarray]:
-    """12,000 moments in groups, in the index."""
-    table = MomentTable.create(str(tmp_path_factory.mktemp("large")), binding())
+    """12,000 moments around 300 centres, in the vector index."""
+    table = MomentTable.create(str(tmp_path_factory.mktemp("large")), info())
     vectors = units(12_000, groups=300)
     for part in range(6):
         some = vectors[part::6]
         table.append([rows(table, f"/{part}", some, some[::-1])], [])
-    assert not table.index_pays(least=12_001)
-    assert table.index_pays(least=12_000)
-    table.make_index()
+    assert not table.needs_vector_index(index_from=12_001)
+    assert table.needs_vector_index(index_from=12_000)
+    table.build_vector_index()
     return table, vectors
 
 
-def test_the_index_finds_nearly_all_that_an_exact_search_finds(
+def test_the_vector_index_finds_nearly_all_that_an_exact_search_finds(
     large: tuple[MomentTable, np.ndarray],
 ) -> None:
     table, vectors = large
@@ -153,18 +152,18 @@ def test_the_index_finds_nearly_all_that_an_exact_search_finds(
     assert hits >= 0.95 * 10 * len(queries)
 
 
-def test_moments_outside_the_index_are_found_and_a_quarter_makes_it_pay_again(
+def test_moments_outside_the_vector_index_are_found_until_a_quarter_needs_it_anew(
     large: tuple[MomentTable, np.ndarray],
 ) -> None:
     table, _ = large
-    assert not table.index_pays(least=1000)
+    assert not table.needs_vector_index(index_from=1000)
     fresh = units(5, seed=77)
     table.append([rows(table, "/fresh", fresh, fresh)], [])
     assert found(table.nearest(fresh[2], "sound", 1)) == [("/fresh", 6.0)]
-    assert not table.index_pays(least=1000)
+    assert not table.needs_vector_index(index_from=1000)
     more = units(5000, seed=78)
     table.append([rows(table, "/more", more, more)], [])
-    assert table.index_pays(least=1000)
+    assert table.needs_vector_index(index_from=1000)
 
 
 def test_compacting_keeps_every_row_and_frees_the_disk(table: MomentTable) -> None:
@@ -179,7 +178,7 @@ def test_compacting_keeps_every_row_and_frees_the_disk(table: MomentTable) -> No
     again = MomentTable.open(table.library)
     assert again is not None
     assert len(again) == 200
-    assert sorted(again.seen()) == ["/0", "/1", "/2", "/3"]
+    assert sorted(again.files()) == ["/0", "/1", "/2", "/3"]
 
 
 def test_who_reads_while_the_table_is_compacted_is_answered(table: MomentTable) -> None:
@@ -189,7 +188,7 @@ def test_who_reads_while_the_table_is_compacted_is_answered(table: MomentTable) 
     readers = [MomentTable.open(table.library) for _ in range(3)]
     table.compact()
     one, two, three = (reader for reader in readers if reader is not None)
-    assert len(one.seen()) == 6
+    assert len(one.files()) == 6
     assert len(two.moments("/5", ["time"])) == 50
     assert found(three.nearest(vectors[7], "sound", 1)) == [("/0", 21.0)]
     assert len(three) == 300
@@ -207,28 +206,30 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_with_other_things_is_no_library(tmp_path: Path) -> None:
+def test_a_folder_with_other_things_is_not_a_library(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with (
-        pytest.raises(HearsightError, match=r"is no library: it holds 'letter\.txt'"),
+        pytest.raises(HearsightError, match=r"is not a library: it holds 'letter\.txt'"),
         sole_writer(str(tmp_path)),
     ):
         pass
 
 
-def test_a_table_that_was_never_committed_counts_for_nothing(tmp_path: Path) -> None:
+def test_a_table_that_was_never_committed_is_ignored(tmp_path: Path) -> None:
     data = tmp_path / "moments.lance" / "data"
     data.mkdir(parents=True)
     (data / "torn.lance").write_bytes(b"x" * 100)
     assert MomentTable.open(str(tmp_path)) is None
     with sole_writer(str(tmp_path)):
-        table = MomentTable.create(str(tmp_path), binding())
+        table = MomentTable.create(str(tmp_path), info())
     assert len(table) == 0
 
 
 @pytest.mark.parametrize("part", ["_versions", "data"])
 @pytest.mark.parametrize("damage", ["cut", "garbage"])
-def test_a_damaged_table_is_said_in_a_sentence(table: MomentTable, part: str, damage: str) -> None:
+def test_a_damaged_table_is_reported_in_one_sentence(
+    table: MomentTable, part: str, damage: str
+) -> None:
     vectors = units(200)
     table.append([rows(table, "/a", vectors, vectors)], [])
     for path in (Path(table.library) / "moments.lance" / part).iterdir():
@@ -238,7 +239,7 @@ def test_a_damaged_table_is_said_in_a_sentence(table: MomentTable, part: str, da
     def use() -> None:
         again = MomentTable.open(table.library)
         assert again is not None
-        again.seen()
+        again.files()
         again.nearest(vectors[0], "sound", 3)
 
     with pytest.raises(HearsightError) as said:
@@ -248,7 +249,7 @@ def test_a_damaged_table_is_said_in_a_sentence(table: MomentTable, part: str, da
     assert "\n" not in str(said.value)
 
 
-def test_a_table_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_table_of_another_program_is_refused(tmp_path: Path) -> None:
     import lancedb
 
     lancedb.connect(tmp_path).create_table("moments", [{"a": 1}])
@@ -258,7 +259,7 @@ def test_a_table_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="newer hearsight"):
-        MomentTable.create(str(tmp_path), binding(format=2))
+        MomentTable.create(str(tmp_path), info(format=2))
     with pytest.raises(HearsightError, match="newer hearsight"):
         MomentTable.open(str(tmp_path))
 
@@ -266,7 +267,7 @@ def test_a_newer_library_is_refused(tmp_path: Path) -> None:
 def test_a_table_in_memory_stands_for_an_object_store() -> None:
     place = "memory://library"
     with sole_writer(place), sole_writer(place):
-        table = MomentTable.create(place, binding())
+        table = MomentTable.create(place, info())
     vectors = units(20)
     table.append([rows(table, "/a", vectors, vectors)], [])
     assert found(table.nearest(vectors[3], "image", 1)) == [("/a", 9.0)]

@@ -1,4 +1,4 @@
-"""On a Ray cluster of this machine the same rows come out, also when a worker is killed."""
+"""A Ray cluster on this machine gives the same rows, also when a worker is killed."""
 
 import os
 import shutil
@@ -31,13 +31,13 @@ def rows(library: Path) -> dict[tuple[str, float], dict[str, Any]]:
     table = MomentTable.open(str(library))
     assert table is not None
     columns = table.schema.names
-    found = [table.moments(file, columns).to_pylist() for file in sorted(table.seen())]
+    found = [table.moments(file, columns).to_pylist() for file in sorted(table.files())]
     assert sum(map(len, found)) == len(table)
     return {(row["file"], row["time"]): row for file in found for row in file}
 
 
 def workers() -> list[int]:
-    """The processes of this session's cluster that are extraction moments."""
+    """The processes of the cluster started here that extract moments."""
     children = psutil.Process().children(recursive=True)
     found = []
     for child in children:
@@ -55,7 +55,7 @@ def test_a_file_with_which_a_worker_fails_is_named_and_the_others_go_in(
 ) -> None:
     import ray
 
-    def fail(path: str, *rest: Any) -> Any:  # goes to the workers as it stands here
+    def fail(path: str, *rest: Any) -> Any:  # is sent to the workers by value
         from hearsight.library import ray_engine
 
         if path.endswith("1.mp4"):
@@ -129,6 +129,6 @@ def test_a_killed_worker_repeats_its_file_alone_and_the_rows_are_the_same(
     assert by_ray.keys() == here.keys()
     for place, row in here.items():
         other = by_ray[place]
-        for side in ("sound", "image"):
-            assert np.abs(np.subtract(other.pop(side), row.pop(side))).max() < 1e-5
+        for modality in ("sound", "image"):
+            assert np.abs(np.subtract(other.pop(modality), row.pop(modality))).max() < 1e-5
         assert other == row

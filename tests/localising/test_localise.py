@@ -1,4 +1,4 @@
-"""From files to moments, with encoders whose answer is known.
+"""From files to moments, with encoders whose result is known.
 
 `hears_colours` sees each place's colour and hears a low tone as red, a high one as blue. So the
 truth is: the box lands on the square of the colour that sounds, and follows it.
@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -177,6 +178,22 @@ def test_the_painted_video_keeps_frames_times_and_sound(
     assert min(below) > 10
     assert stages[-1] == ("painting", 120, 120)
     assert ("localising", 12, 12) in stages
+
+
+@pytest.mark.parametrize("painted", [None, "painted.mp4"])
+def test_a_video_is_opened_for_its_frames_its_sound_and_its_painting_and_not_again(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, painted: str | None
+) -> None:
+    opened, opening = [], av.open
+
+    def counted(file: str, *arguments: Any, **options: Any) -> Any:
+        opened.append(Path(file.removeprefix("file:")))
+        return opening(file, *arguments, **options)
+
+    monkeypatch.setattr("av.open", counted)
+    overlay = None if painted is None else tmp_path / painted
+    assert len(list(localise_video(film, overlay=overlay))) == 12
+    assert opened.count(film) == (2 if painted is None else 3)
 
 
 def sound_packets(path: Path) -> list[bytes]:

@@ -9,13 +9,13 @@ from hypothesis.extra.numpy import arrays
 from hearsight.localising import painting as draw
 from hearsight.localising.moments import (
     Moment,
-    MomentMap,
-    Painting,
+    MomentHeatmap,
+    VideoPainter,
     connected,
     paint,
     paint_between,
     region_box,
-    relative,
+    to_heatmap,
 )
 from hearsight.media.read import Frame
 
@@ -42,19 +42,19 @@ def test_connected_is_a_flood(mask: np.ndarray, data: st.DataObject) -> None:
     assert np.array_equal(connected(mask, seed), flood(mask, seed))
 
 
-def test_relative_goes_from_0_to_1_and_a_flat_map_is_1() -> None:
-    scaled = relative(np.array([[-0.5, 0.0], [0.25, 0.5]], np.float32))
+def test_a_heatmap_goes_from_0_to_1_and_a_flat_map_is_1() -> None:
+    scaled = to_heatmap(np.array([[-0.5, 0.0], [0.25, 0.5]], np.float32))
     assert scaled.tolist() == [[0.0, 0.5], [0.75, 1.0]]
-    assert (relative(np.full((3, 3), 0.2, np.float32)) == 1).all()
+    assert (to_heatmap(np.full((3, 3), 0.2, np.float32)) == 1).all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(360, 640), (120, 120), (1080, 1920), (97, 31)])
 def test_the_box_is_where_the_peak_is_in_pixels_of_the_frame(height: int, width: int) -> None:
-    strength = np.zeros((10, 20), np.float32)
-    strength[2:6, 12:18] = 1.0
-    strength[8:, :4] = 0.9  # another region, not connected with the peak
-    strength[3, 14] = 1.01
-    box, share = region_box(strength, height, width)
+    heatmap = np.zeros((10, 20), np.float32)
+    heatmap[2:6, 12:18] = 1.0
+    heatmap[8:, :4] = 0.9  # another region, not connected with the peak
+    heatmap[3, 14] = 1.01
+    box, share = region_box(heatmap, height, width)
     expected = np.array([12 / 20 * width, 2 / 10 * height, 18 / 20 * width, 6 / 10 * height])
     assert np.abs(np.array(box) - expected).max() <= 0.012 * max(height, width) + 1
     assert share == pytest.approx(0.12, abs=0.03)
@@ -66,9 +66,9 @@ def test_a_flat_map_is_the_whole_frame() -> None:
 
 @pytest.mark.parametrize("corner", [(0, 0), (0, -1), (-1, 0), (-1, -1)])
 def test_a_single_cell_in_a_corner_gives_a_box_inside_the_frame(corner: tuple[int, int]) -> None:
-    strength = np.zeros((12, 12), np.float32)
-    strength[corner] = 1.0
-    (x0, y0, x1, y1), share = region_box(strength, 101, 53)
+    heatmap = np.zeros((12, 12), np.float32)
+    heatmap[corner] = 1.0
+    (x0, y0, x1, y1), share = region_box(heatmap, 101, 53)
     assert 0 <= x0 < x1 <= 53
     assert 0 <= y0 < y1 <= 101
     assert 0 < share < 0.05
@@ -76,12 +76,12 @@ def test_a_single_cell_in_a_corner_gives_a_box_inside_the_frame(corner: tuple[in
     assert (y1 == 101) == (corner[0] == -1)
 
 
-def answer(time: float, box: tuple[int, int, int, int] | None, value: int) -> MomentMap:
+def localised(time: float, box: tuple[int, int, int, int] | None, value: int) -> MomentHeatmap:
     moment = Moment(time=time, box=box, confidence=0.7 if box else 0.0, share=0.25 if box else 0.0)
-    return MomentMap(moment=moment, strength=np.full((4, 4), value if box else 0, np.uint8))
+    return MomentHeatmap(moment=moment, heatmap=np.full((4, 4), value if box else 0, np.uint8))
 
 
-SEEN, UNSEEN = answer(1.0, (10, 10, 30, 30), 255), answer(2.0, None, 0)
+SEEN, UNSEEN = localised(1.0, (10, 10, 30, 30), 255), localised(2.0, None, 0)
 PIXELS = np.full((60, 80, 3), 90, np.uint8)
 
 
@@ -95,7 +95,7 @@ def test_heat_fades_from_a_source_to_none() -> None:
 
 
 def test_boxes_move_between_two_moments_and_a_lone_one_stays_for_its_half() -> None:
-    moved = answer(2.0, (30, 20, 50, 40), 255)
+    moved = localised(2.0, (30, 20, 50, 40), 255)
     middle = paint_between(PIXELS, SEEN, moved, 0.5, "box")
     assert np.array_equal(middle, draw.box(PIXELS, (20, 15, 40, 35), label="0.70"))
     assert np.array_equal(
@@ -109,13 +109,13 @@ def test_without_a_source_the_picture_stays_as_it_is(style: str) -> None:
     assert np.array_equal(paint(PIXELS, UNSEEN, style), PIXELS)
 
 
-def test_a_painting_follows_its_answers_in_time() -> None:
-    painting = Painting(style="heat", threshold=0.4, duration=4.0, answers=[SEEN, UNSEEN])
+def test_a_video_is_painted_by_its_moments_in_time() -> None:
+    painter = VideoPainter(style="heat", threshold=0.4, duration=4.0, localised=[SEEN, UNSEEN])
     picture = slice(0, 45)  # above the timeline
     for time, like in ((0.0, SEEN), (1.0, SEEN), (2.0, UNSEEN), (3.9, UNSEEN)):
-        painted = painting(Frame(time, PIXELS))
+        painted = painter(Frame(time, PIXELS))
         assert np.array_equal(painted[picture], paint(PIXELS, like, "heat")[picture])
-    between = painting(Frame(1.25, PIXELS))
+    between = painter(Frame(1.25, PIXELS))
     assert np.array_equal(
         between[picture], paint_between(PIXELS, SEEN, UNSEEN, 0.25, "heat")[picture]
     )

@@ -26,17 +26,17 @@ def lightness(colours: np.ndarray) -> np.ndarray:
 
 
 def test_colours_grow_lighter_in_even_steps() -> None:
-    light = lightness(draw.COLOURS)
+    light = lightness(draw.colour_map())
     steps = np.diff(light[::15])
     assert steps.min() > 0.6 * steps.mean()
     assert steps.max() < 1.5 * steps.mean()
     assert light[-1] - light[0] > 65
 
 
-def test_spread_keeps_cell_centres_in_place() -> None:
+def test_upsampling_keeps_cell_centres_in_place() -> None:
     grid = np.zeros((4, 6), np.float32)
     grid[1, 4] = 1
-    wide = draw.spread(grid, 40, 60)
+    wide = draw.upsample(grid, 40, 60)
     y, x = np.unravel_index(wide.argmax(), wide.shape)
     assert abs(y + 0.5 - 15) <= 1
     assert abs(x + 0.5 - 45) <= 1
@@ -51,11 +51,11 @@ def test_heat_leaves_weak_places_alone_and_covers_strong_ones_by_70_percent(
     frame = frame_of(height, width)
     assert np.array_equal(draw.heat(frame, np.full((3, 3), 0.3, np.float32)), frame)
     covered = draw.heat(frame, np.ones((3, 3), np.float32))
-    expected = 0.3 * frame + 0.7 * draw.COLOURS[255]
+    expected = 0.3 * frame + 0.7 * draw.colour_map()[255]
     assert np.abs(covered - expected).max() <= 1.5
 
 
-def test_contour_runs_where_the_strength_passes_the_level() -> None:
+def test_contour_runs_where_the_heatmap_passes_the_level() -> None:
     frame = np.zeros((100, 100, 3), np.uint8)
     ramp = np.repeat(np.linspace(-0.005, 1.005, 102)[None, 1:-1], 100, 0).astype(np.float32)
     painted = draw.contour(frame, ramp)
@@ -69,11 +69,11 @@ def test_contour_runs_where_the_strength_passes_the_level() -> None:
 def test_every_painter_keeps_the_size_and_the_original(height: int, width: int) -> None:
     frame = frame_of(height, width)
     before = frame.copy()
-    strength = np.random.default_rng(1).random((5, 7)).astype(np.float32)
+    heatmap = np.random.default_rng(1).random((5, 7)).astype(np.float32)
     edges = (0.2 * width, 0.1 * height, 0.9 * width, 0.8 * height)
     for painted in (
-        draw.heat(frame, strength),
-        draw.contour(frame, strength),
+        draw.heat(frame, heatmap),
+        draw.contour(frame, heatmap),
         draw.box(frame, edges, label="a label much too long for a small frame"),
         draw.box(frame, edges, dashed=True, colour=draw.TRUTH),
         draw.timeline(frame, strip_of(width, height), 0.5),

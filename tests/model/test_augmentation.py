@@ -1,4 +1,4 @@
-"""What is drawn, how often, and that one draw moves frame and map alike."""
+"""Distributions of the draws; one draw changes frame and map alike."""
 
 import math
 from collections.abc import Callable
@@ -14,10 +14,18 @@ from numpy.testing import assert_allclose
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.model import augmentation as transforms
-from hearsight.model import augmentation_draws as drawn_types
 from hearsight.model import colour
-from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp, centre_crop
+from hearsight.model import resampling as resample
+from hearsight.model.augmentation import (
+    Appearance,
+    AppearanceDraw,
+    MaskDraw,
+    Mixing,
+    SpectrogramMask,
+    Warp,
+    centre_crop,
+    evaluation_frame,
+)
 from hearsight.model.spectrogram import MelSpectrogram
 
 MANY = 4000
@@ -45,10 +53,10 @@ def frames_and_sizes(count: int, filling: int = 0) -> tuple[Tensor, Tensor]:
 
 def apply(drawn: Any, start: int, stop: int, device: str = "cpu") -> Tensor:
     """The drawn object applied to the rows `start` to `stop` of an input it takes."""
-    if isinstance(drawn, drawn_types.AppearanceDraw):
+    if isinstance(drawn, AppearanceDraw):
         frames, sizes = frames_and_sizes(stop)
         return drawn(frames[start:].to(device), sizes[start:].to(device), 16)
-    rows, columns = (30, 40) if isinstance(drawn, drawn_types.MaskDraw) else (9, 9)
+    rows, columns = (30, 40) if isinstance(drawn, MaskDraw) else (9, 9)
     values = torch.arange(1.0, stop * rows * columns + 1) / (rows * columns)
     return drawn(values.view(stop, 1, rows, columns)[start:].to(device))
 
@@ -139,7 +147,7 @@ def test_a_look_is_its_changes_in_order() -> None:
     frames, sizes = frames_and_sizes(20)
     looks = Appearance().draw(20, seeded(3))
     ours = looks(frames, sizes, 20)
-    cropped = transforms.resample.crop(frames, looks.boxes(sizes), looks.mirrored, 20)
+    cropped = resample.crop(frames, looks.boxes(sizes), looks.mirrored, 20)
     changes = [colour.brighten, colour.change_contrast, colour.saturate, colour.shift_hue]
     for index in range(20):
         image = cropped[index : index + 1]
@@ -178,15 +186,13 @@ def test_plain_is_the_middle_square() -> None:
 
 def test_a_test_frame_is_the_released_one(shared: Callable[[str], Path]) -> None:
     known = np.load(shared("reference/image_eval.npz"))
-    assert_allclose(
-        transforms.evaluation_frame(known["rgb"], 224), known["tensor"], rtol=0, atol=1e-6
-    )
+    assert_allclose(evaluation_frame(known["rgb"], 224), known["tensor"], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(50, 50), (31, 90), (90, 31), (1, 1)])
 def test_any_frame_can_be_tested_on(shape: tuple[int, int]) -> None:
     frame = np.full((*shape, 3), 128, dtype=np.uint8)
-    ours = transforms.evaluation_frame(frame, 32)
+    ours = evaluation_frame(frame, 32)
     assert ours.shape == (3, 32, 32)
     assert ours.amax((1, 2)).tolist() == ours.amin((1, 2)).tolist()
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.checkpoints.released import import_weights, released_names
-from hearsight.model.augmentation_draws import WarpDraw
+from hearsight.model.augmentation import WarpDraw
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.model.response import matched, response
-from hearsight.objectives.contrast import TrimapContrast
+from hearsight.objectives.trimap_contrast import TrimapContrast
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.step import losses

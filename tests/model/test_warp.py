@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from hearsight.model.augmentation import Warp
-from hearsight.model.augmentation_draws import WarpDraw
+from hearsight.model.augmentation import Warp, WarpDraw
 
 
 def seeded(seed: int) -> torch.Generator:

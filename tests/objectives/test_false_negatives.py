@@ -1,4 +1,4 @@
-"""The contrast that knows false negatives, against its definition written out as loops."""
+"""FNAC's objective against its definition, written out as loops."""
 
 import math
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def alike(vectors: list[list[float]]) -> list[list[float]]:
     return [softmax_by_hand([dot(one, other) / 0.03 for other in vectors]) for one in vectors]
 
 
-def gap(one: list[list[float]], other: list[list[float]]) -> float:
+def mean_difference(one: list[list[float]], other: list[list[float]]) -> float:
     return mean(
         [abs(x - y) for a, b in zip(one, other, strict=True) for x, y in zip(a, b, strict=True)]
     )
@@ -40,7 +40,7 @@ def peak(cells: list[float], softness: float) -> float:
     return softness * math.log(mean([math.exp(cell / softness) for cell in cells]))
 
 
-def gaps_by_hand(embedded: EmbeddedBatch, softness: float = 0.0) -> list[float]:
+def regularisers_by_hand(embedded: EmbeddedBatch, softness: float = 0.0) -> list[float]:
     """Of as many frames as sounds, or of the sounds whose frames are there."""
     first, count = embedded.first, len(embedded.grids)
     maps = embedded.responses[:, first : first + count].flatten(2).tolist()
@@ -57,32 +57,32 @@ def gaps_by_hand(embedded: EmbeddedBatch, softness: float = 0.0) -> list[float]:
                 for channel in zip(*cells, strict=True)
             ]
         )
-    answered = [softmax_by_hand([peak(cells, softness) / 0.03 for cells in row]) for row in maps]
+    across = [softmax_by_hand([peak(cells, softness) / 0.03 for cells in row]) for row in maps]
     return [
-        gap(alike(sounds), answered),
-        gap(alike(sounds), alike(objects)),
-        gap(alike(looks), answered),
+        mean_difference(alike(sounds), across),
+        mean_difference(alike(sounds), alike(objects)),
+        mean_difference(alike(looks), across),
     ]
 
 
 @pytest.mark.parametrize("softness", [0.0, 0.1])
 @pytest.mark.parametrize(("sounds", "first"), [(5, 0), (9, 3)])
-def test_the_gaps_are_their_definition(sounds: int, first: int, softness: float) -> None:
+def test_the_regularisers_are_their_definition(sounds: int, first: int, softness: float) -> None:
     embedded = made(sounds=sounds, first=first)
-    found = FalseNegativeContrast(softness=softness).gaps(embedded).tolist()
-    assert found == pytest.approx(gaps_by_hand(embedded, softness), rel=1e-9)
+    found = FalseNegativeContrast(softness=softness).regularisers(embedded).tolist()
+    assert found == pytest.approx(regularisers_by_hand(embedded, softness), rel=1e-9)
     assert all(0 < value < 2 / 5 for value in found)
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.2])
-def test_the_gaps_join_the_contrast_after_the_warm_up(margin: float) -> None:
+def test_the_regularisers_join_the_contrast_after_the_warm_up(margin: float) -> None:
     contrast = FalseNegativeContrast(weight=30.0, warm_up=2, margin=margin)
     plain = MaxContrast(margin=margin)(made()).item()
     for epoch in (0, 1):
         assert contrast(made(epoch=epoch)).item() == pytest.approx(plain, rel=1e-12)
     for epoch in (2, 7):
         embedded = made(epoch=epoch)
-        expected = plain + 30 * sum(gaps_by_hand(embedded))
+        expected = plain + 30 * sum(regularisers_by_hand(embedded))
         assert contrast(embedded).item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -91,15 +91,15 @@ def test_soft_peaks_are_those_of_the_contrast() -> None:
     assert FalseNegativeContrast(softness=0.1)(made()).item() == pytest.approx(plain, rel=1e-12)
 
 
-def test_clips_all_alike_leave_no_gap() -> None:
+def test_clips_all_alike_need_no_regularising() -> None:
     """Every matrix is uniform."""
     embedded = same(4, epoch=9)
-    assert FalseNegativeContrast().gaps(embedded).abs().max() < 1e-12
+    assert FalseNegativeContrast().regularisers(embedded).abs().max() < 1e-12
     assert FalseNegativeContrast()(embedded).item() == pytest.approx(2 * math.log(4), rel=1e-9)
 
 
 def test_two_clips_that_sound_alike_ask_for_one_response() -> None:
-    """Following the first gap raises the response of a frame to the sound like its own."""
+    """Descending the first regulariser raises the response of a frame to the sound like its own."""
     embedded = made(frames=3, sounds=3)
     sounds = embedded.sounds.detach().clone()
     sounds[1] = sounds[0] + 1e-3
@@ -107,8 +107,8 @@ def test_two_clips_that_sound_alike_ask_for_one_response() -> None:
     embedded.sounds, embedded.responses = sounds, responses
     with torch.no_grad():
         responses[0, 0] += 0.3
-    first_gap = FalseNegativeContrast().gaps(embedded)[0]
-    gradient = torch.autograd.grad(first_gap, responses)[0]
+    first_regulariser = FalseNegativeContrast().regularisers(embedded)[0]
+    gradient = torch.autograd.grad(first_regulariser, responses)[0]
     assert gradient[0, 1].min() < 0
     assert gradient[0, 2].min() >= 0
 
@@ -133,13 +133,13 @@ def test_gradients_stay_finite(hostile: Callable[..., EmbeddedBatch]) -> None:
 def test_half_precision_embeddings_are_compared_in_single() -> None:
     embedded = made(epoch=5)
     single = FalseNegativeContrast()
-    expected = single.gaps(embedded)
+    expected = single.regularisers(embedded)
     embedded.responses = embedded.responses.float()
     embedded.grids, embedded.sounds = embedded.grids.bfloat16(), embedded.sounds.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         loss = single(embedded)
     assert loss.dtype == torch.float32
-    assert single.gaps(embedded).tolist() == pytest.approx(expected.tolist(), abs=0.02)
+    assert single.regularisers(embedded).tolist() == pytest.approx(expected.tolist(), abs=0.02)
 
 
 @pytest.mark.parametrize(

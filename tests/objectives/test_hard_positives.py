@@ -1,4 +1,4 @@
-"""The contrast with hard positives against its definition, written out as loops."""
+"""HPS's objective against its definition, written out as loops."""
 
 import math
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from made_embedded import (
 )
 
 from hearsight.errors import HearsightError
-from hearsight.objectives.contrast import TrimapContrast
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.hard_positives import HardPositiveContrast
+from hearsight.objectives.trimap_contrast import TrimapContrast
 
 
 def sigmoid(x: float) -> float:
@@ -83,7 +83,7 @@ def test_clips_that_sound_and_look_alike_find_each_other() -> None:
     grids, sounds = embedded.grids.detach().clone(), embedded.sounds.detach().clone()
     grids[1::2], sounds[1::2] = 3 * grids[::2], 2 * sounds[::2]
     embedded.grids, embedded.sounds = grids, sounds
-    heard, seen = HardPositiveContrast().similar(embedded)
+    heard, seen = HardPositiveContrast().find_neighbours(embedded)
     assert heard.flatten().tolist() == seen.flatten().tolist() == [1, 0, 3, 2, 5, 4]
 
 

@@ -1,4 +1,4 @@
-"""The contrast of peaks against its definition, written out as loops."""
+"""Max-pooled InfoNCE against its definition, written out as loops."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The contrast of two heads against a momentum encoder, and its definition written out as loops."""
+"""SLAVC's objective against its definition, written out as loops."""
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hearsight.errors import HearsightError
 from hearsight.objectives.embedded_batch import EmbeddedBatch
-from hearsight.objectives.slavc import MomentumContrast
+from hearsight.objectives.momentum_contrast import MomentumContrast
 
 
 def logits_by_hand(grids: Tensor, sounds: Tensor) -> list[list[float]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hearsight.errors import HearsightError
 from hearsight.objectives.embedded_batch import EmbeddedBatch
-from hearsight.objectives.siamese import SiamesePrediction, audible
+from hearsight.objectives.siamese import SiamesePrediction, attended_frames
 
 
 def two_views(
@@ -28,7 +28,7 @@ def two_views(
     return [one, other]
 
 
-def audible_by_hand(seen: EmbeddedBatch) -> list[list[float]]:
+def attended_by_hand(seen: EmbeddedBatch) -> list[list[float]]:
     vectors = []
     for frame, grid in enumerate(seen.grids.flatten(2).transpose(1, 2).tolist()):
         sound = seen.sounds[seen.first + frame].tolist()
@@ -52,7 +52,7 @@ def test_it_is_its_definition() -> None:
     heads = Heads()
     one, other = two_views(heads)
     losses = []
-    for mine, theirs in zip(audible_by_hand(one), audible_by_hand(other), strict=True):
+    for mine, theirs in zip(attended_by_hand(one), attended_by_hand(other), strict=True):
         predicted = linear(heads.predictor, linear(heads.projector, mine))
         losses.append(-cosine(predicted, linear(heads.projector, theirs)))
     by_hand = mean(losses)
@@ -76,12 +76,12 @@ def test_a_view_that_predicts_itself_costs_the_least() -> None:
     assert SiamesePrediction()(one).item() == pytest.approx(-1)
 
 
-def test_only_places_that_respond_are_audible() -> None:
+def test_only_places_that_respond_are_attended_to() -> None:
     sounds = torch.eye(2, 5).double()
     grids = torch.zeros(2, 5, 2, 3).double()
     grids[:, 4] = 7.0  # unlike any sound
     grids[..., 1, 2] = 3 * sounds
-    torch.testing.assert_close(audible(embedded(grids, sounds)), 3 * sounds)
+    torch.testing.assert_close(attended_frames(embedded(grids, sounds)), 3 * sounds)
 
 
 def test_the_loss_does_not_change_with_the_scale_of_sounds() -> None:
@@ -105,7 +105,7 @@ def test_clips_without_any_difference_have_finite_gradients(value: float) -> Non
     seen = flat(value=value, networks=Heads().float())
     seen.other = replace(seen)
     assert finite(SiamesePrediction()(seen), seen)
-    assert torch.equal(audible(seen), torch.zeros(3, 5))
+    assert torch.equal(attended_frames(seen), torch.zeros(3, 5))
 
 
 def test_half_precision_stays_single_where_it_counts() -> None:

@@ -1,4 +1,4 @@
-"""The page holds what it was given, escaped, and needs nothing from outside."""
+"""A report shows all its content, escaped, and loads nothing from elsewhere."""
 
 import base64
 import re
@@ -11,7 +11,7 @@ import pytest
 from made_pages import Page
 
 from hearsight.errors import HearsightError
-from hearsight.pages.curves import POINTS, Bars, bars, thinned
+from hearsight.pages.curves import POINTS, BarSeries, bar_chart, downsampled
 from hearsight.pages.report import (
     Gallery,
     PaintedVideo,
@@ -57,8 +57,8 @@ def whole_report(text: str = "plain") -> Report:
         tables=[Table(title=text, rows=rows, roles=("model", "blind", "ceiling"), note=text)],
         log=train_log() + validation,
         pictures=[Picture(pixels=pixels, caption=text, description=f"frame {text}")] * 3,
-        film=PaintedVideo(data=b"film bytes", caption=text),
-        made={"command": text, text: "4"},
+        video=PaintedVideo(data=b"film bytes", caption=text),
+        provenance={"command": text, text: "4"},
     )
 
 
@@ -83,7 +83,7 @@ def test_the_page_holds_every_part_and_follows_html() -> None:
     assert base64.b64decode(encoded) == b"film bytes"
 
 
-def test_rows_say_what_they_stand_for() -> None:
+def test_rows_have_the_class_of_their_role() -> None:
     page = Page(whole_page())
     assert [row.get("class") for row in page.all("tr")] == [None, "model", "blind", "ceiling"]
 
@@ -100,7 +100,7 @@ def test_nothing_comes_from_outside_and_nothing_runs() -> None:
     assert not re.search(r"@import|url\((?!#)", whole_page(HOSTILE))
 
 
-def test_hostile_texts_are_shown_as_they_are() -> None:
+def test_hostile_texts_are_escaped() -> None:
     text = whole_page(HOSTILE)
     assert "<script" not in text
     page = Page(text)
@@ -110,14 +110,14 @@ def test_hostile_texts_are_shown_as_they_are() -> None:
     assert page.all("video")[0]["aria-label"] == HOSTILE
 
 
-def test_hostile_names_in_the_log_are_only_words() -> None:
+def test_hostile_names_in_the_log_are_escaped() -> None:
     entries = train_log(5, **{HOSTILE: 1.0, "_hidden": 2.0, "text": "no number", "nested": {}})
     text = render(Report(title="t", summary="s", log=entries))
     assert "<script" not in text
     Page(text)
 
 
-def test_every_picture_and_plot_has_words_for_those_who_cannot_see() -> None:
+def test_every_picture_and_plot_has_an_alternative_text() -> None:
     page = Page(whole_page())
     assert all(image["alt"] for image in page.all("img"))
     labels = [svg["aria-label"] or "" for svg in page.all("svg")]
@@ -126,7 +126,7 @@ def test_every_picture_and_plot_has_words_for_those_who_cannot_see() -> None:
     assert all(svg["role"] == "img" for svg in page.all("svg"))
 
 
-def test_names_inside_plots_do_not_clash() -> None:
+def test_ids_inside_plots_are_unique() -> None:
     page = Page(whole_page())
     names = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(names) == len(set(names))
@@ -166,21 +166,21 @@ def test_a_gallery_shows_each_clip_under_each_method() -> None:
         )
 
 
-def test_bars_say_every_number_in_words() -> None:
-    svg = bars(
-        "By class", ["dog", HOSTILE], [Bars(name="x", values=[12.5, float("nan")])], unit="%"
+def test_the_alternative_text_of_bars_says_every_value() -> None:
+    svg = bar_chart(
+        "By class", ["dog", HOSTILE], [BarSeries(name="x", values=[12.5, float("nan")])], unit="%"
     )
     page = Page(render(Report(title="t", summary="s", plots={"Classes": [svg]})))
     (drawn,) = page.all("svg")
     assert "dog 12.5" in (drawn["aria-label"] or "")
     assert f"{HOSTILE} nan" in (drawn["aria-label"] or "")
     assert "Classes" in page.text
-    assert bars("By class", [], [], unit="") == ""
+    assert bar_chart("By class", [], [], unit="") == ""
 
 
 def test_long_curves_are_averaged() -> None:
     values = np.arange(100_003, dtype=float)
-    thin = thinned(values)
+    thin = downsampled(values)
     assert len(thin) <= POINTS
     assert np.all(np.diff(thin) > 0)
     assert thin[0] == pytest.approx(values[: -(-100_003 // POINTS)].mean())

@@ -1,4 +1,4 @@
-"""What was found, to look at: a browser shows every picture and finds every clip."""
+"""A sheet and a page of search results: a browser shows every thumbnail and plays every clip."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def test_the_page_names_clips_and_escapes_what_it_shows(tmp_path: Path) -> None:
     gone, odd = tmp_path / "gone.mp4", tmp_path / "old.avi"
     odd.touch()
     found = [moment(inside, 0.5), moment(outside), moment(gone, level=None), moment(odd)]
-    text = render(found, tmp_path / "page", question=HOSTILE, seconds=3.0)
+    text = render(found, tmp_path / "page", title=HOSTILE, seconds=3.0)
     page = Page(text)
     assert "<script" not in text
     assert HOSTILE in page.text
@@ -72,22 +72,22 @@ def test_the_page_names_clips_and_escapes_what_it_shows(tmp_path: Path) -> None:
     assert "(gone)" in page.text
     assert "(browsers do not play this kind)" in page.text
     assert "silent" in page.text
-    assert "Nothing was found" in render([], tmp_path, question="q", seconds=3.0)
+    assert "Nothing was found" in render([], tmp_path, title="q", seconds=3.0)
 
 
 def test_the_page_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "page.html"
-    save_page([moment(tmp_path / "a.mp4")], target, question="q", seconds=3.0)
+    save_page([moment(tmp_path / "a.mp4")], target, title="q", seconds=3.0)
     before = target.read_text()
     with pytest.raises(HearsightError, match=r"must end in \.html"):
-        save_page([], tmp_path / "page.txt", question="q", seconds=3.0)
+        save_page([], tmp_path / "page.txt", title="q", seconds=3.0)
     with pytest.raises(HearsightError, match="cannot be written"):
-        save_page([], tmp_path / "absent" / "page.html", question="q", seconds=3.0)
+        save_page([], tmp_path / "absent" / "page.html", title="q", seconds=3.0)
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(HearsightError, match="full"):
-        save_page([], target, question="q", seconds=3.0)
+        save_page([], target, title="q", seconds=3.0)
     assert target.read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
@@ -139,7 +139,7 @@ def test_a_browser_shows_the_pictures_and_plays_the_clips(tmp_path: Path) -> Non
     shutil.copy2(folder / "a b#1.mp4", far / "old.avi")
     found = [moment(folder / "a b#1.mp4"), moment(far / "it's.mp4", 3.0), moment(far / "old.avi")]
     page = folder / "page.html"
-    save_page(found, page, question="Sounds like surf.wav", seconds=3.0)
+    save_page(found, page, title="Sounds like surf.wav", seconds=3.0)
     with HTTPServer(("127.0.0.1", 0), Said) as server:
         port = str(server.server_port)
         allowed = f"script-src 'unsafe-inline'; connect-src http://127.0.0.1:{port}; img-src"

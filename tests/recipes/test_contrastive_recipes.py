@@ -15,12 +15,12 @@ from hearsight.model.augmentation import Appearance
 from hearsight.model.distributed import gather
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.model.response import response
-from hearsight.objectives.contrast import TrimapContrast
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.false_negatives import FalseNegativeContrast
 from hearsight.objectives.hard_positives import HardPositiveContrast
 from hearsight.objectives.max_contrast import MaxContrast
-from hearsight.objectives.slavc import MomentumContrast
+from hearsight.objectives.momentum_contrast import MomentumContrast
+from hearsight.objectives.trimap_contrast import TrimapContrast
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign

@@ -12,9 +12,9 @@ from torch import Tensor
 from hearsight.datasets.open import open_clips
 from hearsight.errors import HearsightError
 from hearsight.model.encoders import Encoder, Encoders
-from hearsight.objectives.attended import AttendedTriplet
+from hearsight.objectives.attention import AttendedTriplet
 from hearsight.objectives.classification import SoundClassification
-from hearsight.objectives.clusters import ClusterContrast, PseudoLabelContrast
+from hearsight.objectives.clustering import ClusterContrast, PseudoLabelContrast
 from hearsight.objectives.siamese import SiamesePrediction
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe

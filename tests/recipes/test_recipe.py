@@ -2,6 +2,8 @@
 
 import ast
 import json
+import math
+import re
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +18,7 @@ from hearsight.errors import HearsightError
 from hearsight.model.augmentation import Warp
 from hearsight.model.encoders import Encoders
 from hearsight.objectives.classification import SoundClassification
-from hearsight.objectives.contrast import PaperContrast
+from hearsight.objectives.trimap_contrast import PaperContrast
 from hearsight.recipes.catalogue import describe_recipes, load_recipe, recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign, field_paths, from_json, to_json
@@ -35,7 +37,14 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 def test_the_recipes_of_the_paper_are_there() -> None:
     wanted = {"ssl_tie", "ssl_tie:small", "ssl_tie:paper", *(f"ssl_tie:{rung}" for rung in RUNGS)}
     assert wanted <= set(recipe_names())
-    assert all(describe_recipes().values())
+
+
+def test_every_description_begins_with_the_method_and_no_two_are_alike() -> None:
+    described = describe_recipes()
+    assert len(set(described.values())) == len(described)
+    for name, description in described.items():
+        method = name.partition(":")[0].replace("_", "")
+        assert re.sub(r"\W", "", description.lower()).startswith(method)
 
 
 @pytest.mark.parametrize("prefix", ["ssl_tie:", "ssl_tie:small_"])
@@ -150,6 +159,7 @@ def test_one_clip_alone_is_a_batch_only_where_clips_are_not_compared(name: str) 
         ("betas=0.9,1.5", r"betas must lie in \[0, 1\)"),
         ("encoder=null", "encoder must be Encoder"),
         ("encoder.widths=8", r"encoder\.widths, blocks"),
+        ('contrast={"margin":1}', "kind of contrast must be"),
         ("contrast=Contrast", "contrast must be TrimapContrast or PaperContrast"),
         ("spectrogram.hop=0", r"spectrogram\.hop"),
         ("seed.low=1", "seed is 4, so there is no seed.low"),
@@ -193,8 +203,13 @@ def test_a_part_that_is_off_has_no_fields() -> None:
     [
         ({"speed": 1}, "no field 'speed'"),
         ({"epochs": "80"}, "epochs must be a whole number"),
+        ({"epochs": True}, "epochs must be a whole number"),
+        ({"learning_rate": math.nan}, "learning_rate must be a number"),
+        ({"learning_rate": 10**400}, "learning_rate must be a number"),
         ({"contrast": {"kind": "Contrst"}}, "kind of contrast must be TrimapContrast or"),
         ({"contrast": {"softness": 0.1}}, "kind of contrast must be"),
+        ({"contrast": {"kind": []}}, r"kind of contrast must be .*, not '\[\]'"),
+        ({"contrast": {"kind": "SoundClassification", "no_margin": ""}}, "no field 'no_margin'"),
         ({"warp": 3}, "warp must be Warp or null"),
         ({"encoder": {"kind": "Encoder", "widths": [1, "2", 3, 4]}}, r"encoder\.widths\[1\]"),
         ({"spectrogram": None}, "spectrogram must be MelSpectrogram or LogSpectrogram"),

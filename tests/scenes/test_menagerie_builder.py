@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
-from hearsight.scenes import menagerie_builder
+from hearsight.scenes import debian_packages, menagerie_builder
 from hearsight.scenes.debian_packages import download_debs, read_deb, read_members
 from hearsight.scenes.menagerie import DEMO_CLASSES, divide, read_menagerie, read_rows
 from hearsight.scenes.menagerie_builder import (
@@ -168,8 +169,18 @@ def test_packages_of_another_version_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "pack").exists()
 
 
+@pytest.fixture(params=["dpkg-deb", "by hand"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to read a package: `dpkg-deb`, and as on a machine without it."""
+    if request.param == "by hand":
+        monkeypatch.setattr(debian_packages.shutil, "which", lambda name: None)
+    elif debian_packages.shutil.which("dpkg-deb") is None:
+        pytest.skip("needs dpkg-deb")
+    return str(request.param)
+
+
 @pytest.mark.parametrize("packing", ["xz", "gz", "bz2", "zst", ""])
-def test_members_are_read_whatever_their_packing(packing: str, tmp_path: Path) -> None:
+def test_members_are_read_whatever_their_packing(packing: str, reader: str, tmp_path: Path) -> None:
     path = make_deb(
         tmp_path, "made", {"./usr/a": b"first", "usr/b": b"second"}, packing=packing, version="3:1"
     )
@@ -181,7 +192,7 @@ def test_members_are_read_whatever_their_packing(packing: str, tmp_path: Path) -
     assert (deb.name, deb.version) == ("made", "3:1")
 
 
-def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_package_is_refused(reader: str, tmp_path: Path) -> None:
     whole = make_deb(tmp_path, "made", {"usr/a": os.urandom(5000)}).read_bytes()
     path = tmp_path / "broken.deb"
     for content in (b"", b"hello", whole[:100], whole[:400], whole[:-900], whole[:8] + whole[20:]):
@@ -193,6 +204,37 @@ def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
         dict(read_members(path, {"usr/a"}))
     with pytest.raises(HearsightError, match="there is no file"):
         read_deb(tmp_path / "none.deb")
+
+
+def test_refusals_say_what_is_wrong(reader: str, tmp_path: Path) -> None:
+    whole = make_deb(tmp_path, "made", {"usr/a": os.urandom(5000)}).read_bytes()
+    data = whole.index(b"data.tar.xz")
+    broken = bytearray(whole)
+    broken[data + 200 : data + 1200] = bytes(1000)
+    sentences = {
+        b"hello": "'made.deb' is not a Debian package",
+        whole[: data + 30]: "'made.deb' is a damaged Debian package",
+        whole[:data]: "'made.deb' is a damaged Debian package: it has no data.tar",
+        whole[:-900]: "'made.deb' is not a whole Debian package: ",
+        bytes(broken): "'made.deb' is (not a whole|a damaged) Debian package: ",
+    }
+    for content, sentence in sentences.items():
+        path = tmp_path / "made.deb"
+        path.write_bytes(content)
+        with pytest.raises(HearsightError) as refused:
+            dict(read_members(path, {"usr/a"}))
+        assert re.match(sentence, str(refused.value).replace(f"{tmp_path}/", ""))
+
+
+def test_hostile_members_are_refused_or_never_read(
+    reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_deb(tmp_path, "made", {"../../up": b"1", "/usr/a": b"2", "usr/huge": bytes(5000)})
+    assert dict(read_members(path, {"usr/a", "up"})) == {"usr/a": b"2"}
+    monkeypatch.setattr(debian_packages, "LARGEST", 4000)
+    with pytest.raises(HearsightError, match=r"'usr/huge' in .*made.* is too large: 5000 bytes"):
+        dict(read_members(path, {"usr/huge"}))
+    assert next(read_members(path, {"usr/a", "usr/huge"})) == ("usr/a", b"2")
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:

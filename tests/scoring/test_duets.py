@@ -9,7 +9,6 @@ from made_models import Deaf, Follower, make_model, make_pairs
 from hearsight.clips.clip import UnreadableClip
 from hearsight.clips.truth import TruthMask
 from hearsight.errors import HearsightError
-from hearsight.media.samples import mix
 from hearsight.scoring.duets import (
     SourceScores,
     above_share_of_peak,
@@ -90,11 +89,6 @@ def test_duets_count_by_the_mean_of_their_sources() -> None:
     rates = [np.mean([m >= 0.05 * i for m in (0.5, (0.4 + 0.2) / 2)]) for i in range(21)]
     assert row["AUC"] == pytest.approx(np.trapezoid(rates, dx=0.05), abs=1e-5)
     assert duet_row("model", "duets", duets, [])["NSA"] is None
-
-
-def test_sounds_are_added() -> None:
-    first, second = np.array([1, 2, 30_000], np.int16), np.array([10, -2, 9_000, 5], np.int16)
-    assert mix([first, second]).tolist() == [11, 0, 32767]
 
 
 def test_a_model_that_listens_finds_each_sound_apart() -> None:

@@ -15,8 +15,17 @@ from hearsight.files.locks import LOCK
 from hearsight.scenes.scenes import Scenes, load_pack
 from hearsight.scoring.evaluation import evaluate
 from hearsight.studies import ablation
-from hearsight.studies.ablation import DISC, PAPER, RUNGS, Rung, ablate, rung_recipe, table
-from hearsight.studies.comparison import open_data
+from hearsight.studies.ablation import (
+    DISC,
+    PAPER,
+    RUNGS,
+    Rung,
+    make_ablation,
+    make_rungs,
+    rung_name,
+    table,
+)
+from hearsight.studies.comparison import compare_methods, open_data, read_held_out
 from hearsight.training.run_folder import TrainingOptions
 
 TINY = [
@@ -81,7 +90,7 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
 
 def test_a_method_without_a_ladder_is_refused() -> None:
     with pytest.raises(HearsightError, match="no ladder for 'lvs'"):
-        rung_recipe("lvs", "a")
+        rung_name("lvs", "a")
 
 
 def test_a_store_is_not_scored_on_what_it_taught(tmp_path: Path) -> None:
@@ -96,15 +105,9 @@ def test_every_rung_is_trained_once_and_scored_alike(tmp_path: Path) -> None:
     kept = Scenes(load_pack("toys", split="val", classes=4), 4, size=32, silent=(1, 2))
 
     def run(stages: list[str]) -> list[Rung]:
-        return ablate(
-            "ssl_tie:small",
-            learned,
-            kept,
-            tmp_path,
-            seeds=[1],
-            settings=TINY,
-            options=replace(OPTIONS, progress=lambda stage, done, total: stages.append(stage)),
-        )
+        ablation = make_ablation("ssl_tie:small", seeds=[1], changes=TINY, folder=tmp_path)
+        options = replace(OPTIONS, progress=lambda stage, done, total: stages.append(stage))
+        return make_rungs(compare_methods(ablation, learned, read_held_out(kept), options))
 
     first, again = [], []
     rungs = run(first)
@@ -139,21 +142,21 @@ def test_a_leak_is_warned_of_kept_and_marked(
     assert "Warning: 2 of the 3 clips of 'test' (66.7 %) are in 'train'" in err
     assert out == Path("out/table.md").read_text()
     assert out.count(" † |") == len(RUNGS)
-    scored = evaluate(load_model(Path("out/f-seed4")), open_clips("test"), "ssl-tie")
+    scored = evaluate(load_model(Path("out/ssl_tie-small_f-seed4")), open_clips("test"), "ssl-tie")
     for row in (*scored.blind, scored.ceiling):
         shown = [100 * row.success_rate, 100 * row.auc, 100 * row.adaptive_success_rate]
         assert f"| | {row.name} | {' | '.join(f'{one:.1f}' for one in shown)} | | |" in out
     assert "† trained on clips or videos of the test set: 2 clips" in out.splitlines()[-1]
-    (fact,) = load_model(Path("out/a-seed4"))[2]["leak_check"]
+    (fact,) = load_model(Path("out/ssl_tie-small_a-seed4"))[2]["leak_check"]
     assert (fact["role"], fact["test"], fact["clips_in_both"]) == ("test", "test", 2)
 
     held = {}
-    for name in ("write_whole", "plot"):
+    for name in ("write_text", "plot"):
         monkeypatch.setattr(
             ablation, name, lambda *_, at=name: held.update({at: Path("out", LOCK).exists()})
         )
     assert hearsight(ABLATE)[0] == 0
-    assert held == {"write_whole": True, "plot": True}
+    assert held == {"write_text": True, "plot": True}
 
     store("train", range(5))
     code, out, err = hearsight(ABLATE)
@@ -170,3 +173,23 @@ def test_numbers_of_scenes_are_refused_where_none_are_composed(
     assert (code, out) == (2, "")
     assert f"{option} is for composed scenes" in err
     assert not Path("out").exists()
+
+
+def test_a_seed_that_would_have_no_effect_is_refused(hearsight: Hearsight) -> None:
+    code, out, err = hearsight(f"{ABLATE} --set seed=3")
+    assert (code, out) == (2, "")
+    assert "--set seed=3 would have no effect: name seeds by --seeds" in err
+    assert not Path("out").exists()
+
+
+def test_a_comparison_goes_on_with_the_runs_of_an_ablation(hearsight: Hearsight) -> None:
+    assert hearsight(ABLATE)[0] == 0
+    before = Path("out/ssl_tie-small_b-seed4/log.jsonl").stat().st_mtime_ns
+    line = ABLATE.replace("ablate ssl_tie:small", "compare ssl_tie:small_b")
+    code, out, err = hearsight(
+        line.replace("--held-out", "--test").replace("--seeds 4", "--seeds 4,")
+    )
+    assert code == 0, err
+    assert "ssl_tie:small_b" in out
+    assert "training" not in err
+    assert Path("out/ssl_tie-small_b-seed4/log.jsonl").stat().st_mtime_ns == before

@@ -18,8 +18,8 @@ from made_clips import fill, picture, tone
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from hearsight.checkpoints.checkpoint import LAST, load_checkpoint, load_model
-from hearsight.clips.clip import encode_clip
+from hearsight.checkpoints.checkpoint import LAST, Model, load_checkpoint, load_model
+from hearsight.clips.clip import Box, Clips, DecodedClip, encode_clip
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.clips.shards import Store
 from hearsight.commands import cli
@@ -28,21 +28,32 @@ from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import Encoders
 from hearsight.pages.report import render
+from hearsight.progress import no_progress
 from hearsight.recipes.catalogue import load_recipe, recipe_names
-from hearsight.scoring.metrics import DEMANDS, area_under_curve, success_curve
+from hearsight.scenes.scenes import Scenes
+from hearsight.scoring.evaluation import check_truths, evaluate
+from hearsight.scoring.metrics import DEMANDS, area_under_curve, success_curve, success_rate
 from hearsight.scoring.results import Results
-from hearsight.studies.campaign import keep, reference_scores, sole_campaign, train_once
 from hearsight.studies.comparison import (
     FROM_IMAGENET,
     ComparedMethod,
     Comparison,
-    Cost,
+    HeldOutClips,
+    MethodCost,
     check,
     compare_methods,
+    digests,
     make_recipe,
     measure_cost,
     open_data,
+    read_held_out,
+    reference_scores,
     scratch_mark,
+)
+from hearsight.studies.comparison_folder import (
+    locked_folder,
+    read_or_make,
+    train_once,
 )
 from hearsight.studies.comparison_page import WIDE, describe
 from hearsight.studies.comparison_table import (
@@ -61,7 +72,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Store]:
+def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, HeldOutClips]:
     """Eight clips to learn from, six others to score, with boxes and classes."""
     folder = tmp_path_factory.mktemp("stores")
     for name, numbers in (("train", range(8)), ("test", range(10, 16))):
@@ -76,7 +87,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Store]:
                     label="ab"[number % 2],
                 )
                 assert writer.add(clip)
-    return Store(folder / "train"), Store(folder / "test")
+    return Store(folder / "train"), read_held_out(Store(folder / "test"))
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +96,14 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
         recipes=METHODS,
         seeds=(4, 5),
         protocols=PROTOCOLS,
-        settings=TINY,
+        changes=TINY,
         folder=tmp_path_factory.mktemp("comparison") / "out",
         plan={"data": ["train"], "test": None, "settings": TINY},
     )
 
 
 @pytest.fixture(scope="module")
-def methods(comparison: Comparison, stores: tuple[Store, Store]) -> list[ComparedMethod]:
+def methods(comparison: Comparison, stores: tuple[Store, HeldOutClips]) -> list[ComparedMethod]:
     assert check(comparison) == 32
     return compare_methods(comparison, *stores, OPTIONS)
 
@@ -118,7 +129,7 @@ def test_every_method_is_trained_with_every_seed(
 
 
 def test_what_is_done_is_only_read(
-    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, Store]
+    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, HeldOutClips]
 ) -> None:
     stages: list[str] = []
     again = compare_methods(
@@ -131,7 +142,7 @@ def test_what_is_done_is_only_read(
 
 
 def test_a_protocol_or_a_method_can_be_added(
-    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, Store]
+    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, HeldOutClips]
 ) -> None:
     stages: set[str] = set()
     more = replace(comparison, recipes=METHODS[:1], protocols=("ez-vsl",), seeds=(4,))
@@ -145,7 +156,7 @@ def test_a_protocol_or_a_method_can_be_added(
 
 
 def test_another_comparison_is_refused(
-    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, Store]
+    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, HeldOutClips]
 ) -> None:
     with pytest.raises(HearsightError, match="another comparison, which differs in test"):
         compare_methods(
@@ -159,11 +170,11 @@ def test_another_comparison_is_refused(
 
 
 def test_a_comparison_at_work_keeps_others_out(
-    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, Store]
+    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, HeldOutClips]
 ) -> None:
     before = sorted(comparison.folder.rglob("*"))
     with (
-        sole_campaign(comparison.folder, comparison.plan, "comparison"),
+        locked_folder(comparison.folder, comparison.plan, "comparison"),
         pytest.raises(HearsightError, match="another process is writing"),
     ):
         compare_methods(comparison, *stores, OPTIONS)
@@ -172,9 +183,9 @@ def test_a_comparison_at_work_keeps_others_out(
 
 
 def test_a_comparison_that_cannot_begin_leaves_nothing(
-    comparison: Comparison, stores: tuple[Store, Store], tmp_path: Path
+    comparison: Comparison, stores: tuple[Store, HeldOutClips], tmp_path: Path
 ) -> None:
-    large = replace(comparison, folder=tmp_path / "deep" / "out", settings=(*TINY, "batch_size=99"))
+    large = replace(comparison, folder=tmp_path / "deep" / "out", changes=(*TINY, "batch_size=99"))
     with pytest.raises(HearsightError, match="fewer than one batch of 99"):
         compare_methods(large, *stores, OPTIONS)
     assert list(tmp_path.iterdir()) == []
@@ -199,12 +210,12 @@ def test_a_pack_has_held_out_scenes_of_its_own() -> None:
 def test_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / "found.json").write_text('{"a": ')
     with pytest.raises(HearsightError, match=r"found\.json' is damaged"):
-        keep(tmp_path / "found.json", dict)
+        read_or_make(tmp_path / "found.json", dict)
     with pytest.raises(HearsightError, match="cannot be written"):
-        keep(tmp_path / "none" / "found.json", dict)
+        read_or_make(tmp_path / "none" / "found.json", dict)
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(HearsightError, match=r"folder\.json' cannot be read"):
-        keep(tmp_path / "folder.json", dict)
+        read_or_make(tmp_path / "folder.json", dict)
 
 
 def test_a_checkpoint_whose_recipe_has_other_fields_is_refused(
@@ -253,7 +264,7 @@ def test_operations_are_those_of_the_definition() -> None:
     "name", [name for name in recipe_names() if name.endswith(":small")] + ["random:small"]
 )
 def test_parameters_are_those_of_a_response_map_and_of_what_a_step_moves(
-    name: str, stores: tuple[Store, Store], tmp_path: Path
+    name: str, stores: tuple[Store, HeldOutClips], tmp_path: Path
 ) -> None:
     recipe = make_recipe(name, (*TINY, "batch_size=8"), 4)
     train_once(recipe, stores[0], tmp_path / "run", OPTIONS)
@@ -302,7 +313,9 @@ def made_method(**changes: object) -> ComparedMethod:
         name="method",
         marks={"*": "the epoch was chosen on the test set"},
         folders=(),
-        cost=Cost(parameters=12_345, trained=678, gflop=0.25, samples_per_second=(10.0, 30.0)),
+        cost=MethodCost(
+            parameters=12_345, trained=678, gflop=0.25, samples_per_second=(10.0, 30.0)
+        ),
         results={"lvs": (found(0.6, 0.6, 0.1, 0.1), found(0.6, 0.6, 0.6, 0.1))},
     )
     return replace(method, **changes)
@@ -385,29 +398,102 @@ def test_curves_and_bars_are_those_of_the_definition() -> None:
     assert rates_by(both, lambda clip: None) == {}
 
 
+def scored(clips: Clips, protocol: str = "adaptive") -> ComparedMethod:
+    """A method of random weights with its results on clips."""
+    recipe = make_recipe("random:small", TINY, 4)
+    results = evaluate(Model(Encoders(recipe.encoder), recipe), clips, protocol).results()
+    return made_method(results={protocol: (results,)})
+
+
 def test_references_leave_out_clips_without_boxes_as_models_do(tmp_path: Path) -> None:
     whole = ((0.0, 0.0, 1.0, 1.0),)
     with StoreWriter(tmp_path / "half") as writer:
         for number, boxes in enumerate([whole, None, None]):
             assert writer.add(encode_clip(str(number), picture(number), tone(), boxes=boxes))
-    found = reference_scores(tmp_path, Store(tmp_path / "half"), "adaptive", OPTIONS)
+    clips = Store(tmp_path / "half")
+    found = reference_scores(
+        tmp_path, [scored(clips)], read_held_out(clips), ["adaptive"], no_progress
+    )["adaptive"]
     assert found["blind: whole image"] == [1.0]
     assert found["ceiling"] == pytest.approx([1.0], abs=1e-4)  # a map marks all pixels but one
+
+
+class Counted(Store):
+    """A store that counts what is read of it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.decoded, self.annotated = list[str](), list[str]()
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        self.decoded.append(self.ids[index])
+        return super().__getitem__(index)
+
+    def annotation(self, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+        self.annotated.append(self.ids[index])
+        return super().annotation(index)
+
+
+def test_truths_are_read_once_and_no_clip_is_decoded_for_references(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "test") as writer:
+        for number in range(4):
+            frame = picture(number)
+            boxes = ((0.1, 0.1, 0.2 + 0.2 * number, 0.9),)
+            clip = encode_clip(str(number), frame, tone(), boxes=boxes)
+            if number == 2:
+                clip = replace(clip, frame=clip.frame[: len(clip.frame) // 2])
+            assert writer.add(clip)
+    clips = Counted(tmp_path / "test")
+    methods = [scored(clips)]
+    clips.decoded.clear()
+    clips.annotated.clear()
+    held_out = read_held_out(clips)
+    assert check_truths(clips, "test", held_out.annotations) == []
+    digests(clips, held_out)
+    found = reference_scores(tmp_path, methods, held_out, ["adaptive", "lvs"], no_progress)
+    assert clips.annotated == clips.ids
+    assert clips.decoded == []
+    recipe = make_recipe("random:small", TINY, 4)
+    evaluation = evaluate(Model(Encoders(recipe.encoder), recipe), clips, "adaptive")
+    assert len(evaluation.clips) == 3  # one frame is cut
+    for row in (*evaluation.blind, evaluation.ceiling):
+        assert success_rate(np.array(found["adaptive"][row.name])) == row.success_rate
+    again = read_held_out(Counted(tmp_path / "test"))
+    assert reference_scores(tmp_path, methods, again, ["lvs"], no_progress) == {"lvs": found["lvs"]}
+
+
+def test_scenes_are_composed_once_for_the_references_of_all_protocols(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scenes = open_data(["toys"], None, size=32, epoch=2, count=3, classes=2)[1]
+    methods = [scored(scenes)]
+    composed = []
+    compose = Scenes.__getitem__
+    monkeypatch.setattr(
+        Scenes, "__getitem__", lambda self, at: composed.append(at) or compose(self, at)
+    )
+    held_out, stages = read_held_out(scenes), []
+    found = reference_scores(
+        tmp_path, methods, held_out, ["adaptive", "lvs", "masks"], lambda *told: stages.append(told)
+    )
+    assert list(found) == ["adaptive", "lvs"]
+    assert composed == [0, 1, 2]
+    assert stages == [("reading truths", done, 3) for done in (1, 2, 3)]
 
 
 # The page
 
 
 @pytest.fixture(scope="module")
-def page(comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, Store]) -> str:
+def page(
+    comparison: Comparison, methods: list[ComparedMethod], stores: tuple[Store, HeldOutClips]
+) -> str:
     held_out = stores[1]
-    references = {
-        protocol: reference_scores(comparison.folder, held_out, protocol, OPTIONS)
-        for protocol in PROTOCOLS
-    }
+    references = reference_scores(comparison.folder, methods, held_out, PROTOCOLS, no_progress)
     assert set(references["lvs"]) >= {"ceiling", "blind: centred disc"}
     marked = [replace(one, marks={**one.marks, "*": "chosen <on> the test"}) for one in methods]
-    return render(describe(comparison, marked, held_out, references, command="hearsight compare"))
+    report = describe(comparison, marked, held_out.clips, references, command="hearsight compare")
+    return render(report)
 
 
 def test_the_page_holds_every_part(page: str) -> None:
@@ -481,6 +567,8 @@ def test_seeds_are_counted_or_named() -> None:
         ("lvs:small --data toys --test nowhere", "'nowhere'"),
         ("lvs:small --data toys --test boxed --validation boxed", "--select-on-test"),
         ("lvs:small --data toys --out store", "'store' holds no comparison"),
+        ("lvs:small --data toys --set seed=3", "--set seed=3 would have no effect"),
+        ("lvs:small --data toys --epochs 2 --set epochs=3", "leave one of them out"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_sentence(

@@ -11,9 +11,10 @@ from hearsight.checkpoints.checkpoint import load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.localising.moments import Moment
 from hearsight.media.read import probe
+from hearsight.recipes.catalogue import load_recipe
 from hearsight.scenes.composed_videos import compose_video
-from hearsight.scenes.scenes import load_pack
-from hearsight.studies.demo import DemoOptions, count_hits, find_pack, run_demo
+from hearsight.scenes.scenes import Scenes, load_pack
+from hearsight.studies.demo import DemoOptions, choose_pack, count_found, plan_epochs, run_demo
 
 HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
 
@@ -54,10 +55,28 @@ def test_the_demo_leaves_a_report_a_model_scores_and_a_painted_video(tmp_path: P
 
 
 def test_a_pack_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
-    assert find_pack("toys", lambda *_: None)[0] == "toys"
-    name, folder, words = find_pack(f"menagerie:{tmp_path}", lambda *_: None)
+    assert choose_pack("toys", lambda *_: None)[0] == "toys"
+    name, folder, words = choose_pack(f"menagerie:{tmp_path}", lambda *_: None)
     assert (name, folder) == ("menagerie", tmp_path)
     assert "real photographs" in words
+
+
+def test_a_folder_of_toys_is_refused() -> None:
+    with pytest.raises(HearsightError, match=r"--pack toys:here: toys .* have no folder"):
+        choose_pack("toys:here", lambda *_: None)
+
+
+def test_a_demo_of_another_folder_of_the_pack_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hearsight.studies.demo.fit_epochs", lambda *_: 3)
+    recipe = load_recipe("ssl_tie:small")
+    scenes = Scenes(load_pack("toys", split="train", classes=4), 4)
+    planned = plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "a")
+    assert (planned[0].epochs, planned[1]) == (3, False)
+    assert plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "a")[1]
+    with pytest.raises(HearsightError, match="holds another demo"):
+        plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "b")
 
 
 def test_without_apt_toys_are_taken_and_the_reason_is_said(
@@ -65,25 +84,25 @@ def test_without_apt_toys_are_taken_and_the_reason_is_said(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "")
-    name, _, words = find_pack(None, lambda *_: None)
+    name, _, words = choose_pack(None, lambda *_: None)
     assert name == "toys"
     assert "apt-get" in words
     with pytest.raises(HearsightError, match="apt-get"):
-        find_pack("menagerie", lambda *_: None)
+        choose_pack("menagerie", lambda *_: None)
     (tmp_path / "hearsight" / "menagerie").mkdir(parents=True)  # no pack is in it
-    assert find_pack(None, lambda *_: None)[0] == "toys"
+    assert choose_pack(None, lambda *_: None)[0] == "toys"
 
 
-def test_hits_are_boxes_whose_middle_lies_in_the_truth() -> None:
-    film = compose_video(load_pack("toys", split="val", classes=4), seconds=6, seed=1, silence=0.0)
-    width, height = film.size
-    truths = [film.truth_at(second + 0.5) for second in range(6)]
+def test_found_moments_have_the_centre_of_their_box_in_the_truth() -> None:
+    video = compose_video(load_pack("toys", split="val", classes=4), seconds=6, seed=1, silence=0.0)
+    width, height = video.size
+    truths = [video.truth_at(second + 0.5) for second in range(6)]
     moments = []
     for second, truth in enumerate(truths):
         assert truth.box is not None
         x0, y0, x1, y1 = truth.box
         box = (int(x0 * width), int(y0 * height), int(x1 * width), int(y1 * height))
         moments.append(Moment(time=second + 0.5, box=box, confidence=0.9, share=0.1))
-    assert count_hits(film, moments) == (6, 6)
+    assert count_found(video, moments) == (6, 6)
     missed = [Moment(time=one.time, box=None, confidence=0.1, share=0.0) for one in moments]
-    assert count_hits(film, missed) == (0, 6)
+    assert count_found(video, missed) == (0, 6)

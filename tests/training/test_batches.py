@@ -1,16 +1,19 @@
 """Batches: their order, their content, what becomes of clips that cannot be read."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_clips import fill
 
-from hearsight.clips.clip import DecodedClip, UnreadableClip, fit_frame, fit_sound
+from hearsight.clips.clip import DecodedClip, UnreadableClip, fit_frame
 from hearsight.errors import HearsightError
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
-from hearsight.training.batches import Batches, Unread
+from hearsight.training.batches import Batches, Unread, label_names
 
 
 class Numbered:
@@ -150,7 +153,14 @@ def test_a_frame_is_only_ever_reduced_and_keeps_its_shape(
         assert abs(fitted.shape[1] - width * scale) <= 1
 
 
-def test_a_sound_is_cut_in_the_middle_or_repeated() -> None:
-    sound = np.arange(10, dtype=np.int16)
-    assert fit_sound(sound, 4).tolist() == [3, 4, 5, 6]
-    assert fit_sound(sound, 23).tolist() == [*range(10), *range(10), 0, 1, 2]
+def test_classes_are_found_without_decoding_a_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(tmp_path / "store", range(4))
+    wanted = {store[index].label for index in range(4)} - {None}
+
+    def decoded(*arguments: object) -> None:
+        pytest.fail("a clip was decoded")
+
+    monkeypatch.setattr(type(store), "__getitem__", decoded)
+    assert label_names(store) == tuple(sorted(wanted)) == ("dog",)

@@ -1,4 +1,4 @@
-"""The threshold of confidence, chosen without labels."""
+"""The confidence threshold, chosen without labels."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from hearsight.clips.clip import DecodedClip, UnreadableClip
 from hearsight.model.encoders import Encoders
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.recipes.catalogue import load_recipe
-from hearsight.training.confidence import KEPT, best_cut, choose_threshold
+from hearsight.training.confidence import MIN_RECALL, best_threshold, choose_threshold
 
 
 def balanced_accuracy(high: list[float], low: list[float], cut: float) -> float:
@@ -27,10 +27,10 @@ def balanced_accuracy(high: list[float], low: list[float], cut: float) -> float:
     low=st.lists(st.integers(-50, 50), min_size=1, max_size=12),
 )
 def test_no_cut_that_keeps_as_many_parts_better(high: list[int], low: list[int]) -> None:
-    ours = best_cut(np.array(high, np.float64), np.array(low, np.float64))
+    ours = best_threshold(np.array(high, np.float64), np.array(low, np.float64))
     values = sorted({*high, *low})
     cuts = [values[0], *((one + other) / 2 for one, other in pairwise(values))]
-    kept = [cut for cut in cuts if sum(value >= cut for value in high) >= KEPT * len(high)]
+    kept = [cut for cut in cuts if sum(value >= cut for value in high) >= MIN_RECALL * len(high)]
     best = max(balanced_accuracy(high, low, cut) for cut in kept)
     assert ours in kept
     assert balanced_accuracy(high, low, ours) == pytest.approx(best)
@@ -38,13 +38,13 @@ def test_no_cut_that_keeps_as_many_parts_better(high: list[int], low: list[int])
 
 def test_responses_that_tell_nothing_apart_still_show_sources() -> None:
     alike = np.linspace(0, 1, 1001)
-    assert (alike >= best_cut(alike, alike)).mean() >= KEPT
-    worse = best_cut(alike, alike + 0.5)  # others' sounds answer louder than their own
-    assert (alike >= worse).mean() >= KEPT
+    assert (alike >= best_threshold(alike, alike)).mean() >= MIN_RECALL
+    worse = best_threshold(alike, alike + 0.5)  # others' sounds peak higher than their own
+    assert (alike >= worse).mean() >= MIN_RECALL
 
 
 def test_parted_samples_are_cut_half_way() -> None:
-    assert best_cut(np.array([0.7, 0.9]), np.array([0.1, 0.3])) == 0.5
+    assert best_threshold(np.array([0.7, 0.9]), np.array([0.1, 0.3])) == 0.5
 
 
 class Colours:

@@ -1,61 +1,16 @@
-"""The nearest other sound, against its definition."""
+"""Mixing partners: alike sounds find each other, and embedding changes no encoder."""
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from hearsight.clips.clip import DecodedClip, UnreadableClip
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import NO_PARTNER
-from hearsight.training.mixing_partners import embed_sounds, find_mixing_partners, nearest_other
-
-
-def unit_vectors(count: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return normalize(torch.randn(count, 8, generator=generator, dtype=torch.float64), dim=1)
-
-
-def nearest_by_hand(vectors: Tensor) -> list[int]:
-    rows = vectors.tolist()
-    found = []
-    for i, one in enumerate(rows):
-        scores = {
-            j: sum(x * y for x, y in zip(one, other, strict=True))
-            for j, other in enumerate(rows)
-            if j != i
-        }
-        found.append(max(scores, key=lambda j: scores[j]))
-    return found
-
-
-@settings(max_examples=30, deadline=None)
-@given(count=st.integers(2, 40), rows=st.integers(1, 50), columns=st.integers(1, 50))
-def test_the_blocked_search_is_the_definition_whatever_the_blocks(
-    count: int, rows: int, columns: int
-) -> None:
-    vectors = unit_vectors(count)
-    found = nearest_other(vectors, rows=rows, columns=columns)
-    assert found.tolist() == nearest_by_hand(vectors)
-
-
-def test_a_twin_is_found_and_never_the_sound_itself() -> None:
-    vectors = unit_vectors(10)
-    vectors[7] = vectors[2]
-    found = nearest_other(vectors, rows=3, columns=4)
-    assert found[2] == 7
-    assert found[7] == 2
-    assert all(found[i] != i for i in range(10))
-
-
-def test_a_lone_sound_has_no_other() -> None:
-    assert nearest_other(unit_vectors(1)).tolist() == [NO_PARTNER]
+from hearsight.training.mixing_partners import embed_sounds, find_mixing_partners
 
 
 class Tones:
@@ -91,6 +46,20 @@ def test_alike_sounds_become_partners_and_unreadable_ones_none(small: Recipe) ->
         small, encoders, tones, epoch=0, accelerator=Accelerator(cpu=True), workers=0
     )
     assert found.tolist() == [2, 3, 0, 1, NO_PARTNER]
+
+
+def test_sounds_without_a_finite_embedding_have_no_partner(small: Recipe) -> None:
+    encoders = Encoders(small.encoder)
+    torch.nn.init.constant_(encoders.sounds.stem.weight, torch.nan)
+    found = find_mixing_partners(
+        small,
+        encoders,
+        Tones([300.0, 2500.0]),
+        epoch=0,
+        accelerator=Accelerator(cpu=True),
+        workers=0,
+    )
+    assert found.tolist() == [NO_PARTNER, NO_PARTNER]
 
 
 def test_embedding_leaves_the_encoders_as_they_were(small: Recipe) -> None:

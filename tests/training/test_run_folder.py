@@ -3,20 +3,31 @@
 import errno
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from made_runs import QUIET, few_scenes, tiny_recipe
 
-from hearsight.checkpoints.checkpoint import BEST, LAST
+from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
-from hearsight.studies.campaign import train_once
-from hearsight.training.run_folder import LOG, TENSORBOARD, Log, TrainingOptions, has_begun
+from hearsight.studies.comparison_folder import train_once
+from hearsight.training import run_folder, trainer
+from hearsight.training.run_folder import (
+    LOG,
+    TENSORBOARD,
+    Log,
+    TrainingOptions,
+    carry_facts,
+    has_begun,
+    read_log,
+)
 from hearsight.training.trainer import Run, train
 
 
@@ -73,10 +84,10 @@ def test_a_run_that_fails_after_its_first_checkpoint_is_kept(
 ) -> None:
     save = Run.save
 
-    def full(run: Run, name: str, *, calibrated: bool = False) -> None:
+    def full(run: Run, name: str, threshold: float | None = None) -> None:
         if name == BEST:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        save(run, name, calibrated=calibrated)
+        save(run, name, threshold)
 
     monkeypatch.setattr(Run, "save", full)
     recipe, clips, folder = replace(tiny_recipe(), epochs=1), few_scenes(), tmp_path / "run"
@@ -86,6 +97,58 @@ def test_a_run_that_fails_after_its_first_checkpoint_is_kept(
     monkeypatch.undo()
     train(recipe, clips, folder, options=replace(QUIET, resume=True))
     assert (folder / BEST).exists()
+
+
+def test_a_resumed_run_reads_its_last_checkpoint_once_and_ends_by_writing_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    read, write = run_folder.load_checkpoint, trainer.save_checkpoint
+
+    def reading(path: Path) -> Checkpoint:
+        used.append(f"read {path.name}")
+        return read(path)
+
+    def writing(path: Path, *arguments: Any, **options: Any) -> None:
+        used.append(f"write {path.name}")
+        write(path, *arguments, **options)
+
+    monkeypatch.setattr(run_folder, "load_checkpoint", reading)
+    monkeypatch.setattr(trainer, "save_checkpoint", writing)
+    recipe, clips, folder = tiny_recipe(), few_scenes(), tmp_path / "run"
+    train(replace(recipe, epochs=1), clips, folder, options=QUIET)
+    assert used == [f"write {LAST}", f"write {BEST}"]
+    used.clear()
+    train(replace(recipe, epochs=2), clips, folder, options=replace(QUIET, resume=True))
+    assert used == [f"read {LAST}", f"write {LAST}", f"write {BEST}"]
+
+
+def test_an_interrupt_while_the_threshold_is_chosen_does_not_cost_the_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "choose_threshold", interrupted)
+    recipe = replace(tiny_recipe(), epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, few_scenes(), tmp_path / "run", options=QUIET)
+    facts = load_checkpoint(tmp_path / "run" / LAST).facts
+    assert facts["position"]["epoch"] == 1
+    assert "threshold" not in facts
+
+
+def test_a_resumed_run_keeps_the_leaks_and_the_selection_of_its_earlier_part() -> None:
+    leak = {"role": "test", "test": "a", "test_clips": 3, "clips_in_both": 1}
+    before = {"selected_on_test": True, "leak_check": [leak, {**leak, "test": "b"}], "data": "old"}
+    now = {"selected_on_test": False, "leak_check": [{**leak, "clips_in_both": 2}], "data": "new"}
+    assert carry_facts(before, now) == {
+        "selected_on_test": True,
+        "leak_check": [{**leak, "test": "b"}, {**leak, "clips_in_both": 2}],
+        "data": "new",
+    }
+    assert carry_facts({}, now) == now
+    assert carry_facts(before, {}) == {name: before[name] for name in before if name != "data"}
 
 
 @pytest.mark.parametrize("fresh", [True, False])
@@ -99,6 +162,17 @@ def test_a_log_that_cannot_begin_is_removed_if_it_is_new(
     with pytest.raises(OSError, match="No space left"):
         Log(tmp_path, step=0, active=True, fresh=fresh)
     assert listed(tmp_path) == ([] if fresh else [LOG])
+
+
+def test_without_tensorboard_the_log_is_the_same_json_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    recipe = replace(tiny_recipe(), epochs=1)
+    train(recipe, few_scenes(), tmp_path / "run", options=QUIET)
+    assert [entry["step"] for entry in read_log(tmp_path / "run")] == [1, 2, 3]
+    assert listed(tmp_path / "run") == [BEST, LAST, LOG]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -151,7 +225,7 @@ def test_a_start_that_was_killed_can_be_resumed_and_fail_and_be_resumed_again(
 @pytest.mark.parametrize(
     ("names", "resumes"), [(None, False), ((), False), (("notes.txt",), False), ((LOG,), True)]
 )
-def test_a_campaign_resumes_what_has_begun_and_begins_the_rest(
+def test_a_comparison_resumes_what_has_begun_and_begins_the_rest(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     names: tuple[str, ...] | None,
@@ -168,6 +242,6 @@ def test_a_campaign_resumes_what_has_begun_and_begins_the_rest(
         folder.mkdir(exist_ok=True)
         return SimpleNamespace(finished=True, steps=0)
 
-    monkeypatch.setattr("hearsight.studies.campaign.train", trained)
+    monkeypatch.setattr("hearsight.studies.comparison_folder.train", trained)
     train_once(tiny_recipe(), few_scenes(), folder, QUIET)
     assert asked == [resumes]

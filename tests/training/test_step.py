@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hearsight.model.augmentation import Mixing, SpectrogramMask, Warp
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.model.response import matched, response
-from hearsight.objectives.contrast import PaperContrast
+from hearsight.objectives.trimap_contrast import PaperContrast
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch

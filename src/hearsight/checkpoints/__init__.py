@@ -1,1 +1,1 @@
-"""Weights with the recipe that made them; weights that others released; the shipped ones."""
+"""Checkpoints, released weights converted to them, and the shipped weights."""

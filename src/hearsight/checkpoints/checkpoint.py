@@ -1,7 +1,7 @@
-"""Weights and the recipe that made them, in one file from which no code can run.
+"""Checkpoints: weights and the recipe that made them, in one file that cannot hold code.
 
-A checkpoint is a .safetensors file: tensors `weights/NAME`, and `state/NAME` for what a resumed
-run needs besides; recipe and facts stand as JSON in its metadata.
+A checkpoint is a .safetensors file: tensors `weights/NAME`, and `state/NAME` for the optimiser
+state that a resumed run needs; recipe and facts are JSON in its metadata.
 """
 
 import json
@@ -32,73 +32,59 @@ LAST, BEST = "last.safetensors", "best.safetensors"  # in a run folder
 SHIPPED = Path(__file__).parent / "weights"
 
 
-def is_count(told: object) -> bool:
-    """Whether a value of JSON counts something, in a number that everything can hold."""
-    return type(told) is int and 0 <= told < 2**63
+def is_count(fact: object) -> bool:
+    """Whether a JSON value is a whole number from 0 to 2^63 - 1."""
+    return type(fact) is int and 0 <= fact < 2**63
 
 
-def is_number(told: object) -> bool:
-    """Whether a value of JSON is a finite number."""
-    return isinstance(told, int | float) and (
-        not isinstance(told, bool) and abs(told) <= sys.float_info.max
-    )
+def is_number(fact: object) -> bool:
+    """Whether a JSON value is a finite number."""
+    return type(fact) in (int, float) and abs(fact) <= sys.float_info.max  # type: ignore[arg-type]
 
 
-def is_string(told: object) -> bool:
-    """Whether a value of JSON is a string."""
-    return isinstance(told, str)
+def is_position(fact: object) -> bool:
+    """Whether a JSON value is a training position; `judge` may be missing, as in older runs."""
+    match fact:
+        case {"epoch": epoch, "batch": batch, "step": step, "best": best, **rest}:
+            counted = all(is_count(number) for number in (epoch, batch, step))
+            judged = rest.keys() <= {"judge"} and isinstance(rest.get("judge"), str | None)
+            return counted and is_number(best) and judged
+    return False
 
 
-Form = Mapping[str, Callable[[object], bool]]  # what may stand under each name of a JSON object
-
-POSITION: Form = {"epoch": is_count, "batch": is_count, "step": is_count, "best": is_number}
-LEAK: Form = {
-    "role": is_string,
-    "test": is_string,
-    "clips_in_both": is_count,
-    "videos_in_both": is_count,
-}
+def is_leak_check(fact: object) -> bool:
+    """Whether a JSON value is a list of counts of clips and videos shared by two data sets."""
+    return isinstance(fact, list) and all(is_leak(one) for one in fact)
 
 
-def has_form(told: object, form: Form) -> bool:
-    """Whether a value of JSON is an object with all that a form names."""
-    return isinstance(told, dict) and all(
-        name in told and fits(told[name]) for name, fits in form.items()
-    )
-
-
-def is_position(told: object) -> bool:
-    """Whether a value of JSON says how far a run has come; runs were once not told their judge."""
-    return (
-        isinstance(told, dict)
-        and has_form(told, POSITION)
-        and told.keys() <= {*POSITION, "judge"}
-        and isinstance(told.get("judge"), str | None)
-    )
-
-
-def is_leak_check(told: object) -> bool:
-    """Whether a value of JSON lists what was found in training and test clips alike."""
-    return isinstance(told, list) and all(has_form(one, LEAK) for one in told)
+def is_leak(fact: object) -> bool:
+    """Whether a JSON value counts what training and one other data set share."""
+    match fact:
+        case {"role": str(), "test": str(), "clips_in_both": clips, "videos_in_both": videos}:
+            return is_count(clips) and is_count(videos)
+    return False
 
 
 FACTS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "threshold": (is_number, "a number"),
-    "selected_on_test": (lambda told: isinstance(told, bool), "true or false"),
-    "leak_check": (is_leak_check, f"a list of objects with {', '.join(LEAK)}"),
+    "selected_on_test": (lambda fact: isinstance(fact, bool), "true or false"),
+    "leak_check": (
+        is_leak_check,
+        "a list of objects with role, test, clips_in_both and videos_in_both",
+    ),
     "position": (is_position, "an object with epoch, batch and step from 0 on, best and judge"),
 }
-"""The facts that are read again: how one is told, and in words. All others are free."""
+"""The facts that hearsight reads back, each with its check and its form in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a checkpoint file holds; its weights fit its recipe."""
+    """The content of a checkpoint file; its weights are checked against its recipe."""
 
     recipe: Recipe
     weights: dict[str, Tensor]  # of `Encoders(recipe.encoder)`
-    facts: dict[str, Any]  # how it came about: JSON
-    state: dict[str, Tensor] | None  # None where there is none, or it was not asked for
+    facts: dict[str, Any]  # JSON: data, command, version, threshold ...; see docs/checkpoints.md
+    state: dict[str, Tensor] | None  # of a resumed run; None where absent or not asked for
 
 
 def save_checkpoint(
@@ -109,17 +95,17 @@ def save_checkpoint(
     facts: Mapping[str, Any] | None = None,
     state: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint whole or not at all.
+    """Write a checkpoint, whole or not at all.
 
     Args:
         path: the file, replaced if it exists; its folder must exist.
-        encoders: whose weights and running statistics are kept.
-        recipe: what made them.
+        encoders: whose weights and running statistics are written.
+        recipe: the recipe that made them.
         facts: anything JSON can hold.
         state: tensors that a resumed run needs.
 
     Raises:
-        HearsightError: no folder, no permission, full disk; the file that was there stays.
+        HearsightError: no folder, no permission, full disk; a file already there is kept.
     """
     tensors = {WEIGHTS + name: value for name, value in encoders.state_dict().items()}
     tensors |= {STATE + name: value for name, value in (state or {}).items()}
@@ -129,10 +115,10 @@ def save_checkpoint(
 def save_weights(
     path: Path, weights: Mapping[str, Tensor], recipe: Recipe, facts: Mapping[str, Any]
 ) -> None:
-    """The same for weights by name that no encoders hold yet.
+    """`save_checkpoint` for a state dict.
 
     Raises:
-        HearsightError: as `save_checkpoint`, or they do not fit the recipe.
+        HearsightError: as `save_checkpoint`, or names or shapes are not those of the recipe.
     """
     _check_fit(weights, recipe.encoder, path)
     _write(path, {WEIGHTS + name: value for name, value in weights.items()}, recipe, facts)
@@ -156,12 +142,12 @@ def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
     """Read a checkpoint to the CPU. Nothing in the file is executed.
 
     Args:
-        path: a file of `save_checkpoint`.
-        with_state: also read what a resumed run needs, if it is there.
+        path: a file that `save_checkpoint` wrote.
+        with_state: also read the state of a resumed run, where there is one.
 
     Raises:
-        HearsightError: no such file, not a checkpoint, cut short, weights of another shape than
-            its recipe says, or a fact that is read again and has another form than was written.
+        HearsightError: no such file, not a checkpoint, truncated, weights that do not fit the
+            recipe, or one of `FACTS` in another form.
     """
     path = Path(path)
     if not path.is_file():
@@ -209,7 +195,7 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def layout(encoder: Encoder) -> dict[str, torch.Size]:
-    """The names and shapes of the weights of these encoders."""
+    """The names and shapes of the state dict of these encoders."""
     with torch.device("meta"):
         return {name: value.shape for name, value in Encoders(encoder).state_dict().items()}
 
@@ -229,17 +215,17 @@ def _check_fit(weights: Mapping[str, Tensor], encoder: Encoder, path: Path) -> N
 
 
 def shipped_models() -> dict[str, Path]:
-    """The models that come with the package: the name of their recipe, and their file."""
+    """The checkpoints in the package, by the name of their recipe."""
     files = {name: SHIPPED / f"{name.replace(':', '_')}.safetensors" for name in recipe_names()}
     return {name: path for name, path in files.items() if path.exists()}
 
 
 class Model(NamedTuple):
-    """Encoders, the recipe that made them, and how they came about."""
+    """Encoders, the recipe that made them, and the facts of their checkpoint."""
 
     encoders: Encoders
     recipe: Recipe
-    facts: Mapping[str, Any] = MappingProxyType({})  # JSON, as `Checkpoint.facts`
+    facts: Mapping[str, Any] = MappingProxyType({})  # as `Checkpoint.facts`
 
 
 def load_model(source: str | Path) -> Model:
@@ -250,7 +236,7 @@ def load_model(source: str | Path) -> Model:
             model that comes with the package.
 
     Raises:
-        HearsightError: neither, or a file that is no sound checkpoint.
+        HearsightError: none of these, or as `load_checkpoint`.
     """
     path, shipped = Path(source), shipped_models()
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""Weights that others released, brought into our networks; reading them runs no code."""
+"""Weights that authors released, converted to our networks; reading them runs no code."""
 
 import re
 import warnings
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import layout, save_weights
 from hearsight.errors import HearsightError, nearest
-from hearsight.model.encoders import Encoder, Encoders
+from hearsight.model.encoders import Encoder, Encoders, Trunk
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 
@@ -23,9 +23,9 @@ METHODS = {
     "ez-vsl": ("ez_vsl", "EZ-VSL"),
     "slavc": ("slavc", "SLAVC"),
 }
-"""Whose released weights are known: the recipe they become, and the method's name."""
+"""Methods whose released weights can be converted: the recipe, and the title of the method."""
 
-NUMPY_NUMBERS: list[Any] = [  # scores beside the weights are often numpy numbers: plain data
+NUMPY_NUMBERS: list[Any] = [  # safe to unpickle; released files often hold scores as numpy numbers
     *(
         (np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar")
         for core in ("core", "_core")
@@ -34,7 +34,7 @@ NUMPY_NUMBERS: list[Any] = [  # scores beside the weights are often numpy number
     *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
 ]
 
-UNUSED = re.compile(  # in released models, but no forward pass that gives a map reaches them
+UNUSED = re.compile(  # weights of released modules that their response map does not use
     r"(momentum_)?(imgnet|audnet)\.(fc\.|conv1_flow\.)|imgnet\.conv1_a\.|audnet\.conv1\."
     r"|.*\.num_batches_tracked$|(vision_fc1|conv3|norm3)\."
 )
@@ -46,9 +46,9 @@ PROJECTIONS = {"frame_projection": "img_proj", "sound_projection": "aud_proj"}
 
 
 def torchvision_name(name: str) -> str:
-    """What torchvision's ResNet calls a weight of ours, both without the network's name.
+    """The name in torchvision's ResNet of a weight of `Trunk`.
 
-    `stages.1.0.shortcut.1.bias` is its `layer2.0.downsample.1.bias`.
+    `stages.1.0.shortcut.1.bias` is `layer2.0.downsample.1.bias` there.
     """
     name = re.sub(r"^stem_norm\.", "bn1.", name)
     name = re.sub(r"^stem\.", "conv1.", name)
@@ -59,11 +59,11 @@ def torchvision_name(name: str) -> str:
 
 
 def released_names(name: str, heads: int = 1) -> list[tuple[str, ...]]:
-    """What released modules call one of our weights: one name, or one for each head.
+    """The names that released modules may give a weight of `Encoders`; each a name per head.
 
     `frames.stages.1.0.shortcut.1.bias` is `imgnet.layer2.0.downsample.1.bias`,
     `ema.sounds.stem.weight` is `momentum_audnet.conv1.weight`. Where modules differ (the first
-    layer for sounds is `conv1_a` in some) the more particular name comes first.
+    layer for sounds is `conv1_a` in some) the most specific name comes first.
     """
     prefix = ""
     if name.startswith("ema."):
@@ -80,7 +80,7 @@ def released_names(name: str, heads: int = 1) -> list[tuple[str, ...]]:
 
 
 def is_pickled(file: Path) -> bool:
-    """Whether a file begins as what torch writes: a zip archive, or a pickle of protocol 2 on."""
+    """Whether a file begins as `torch.save` begins: a zip archive, or a pickle of protocol 2+."""
     with file.open("rb") as opened:
         return opened.read(4).startswith(
             (b"PK\x03\x04", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
@@ -88,16 +88,16 @@ def is_pickled(file: Path) -> bool:
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The named tensors in a foreign file, from which only plain data are read.
+    """The state dict in a file of `torch.save`, read with `weights_only=True`.
 
     Raises:
-        HearsightError: no such file, one that would run code, or one that holds no named tensors.
+        HearsightError: no such file, one that would run code, or one that holds no state dict.
     """
     if not file.is_file():
         raise HearsightError(f"There is no file {file}.")
     try:
         with torch.serialization.safe_globals(NUMPY_NUMBERS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is refused is said in one sentence
+            warnings.simplefilter("ignore")  # refusals become one HearsightError
             found = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         if not is_pickled(file):
@@ -116,13 +116,12 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def target_of(file: Path) -> Path:
-    """The checkpoint that released weights become if no other is named: beside them, by their name.
+    """The default file for converted weights: beside the released ones, ending in .safetensors.
 
-    Only what says the kind of file is left out of it: `a.v1.2.pth.tar` becomes
-    `a.v1.2.safetensors`.
+    `a.v1.2.pth.tar` becomes `a.v1.2.safetensors`.
 
     Raises:
-        HearsightError: it is there already.
+        HearsightError: it exists already.
     """
     target = file.parent / f"{ENDINGS.sub('', file.name)}.safetensors"
     if target.exists():
@@ -131,11 +130,11 @@ def target_of(file: Path) -> Path:
 
 
 def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie") -> Recipe:
-    """Turn the weights that authors released into a checkpoint of that method's recipe.
+    """Convert released weights into a checkpoint of that method's recipe.
 
     Args:
-        file: their file, with or without `module.` before the names; only tensors, numbers and
-            text are read from it, and no code in it is run.
+        file: the released file, with or without `module.` before the names; only tensors, numbers
+            and text are read from it, and no code in it is run.
         target: the checkpoint to write.
         method: one of `METHODS`.
 
@@ -143,7 +142,7 @@ def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie"
         The recipe in the checkpoint.
 
     Raises:
-        HearsightError: no such method or file, one that would run code, or another key layout.
+        HearsightError: no such method or file, one that would run code, other names or shapes.
     """
     if method not in METHODS:
         raise HearsightError(
@@ -185,7 +184,7 @@ def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie"
 
 
 def fits(value: Tensor, shape: torch.Size) -> bool:
-    """Whether a first layer takes as many input channels as ours."""
+    """Whether a convolution has as many input channels as `shape`; other tensors always fit."""
     return value.dim() != 4 or value.shape[1] == shape[1]
 
 
@@ -200,24 +199,32 @@ def _check_keys(file: Path, title: str, used: set[str], theirs: Mapping[str, Ten
             )
 
 
-def load_trunk(encoders: Encoders, encoder: Encoder) -> None:
-    """Start the frame network from a file of torchvision's ResNet-18 (`encoder.weights`).
+def load_resnet18(trunk: Trunk, file: Path) -> None:
+    """Load a file of torchvision's ResNet-18 weights into a trunk; its classifier is not used.
 
     Raises:
         HearsightError: no such file, one that would run code, other names or shapes.
     """
-    assert encoder.weights is not None
-    file = Path(encoder.weights)
     theirs = read_weights(file)
-    own = encoders.frames.state_dict()
-    for name, value in own.items():
-        key = torchvision_name(name)
+    names = {name: torchvision_name(name) for name in trunk.state_dict()}
+    for name, value in trunk.state_dict().items():
+        key = names[name]
         if key not in theirs or theirs[key].shape != value.shape:
             found = tuple(theirs[key].shape) if key in theirs else "nothing"
             raise HearsightError(
-                f"{file} does not fit the frame network: {key} should have shape "
-                f"{tuple(value.shape)}, the file holds {found}."
+                f"{file} does not fit the network, a ResNet-18 by torchvision's names: "
+                f"{key} should have shape {tuple(value.shape)}, the file holds {found}."
             )
-    encoders.frames.load_state_dict({name: theirs[torchvision_name(name)] for name in own})
+    trunk.load_state_dict({name: theirs[key] for name, key in names.items()})
+
+
+def load_trunk(encoders: Encoders, encoder: Encoder) -> None:
+    """Start the frame network, and its momentum encoder, from the file `encoder.weights`.
+
+    Raises:
+        HearsightError: as `load_resnet18`.
+    """
+    assert encoder.weights is not None
+    load_resnet18(encoders.frames, Path(encoder.weights))
     if encoders.ema is not None:
         encoders.ema["frames"].load_state_dict(encoders.frames.state_dict())

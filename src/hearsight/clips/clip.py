@@ -355,14 +355,6 @@ def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
     )
 
 
-def fit_sound(sound: Int16[np.ndarray, " samples"], samples: int) -> Int16[np.ndarray, " wanted"]:
-    """The middle `samples` of a long sound; a short one repeated until it is long enough."""
-    if len(sound) >= samples:
-        start = (len(sound) - samples) // 2
-        return sound[start : start + samples]
-    return np.resize(sound, samples)
-
-
 def as_box(values: Sequence[float | int]) -> Box:
     """Four finite numbers as a box, whatever they are; ValueError or OverflowError otherwise."""
     if len(values) != 4 or not all(map(isfinite, values)):

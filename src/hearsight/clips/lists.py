@@ -1,4 +1,4 @@
-"""Lists of clips in every form the field writes them, and which clip and video an id names."""
+"""Lists of clips in the forms that data sets and papers use, and which clip an id names."""
 
 import json
 import re
@@ -14,23 +14,30 @@ from hearsight.files.text import cells_of, is_text, parse_json, read_text
 
 Kind = Literal["youtube", "flickr", "other"]
 SUFFIX = re.compile(r"\.(mp4|mkv|webm|avi|wav|flac|mp3|jpe?g|png|webp|xml)$", re.IGNORECASE)
+LINE_END = re.compile(r"\r\n|\n|\r")
 NUMBER = r"(\d{1,15}(?:\.\d+)?)"
 YOUTUBE = re.compile(rf"([\w-]{{11}})(?:_{NUMBER}(?:_{NUMBER})?)?", re.ASCII)
 FLICKR = re.compile(r"\d{8,12}", re.ASCII)
-MOMENT = re.compile(rf"(.+)@{NUMBER}")  # how this package names clips of one's own videos
+MOMENT = re.compile(rf"(.+)@{NUMBER}")  # ids of clips of one's own videos, as VIDEO@SECOND
+PAIRED = ["video", "audio", "label"]  # head of lists that pair a frame with another clip's sound
 HEADS = {"id", "ids", "clip", "file", "filename", "video", "video_id", "youtube_id", "ytid"}
 
 
 class ClipName(NamedTuple):
-    """Which clip an id means, however it is written: equal names, equal clips.
+    """Which clip an id means: ids that are written differently for one clip have equal names.
 
-    video: the 11 characters of YouTube, the number of Flickr, of other ids what stands before
-    `@SECOND`, or all of it. start: seconds into the video; None where the id does not say.
+    video: YouTube's 11 characters, Flickr's number, of other ids the part before `@SECOND`, or
+    the whole id. start: seconds into the video; None where the id does not tell.
     """
 
     kind: Kind
     video: str
     start: float | None = None
+
+
+def without_suffix(id: str) -> str:
+    """An id without the suffix of the file that some lists name instead: `ID.mp4`, `ID.jpg`."""
+    return SUFFIX.sub("", id)
 
 
 def clip_names(ids: Iterable[str]) -> list[ClipName]:
@@ -41,13 +48,13 @@ def clip_names(ids: Iterable[str]) -> list[ClipName]:
     """
     names = []
     for id in ids:
-        bare = SUFFIX.sub("", id.rpartition("/")[2])
+        bare = without_suffix(id.rpartition("/")[2])
         if FLICKR.fullmatch(bare):
             names.append(ClipName("flickr", bare))
         elif found := YOUTUBE.fullmatch(bare):
             video, start, end = found.groups()
-            written_whole = end is not None and "." not in start + end
-            scale = 1000 if written_whole and int(end) - int(start) >= 1000 else 1
+            whole = end is not None and "." not in start + end
+            scale = 1000 if whole and int(end) - int(start) >= 1000 else 1
             names.append(
                 ClipName("youtube", video, None if start is None else float(start) / scale)
             )
@@ -61,9 +68,9 @@ def clip_names(ids: Iterable[str]) -> list[ClipName]:
 class ListEntry(NamedTuple):
     """One entry of a list.
 
-    text: as it stands there, without the end of its line. ids: of its clips; two where the frame
-    of one is paired with the sound of another. boxes: as written, corrupt ones included. split:
-    train or test, where the list tells.
+    text: the line as written, without its line end. ids: of its clips; two where the frame of one
+    is paired with the sound of another. boxes: as written, corrupt ones included. split: train or
+    test, where the list tells.
     """
 
     text: str
@@ -75,21 +82,22 @@ class ListEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipList:
-    """The entries of a list in order, and how they are written down again."""
+    """The entries of a list in order, and what is needed to write them in its own format."""
 
     name: str
     entries: tuple[ListEntry, ...]
     head: str | None = None  # a first line that names the columns
     newline: str = "\n"
     form: Literal["lines", "json"] = "lines"
+    paired: bool = False  # whether each line pairs a frame with the sound of another clip
 
     @property
     def ids(self) -> list[str]:
-        """The id of every clip, in order, those of pairs both."""
+        """The id of every clip in order; both ids of a pair."""
         return [id for entry in self.entries for id in entry.ids]
 
     def write(self, path: Path, entries: Sequence[ListEntry]) -> None:
-        """Write some of the entries as they stood in the list: whole, or not at all.
+        """Write some of the entries as they were in the list: the whole file, or none.
 
         Raises:
             HearsightError: it cannot be written.
@@ -117,22 +125,41 @@ def read_list(path: Path) -> ClipList:
     text = read_text(path)
     if text.lstrip()[:1] in ("[", "{"):
         return ClipList(name=str(path), entries=tuple(_read_json(path, text)), form="json")
-    lines = [line.rstrip("\r") for line in text.split("\n")]
-    lines = [line for line in lines if line.strip(" ,") and line[0] != "#"]
-    head = lines.pop(0) if lines and _cells(lines[0], path)[0].lower() in HEADS else None
+    head, lines = _lines(text, path)
     if not lines:
         raise HearsightError(f"The list '{path}' is empty.")
-    read = _pair if head is not None and _cells(head, path)[:2] == ["video", "audio"] else _listed
+    paired = head is not None and _cells(head, path)[:2] == PAIRED[:2]
+    parse = _pair if paired else _listed
     return ClipList(
         name=str(path),
         # most lists are ids alone, and long
         entries=tuple(
-            read(line, _cells(line, path)) if "," in line else ListEntry(line, (line.strip(),))
+            parse(line, _cells(line, path)) if "," in line else ListEntry(line, (line.strip(),))
             for line in lines
         ),
         head=head,
-        newline="\r\n" if "\r\n" in text else "\n",
+        newline=found[0] if (found := LINE_END.search(text)) else "\n",
+        paired=paired,
     )
+
+
+def read_pairs(path: Path) -> list[list[str]]:
+    """The cells of each row under the head `video,audio,label`.
+
+    Raises:
+        HearsightError: no such file, no text, or another head.
+    """
+    head, lines = _lines(read_text(path), path)
+    if head is None or _cells(head, path)[:3] != PAIRED:
+        raise HearsightError(f"the list '{path}' does not begin with {','.join(PAIRED)}")
+    return [_cells(line, path) for line in lines]
+
+
+def _lines(text: str, path: Path) -> tuple[str | None, list[str]]:
+    """The head of a list, if it has one, and its other lines without empty ones and comments."""
+    lines = [line for line in LINE_END.split(text) if line.strip(" ,") and line[0] != "#"]
+    head = lines.pop(0) if lines and _cells(lines[0], path)[0].lower() in HEADS else None
+    return head, lines
 
 
 def _cells(line: str, path: Path) -> list[str]:
@@ -147,19 +174,27 @@ def _pair(line: str, cells: Sequence[str]) -> ListEntry:
 
 
 def _listed(line: str, cells: Sequence[str]) -> ListEntry:
+    """One clip, in any of the forms that `read_list` names."""
     id, *rest = cells
+    numbers = [bool(re.fullmatch(NUMBER, cell)) for cell in rest[:2]]
     video = YOUTUBE.fullmatch(id)
-    if video and video[2] is None and not FLICKR.fullmatch(id):
-        if len(rest) > 1 and all(re.fullmatch(NUMBER, cell) for cell in rest[:2]):
-            return ListEntry(line, (f"{id}_{rest[0]}_{rest[1]}",))
-        if re.fullmatch(NUMBER, rest[0]):
-            label, split = (*rest[1:3], None, None)[:2]
-            return ListEntry(line, (f"{id}_{rest[0]:>06}",), label, split=split)
+    youtube = video is not None and video[2] is None and not FLICKR.fullmatch(id)
+    if youtube and numbers == [True, True]:  # AudioSet
+        return ListEntry(line, (f"{id}_{rest[0]}_{rest[1]}",))
+    if numbers[0] and (youtube or len(rest) > 2):  # VGGSound
+        label, split = (*rest[1:3], None, None)[:2]
+        return ListEntry(line, (f"{id}_{_six_digits(rest[0])}",), label, split=split)
     return ListEntry(line, (id,), None if rest[0].isdecimal() else rest[0] or None)
 
 
+def _six_digits(second: str) -> str:
+    """A second as in ids of VGGSound: `000030` for 30 and 30.0; a fraction is kept."""
+    whole, _, fraction = second.partition(".")
+    return f"{second:>06}" if fraction.strip("0") else f"{int(whole):06d}"
+
+
 def _read_json(path: Path, text: str) -> list[ListEntry]:
-    """Objects with file, class and bbox, or ids alone."""
+    """The entries of a JSON list: objects with file, class and bbox, or ids alone."""
     wrong = f"'{path}' is not a list of file, class and bbox as vggss.json is."
     try:
         held: Any = parse_json(text)
@@ -191,7 +226,7 @@ def _text(value: object) -> str:
 
 
 def find_list(folder: Path, listed: str) -> Path:
-    """A list by its path from here, from the folder or from beside it.
+    """A list by its path from the working folder, from `folder` or from the folder above it.
 
     Raises:
         HearsightError: it is in none of these places.

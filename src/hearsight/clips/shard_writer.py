@@ -31,6 +31,7 @@ from hearsight.clips.shards import (
 )
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
+from hearsight.files.output import PartFile
 
 SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
 
@@ -156,12 +157,11 @@ class _ShardInWriting:
     """A shard under a temporary name."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self.ids: list[str] = []
         self._places: list[Int64[np.ndarray, "4 2"]] = []
-        self._file = self.part.open("wb")
-        self._tar = tarfile.TarFile(self.part, "w", self._file, format=tarfile.USTAR_FORMAT)
+        self._output = PartFile(path)
+        self._file = self._output.part.open("wb")
+        self._tar = tarfile.TarFile(path, "w", self._file, format=tarfile.USTAR_FORMAT)
 
     def add(self, id: str, files: list[tuple[int, str, bytes]]) -> None:
         places = np.zeros((4, 2), dtype=np.int64)
@@ -181,14 +181,14 @@ class _ShardInWriting:
         os.fsync(self._file.fileno())
         size = self._file.tell()
         self._file.close()
-        self.part.replace(self.path)
+        self._output.commit()
         index = ShardIndex(ids=self.ids, places=np.stack(self._places))
-        write_index(self.path.with_suffix(".index"), index, size)
+        write_index(self._output.path.with_suffix(".index"), index, size)
 
     def drop(self) -> None:
         with suppress(OSError):  # it fails once more to write what the disk had no room for
             self._file.close()
-        self.part.unlink(missing_ok=True)
+        self._output.discard()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from jaxtyping import Int16, Int64
 from hearsight.clips.clip import Box, Clip, DecodedClip, UnreadableClip, decode_sound
 from hearsight.clips.fingerprint import bytes_fingerprint
 from hearsight.errors import HearsightError
+from hearsight.files.output import temporary_beside
 from hearsight.files.text import parse_json
 
 INDEX_VERSION = 1
@@ -109,12 +110,8 @@ def write_index(path: Path, index: ShardIndex, size: int) -> None:
         "ids": index.ids,
         "places": index.places.tolist(),
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with temporary_beside(path) as part:
         part.write_text(json.dumps(held))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def scan_shard(shard: Path) -> ShardIndex:

@@ -15,6 +15,7 @@ from hearsight.commands.console import one_line
 from hearsight.commands.data import data
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
+from hearsight.commands.options import WholeSentences
 from hearsight.commands.recipes import import_weights, recipes
 from hearsight.commands.retrieve import retrieve
 from hearsight.commands.score import evaluate, protocols
@@ -23,25 +24,26 @@ from hearsight.commands.train import train
 from hearsight.errors import HearsightError
 from hearsight.version import __version__
 
-# typer names the base of its usage errors in no way that holds for all its versions
+# the base of typer's usage errors has no public name that all its versions share
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 NO_MEMORY = "There is not enough memory for this."
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch on a CPU, on a GPU
-LONGEST = 1000  # characters of a sentence
-INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
+LONGEST = 1000  # characters of an error sentence
+INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 
 app = typer.Typer(
     help="See where in the picture a sound comes from; learn it from raw video alone.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    rich_markup_mode="rich",
+    cls=WholeSentences,
+    rich_markup_mode=None,  # plain help: importing rich for it takes longer than all else
 )
 app.add_typer(data, name="data")
 
 
 def version(wanted: bool) -> bool:
-    """Print the version and stop, if it is wanted."""
+    """Print the version and exit, if `--version` is given."""
     if wanted:
         print(f"hearsight {__version__}")
         raise typer.Exit
@@ -75,25 +77,27 @@ app.command()(demo)
 
 
 def say(sentence: str) -> None:
-    """One line on stderr, however many the sentence had; a name in it may be endless."""
+    """Print a sentence as one line to stderr, cut to `LONGEST` characters."""
     line = one_line(sentence)
     print(f"hearsight: {line if len(line) < LONGEST else line[:LONGEST] + ' ...'}", file=sys.stderr)
 
 
 def run() -> int:
-    """Run the command as it was typed; its exit code, mistakes of the user's said in a sentence."""
+    """Run the command line; print a user's mistake as one sentence and return the exit code."""
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except HearsightError as error:
         say(str(error))
     except UsageError as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # then rich has printed the help
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+            print(error.format_message())
+        else:
             say(error.format_message())
     except BrokenPipeError:
-        # the reader has had enough: nothing to say, now or when Python flushes at its end
+        # the reader of stdout has gone: stay silent, also when Python flushes at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1  # as typer, where it meets the closed pipe first
+        return 1  # as typer does
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         say(f"{named}{error.strerror or error}.")
@@ -112,7 +116,7 @@ def run() -> int:
 
 def main() -> None:
     """The `hearsight` program."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name in it may be no text
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be valid text
         sys.stdout.reconfigure(errors="backslashreplace")
     code = run()
     if code == INTERRUPTED:

@@ -1,4 +1,4 @@
-"""What a person sees while a command works: bars with an estimate of what is left, on stderr."""
+"""Progress bars and messages of the commands, on stderr."""
 
 import sys
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # every command imports this module, and only some draw bars
 
 
 def one_line(text: str) -> str:
-    """The text on one line, with escapes for what is not to be printed: names may hold anything."""
+    """The text on one line, with escapes for unprintable characters: names may hold anything."""
     line = " ".join(text.split())
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
@@ -19,13 +19,13 @@ def one_line(text: str) -> str:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Say on stderr what must not be kept silent about, a line each."""
+    """Print notes to stderr, a line each."""
     for note in notes:
         print(note, file=sys.stderr)
 
 
 class Bars:
-    """One bar per stage of the work; use as a context, call with (stage, done, total).
+    """A `Progress` with one bar per stage, an estimate of the time left included. Use as a context.
 
     Without a terminal each stage is one line when it begins, so that a log file stays readable.
     """

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from hearsight.commands.console import Bars, tell
-from hearsight.commands.options import parse_folder
+from hearsight.commands.options import WholeSentences, parse_folder
 from hearsight.errors import HearsightError, nearest
 
 data = typer.Typer(
     help="Get clips, make clips, look at clips.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
+    cls=WholeSentences,
 )
 
 Out = Annotated[
@@ -51,7 +52,7 @@ def import_clips(
 
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
-    from hearsight.clips.joined import name_repeated
+    from hearsight.clips.selection import name_repeated
     from hearsight.clips.shard_writer import write_store
     from hearsight.datasets.open import check_split, open_clips
 

@@ -1,11 +1,11 @@
-"""`hearsight index`, `search` and `similar`: one's own videos as a library."""
+"""`hearsight index`, `search` and `similar`: a searchable library of one's own videos."""
 
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,43 +13,52 @@ from hearsight.commands.console import Bars, one_line
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError, nearest
 
-ENGINES = ("local", "ray")
+if TYPE_CHECKING:  # it imports torch
+    from hearsight.library.library import Library, Query, SearchResult
 
-Place = Annotated[str, typer.Argument(metavar="LIBRARY", help="Its folder, or an s3:// URL.")]
-Count = Annotated[int, typer.Option("-k", help="How many moments.")]
+ENGINES = ("local", "ray")
+THREADS = 2
+
+LibraryName = Annotated[str, typer.Argument(metavar="LIBRARY", help="Its folder, or an s3:// URL.")]
+Count = Annotated[int, typer.Option("-k", help="Moments to find.")]
 To = Annotated[
     str | None, typer.Option(help="Compare with `sound` or `image` of the library's moments.")
 ]
 ModelOption = Annotated[
-    str | None, typer.Option(help="Checkpoint, run folder or name; by itself the library's own.")
+    str | None, typer.Option(help="Checkpoint, run folder or name; by default the library's own.")
 ]
 Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet: .png, .jpg or .webp.")]
 Page = Annotated[Path | None, typer.Option(help="Write a page with playable clips: .html.")]
-Exact = Annotated[bool, typer.Option("--exact", help="Do without the index of a large library.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Do not use a large library's vector index.")]
 
 
 def index(
-    library: Place,
+    library: LibraryName,
     sources: Annotated[
         list[Path] | None,
         typer.Argument(metavar="VIDEO_OR_FOLDER...", help="Folders are searched at any depth."),
     ] = None,
     every: Annotated[
-        float | None, typer.Option(help="Seconds between two moments; by itself 3.")
+        float | None, typer.Option(help="Seconds between two moments; by default 3.")
     ] = None,
     model: ModelOption = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove files that are gone.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove files that no longer exist.")
+    ] = False,
     optimize: Annotated[
-        bool, typer.Option("--optimize", help="Join small files, make the index anew.")
+        bool, typer.Option("--optimize", help="Join small files, build the vector index anew.")
     ] = False,
     engine: Annotated[str, typer.Option(help="`local` or `ray`.")] = "local",
     batch_size: Annotated[
         int, typer.Option(help="Moments embedded together.", min=1, max=1024)
     ] = 16,
     device: Device = None,
-    threads: Threads = 2,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads of the local engine; by default 2.", min=1, max=1024),
+    ] = None,
 ) -> None:
-    """Add what is new in videos and folders of videos to a library; interrupt it at any time.
+    """Add new and changed videos to a library; it may be interrupted at any time.
 
     Example: hearsight index holidays.library ~/Videos
     """
@@ -57,14 +66,17 @@ def index(
         raise HearsightError(
             f"There is no engine '{engine}', only local and ray.{nearest(engine, ENGINES)}"
         )
+    if engine == "ray" and threads is not None:
+        raise HearsightError("--threads is for the local engine: a task of Ray has one thread.")
     import torch
 
-    from hearsight.library.indexing import extract_locally, index_videos
+    from hearsight.library.extraction import extract_locally
+    from hearsight.library.indexing import index_videos
     from hearsight.library.ray_engine import extract_with_ray
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(THREADS if threads is None else threads)
     with Bars() as bars:
-        done = index_videos(
+        summary = index_videos(
             library,
             sources or [],
             model=model,
@@ -76,18 +88,20 @@ def index(
             batch=batch_size,
             progress=bars,
         )
-    for name, reason in done.unreadable.items():
+    for name, reason in summary.unreadable.items():
         print(one_line(f"skipped {name}: {reason}"), file=sys.stderr)
-    if done.removed:
-        print(f"removed, because they are gone: {done.removed:,} files", file=sys.stderr)
-    print(json.dumps({"library": library} | asdict(done)))
+    if summary.removed:
+        print(f"removed, because they are gone: {summary.removed:,} files", file=sys.stderr)
+    print(json.dumps({"library": library} | asdict(summary)))
 
 
 def search(
-    library: Place,
+    library: LibraryName,
     sound: Annotated[Path | None, typer.Option(help="A sound, or a video's sound.")] = None,
     image: Annotated[Path | None, typer.Option(help="A picture.")] = None,
-    video: Annotated[Path | None, typer.Option(help="A video, of which --at is meant.")] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="A video, searched by its moment at --at.")
+    ] = None,
     at: Annotated[float | None, typer.Option(help="Seconds from the video's start.")] = None,
     to: To = None,
     count: Count = 10,
@@ -96,12 +110,12 @@ def search(
     exact: Exact = False,
     model: ModelOption = None,
     device: Device = None,
-    threads: Threads = 2,
+    threads: Threads = THREADS,
 ) -> None:
-    """Find the moments of a library that are like a sound, a picture or a moment of a video.
+    """Find the moments of a library nearest to a sound, a picture or a moment of a video.
 
-    Prints one JSON object per moment: file, time in seconds, score (a cosine). A sound is compared
-    with sounds and a picture with pictures, unless --to says otherwise.
+    Prints one JSON object per moment: file, time in seconds, score (a cosine). Sounds and videos
+    are compared with sounds, pictures with frames, unless --to says otherwise.
 
     Example: hearsight search holidays.library --sound surf.wav --to image --page surf.html
     """
@@ -110,52 +124,48 @@ def search(
     from hearsight.library.library import Library
 
     torch.set_num_threads(threads)
-    given = [path for path in (sound, image, video) if path is not None]
-    check_answer(count, sheet, page, *given)
+    sources = [path for path in (sound, image, video) if path is not None]
+    check_outputs(count, sheet, page, *sources)
     opened = Library.open(library, model=model, device=device)
     query = opened.query(sound=sound, image=image, video=video, at=at, to=to)
     moment = "" if at is None else f" at {at:g} s"
-    show(
-        opened,
-        query,
-        opened.nearest(query, count, exact=exact),
-        given[0].name + moment,
-        sheet,
-        page,
-    )
+    results = opened.nearest(query, count, exact=exact)
+    show(opened, query, results, sources[0].name + moment, sheet, page)
 
 
 def similar(
-    library: Place,
+    library: LibraryName,
     file: Annotated[Path, typer.Argument(help="A video of the library.")],
     at: Annotated[float, typer.Option(help="Seconds from its start.")],
     to: Annotated[str, typer.Option(help="Compare by `sound` or by `image`.")] = "sound",
     count: Count = 10,
-    same_video: Annotated[str, typer.Option(help="`keep` or `drop` the file's others.")] = "keep",
+    same_video: Annotated[
+        str, typer.Option(help="`keep` or `drop` other moments of the file.")
+    ] = "keep",
     sheet: Sheet = None,
     page: Page = None,
     exact: Exact = False,
 ) -> None:
-    """Find the moments of a library that are like one of its own.
+    """Find the moments of a library nearest to one of its own.
 
     Example: hearsight similar holidays.library beach.mp4 --at 12.5 --same-video drop
     """
     from hearsight.library.library import Library
 
-    check_answer(count, sheet, page, file)
+    check_outputs(count, sheet, page, file)
     opened = Library.open(library)
-    query = opened.moment(file, at, to)
-    found = opened.nearest(query, count, same_video=same_video, exact=exact)
-    show(opened, query, found, f"{file.name} at {at:g} s", sheet, page)
+    query = opened.query_by_moment(file, at, to)
+    results = opened.nearest(query, count, same_video=same_video, exact=exact)
+    show(opened, query, results, f"{file.name} at {at:g} s", sheet, page)
 
 
-def check_answer(count: int, sheet: Path | None, page: Path | None, *given: Path) -> None:
-    """Refuse what cannot be answered or written before anything is searched.
+def check_outputs(count: int, sheet: Path | None, page: Path | None, *sources: Path) -> None:
+    """Check the number of results and the files to write before the search.
 
-    given: files that are asked about, and must not be overwritten.
+    sources: files of the query, which must not be overwritten.
 
     Raises:
-        HearsightError: it says what.
+        HearsightError: one of them is wrong.
     """
     from hearsight.files.output import check_output
     from hearsight.library.library import check_count
@@ -164,28 +174,33 @@ def check_answer(count: int, sheet: Path | None, page: Path | None, *given: Path
 
     check_count(count)
     if sheet is not None:
-        check_output(sheet, PICTURES, *given)
+        check_output(sheet, PICTURES, *sources)
     if page is not None:
-        check_output(page, PAGES, *given)
+        check_output(page, PAGES, *sources)
 
 
 def show(
-    library: Any, query: Any, found: Sequence[Any], name: str, sheet: Path | None, page: Path | None
+    library: "Library",
+    query: "Query",
+    results: "Sequence[SearchResult]",
+    name: str,
+    sheet: Path | None,
+    page: Path | None,
 ) -> None:
-    """Print what a `Library` found for a `Query`, and write it to look at where that is wanted.
+    """Print the results, and write the sheet and the page if asked for.
 
-    name: of what was looked for.
+    name: of the query, for the title of the page.
     """
-    from hearsight.library.library import silence
+    from hearsight.library.library import silence_warning
     from hearsight.pages.search_results import save_page, save_sheet
 
     if sheet is not None:
-        save_sheet(found, sheet)
+        save_sheet(results, sheet)
     if page is not None:
-        question = f"{query.to.capitalize()}s like {name}"
-        save_page(found, page, question=question, seconds=library.table.binding.seconds)
+        title = f"{query.to.capitalize()}s like {name}"
+        save_page(results, page, title=title, seconds=library.table.info.seconds)
     if query.silent is not None:
-        print(f"Warning: {silence(query.silent)}", file=sys.stderr)
-    for moment in found:
-        values = {"file": str(moment.file), "time": moment.time, "score": round(moment.score, 6)}
+        print(f"Warning: {silence_warning(query.silent)}", file=sys.stderr)
+    for result in results:
+        values = {"file": str(result.file), "time": result.time, "score": round(result.score, 6)}
         print(json.dumps(values))

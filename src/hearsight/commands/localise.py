@@ -1,4 +1,4 @@
-"""`hearsight localise`: where the sound of a video, or of a picture, comes from."""
+"""`hearsight localise`: localises the sound of a video, or of a picture and a sound file."""
 
 import json
 from dataclasses import asdict
@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from hearsight.commands.console import Bars
-from hearsight.commands.options import (
-    Device,
-    Threads,
-)
+from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError
 
 
@@ -23,9 +20,12 @@ def localise(
         Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(help="Of a video: seconds between two answers; by itself 1.")
+        float | None, typer.Option(help="Seconds between two moments of a video; by itself 1.")
     ] = None,
-    style: Annotated[str, typer.Option(help="`heat`, `contour` or `box`.")] = "heat",
+    style: Annotated[
+        str | None,
+        typer.Option(help="How -o paints: `heat`, `contour` or `box`; by itself `heat`."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Confidence below which there is no source.")
     ] = None,
@@ -42,17 +42,22 @@ def localise(
     import torch
 
     from hearsight.localising.localise import localise_image, localise_video
+    from hearsight.localising.moments import check_style
 
+    if style is not None:
+        check_style(style)
+        if output is None:
+            raise HearsightError("--style is for painting: name the file to write by -o.")
     torch.set_num_threads(threads)
     if sound is not None:
         if every is not None:
-            raise HearsightError("--every is for videos: a picture has one answer.")
+            raise HearsightError("--every is for videos: a picture is one moment.")
         moment = localise_image(
             source,
             sound,
             model=model,
             overlay=output,
-            style=style,
+            style=style or "heat",
             threshold=threshold,
             device=device,
         )
@@ -64,7 +69,7 @@ def localise(
             model=model,
             every=1.0 if every is None else every,
             overlay=output,
-            style=style,
+            style=style or "heat",
             threshold=threshold,
             device=device,
             progress=bars,

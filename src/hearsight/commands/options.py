@@ -1,12 +1,14 @@
-"""What several commands share: options, their checks, and the command as it was typed."""
+"""Options that several commands share, their checks, and the command line as it was typed."""
 
 import math
 import shlex
 import sys
+from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hearsight.errors import HearsightError
 
@@ -26,22 +28,32 @@ Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1, m
 Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
 
 
+class WholeSentences(TyperGroup):
+    """A group whose help lists each command with its first sentence uncut."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands: list[Any] = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        sentences = [(one.name, cleandoc(one.help).split("\n\n")[0]) for one in commands]
+        with formatter.section("Commands"):
+            formatter.write_dl(sentences)
+
+
 def above_zero(number: float | None) -> float | None:
-    """Refuse a span of time that is none."""
+    """Refuse a number that is not finite or not above 0."""
     if number is not None and not (math.isfinite(number) and number > 0):
         raise typer.BadParameter(f"{number} is not a number above 0.")
     return number
 
 
 def parse_folder(path: str | Path) -> Path:
-    """A folder to write to; no name at all would mean the one that the user stands in."""
+    """A folder to write to; an empty name, which would mean the current folder, is refused."""
     if path == "":
         raise typer.BadParameter("a folder must be named; `.` is the one you are in.")
     return Path(path)
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Whole numbers with commas between them, none negative or huge, none twice."""
+    """Different whole numbers from 0 on, separated by commas."""
     written = [seed.strip() for seed in text.split(",")]
     if not all(seed.isdecimal() and len(seed) < 19 for seed in written) or len(set(written)) < len(
         written
@@ -51,5 +63,5 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def command_line() -> str:
-    """The command as it was typed, the program by its bare name."""
+    """The command as it was typed, the program without its folder."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""`hearsight recipes` and `hearsight import-weights`: methods, and weights of their authors."""
+"""`hearsight recipes` lists methods; `hearsight import-weights` converts released weights."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from hearsight.errors import HearsightError
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Show this one, whole.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print all fields of this one (JSON).")] = None,
 ) -> None:
-    """List the recipes, or show every field of one.
+    """List the recipes (methods and their variants), or print every field of one.
 
     Example: hearsight recipes ssl_tie:small
     """
@@ -22,14 +22,16 @@ def recipes(
     if name is not None:
         print(json.dumps(to_json(load_recipe(name)), indent=2))
         return
-    for each, says in describe_recipes().items():
-        print(f"{each:24} {says}")
+    described = describe_recipes()
+    width = max(map(len, described))
+    for each, description in described.items():
+        print(f"{each:{width}} {description}")
 
 
 def import_weights(
     file: Annotated[Path, typer.Argument(help="The authors' *.pth.tar.")],
     method: Annotated[
-        str, typer.Option(help="Whose: `ssl-tie`, `lvs`, `ez-vsl` or `slavc`.")
+        str, typer.Option(help="Whose weights: `ssl-tie`, `lvs`, `ez-vsl` or `slavc`.")
     ] = "ssl-tie",
     out: Annotated[Path | None, typer.Option(help="Default: FILE with .safetensors.")] = None,
 ) -> None:

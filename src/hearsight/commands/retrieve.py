@@ -106,7 +106,7 @@ def retrieve(
     import torch
 
     from hearsight.clips.clip import Clips, list_unreadable
-    from hearsight.clips.joined import name_repeated
+    from hearsight.clips.selection import name_repeated
     from hearsight.datasets.open import is_composed, open_joined
     from hearsight.files.output import check_output
     from hearsight.files.tables import write_rows

@@ -47,9 +47,8 @@ def evaluate(
     import torch
 
     from hearsight.checkpoints.checkpoint import load_model
-    from hearsight.clips.joined import name_repeated
     from hearsight.clips.leaks import footnotes, marks
-    from hearsight.clips.subsets import restrict
+    from hearsight.clips.selection import name_repeated, restrict
     from hearsight.datasets.open import open_joined
     from hearsight.files.output import check_output
     from hearsight.files.tables import ROW_FILES, text_table, write_rows

@@ -1,9 +1,11 @@
-"""`hearsight compare`, `ablate` and `demo`: methods trained and scored alike, in one page."""
+"""`hearsight compare`, `hearsight ablate` and `hearsight demo`."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,18 +21,24 @@ from hearsight.commands.options import (
     parse_folder,
     parse_seeds,
 )
-from hearsight.commands.train import know_data
+from hearsight.commands.train import check_data
 from hearsight.errors import HearsightError
+from hearsight.progress import Progress
 from hearsight.version import __version__
+
+if TYPE_CHECKING:
+    from hearsight.studies.comparison import ComparedMethod, Comparison, HeldOutClips
+
+    Writer = Callable[[Comparison, list[ComparedMethod], HeldOutClips, Progress], None]
 
 FIRST_SEED = 4  # of recipes
 
 
 def choose_seeds(text: str) -> tuple[int, ...]:
-    """So many seeds from `FIRST_SEED` on where one number is given, else those with commas.
+    """Seeds from --seeds: a number counts them from `FIRST_SEED` on, commas list them.
 
     Raises:
-        HearsightError: neither.
+        HearsightError: no number from 1 to 100, and no list of seeds.
     """
     if text.strip().isdecimal() and len(text.strip()) < 19:
         count = int(text)
@@ -79,92 +87,153 @@ def compare(
     workers: Workers = 1,
     threads: Threads = 2,
 ) -> None:
-    """Train methods alike, score them alike; print one table, write table.csv and report.html.
+    """Train methods on the same clips, score them on others; write table.csv and report.html.
 
-    Finished runs in OUT are not repeated, an interrupted one goes on. Methods, seeds and
+    Finished runs in OUT are not repeated, an interrupted one is resumed. Methods, seeds and
     protocols may be added later.
 
     Example: hearsight compare ssl_tie:small lvs:small random:small --data toys --protocols lvs
     """
     import torch
 
-    from hearsight.datasets.open import is_composed, open_clips
     from hearsight.pages.report import write_report
-    from hearsight.scoring.evaluation import check_truths
-    from hearsight.studies import comparison_page as contest_page
-    from hearsight.studies import comparison_table as contest_table
-    from hearsight.studies.campaign import reference_scores
-    from hearsight.studies.comparison import (
-        SCENE_SIZE,
-        ComparedMethod,
-        Comparison,
-        check,
-        open_data,
-        scene_size,
-    )
-    from hearsight.studies.comparison import compare_methods as run_comparison
-    from hearsight.training.run_folder import TrainingOptions
+    from hearsight.studies import comparison_page, comparison_table
+    from hearsight.studies.comparison import Comparison, reference_scores
 
     torch.set_num_threads(threads)
-    settings = [*changes, *([] if epochs is None else [f"epochs={epochs}"])]
+    command = command_line()
+
+    def write(
+        comparison: Comparison,
+        methods: list["ComparedMethod"],
+        held_out: "HeldOutClips",
+        progress: Progress,
+    ) -> None:
+        references = reference_scores(out, methods, held_out, comparison.protocols, progress)
+        comparison_table.write_table(methods, comparison.protocols, out / "table.csv")
+        page = comparison_page.describe(
+            comparison, methods, held_out.clips, references, command=command
+        )
+        write_report(page, out / "report.html")
+
     comparison = Comparison(
         recipes=tuple(dict.fromkeys(recipes)),
         seeds=choose_seeds(seeds),
         protocols=tuple(dict.fromkeys(one.strip() for one in protocols.split(","))),
-        settings=tuple(settings),
+        changes=tuple(add_epochs(changes, epochs)),
         folder=out,
-        plan={
-            "data": data,
-            "test": test,
-            "settings": settings,
-            "validation": validation,
-            "select_on_test": select_on_test,
-        },
+        plan={},
     )
+    methods = run_comparison(
+        comparison,
+        data,
+        test,
+        write,
+        counts={"epoch": epoch, "count": count, "classes": classes},
+        validation=validation,
+        select_on_test=select_on_test,
+        device=device,
+        workers=workers,
+    )
+    print(comparison_table.table_text(methods, comparison.protocols))
+    print(f"Report: {out / 'report.html'}", file=sys.stderr)
+
+
+def add_epochs(changes: list[str], epochs: int | None) -> list[str]:
+    """Changes of recipes, with what --epochs says.
+
+    Raises:
+        HearsightError: two numbers of epochs.
+    """
+    if epochs is None:
+        return changes
+    for change in changes:
+        if change.partition("=")[0].strip() == "epochs":
+            raise HearsightError(f"--epochs {epochs} and --set {change}: leave one of them out.")
+    return [*changes, f"epochs={epochs}"]
+
+
+def run_comparison(
+    comparison: "Comparison",
+    data: list[str],
+    test: str | None,
+    write: "Writer",
+    *,
+    counts: dict[str, int | None],
+    validation: str | None = None,
+    select_on_test: bool = False,
+    option: str = "--test",
+    device: str | None,
+    workers: int,
+) -> list["ComparedMethod"]:
+    """Open and check the clips of a comparison, complete its plan, train and score its methods.
+
+    Args:
+        comparison: without what the plan says of clips.
+        data: names of clips to train on.
+        test: name of clips to score; None for the held-out scenes of a pack.
+        write: writes tables and pages into the folder; is given the comparison with its whole
+            plan.
+        counts: `epoch`, `count` and `classes` of `open_data`.
+        validation: name of clips that choose the epoch.
+        select_on_test: whether the scored clips may choose the epoch.
+        option: that names `test`.
+        device: of training and scoring.
+        workers: processes that load data.
+    """
+    from hearsight.datasets.open import is_composed, open_clips
+    from hearsight.scoring.evaluation import check_truths
+    from hearsight.studies.comparison import check, compare_methods, open_data, read_held_out
+    from hearsight.studies.comparison_folder import SCENE_SIZE, scene_size
+    from hearsight.training.run_folder import TrainingOptions
+
     size, sized = check(comparison), dict[str, int]()
     if any(map(is_composed, [*data, test or "", validation or ""])):
-        size = scene_size(out, size)
+        size = scene_size(comparison.folder, size)
         sized[SCENE_SIZE] = size
-    clips, held_out, scenes = open_data(
-        data, test, size=size, epoch=epoch, count=count, classes=classes
+    clips, scored, scenes = open_data(
+        data, test, size=size, validation=validation, option=option, **counts
     )
-    tell(check_truths(held_out, test or data[0]))
-    comparison = replace(comparison, plan={**comparison.plan, **scenes, **sized})
-    chosen_by, known = know_data(
-        (" ".join(data), clips),
+    held_out = read_held_out(scored)
+    tell(check_truths(scored, test or data[0], held_out.annotations))
+    validated = (
         None
         if validation is None
-        else (validation, open_clips(validation, split="val", size=size)),
-        (test or f"{data[0]}, held out", held_out),
+        else open_clips(validation, split="val", size=size, classes=counts["classes"])
+    )
+    chosen_by, known = check_data(
+        (" ".join(data), clips),
+        None if validation is None or validated is None else (validation, validated),
+        (test or f"{data[0]}, held out", scored),
         select_on_test=select_on_test,
     )
-    if chosen_by is not None and validation is not None:
-        tell(check_truths(chosen_by, validation))
+    judged = held_out if chosen_by is scored else None
+    if chosen_by is not None and judged is None:
+        judged = read_held_out(chosen_by)
+        tell(check_truths(chosen_by, validation or "", judged.annotations))
+    comparison = replace(
+        comparison,
+        plan={
+            **comparison.plan,
+            "data": data,
+            "test": test,
+            "settings": list(comparison.changes),
+            "validation": validation,
+            "select_on_test": select_on_test,
+            **scenes,
+            **sized,
+        },
+    )
     with Bars() as bars:
-        options = TrainingOptions(
-            device=device,
-            workers=workers,
-            facts={"command": command_line(), "data": data, "version": __version__, **known},
-            progress=bars,
+        facts = {"command": command_line(), "data": data, "version": __version__, **known}
+        return compare_methods(
+            comparison,
+            clips,
+            held_out,
+            TrainingOptions(device=device, workers=workers, facts=facts, progress=bars),
+            validation=judged,
+            finish=lambda methods: write(comparison, methods, held_out, bars),
         )
-
-        def write(methods: list[ComparedMethod]) -> None:
-            references = {
-                protocol: found
-                for protocol in comparison.protocols
-                if (found := reference_scores(out, held_out, protocol, options))
-            }
-            contest_table.write_table(methods, comparison.protocols, out / "table.csv")
-            page = contest_page.describe(
-                comparison, methods, held_out, references, command=command_line()
-            )
-            write_report(page, out / "report.html")
-
-        methods = run_comparison(
-            comparison, clips, held_out, options, validation=chosen_by, finish=write
-        )
-    print(contest_table.table_text(methods, comparison.protocols))
-    print(f"Report: {out / 'report.html'}", file=sys.stderr)
 
 
 def ablate(
@@ -192,61 +261,28 @@ def ablate(
     workers: Workers = 1,
     threads: Threads = 2,
 ) -> None:
-    """Train rungs A to F of SSL-TIE's Table 1 with the same seeds and print its layout.
+    """Compare rungs A to F of SSL-TIE's Table 1, trained with the same seeds; print that table.
 
-    Finished runs in OUT are not repeated, an interrupted one goes on.
+    Finished runs in OUT are not repeated, an interrupted one is resumed.
 
     Example: hearsight ablate ssl_tie:small --data menagerie --set epochs=12
     """
     import torch
 
-    from hearsight.scoring.evaluation import check_truths
-    from hearsight.studies.ablation import ablate_in, rung_recipe
-    from hearsight.studies.comparison import open_data
-    from hearsight.training.run_folder import TrainingOptions
+    from hearsight.studies.ablation import make_ablation, write_ladder
 
     torch.set_num_threads(threads)
-    chosen = parse_seeds(seeds)
-    clips, kept, scenes = open_data(
+    run_comparison(
+        make_ablation(method, seeds=parse_seeds(seeds), changes=changes, folder=out),
         data,
         held_out,
-        size=rung_recipe(method, "f", changes).frame_size,
-        epoch=epoch,
-        count=count,
-        classes=classes,
+        partial(write_ladder, command=command_line()),
+        counts={"epoch": epoch, "count": count, "classes": classes},
         option="--held-out",
+        device=device,
+        workers=workers,
     )
-    tell(check_truths(kept, held_out or data[0]))
-    _, known = know_data(
-        (" ".join(data), clips),
-        None,
-        (held_out or f"{data[0]}, held out", kept),
-        select_on_test=False,
-    )
-    with Bars() as bars:
-        table = ablate_in(
-            out,
-            clips,
-            kept,
-            method=method,
-            seeds=chosen,
-            settings=changes,
-            plan={
-                "method": method,
-                "data": data,
-                "held_out": held_out,
-                "settings": changes,
-                **scenes,
-            },
-            options=TrainingOptions(
-                device=device,
-                workers=workers,
-                facts={"command": command_line(), "data": data, "version": __version__, **known},
-                progress=bars,
-            ),
-            command=command_line(),
-        )
-    print(table)
+    print((out / "table.md").read_text(encoding="utf-8"), end="")
 
 
 def demo(
@@ -276,15 +312,13 @@ def demo(
     import torch
 
     from hearsight.scoring.evaluation import table_text
-    from hearsight.studies.demo import DemoOptions as DemoSettings
-    from hearsight.studies.demo import run_demo
-    from hearsight.studies.demo_report import sentence
+    from hearsight.studies.demo import DemoOptions, run_demo, summarise
 
     torch.set_num_threads(threads)
     with Bars() as bars:
         made = run_demo(
             out,
-            DemoSettings(
+            DemoOptions(
                 minutes=minutes,
                 pack=pack,
                 seed=seed,
@@ -298,8 +332,8 @@ def demo(
     print(f"Made of {made.pack}.")
     for title, evaluation in made.scores.items():
         print(table_text(evaluation))
-        print(sentence(title, evaluation))
-    print(f"In the video {made.hits[0]} of {made.hits[1]} sounding moments are found.")
+        print(summarise(title, evaluation))
+    print(f"In the video {made.found[0]} of {made.found[1]} sounding moments are found.")
     print(f"Model: {made.model}")
     print(f"Report: {made.report.resolve()}")
     print(f"Took {made.seconds / 60:.1f} minutes.")

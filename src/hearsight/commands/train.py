@@ -1,4 +1,4 @@
-"""`hearsight train`: a run of one recipe."""
+"""`hearsight train`: trains one recipe."""
 
 import json
 import sys
@@ -33,17 +33,21 @@ def train(
     validation: Annotated[
         str | None, typer.Option(help="Clips with boxes, scored while training.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Protocol of the validation.")] = "adaptive",
+    protocol: Annotated[
+        str | None, typer.Option(help="Protocol of the validation; by itself `adaptive`.")
+    ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Clips to be tested on later: none may be trained on.")
+        str | None, typer.Option(help="Clips of a later test; leaks into training are reported.")
     ] = None,
     select_on_test: Annotated[
         bool,
-        typer.Option("--select-on-test", help="Let the test set choose the epoch; tables tell."),
+        typer.Option(
+            "--select-on-test", help="Let the test set choose the epoch; tables will mark it."
+        ),
     ] = False,
     resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after so many minutes.", callback=above_zero)
+        float | None, typer.Option(help="Stop after this many minutes.", callback=above_zero)
     ] = None,
     device: Device = None,
     workers: Workers = 1,
@@ -55,18 +59,20 @@ def train(
     """
     import torch
 
-    from hearsight.clips.leaks import merge_leaks
     from hearsight.datasets.open import open_clips, open_joined
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.serialisation import assign
     from hearsight.scoring.evaluation import check_truths
     from hearsight.scoring.protocols import load_protocol
     from hearsight.training.batches import COMPOSED
-    from hearsight.training.run_folder import TrainingOptions
+    from hearsight.training.run_folder import PROTOCOL, TrainingOptions
     from hearsight.training.trainer import train as run_training
 
     torch.set_num_threads(threads)
-    load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
+    if protocol is not None:
+        load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
+        if validation is None and not select_on_test:
+            raise HearsightError("--protocol needs clips to score: name them by --validation.")
     method = assign(load_recipe(recipe), *changes)
     size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
@@ -74,13 +80,9 @@ def train(
         None if spec is None else (spec, open_clips(spec, split="val", size=method.frame_size))
         for spec in (validation, test)
     ]
-    held_out, known = know_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
+    held_out, known = check_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
     if held_out is not None:
         tell(check_truths(held_out, validation or test or ""))
-    if resume:
-        before = facts_of(out)
-        known["selected_on_test"] |= bool(before.get("selected_on_test"))
-        known["leak_check"] = merge_leaks(before.get("leak_check", []), known["leak_check"])
     with Bars() as bars:
         result = run_training(
             method,
@@ -92,7 +94,7 @@ def train(
                 minutes=minutes,
                 device=device,
                 workers=workers,
-                protocol=protocol,
+                protocol=protocol or PROTOCOL,
                 facts={
                     "command": command_line(),
                     "data": data,
@@ -120,29 +122,29 @@ def train(
     )
 
 
-def know_data(
+def check_data(
     train: tuple[str, "Clips"],
     validation: tuple[str, "Clips"] | None,
     test: tuple[str, "Clips"] | None,
     *,
     select_on_test: bool,
 ) -> tuple["Clips | None", dict[str, Any]]:
-    """Warn on stderr of leaks and of clips left out for their ids; each set is beside its name.
+    """Report leaks and repeated ids on stderr; each set is given with its name.
 
     Args:
-        train: clips to learn from.
+        train: training clips.
         validation: clips that choose the epoch; None for the test set, if `select_on_test`.
-        test: clips that nothing may be learned from.
+        test: clips of a later test.
         select_on_test: whether the test set may choose the epoch.
 
     Returns:
         The clips that choose the epoch, if any, and facts for the checkpoint.
 
     Raises:
-        HearsightError: what `check_training` raises, or nothing to select on.
+        HearsightError: as `check_training`, or `select_on_test` has no test set to select on.
     """
-    from hearsight.clips.joined import name_repeated
     from hearsight.clips.leaks import check_training
+    from hearsight.clips.selection import name_repeated
 
     for each in (train, validation, test):
         tell([] if each is None else name_repeated(each[1], each[0]))
@@ -156,15 +158,11 @@ def know_data(
         None if test is None else (test[0], test[1].ids),
         select_on_test=select_on_test,
     )
+    if select_on_test and validation is not None and not honesty.facts["selected_on_test"]:
+        raise HearsightError(
+            f"--select-on-test has no effect: the epoch is chosen on '{validation[0]}', which is no"
+            " test set."
+        )
     for warning in honesty.warnings:
         print(f"hearsight: {warning}", file=sys.stderr)
     return None if validation is None else validation[1], honesty.facts
-
-
-def facts_of(folder: Path) -> dict[str, Any]:
-    """What the run in a folder told of itself before it was interrupted; nothing if none is."""
-    from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
-
-    if not (folder / LAST).exists():
-        return {}
-    return load_checkpoint(folder / LAST, with_state=False).facts

@@ -14,23 +14,22 @@ from jaxtyping import Int16
 
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
+from hearsight.clips.lists import PAIRED, read_pairs
 from hearsight.datasets.folders import decode_any_sound, subfolder
 from hearsight.errors import HearsightError
-from hearsight.files.text import cells_of, read_text
 
-HEAD = ["video", "audio", "label"]
 LABEL = "non-sounding"
 BETWEEN = "~"  # in an id, between the two clips it is made of
 SOUNDS = ("wav", "flac", "mp3")
 
 
 def is_extended(listed: Path) -> bool:
-    """Whether a list begins with the head of an extended test set."""
+    """Whether a list has the head of an extended test set; False if it cannot be read."""
     try:
-        first = read_text(listed).partition("\n")[0]
-        return [row[:3] for row in cells_of(first, listed)] == [HEAD]
+        read_pairs(listed)
     except HearsightError:
-        return False  # whoever reads it as another list says what is wrong
+        return False
+    return True
 
 
 def read_extended(listed: Path) -> list[tuple[str, str]]:
@@ -39,13 +38,11 @@ def read_extended(listed: Path) -> list[tuple[str, str]]:
     Raises:
         HearsightError: the list cannot be read, has another head, or no such row.
     """
-    rows = cells_of(read_text(listed), listed)
-    if not rows or rows[0][:3] != HEAD:
-        raise HearsightError(f"the list '{listed}' does not begin with {','.join(HEAD)}")
+    rows = read_pairs(listed)
     short = next((row for row in rows if len(row) < 3 or not row[0] or not row[1]), None)
     if short is not None:
-        raise HearsightError(f"the list '{listed}' has a row without {', '.join(HEAD)}: {short}")
-    pairs = dict.fromkeys((row[0], row[1]) for row in rows[1:] if row[2] == LABEL)
+        raise HearsightError(f"the list '{listed}' has a row without {', '.join(PAIRED)}: {short}")
+    pairs = dict.fromkeys((row[0], row[1]) for row in rows if row[2] == LABEL)
     if not pairs:
         raise HearsightError(f"the list '{listed}' has no row of the label '{LABEL}'")
     return list(pairs)

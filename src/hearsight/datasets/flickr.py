@@ -15,7 +15,7 @@ from hearsight.datasets.folders import (
     FolderClips,
     ListedClip,
     first_existing,
-    read_rows,
+    read_entries,
     read_xml,
     stems,
     subfolder,
@@ -54,7 +54,7 @@ class AnnotatorBoxes:
 
 def read_flickr_list(path: Path) -> list[ListedClip]:
     """The clips of a list: `ID`, `ID.jpg`, or `ID,FRAME`, whose second column is ignored."""
-    return unique(ListedClip(id=row[0].removesuffix(".jpg")) for row in read_rows(path))
+    return unique(ListedClip(id=one.ids[0].removesuffix(".jpg")) for one in read_entries(path))
 
 
 def open_flickr(

@@ -1,7 +1,7 @@
-"""Clips whose frames and sounds lie as single files in folders, and the lists that name them."""
+"""Clips read from one frame file and one sound file each, as VGGSound and Flickr lay them out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -28,8 +28,8 @@ from hearsight.clips.clip import (
     sound_suffix,
 )
 from hearsight.clips.fingerprint import file_fingerprint
+from hearsight.clips.lists import ListEntry, read_list
 from hearsight.errors import HearsightError
-from hearsight.files.text import cells_of, read_text
 from hearsight.media.samples import RATE, to_samples
 
 
@@ -39,7 +39,6 @@ class ListedClip:
 
     id: str
     label: str | None = None
-    written: str = field(default="", compare=False)  # as the list has the id
 
 
 @runtime_checkable
@@ -50,28 +49,22 @@ class BoxAnnotations(Protocol):
         """The boxes of a clip as annotated; None if it is not; ValueError if they are damaged."""
 
 
-def read_rows(path: Path) -> list[list[str]]:
-    """The rows of a list, its columns stripped, without empty rows.
+def read_entries(path: Path) -> tuple[ListEntry, ...]:
+    """The entries of a list, each of which names one clip.
 
     Raises:
-        HearsightError: no such file, no text, an empty list, JSON, or pairs of a frame and the
-            sound of another clip, which no importer reads.
+        HearsightError: as `read_list`, or the list pairs frames with the sounds of other clips.
     """
-    text = read_text(path)
-    if text.lstrip()[:1] in ("[", "{"):
-        raise HearsightError(f"The list '{path}' is JSON, not one clip on each line.")
-    rows = [row for row in cells_of(text, path) if row[0]]
-    if not rows:
-        raise HearsightError(f"the list '{path}' is empty")
-    if rows[0][:2] == ["video", "audio"]:
+    found = read_list(path)
+    if found.paired:
         raise HearsightError(
             f"the list '{path}' pairs frames with sounds of other clips, which is not supported"
         )
-    return rows
+    return found.entries
 
 
 def unique(named: Iterator[ListedClip]) -> list[ListedClip]:
-    """Each id once, where it stands first."""
+    """The first clip of each id."""
     first: dict[str, ListedClip] = {}
     for one in named:
         first.setdefault(one.id, one)

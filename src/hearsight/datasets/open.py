@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from hearsight.clips.clip import Clips
-from hearsight.clips.joined import ChosenClips, JoinedClips
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
+from hearsight.clips.selection import JoinedClips, choose
 from hearsight.clips.shards import Store
 from hearsight.datasets import flickr, vggsound
 from hearsight.datasets.extended import is_extended, open_extended
@@ -36,7 +36,7 @@ def open_joined(
 ) -> Clips:
     """Several `open_clips` as one; where two hold a clip of the same id, the first counts.
 
-    `joined.name_repeated` tells which were left out for it.
+    `name_repeated` tells which were left out for it.
     """
     opened = [
         open_clips(spec, split=split, seed=seed, size=size, count=count, classes=classes)
@@ -168,7 +168,8 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     if every is not None and kind != "videos":
         raise HearsightError(NO_VIDEOS.format(folder))
     if kind == "store":
-        return _choose(Store(folder), listed)
+        store = Store(folder)
+        return store if listed is None else choose(store, listed)
     if kind == "vggsound":
         known = {"train": "train", "val": "test"}.get(split)
         return vggsound.open_vggsound(folder, listed=listed, split=known)
@@ -177,12 +178,13 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     from hearsight.datasets.videos import NoVideosError, VideoClips
 
     try:
-        return _choose(VideoClips(folder, every=every), listed)
+        videos = VideoClips(folder, every=every)
     except NoVideosError as error:
         raise HearsightError(
             f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
             "Flickr-SoundNet (frame and audio folders), nor videos"
         ) from error
+    return videos if listed is None else choose(videos, listed)
 
 
 def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
@@ -207,25 +209,6 @@ def _is_flickr(folder: Path) -> bool:
                 continue
             return root is not None and root.find("*/bbox") is not None
     return False
-
-
-def _choose(clips: Clips, listed: Path | None) -> Clips:
-    """The clips of a store, or of videos, that a list names, in the list's order."""
-    if listed is None:
-        return clips
-    places = {id: index for index, id in enumerate(clips.ids)}
-    named = {vggsound.bare(id): id for id in clips.ids}
-    wanted = []
-    for one in vggsound.read_vggsound_list(listed):
-        choices = (one.written, one.id, named.get(one.id))
-        wanted.append(next((id for id in choices if id in places), one.written or one.id))
-    missing = [id for id in wanted if id not in places]
-    if missing:
-        raise HearsightError(
-            f"{len(missing):,} of {len(wanted):,} clips in '{listed}' are not there, "
-            f"the first of them '{missing[0]}'"
-        )
-    return ChosenClips(clips, [places[id] for id in wanted])
 
 
 LISTED = {"train": "train", "val": "test"}  # what lists call a split

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation
-from hearsight.clips.joined import repeated_in
 from hearsight.clips.lists import ListEntry, clip_names, read_list
+from hearsight.clips.selection import repeated_in
 from hearsight.clips.truth import (
     PIXELS,
     SIZES,

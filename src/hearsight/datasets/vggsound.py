@@ -9,15 +9,15 @@ Source: VGGSound, Chen et al., ICASSP 2020; VGG-SS, Chen et al., CVPR 2021; the 
 training layout are those of SSL-TIE, Liu et al., ACM MM 2022.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hearsight.clips.clip import Box, as_box
+from hearsight.clips.lists import without_suffix
 from hearsight.datasets.folders import (
     BoxAnnotations,
     FolderClips,
     ListedClip,
-    read_rows,
+    read_entries,
     read_xml,
     stems,
     subfolder,
@@ -27,8 +27,6 @@ from hearsight.errors import HearsightError
 from hearsight.files.text import is_text, parse_json
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
-LONGEST = 16  # digits of a second
-SUFFIXES = (".mp4", ".jpg", ".wav")  # that lists write behind an id
 
 
 class VggSsBoxes:
@@ -85,31 +83,21 @@ class XmlBoxes:
 def read_vggsound_list(path: Path, split: str | None = None) -> list[ListedClip]:
     """The clips of a list: `ID`, `ID.mp4`, `ID.mp4,LABEL`, or `YOUTUBE,SECOND,LABEL,SPLIT`.
 
-    split: train or test, of lists that know it; None takes both.
+    split: train or test, of lists that tell; None for both.
     """
-    rows = read_rows(path)
-    named = unique(_named(row) for row in rows if split is None or row[3:4] in ([], [split]))
+    named = unique(
+        ListedClip(id=without_suffix(one.ids[0]), label=one.label)
+        for one in read_entries(path)
+        if split is None or one.split in (None, split)
+    )
     if not named:
         raise HearsightError(f"the list '{path}' has no clip of the split '{split}'")
     return named
 
 
 def lists_splits(path: Path) -> bool:
-    """Whether a list tells of a clip that it is one of train or test."""
-    return any(row[3:4] in (["train"], ["test"]) for row in read_rows(path))
-
-
-def _named(row: Sequence[str]) -> ListedClip:
-    if len(row) == 4 and row[1].isdecimal() and len(row[1]) < LONGEST:
-        return ListedClip(id=f"{row[0]}_{int(row[1]):06d}", label=row[2])
-    return ListedClip(id=bare(row[0]), label=row[1] if len(row) == 2 else None, written=row[0])
-
-
-def bare(id: str) -> str:
-    """An id without what lists write behind it."""
-    for suffix in SUFFIXES:
-        id = id.removesuffix(suffix)
-    return id
+    """Whether a list says which of its clips are train and which are test."""
+    return any(one.split in ("train", "test") for one in read_entries(path))
 
 
 def open_vggsound(

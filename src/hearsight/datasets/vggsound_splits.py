@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearsight.datasets.folders import read_rows
-from hearsight.datasets.vggsound import LONGEST
+from hearsight.datasets.folders import read_entries
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 
@@ -61,20 +60,14 @@ def read_vggsound_csv(path: Path) -> list[VGGSoundRow]:
         HearsightError: no such file, or a row of another form.
     """
     rows = []
-    for number, cells in enumerate(read_rows(path), 1):
-        if len(cells) != 4 or not _is_second(cells[1]) or cells[3] not in ("train", TEST):
+    for number, one in enumerate(read_entries(path), 1):
+        if one.label is None or one.split not in ("train", TEST):
             raise HearsightError(
                 f"Row {number} of '{path}' is not one of VGGSound's csv: YouTube id, second, "
                 "label, train or test."
             )
-        rows.append(
-            VGGSoundRow(id=f"{cells[0]}_{int(cells[1]):06d}", label=cells[2], test=cells[3] == TEST)
-        )
+        rows.append(VGGSoundRow(id=one.ids[0], label=one.label, test=one.split == TEST))
     return rows
-
-
-def _is_second(cell: str) -> bool:
-    return cell.isdecimal() and len(cell) < LONGEST
 
 
 def split_vggsound(rows: Sequence[VGGSoundRow]) -> Splits:

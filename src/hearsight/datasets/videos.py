@@ -4,13 +4,13 @@ from math import inf
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int16, UInt8
+from jaxtyping import Float32, Int16, UInt8
 from PIL import Image
 
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
-from hearsight.media.read import LEAST, MediaError, MediaInfo, frames_at, probe, read_sound
+from hearsight.media.read import LEAST, MediaError, probe, read_excerpt, read_sound_around
 from hearsight.media.samples import RATE, to_samples
 
 SUFFIXES = (
@@ -87,55 +87,51 @@ class VideoClips:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> DecodedClip:
-        id, (name, _) = self.ids[index], self._moments[index]
+        path, time = self._moment(index)
         try:
-            path, info, time = self._moment(index)
-            shown = next(frames_at(path, [time]))
-            sound = self._sound(path, info, time)
+            time, frame, sound = read_excerpt(path, time, seconds=self._seconds, rate=RATE)
         except MediaError as error:
-            raise UnreadableClip(id, str(error)) from error
-        if not len(sound):
-            raise UnreadableClip(id, f"'{path}' has no sound at {time:.2f} s")
-        frame = _shrink(shown.pixels, self._side)
-        return DecodedClip(id=id, frame=frame, sound=sound, source=name, time=time)
+            raise UnreadableClip(self.ids[index], str(error)) from error
+        return DecodedClip(
+            id=self.ids[index],
+            frame=_shrink(frame, self._side),
+            sound=self._samples(index, time, sound),
+            source=self._moments[index][0],
+            time=time,
+        )
 
     def annotation(self, index: int) -> tuple[None, None]:
         range(len(self.ids))[index]  # refuses what is out of range
         return None, None
 
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
+        path, time = self._moment(index)
         try:
-            path, info, time = self._moment(index)
-            sound = self._sound(path, info, time)
+            time, sound = read_sound_around(path, time, seconds=self._seconds, rate=RATE)
         except MediaError as error:
             raise UnreadableClip(self.ids[index], str(error)) from error
-        if not len(sound):
-            raise UnreadableClip(self.ids[index], f"'{path}' has no sound at {time:.2f} s")
-        return sound
+        return self._samples(index, time, sound)
 
     def clip(self, index: int) -> Clip:
-        """The clip as a store keeps it: JPEG of quality 90 and FLAC."""
+        """The clip encoded for a store: JPEG of quality 90 and FLAC."""
         clip = self[index]
         return encode_clip(clip.id, clip.frame, clip.sound, source=clip.source, time=clip.time)
 
     def fingerprint(self, index: int) -> str:
-        """The video's own bytes, some of them."""
-        return file_fingerprint(self._folder / self._moments[index][0])
+        """The fingerprint of the video file."""
+        return file_fingerprint(self._moment(index)[0])
 
-    def _moment(self, index: int) -> tuple[Path, MediaInfo, float]:
+    def _moment(self, index: int) -> tuple[Path, float | None]:
         name, time = self._moments[index]
-        path = self._folder / name
-        info = probe(path)
-        if not info.has_picture:
-            raise MediaError(f"'{path}' has no moving pictures.")
-        if not info.has_sound:
-            raise MediaError(f"'{path}' has no sound.")
-        return path, info, info.duration / 2 if time is None else time
+        return self._folder / name, time
 
-    def _sound(self, path: Path, info: MediaInfo, time: float) -> Int16[np.ndarray, " samples"]:
-        last = max(info.duration - self._seconds, 0.0)
-        start = min(max(time - self._seconds / 2, 0.0), last)
-        return to_samples(read_sound(path, rate=RATE, start=start, seconds=self._seconds))
+    def _samples(
+        self, index: int, time: float, sound: Float32[np.ndarray, " _"]
+    ) -> Int16[np.ndarray, " samples"]:
+        if not len(sound):
+            path, _ = self._moment(index)
+            raise UnreadableClip(self.ids[index], f"'{path}' has no sound at {time:.2f} s")
+        return to_samples(sound)
 
 
 def _times(path: Path, every: float) -> list[float | None]:

@@ -1,1 +1,1 @@
-"""Text that others wrote, folders that one process writes to, files written whole."""
+"""Lists and JSON read safely, output folders locked, output files written whole."""

@@ -1,68 +1,62 @@
-"""Folders that one process at a time writes to."""
+"""A lock on an output folder: one process at a time writes to it."""
 
 import errno
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from hearsight.errors import HearsightError
 
 LOCK = ".writing"
-NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # of file systems that have none
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # from file systems without locks
 
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Make a folder if need be, and keep other writers out; one that stays empty is removed again.
+    """Make a folder if it is missing and keep other writers out of it.
 
-    The system ends the lock with the process, however it ends. Some file systems of clusters have
-    no locks: there nobody is kept out.
+    The operating system releases the lock when the process ends, killed or not. On file systems
+    without locks (some clusters') nobody is kept out. Folders made here that are still empty at
+    the end are removed.
 
     Raises:
         HearsightError: another process is writing to the folder, or it cannot be written.
     """
     made = []
+    lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
     try:
         made = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = _lock(folder)
+        _acquire(lock)
+    except Timeout as error:
+        raise HearsightError(f"'{folder}' is in use: another process is writing to it.") from error
     except OSError as error:
         if made:
             with suppress(OSError):
                 (folder / LOCK).unlink()
-        _remove(made)
+        _remove_empty(made)
         raise HearsightError(f"cannot write to '{folder}': {error.strerror}") from error
     try:
         yield
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # before the release: afterwards it may be another writer's
             (folder / LOCK).unlink()
-        os.close(descriptor)
-        _remove(made)
+        lock.release()
+        _remove_empty(made)
 
 
-def _lock(folder: Path) -> int:
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _acquire(lock: FileLock) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = os.path.samestat(os.fstat(descriptor), (folder / LOCK).stat())
-    except (BlockingIOError, FileNotFoundError):
-        ours = False
+        lock.acquire(blocking=False)
     except OSError as error:
         if error.errno not in NO_LOCKS:
-            os.close(descriptor)
             raise
-        ours = True
-    if not ours:  # locked, or unlinked by a writer that ended in between
-        os.close(descriptor)
-        raise HearsightError(f"'{folder}' is in use: another process is writing to it.")
-    return descriptor
 
 
-def _remove(made: list[Path]) -> None:
-    """Remove folders, the innermost first, as long as they are empty."""
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, up to the first that is not empty."""
     with suppress(OSError):
-        for each in made:
+        for each in folders:
             each.rmdir()

@@ -1,4 +1,8 @@
-"""Files to write: checked before the work whose results go there, and written whole."""
+"""Output files: checked before the work begins, and written whole or not at all.
+
+A file is written under a hidden name ending in `.part` beside its own and then renamed, so that
+whatever ends the writer, the file under its own name is whole.
+"""
 
 import os
 import tempfile
@@ -10,13 +14,14 @@ from hearsight.errors import HearsightError
 
 
 def check_output(path: Path, endings: Sequence[str], *sources: Path) -> None:
-    """Whether a file can be written, as far as can be said before there is one; leaves nothing.
+    """Check, before any work, that a file can be written; leaves nothing behind.
 
-    endings: those it may have, such as `.png`. sources: what is read, and must not be overwritten.
+    endings: the allowed suffixes, such as `.png`. sources: input files that must not be
+    overwritten.
 
     Raises:
-        HearsightError: another ending, no such folder, one that cannot be written into, or `path`
-            is a folder or one of the sources.
+        HearsightError: another suffix, a folder that is missing or not writable, or `path` is a
+            folder or one of the sources.
     """
     if path.suffix.lower() not in endings:
         listed = ", ".join(endings[:-1]) + " or " if len(endings) > 1 else ""
@@ -35,27 +40,43 @@ def check_output(path: Path, endings: Sequence[str], *sources: Path) -> None:
     Path(name).unlink()
 
 
+class PartFile:
+    """The hidden `.part` file under which `path` is written; renamed to `path` by `commit`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
+
+    def commit(self) -> None:
+        """Rename the part to its final name, replacing an older file; raises OSError."""
+        self.part.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove the part if it is still there."""
+        with suppress(OSError):
+            self.part.unlink()
+
+
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
-    """A name to write to beside `path`, which it gets at the end; whatever fails, nothing is left.
+    """The part file to write; renamed to `path` at the end, or removed if anything fails.
 
     A file that was at `path` stays until then.
 
     Raises:
         OSError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    file = PartFile(path)
     try:
-        yield part
-        part.replace(path)
+        yield file.part
+        file.commit()
     finally:
-        with suppress(OSError):
-            part.unlink()
+        file.discard()
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """The same as `temporary_beside`, for what a user named.
+    """As `temporary_beside`, but a file that cannot be written is the user's error.
 
     Raises:
         HearsightError: it cannot be written.

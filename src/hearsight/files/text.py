@@ -33,7 +33,8 @@ def cells_of(text: str, path: Path) -> list[list[str]]:
         HearsightError: it cannot be divided into cells.
     """
     try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+        read = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+        rows = [[cell.strip() for cell in row] for row in read]
     except csv.Error as error:
         raise HearsightError(f"The list '{path}' is no table of cells: {error}.") from error
     return [row for row in rows if row]

@@ -1,11 +1,11 @@
 """The moments of a video: frames and the sounds around them, embedded, as rows of a library.
 
-A video is divided into stretches of `every` seconds; the moment is the middle of each. It is the
-frame shown then and the sound around it.
+A video is divided into segments of `every` seconds; the middle of each is a moment, with the frame
+shown then and the sound around it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
@@ -20,150 +20,177 @@ from jaxtyping import Float32, UInt8
 from hearsight.clips.clip import encode_picture, fit_frame
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError
-from hearsight.library.moment_table import IndexedFile, LibraryBinding, schema
+from hearsight.library.moment_table import FileVersion, LibraryInfo, schema
 from hearsight.localising.localise import EncoderFrame, prepare_whole_frame
 from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
+from hearsight.progress import Progress
 from hearsight.retrieval.embeddings import Embedder
 
-REMNANT = 0.1  # a last stretch shorter than this share of the others is no moment of its own
-LONGEST = 1e6  # seconds; eleven days, more than any file that is whole
+SHORTEST = 0.1  # of a last segment, as a share of the others; a shorter rest has no moment
+LONGEST = 1e6  # seconds (eleven days); a longer duration is taken for a damaged file
 THUMBNAIL = 144  # pixels, shorter side
-QUALITY = 80  # of its JPEG
+JPEG_QUALITY = 80  # of thumbnails
 IN_MEMORY = 2**24  # bytes of a file's rows; more are kept in a temporary file
 BLOCK = 2**20  # bytes read at once for a digest
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtractedMoments:
-    """A file and the rows of its moments."""
-
-    seen: IndexedFile
-    moments: int
-    rows: IO[bytes]  # an Arrow stream
+FrameAndSound = tuple[tuple[EncoderFrame, bytes], SoundWindow]  # the bytes are the thumbnail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extraction:
-    """How moments are extracted."""
+class FileMoments:
+    """The moments of one file, as rows to be added to a library."""
 
-    binding: LibraryBinding
+    version: FileVersion
+    count: int  # of moments
+    rows: IO[bytes]  # an Arrow stream; whoever takes the rows out closes it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extractor:
+    """What extraction needs besides a file."""
+
+    info: LibraryInfo
     embedder: Embedder
     batch: int = 16  # moments embedded together
 
 
-def file_state(path: Path) -> IndexedFile:
-    """A file as it is now, but for its digest."""
+Engine = Callable[[Sequence[Path], Extractor, Progress], Iterator[tuple[Path, FileMoments | str]]]
+"""Extracts the moments of many files, in any order; for a file that cannot be read it gives the
+reason instead."""
+
+
+def file_version(path: Path) -> FileVersion:
+    """The present version of a file, without its digest."""
     stat = path.stat()
-    return IndexedFile(file=str(path), size=stat.st_size, modified=stat.st_mtime_ns, digest="")
+    return FileVersion(file=str(path), size=stat.st_size, modified=stat.st_mtime_ns, digest="")
 
 
 def digest(path: Path) -> str:
-    """32 hexadecimal digits of a file's content."""
-    found = blake2b(digest_size=16)
+    """BLAKE2b of a file's content, as 32 hexadecimal digits."""
+    state = blake2b(digest_size=16)
     with path.open("rb") as file:
         while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
+            state.update(block)
+    return state.hexdigest()
 
 
 def moment_times(duration: float, every: float) -> list[float]:
-    """The middle of each stretch of `every` seconds, the last of which may be shorter; at least
-    one time.
+    """The middle of each segment of `every` seconds; the last segment may be shorter.
+
+    There is at least one.
     """
-    count = max(1, math.ceil(duration / every - REMNANT))
+    count = max(1, math.ceil(duration / every - SHORTEST))
     return [
         (every * number + min(every * (number + 1), max(duration, 0.0))) / 2
         for number in range(count)
     ]
 
 
-def row_store() -> IO[bytes]:
-    """Where the rows of a file wait; whoever has it closes it."""
+def row_buffer() -> IO[bytes]:
+    """An empty temporary file for the rows of a `FileMoments`."""
     return SpooledTemporaryFile(IN_MEMORY)
 
 
 def extract_moments(
-    path: Path, extraction: Extraction, progress: Callable[[float], None]
-) -> ExtractedMoments:
+    path: Path, extractor: Extractor, progress: Callable[[float], None]
+) -> FileMoments:
     """The moments of a video, in constant memory. A video without sound counts as silent.
 
-    progress: told the share of the video that is done.
+    progress: called with the share of the video that is done.
 
     Raises:
-        HearsightError: it has no moving pictures, is a still picture, cannot be read, claims to be
-            longer than any file is, or changed meanwhile.
+        HearsightError: the file has no moving pictures, is a still picture, cannot be read, claims
+            a duration above `LONGEST`, or changed while it was read.
     """
     info = probe(path)
     if info.duration > LONGEST:
         raise HearsightError(f"It claims to last {info.duration:.0f} seconds.")
     if _is_still(info):
         raise HearsightError(f"'{path}' is a single picture without sound, not a video.")
-    seen = replace(file_state(path), digest=digest(path))
-    times = moment_times(info.duration, extraction.binding.every)
+    version = replace(file_version(path), digest=digest(path))
+    times = moment_times(info.duration, extractor.info.every)
     frames = (
-        (prepare_whole_frame(frame.pixels, extraction.embedder.side), _thumbnail(frame.pixels))
+        (prepare_whole_frame(frame.pixels, extractor.embedder.side), _thumbnail(frame.pixels))
         for frame in frames_at(path, times)
     )
     blocks = stream_sound(path, rate=RATE) if info.has_sound else iter(())
-    pairs = zip(frames, sound_windows(blocks, times, extraction.binding.seconds), strict=True)
-    columns = schema(extraction.binding)
-    rows, done = row_store(), 0
+    pairs = zip(frames, sound_windows(blocks, times, extractor.info.seconds), strict=True)
+    columns = schema(extractor.info)
+    rows, done = row_buffer(), 0
     try:
         with pa.ipc.new_stream(rows, columns) as stream:
-            batches = in_batches(pairs, extraction.batch)
-            count = math.ceil(len(times) / extraction.batch)
-            for part in read_ahead(lambda _: next(batches), range(count), workers=1, ahead=1):
-                stream.write_batch(_batch(part, seen, done, extraction.embedder, columns))
-                done += len(part)
+            batches = in_batches(pairs, extractor.batch)
+            count = math.ceil(len(times) / extractor.batch)
+            for batch in read_ahead(lambda _: next(batches), range(count), workers=1, ahead=1):
+                stream.write_batch(_rows(batch, version, done, extractor.embedder, columns))
+                done += len(batch)
                 progress(done / len(times))
-        if replace(file_state(path), digest=seen.digest) != seen:
+        if replace(file_version(path), digest=version.digest) != version:
             raise HearsightError("It changed while it was read.")
     except BaseException:
         rows.close()
         raise
     rows.seek(0)
-    return ExtractedMoments(seen=seen, moments=done, rows=rows)
+    return FileMoments(version=version, count=done, rows=rows)
+
+
+def extract_locally(
+    files: Sequence[Path], extractor: Extractor, progress: Progress
+) -> Iterator[tuple[Path, FileMoments | str]]:
+    """The engine that extracts moments in this process, one file after the other."""
+    sizes = [max(1, path.stat().st_size if path.exists() else 1) / 1e6 for path in files]
+    total = math.ceil(sum(sizes))
+    before = 0.0
+    for path, size in zip(files, sizes, strict=True):
+
+        def file_progress(share: float, before: float = before, size: float = size) -> None:
+            progress("indexing, MB", min(total, round(before + share * size)), total)
+
+        file_progress(0.0)
+        try:
+            yield path, extract_moments(path, extractor, file_progress)
+        except (HearsightError, OSError) as error:
+            yield path, str(error)
+        before += size
+        file_progress(0.0)
 
 
 def _is_still(info: MediaInfo) -> bool:
-    """Whether nothing moves and nothing sounds; for FFmpeg a picture file is a video, too."""
+    """Whether the file has a single frame and no sound: FFmpeg opens picture files as videos."""
     if info.has_sound or not info.has_picture:
         return False
     return len(list(islice(stream_frames(info.path), 2))) == 1
 
 
-Read = tuple[tuple[EncoderFrame, bytes], SoundWindow]  # a frame with its thumbnail, and a sound
-
-
 def _thumbnail(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    return encode_picture(fit_frame(pixels, THUMBNAIL), quality=QUALITY)
+    return encode_picture(fit_frame(pixels, THUMBNAIL), quality=JPEG_QUALITY)
 
 
-def _batch(
-    part: list[Read],
-    seen: IndexedFile,
+def _rows(
+    batch: list[FrameAndSound],
+    version: FileVersion,
     first: int,
     embedder: Embedder,
     columns: pa.Schema,
 ) -> pa.RecordBatch:
-    """Rows of some moments, which are embedded together."""
-    heard = [sound for _, sound in part]
-    count = len(part)
+    """The rows of the moments from number `first` on, embedded together."""
+    sounds = [sound for _, sound in batch]
+    count = len(batch)
     values = {
-        "file": pa.array([seen.file] * count),
-        "size": pa.array([seen.size] * count),
-        "modified": pa.array([seen.modified] * count),
-        "digest": pa.array([seen.digest] * count),
+        "file": pa.array([version.file] * count),
+        "size": pa.array([version.size] * count),
+        "modified": pa.array([version.modified] * count),
+        "digest": pa.array([version.digest] * count),
         "number": pa.array(range(first, first + count), pa.int32()),
-        "time": pa.array([sound.time for sound in heard]),
+        "time": pa.array([sound.time for sound in sounds]),
         "level": pa.array(
-            [sound.level if math.isfinite(sound.level) else None for sound in heard], pa.float32()
+            [sound.level if math.isfinite(sound.level) else None for sound in sounds], pa.float32()
         ),
-        "sound": _vectors(embedder.sounds([sound.samples for sound in heard])),
-        "image": _vectors(embedder.frames([frame for (frame, _), _ in part])),
-        "thumbnail": pa.array([picture for (_, picture), _ in part], pa.binary()),
+        "sound": _vectors(embedder.sounds([sound.samples for sound in sounds])),
+        "image": _vectors(embedder.frames([frame for (frame, _), _ in batch])),
+        "thumbnail": pa.array([picture for (_, picture), _ in batch], pa.binary()),
     }
     return pa.record_batch([values[name] for name in columns.names], schema=columns)
 

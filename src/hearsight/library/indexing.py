@@ -1,8 +1,8 @@
-"""Videos into a library: file by file, only what is new, in commits of whole files.
+"""Indexes videos into a library: file by file, only what is new, in commits of whole files.
 
 The rows of a file enter the library in one commit, together with those of other files that are
-finished by then. So at any time the library holds a file whole or not at all, and after an
-interruption the next run does what is left.
+finished by then. So the library always holds all moments of a file or none, and after an
+interruption the next run does the rest.
 """
 
 import math
@@ -10,38 +10,47 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from types import FrameType
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from hearsight.datasets.videos import SUFFIXES
 from hearsight.errors import HearsightError
 from hearsight.library.extraction import (
-    ExtractedMoments,
-    Extraction,
+    Engine,
+    Extractor,
+    FileMoments,
     digest,
-    extract_moments,
-    file_state,
-    row_store,
+    extract_locally,
+    file_version,
+    row_buffer,
 )
 from hearsight.library.library import Library, check_model
-from hearsight.library.library_place import sole_writer
-from hearsight.library.moment_table import MANY, IndexedFile, LibraryBinding, MomentTable
-from hearsight.library.video_files import find_videos, gone
-from hearsight.localising.localise import MODEL, Progress, no_progress
+from hearsight.library.moment_table import (
+    INDEX_FROM,
+    FileVersion,
+    LibraryInfo,
+    MomentTable,
+    absolute_path,
+    sole_writer,
+)
+from hearsight.localising.localise import MODEL
 from hearsight.media.read import LEAST
 from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
+from hearsight.progress import Progress, no_progress
 from hearsight.retrieval.embeddings import Embedder, load_embedder
 
-EVERY = 3.0  # seconds between two moments, unless told: as long as the sound of one
-NAMED = 5  # unreadable files named in a sentence
-ROWS = 2048  # moments after which a commit is made
-SECONDS = 10.0  # the same
+EVERY = 3.0  # seconds between two moments by default: the length of sound embedded at each
+COMMIT_ROWS = 2048  # moments after which a commit is made
+COMMIT_SECONDS = 10.0  # the same
+MOST_NAMED = 5  # unreadable files named in an error
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,17 +59,11 @@ class IndexSummary:
 
     added: int = 0
     changed: int = 0
-    copied: int = 0  # of known content, moved or only touched: their rows are extracted over
+    copied: int = 0  # moved or only touched: the rows of the same content were copied
     unchanged: int = 0
     removed: int = 0
-    moments: int = 0  # in the library now
-    unreadable: dict[str, str] = field(default_factory=dict)  # file or folder: why
-
-
-Engine = Callable[
-    [Sequence[Path], Extraction, Progress], Iterator[tuple[Path, ExtractedMoments | str]]
-]
-"""Takes the moments of many files, in any order; of a file it cannot read it says why."""
+    moments: int = 0  # in the library after the run
+    unreadable: dict[str, str] = field(default_factory=dict)  # file or folder: reason
 
 
 def index_videos(
@@ -71,39 +74,40 @@ def index_videos(
     every: float | None = None,
     prune: bool = False,
     optimize: bool = False,
-    engine: Engine | None = None,
+    engine: Engine = extract_locally,
     device: str | None = None,
     batch: int = 16,
-    commit_seconds: float = SECONDS,
-    least: int = MANY,
+    commit_seconds: float = COMMIT_SECONDS,
+    index_from: int = INDEX_FROM,
     progress: Progress = no_progress,
 ) -> IndexSummary:
-    """Add what is new in videos and folders of videos to a library, which is made if need be.
+    """Add new and changed videos to a library, which is created if there is none.
 
-    A file is known by its path, size and time of change, else by its content. Of a changed file
-    the moments are replaced. A file that cannot be read is named in what is returned.
+    A file is recognised by its path, size and modification time, else by its content. The moments
+    of a changed file are replaced. Files that cannot be read are named in the summary.
 
     Args:
         library: its folder, or its URL on an object store.
-        sources: videos, and folders with videos at any depth (hidden ones are passed over).
+        sources: videos, and folders with videos at any depth (hidden ones are skipped).
         model: a checkpoint, run folder or name; by default the library's own, for a new one the
             weights that come with the package.
         every: seconds between two moments, at least `LEAST`; by default the library's own, for a
             new one `EVERY`.
-        prune: remove files that are gone: those in `sources` and below their folders, or all if
-            there are no `sources`.
-        optimize: join small files of the library, and make its index anew if it is large enough.
-        engine: takes the moments; by default in this process.
+        prune: remove the moments of files that no longer exist: those in `sources` and below their
+            folders, or all if there are no `sources`.
+        optimize: join small files of the library, and build its vector index anew if it has
+            `index_from` moments.
+        engine: extracts the moments; by default in this process.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
         batch: moments embedded together.
-        commit_seconds: a commit is made after so long, or `ROWS` moments.
-        least: moments from which on there is an index.
-        progress: told the stage, what is done of it, and of how much.
+        commit_seconds: a commit is made after so long, or `COMMIT_ROWS` moments.
+        index_from: moments from which on there is a vector index.
+        progress: called with the stage, the work done in it, and the whole work.
 
     Raises:
-        HearsightError: a source that is not there or holds no video (and never did, if `prune`),
-            nothing that could be read, a library that is damaged, in use, binding to another model
-            or `every`, or cannot be written.
+        HearsightError: a source does not exist or holds no video (and never did, if `prune`);
+            nothing could be read; the library is damaged, in use, bound to another model or
+            `every`, or cannot be written.
     """
     if every is not None and not (math.isfinite(every) and every >= LEAST):
         raise HearsightError(
@@ -116,84 +120,188 @@ def index_videos(
     if not (sources or prune or optimize):
         raise HearsightError("Name the videos or folders to index.")
     library = os.fspath(library)
-    done = IndexSummary()
-    held = MomentTable.open(library)
-    known = held.seen() if prune and held is not None else {}
-    files = find_videos(sources, done.unreadable, known)
-    if held is None and not sources:
+    summary = IndexSummary()
+    existing = MomentTable.open(library)
+    known = existing.files() if prune and existing is not None else {}
+    paths = find_videos(sources, summary.unreadable, known)
+    if existing is None and not sources:
         raise HearsightError(f"There is no library '{library}'.")
     embedder = None
-    if held is None or model is not None:  # before the folder is made, for a wrong name makes none
+    if existing is None or model is not None:  # first: a wrong name must not create the folder
         embedder = load_embedder(MODEL if model is None else model, device)
-    with sole_writer(library), _opened(library, embedder, every) as table:
-        seen = table.seen()
-        writer = _Writer(table=table, seen=seen, done=done, seconds=commit_seconds)
+    with sole_writer(library), _open_or_create(library, embedder, every) as table:
+        files = table.files()
+        writer = _Writer(table=table, files=files, summary=summary, seconds=commit_seconds)
         with writer:
-            work = writer.known(files)
-            if work:
+            new = writer.skip_known(paths)
+            if new:
                 if embedder is None:
                     embedder = Library(table, model=None, device=device).embedder
-                extraction = Extraction(binding=table.binding, embedder=embedder, batch=batch)
-                for path, extracted in (engine or extract_locally)(work, extraction, progress):
+                extractor = Extractor(info=table.info, embedder=embedder, batch=batch)
+                for path, extracted in engine(new, extractor, progress):
                     writer.add(path, extracted)
-        if prune:  # only now: what is gone from one place may have been copied to another
-            lost = gone(seen, sources)
-            table.remove(lost)
-            done.removed = len(lost)
-        _tidy(table, optimize=optimize, least=least, progress=progress)
-        done.moments = len(table)
-    _check_read(done)
-    return done
+        if prune:  # last, since a file that was moved is copied from its old rows
+            missing = missing_files(files, sources)
+            table.remove(missing)
+            summary.removed = len(missing)
+        _maintain(table, optimize=optimize, index_from=index_from, progress=progress)
+        summary.moments = len(table)
+    _check_any_read(summary)
+    return summary
 
 
-def _check_read(done: IndexSummary) -> None:
-    """Refuse to call a run done that could read nothing of what was named.
+def _check_any_read(summary: IndexSummary) -> None:
+    """Refuse a run that could read nothing.
 
     Raises:
-        HearsightError: so it is.
+        HearsightError: it names the first files and the reasons.
     """
-    worked = done.added + done.changed + done.copied + done.unchanged + done.removed
-    if worked or not done.unreadable:
+    worked = summary.added + summary.changed + summary.copied + summary.unchanged + summary.removed
+    if worked or not summary.unreadable:
         return
-    said = [f"{Path(name).name}: {why.rstrip('.')}" for name, why in done.unreadable.items()]
-    if len(said) > NAMED:
-        said[NAMED:] = [f"and {len(said) - NAMED:,} more"]
-    raise HearsightError(f"Nothing is indexed, for nothing could be read: {'; '.join(said)}.")
+    reasons = [f"{Path(name).name}: {why.rstrip('.')}" for name, why in summary.unreadable.items()]
+    if len(reasons) > MOST_NAMED:
+        reasons[MOST_NAMED:] = [f"and {len(reasons) - MOST_NAMED:,} more"]
+    raise HearsightError(f"Nothing is indexed because nothing could be read: {'; '.join(reasons)}.")
+
+
+def find_videos(
+    sources: Sequence[str | Path], unreadable: dict[str, str], known: Collection[str] = ()
+) -> list[Path]:
+    """Every video that is named by the sources or lies in their folders, each once.
+
+    Args:
+        sources: videos, and folders with videos at any depth (hidden ones are skipped).
+        unreadable: gets what cannot be read, with the reason: folders inside that cannot be
+            opened, files whose names are not UTF-8, pipes and devices.
+        known: absolute paths of files that may have been deleted. A source that was one of them,
+            or held some, need not exist or hold a video any more.
+
+    Raises:
+        HearsightError: a source does not exist, cannot be read, or is a folder without any video.
+    """
+    found: dict[Path, None] = {}
+    for source in sources:
+        path = absolute_path(source)
+        try:
+            folder = S_ISDIR(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if _holds_any(path, known):
+                continue
+            raise HearsightError(f"There is no video or folder '{source}'.") from error
+        except OSError as error:
+            raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
+        before = len(unreadable)
+        videos = _videos_in(source, path, unreadable) if folder else [path]
+        if not videos and before == len(unreadable) and not _holds_any(path, known):
+            raise HearsightError(f"'{source}' holds no videos ({' '.join(SUFFIXES)}).")
+        found.update(dict.fromkeys(videos))
+    return [path for path in found if _is_indexable(path, unreadable)]
+
+
+def missing_files(known: Collection[str], sources: Sequence[str | Path]) -> list[str]:
+    """Which known files no longer exist, of those that are or lie below the sources.
+
+    Without sources, of all. A file that exists but cannot be reached is not missing.
+    """
+    roots = [absolute_path(source) for source in sources]
+    return [
+        name
+        for name in known
+        if (not roots or any(Path(name).is_relative_to(root) for root in roots))
+        and _is_missing(name)
+    ]
+
+
+def _holds_any(path: Path, known: Collection[str]) -> bool:
+    """Whether a known file is this path or lies below it."""
+    return any(Path(name).is_relative_to(path) for name in known)
+
+
+def _is_missing(name: str) -> bool:
+    try:
+        Path(name).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _videos_in(source: str | Path, folder: Path, unreadable: dict[str, str]) -> list[Path]:
+    """The videos below a folder.
+
+    Raises:
+        HearsightError: the folder itself cannot be read.
+    """
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
+    return list(_walk(folder, unreadable))
+
+
+def _walk(folder: Path, unreadable: dict[str, str]) -> Iterator[Path]:
+    def note(error: OSError) -> None:
+        unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
+
+    for parent, folders, names in os.walk(folder, onerror=note):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _is_indexable(path: Path, unreadable: dict[str, str]) -> bool:
+    """Whether the path can be stored as text and is a regular file, as far as can be seen."""
+    try:
+        str(path).encode()
+        if not S_ISREG(path.stat().st_mode):
+            unreadable[str(path)] = "It is a pipe or a device, not a file."
+            return False
+    except UnicodeEncodeError:
+        unreadable[str(path)] = "Its name is not UTF-8."
+        return False
+    except OSError:
+        pass  # reported when the file is read
+    return True
 
 
 @contextmanager
-def _opened(library: str, embedder: Embedder | None, every: float | None) -> Iterator[MomentTable]:
-    """The table, made if there is none; refused if it is binding to another model or `every`.
+def _open_or_create(
+    library: str, embedder: Embedder | None, every: float | None
+) -> Iterator[MomentTable]:
+    """The table, created if there is none; refused if bound to another model or `every`.
 
-    One that is made and stays empty is removed again, but for an interruption: then the next run
-    goes on with the same model.
+    A created table that is still empty at the end is removed again, except after an interruption:
+    then the next run continues with the same model.
     """
     table = MomentTable.open(library)
-    made = table is None
+    created = table is None
     if table is None:
         if embedder is None:
             raise HearsightError(f"The library '{library}' has just been removed.")
         table = _create(library, embedder, EVERY if every is None else every)
     if embedder is not None:
         check_model(table, embedder)
-    if every is not None and every != table.binding.every:
+    if every is not None and every != table.info.every:
         raise HearsightError(
-            f"The library '{library}' has a moment every {table.binding.every:g} s, not every"
+            f"The library '{library}' has a moment every {table.info.every:g} s, not every"
             f" {every:g} s: leave `every` out, or index the videos into a new library."
         )
     try:
         yield table
     except KeyboardInterrupt:
-        made = False
+        created = False
         raise
     finally:
-        if made and not len(table):
+        if created and not len(table):
             table.drop()
 
 
 def _create(library: str, embedder: Embedder, every: float) -> MomentTable:
     silence = np.zeros(round(embedder.seconds * RATE), np.float32)
-    binding = LibraryBinding(
+    info = LibraryInfo(
         model=embedder.source,
         recipe=embedder.recipe.name,
         fingerprint=embedder.fingerprint(),
@@ -201,151 +309,133 @@ def _create(library: str, embedder: Embedder, every: float) -> MomentTable:
         every=every,
         seconds=embedder.seconds,
     )
-    return MomentTable.create(library, binding)
+    return MomentTable.create(library, info)
 
 
-def _tidy(table: MomentTable, *, optimize: bool, least: int, progress: Progress) -> None:
-    """Make the index where it is asked for or pays, and clear up if asked."""
-    if (optimize and len(table) >= least) or table.index_pays(least):
+def _maintain(table: MomentTable, *, optimize: bool, index_from: int, progress: Progress) -> None:
+    """Build the vector index if asked for or needed; compact the table if asked for."""
+    if (optimize and len(table) >= index_from) or table.needs_vector_index(index_from):
         progress("indexing vectors", 0, 1)
-        table.make_index()
+        table.build_vector_index()
         progress("indexing vectors", 1, 1)
     if optimize:
         table.compact()
 
 
-def extract_locally(
-    files: Sequence[Path], extraction: Extraction, progress: Progress
-) -> Iterator[tuple[Path, ExtractedMoments | str]]:
-    """The engine that takes moments in this process, one file after the other."""
-    sizes = [max(1, path.stat().st_size if path.exists() else 1) / 1e6 for path in files]
-    total = math.ceil(sum(sizes))
-    before = 0.0
-    for path, size in zip(files, sizes, strict=True):
-
-        def share(done: float, before: float = before, size: float = size) -> None:
-            progress("indexing, MB", min(total, round(before + done * size)), total)
-
-        share(0.0)
-        try:
-            yield path, extract_moments(path, extraction, share)
-        except (HearsightError, OSError) as error:
-            yield path, str(error)
-        before += size
-        share(0.0)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Writer:
-    """Brings whole files into the table, some in each commit; a context that commits the rest."""
+    """Writes whole files to the table, several in a commit; as a context it commits the rest."""
 
     table: MomentTable
-    seen: dict[str, IndexedFile]
-    done: IndexSummary
-    seconds: float
-    waiting: list[ExtractedMoments] = field(default_factory=list)
-    since: float = field(default_factory=time.monotonic)
+    files: dict[str, FileVersion]  # in the table now
+    summary: IndexSummary
+    seconds: float  # between two commits
+    queue: list[FileMoments] = field(default_factory=list)
+    committed: float = field(default_factory=time.monotonic)  # when
 
     def __enter__(self) -> "_Writer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.commit()  # whatever ended the run, what is finished is kept
+        self.commit()  # after an error or interruption, too
 
-    def known(self, files: Iterable[Path]) -> list[Path]:
-        """Count files that are unchanged, copy those whose content is known, return the rest."""
-        by_size: dict[int, list[IndexedFile]] = {}
-        for seen in self.seen.values():
-            by_size.setdefault(seen.size, []).append(seen)
+    def skip_known(self, paths: Iterable[Path]) -> list[Path]:
+        """Return the files that must be extracted.
+
+        Unchanged files are counted; of files whose content is known the rows are copied.
+        """
+        by_size: dict[int, list[FileVersion]] = {}
+        for version in self.files.values():
+            by_size.setdefault(version.size, []).append(version)
         rest = []
-        for path in files:
+        for path in paths:
             try:
-                now = file_state(path)
-                before = self.seen.get(now.file)
+                now = file_version(path)
+                before = self.files.get(now.file)
                 if before is not None and replace(before, digest="") == now:
-                    self.done.unchanged += 1
+                    self.summary.unchanged += 1
                     continue
-                twins = by_size.get(now.size)
-                now = replace(now, digest=digest(path)) if twins else now
+                candidates = by_size.get(now.size)
+                now = replace(now, digest=digest(path)) if candidates else now
             except OSError:
-                twins = None  # the engine will say what is wrong with it
-            same = (seen for seen in twins or () if seen.digest == now.digest)
-            # a commit in between may have given its name to other content
-            twin = next((seen for seen in same if self.seen.get(seen.file) == seen), None)
+                candidates = None  # the engine will report it
+            same = (version for version in candidates or () if version.digest == now.digest)
+            # A commit since then may have replaced the rows of that name.
+            twin = next((one for one in same if self.files.get(one.file) == one), None)
             if twin is None:
                 rest.append(path)
             else:
-                self._enter(self._copy(twin, now))
-                self.done.copied += 1
+                self._enqueue(self._copy(twin, now))
+                self.summary.copied += 1
         return rest
 
-    def add(self, path: Path, extracted: ExtractedMoments | str) -> None:
-        """Take in what an engine gave."""
+    def add(self, path: Path, extracted: FileMoments | str) -> None:
+        """Take the moments of a file, or the reason why there are none."""
         if isinstance(extracted, str):
-            self.done.unreadable[str(path)] = extracted
+            self.summary.unreadable[str(path)] = extracted
             return
-        if extracted.seen.file in self.seen:
-            self.done.changed += 1
+        if extracted.version.file in self.files:
+            self.summary.changed += 1
         else:
-            self.done.added += 1
-        self._enter(extracted)
+            self.summary.added += 1
+        self._enqueue(extracted)
 
     def commit(self) -> None:
-        """Write what waits, once: if that fails, those files are left to the next run."""
-        coming, self.waiting = self.waiting, []
+        """Write the queue, once: if that fails, its files are left to the next run."""
+        written, self.queue = self.queue, []
         try:
-            if coming:
-                replaced = [
-                    extracted.seen.file for extracted in coming if extracted.seen.file in self.seen
-                ]
-                with _interrupted_late():
-                    self.table.append(_rows(coming), replaced)
-                    self.seen.update({extracted.seen.file: extracted.seen for extracted in coming})
+            if written:
+                versions = {one.version.file: one.version for one in written}
+                with _interrupt_deferred():
+                    replaced = [file for file in versions if file in self.files]
+                    self.table.append(_batches(written), replaced)
+                    self.files.update(versions)
         finally:
-            for extracted in coming:
-                extracted.rows.close()
-            self.since = time.monotonic()
+            for one in written:
+                one.rows.close()
+            self.committed = time.monotonic()
 
-    def _enter(self, extracted: ExtractedMoments) -> None:
-        self.waiting.append(extracted)
-        rows = sum(extracted.moments for extracted in self.waiting)
-        if rows >= ROWS or time.monotonic() - self.since >= self.seconds:
+    def _enqueue(self, extracted: FileMoments) -> None:
+        self.queue.append(extracted)
+        rows = sum(one.count for one in self.queue)
+        if rows >= COMMIT_ROWS or time.monotonic() - self.committed >= self.seconds:
             self.commit()
 
-    def _copy(self, twin: IndexedFile, now: IndexedFile) -> ExtractedMoments:
-        """The rows of a file as those of another with the same content."""
-        found = self.table.moments(twin.file, self.table.schema.names)
+    def _copy(self, twin: FileVersion, now: FileVersion) -> FileMoments:
+        """The rows of a file, copied from another file with the same content."""
+        schema = self.table.schema
+        copied = self.table.moments(twin.file, schema.names)
         for name in ("file", "size", "modified", "digest"):
-            place = self.table.schema.get_field_index(name)
-            column = pa.array([getattr(now, name)] * len(found), self.table.schema.field(name).type)
-            found = found.set_column(place, self.table.schema.field(name), column)
-        rows = row_store()
-        with pa.ipc.new_stream(rows, self.table.schema) as stream:
-            stream.write_table(found.select(self.table.schema.names).cast(self.table.schema))
+            place = schema.get_field_index(name)
+            column = pa.array([getattr(now, name)] * len(copied), schema.field(name).type)
+            copied = copied.set_column(place, schema.field(name), column)
+        rows = row_buffer()
+        with pa.ipc.new_stream(rows, schema) as stream:
+            stream.write_table(copied.select(schema.names).cast(schema))
         rows.seek(0)
-        return ExtractedMoments(seen=now, moments=len(found), rows=rows)
+        return FileMoments(version=now, count=len(copied), rows=rows)
 
 
-def _rows(files: Iterable[ExtractedMoments]) -> Iterator[pa.RecordBatch]:
-    for extracted in files:
-        with pa.ipc.open_stream(extracted.rows) as stream:
+def _batches(files: Iterable[FileMoments]) -> Iterator[pa.RecordBatch]:
+    for one in files:
+        with pa.ipc.open_stream(one.rows) as stream:
             yield from stream
 
 
 @contextmanager
-def _interrupted_late() -> Iterator[None]:
-    """Let a first Ctrl-C wait for the end of what is done; a second one breaks it off.
+def _interrupt_deferred() -> Iterator[None]:
+    """Defer a first Ctrl-C to the end of the block; a second one interrupts at once.
 
-    A commit that is broken off would leave changed files without moments until the next run.
+    An interrupted commit would leave changed files without moments until the next run.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield  # no Ctrl-C arrives here, or it means nothing
+        yield  # Python calls signal handlers in the main thread only, and here is none to defer
         return
-    late: list[tuple[int, FrameType | None]] = []
+    deferred: list[tuple[int, FrameType | None]] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        late.append((number, frame))
+        deferred.append((number, frame))
         signal.signal(signal.SIGINT, before)
 
     signal.signal(signal.SIGINT, note)
@@ -353,5 +443,5 @@ def _interrupted_late() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if late:
-        before(*late[0])
+    if deferred:
+        before(*deferred[0])

@@ -1,63 +1,63 @@
-"""One's own videos as a library: moments found by a sound, a picture, or another moment.
+"""A library of one's own videos, searched for moments by a sound, a picture or another moment.
 
     library = Library.open("holidays.library")
-    for found in library.search(sound="surf.wav", k=10):
-        print(found.file, found.time, found.score)
+    for result in library.search(sound="surf.wav", k=10):
+        print(result.file, result.time, result.score)
 
-`indexing` fills a library. Comparing sounds with pictures works because the model gives both in one
-space; a score is the cosine of two vectors, from -1 to 1.
+`indexing` fills a library. Sounds can be compared with pictures because the model embeds both in
+one space; a score is the cosine of two embeddings, from -1 to 1.
 """
 
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hearsight.errors import HearsightError, nearest
-from hearsight.library.moment_table import SIDES, MomentTable, Side, absolute
+from hearsight.library.moment_table import MODALITIES, Modality, MomentTable, absolute_path
 from hearsight.localising.localise import QUIET, prepare_whole_frame
 from hearsight.media.read import frames_at, probe, read_picture, read_sound, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
 from hearsight.retrieval.embeddings import Embedder, load_embedder
 
-MOST = 10_000  # moments that are looked for at once
-NAMES = 1000  # of files that are searched for a misspelt one
+MOST_RESULTS = 10_000  # of one search
+MOST_COMPARED = 1000  # file names among which a misspelt one is looked for
 
 
 class SilenceWarning(UserWarning):
-    """A question that is silent: what it finds is silence."""
+    """The sound of a query is silent, so its nearest moments are silent ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
-    """A moment of a library that answers a question."""
+    """A moment found by a query."""
 
     file: Path
     time: float  # seconds from the start of the video
     score: float  # cosine
-    level: float | None  # dBFS of the second around the moment; None where nothing sounds
-    thumbnail: bytes  # JPEG
+    level: float | None  # dBFS of the second around the moment; None where there is no sound
+    thumbnail: bytes = field(repr=False)  # JPEG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is looked for, embedded."""
+    """An embedding to search by."""
 
     vector: Float32[np.ndarray, " c"]  # of length 1
-    to: Side  # what it is compared with
-    silent: str | None = None  # the name of a silent sound
+    to: Modality  # of the moments it is compared with
+    silent: str | None = None  # the name of the sound, if it is silent
     moment: tuple[str, float] | None = None  # file and time, if it is a moment of the library
 
 
 class Library:
-    """Videos that are indexed; `Library.open` gives one.
+    """An open library; `Library.open` gives one.
 
-    The model is loaded when the first question has to be embedded.
+    The model is loaded when a query is first embedded.
     """
 
     def __init__(self, table: MomentTable, *, model: str | Path | None, device: str | None) -> None:
@@ -74,11 +74,11 @@ class Library:
 
         Args:
             path: its folder, or its URL on an object store.
-            model: its model, where that is no longer where it was.
+            model: its model, if the checkpoint has been moved.
             device: such as `cpu` or `cuda`; by default a GPU if there is one.
 
         Raises:
-            HearsightError: there is none, or it is damaged.
+            HearsightError: there is no such library, or it is damaged.
         """
         table = MomentTable.open(os.fspath(path))
         if table is None:
@@ -88,7 +88,7 @@ class Library:
         return cls(table, model=model, device=device)
 
     def __len__(self) -> int:
-        """How many moments there are."""
+        """The number of moments."""
         return len(self.table)
 
     @property
@@ -96,10 +96,10 @@ class Library:
         """The model that made the library.
 
         Raises:
-            HearsightError: it cannot be found, or another one is there.
+            HearsightError: it is not found, or another model has taken its place.
         """
         if self._embedder is None:
-            model = self.table.binding.model if self._model is None else self._model
+            model = self.table.info.model if self._model is None else self._model
             embedder = load_embedder(model, self._device)
             check_model(self.table, embedder)
             self._embedder = embedder
@@ -118,10 +118,10 @@ class Library:
     ) -> list[SearchResult]:
         """The k moments nearest to a sound, a picture, or a moment of a video; best first.
 
-        Options as in `query`; `exact` does without the index that large libraries have.
+        Options as in `query`; `exact`: do not use the vector index that large libraries have.
 
         Raises:
-            HearsightError: none or several of the three are given, a file cannot be read, or an
+            HearsightError: not exactly one of the three is given, a file cannot be read, or an
                 option is wrong.
 
         Warns:
@@ -129,7 +129,7 @@ class Library:
         """
         query = self.query(sound=sound, image=image, video=video, at=at, to=to)
         if query.silent is not None:
-            warnings.warn(silence(query.silent), SilenceWarning, stacklevel=2)
+            warnings.warn(silence_warning(query.silent), SilenceWarning, stacklevel=2)
         return self.nearest(query, k, exact=exact)
 
     def query(
@@ -141,36 +141,36 @@ class Library:
         at: float | None = None,
         to: str | None = None,
     ) -> Query:
-        """Embed a question.
+        """Embed a sound, a picture, or a moment of a video.
 
         Args:
-            sound: a sound file, or a video of which only the sound is used. Of a long one the
-                loudest window of the length that the model hears.
+            sound: a sound file, or a video of which only the sound is used. Of a longer sound the
+                loudest window of the length that the model embeds.
             image: a picture file.
-            video: a video, of which the moment `at` seconds is meant.
+            video: a video; its moment at `at` is embedded.
             at: seconds from the start of the video.
-            to: what of the library's moments is compared. A sound and a picture can be compared
-                with either, and are with their own kind unless told. A moment of a video is
-                compared by its sound with sounds (unless told), or by its frame with frames.
+            to: `sound` or `image`: which embeddings of the library's moments are compared. By
+                default sounds for a sound or a video, frames for a picture. A moment of a video is
+                embedded by its sound to be compared with sounds, by its frame with frames.
 
         Raises:
-            HearsightError: none or several of the three are given, a file cannot be read, or an
+            HearsightError: not exactly one of the three is given, a file cannot be read, or an
                 option is wrong.
         """
         if [sound, image, video].count(None) != 2:
             raise HearsightError("Give one thing to search by: a sound, an image or a video.")
         if (video is None) != (at is None):
             raise HearsightError("A video and the time `at` in it are given together.")
-        side = check_side(("sound" if image is None else "image") if to is None else to)
+        modality = check_modality(("sound" if image is None else "image") if to is None else to)
         if image is not None:
-            return Query(vector=self._see(read_picture(image)), to=side)
+            return Query(vector=self._embed_frame(read_picture(image)), to=modality)
         if video is not None and at is not None:
-            return self._query_moment(Path(video), at, side)
+            return self._query_by_video(Path(video), at, modality)
         assert sound is not None
         if not probe(sound).has_sound:
             raise HearsightError(f"'{sound}' has no sound track.")
-        heard = loudest_window(stream_sound(sound, rate=RATE), self.table.binding.seconds)
-        return self._hear(heard, side, Path(sound).name)
+        loudest = loudest_window(stream_sound(sound, rate=RATE), self.table.info.seconds)
+        return self._query_by_sound(loudest, modality, Path(sound).name)
 
     def similar(
         self,
@@ -182,50 +182,52 @@ class Library:
         same_video: str = "keep",
         exact: bool = False,
     ) -> list[SearchResult]:
-        """The moments most like the moment of an indexed `file` that is nearest to `at` seconds.
+        """The moments nearest to the moment of an indexed `file` that is closest to `at` seconds.
 
         That moment itself is left out, with `same_video="drop"` all of its file. Options as in
-        `moment` and `nearest`.
+        `query_by_moment` and `nearest`.
 
         Raises:
             HearsightError: the file is not in the library, has no moment near that time, or an
                 option is wrong.
 
         Warns:
-            SilenceWarning: silent moments are compared by sound.
+            SilenceWarning: the moment is silent and compared by sound.
         """
-        query = self.moment(file, at, to)
+        query = self.query_by_moment(file, at, to)
         if query.silent is not None:
-            warnings.warn(silence(query.silent), SilenceWarning, stacklevel=2)
+            warnings.warn(silence_warning(query.silent), SilenceWarning, stacklevel=2)
         return self.nearest(query, k, same_video=same_video, exact=exact)
 
-    def moment(self, file: Path | str, at: float, to: str = "sound") -> Query:
-        """The moment of an indexed file nearest to `at` seconds, to look for others by `to`.
+    def query_by_moment(self, file: Path | str, at: float, to: str = "sound") -> Query:
+        """The query by that moment of an indexed file which is closest to `at` seconds.
+
+        to: `sound` or `image`, whose embeddings are compared.
 
         Raises:
-            HearsightError: the file is not in the library, has no moment near that time, or there
-                is no such side.
+            HearsightError: the file is not in the library, has no moment near that time, or `to`
+                is neither.
         """
-        side = check_side(to)
-        name = str(absolute(file))
-        rows = self.table.moments(name, ["time", "level", side])
+        modality = check_modality(to)
+        name = str(absolute_path(file))
+        rows = self.table.moments(name, ["time", "level", modality])
         if not len(rows):
-            known = list(self.table.seen())[:NAMES]
+            known = list(self.table.files())[:MOST_COMPARED]
             raise HearsightError(
                 f"'{file}' is not in the library '{self.table.library}'.{nearest(name, known)}"
             )
         times = rows["time"].to_numpy()
         row = int(np.abs(times - at).argmin()) if math.isfinite(at) else 0
-        if not (at >= 0 and abs(times[row] - at) <= self.table.binding.every):
+        if not (at >= 0 and abs(times[row] - at) <= self.table.info.every):
             raise HearsightError(
                 f"'{file}' has moments from {times[0]:.1f} to {times[-1]:.1f} s,"
                 f" none near {at:g} s."
             )
         level = rows["level"][row].as_py()
-        quiet = side == "sound" and (level is None or level < QUIET)
+        quiet = modality == "sound" and (level is None or level < QUIET)
         return Query(
-            vector=np.array(rows[side][row].as_py(), np.float32),
-            to=side,
+            vector=np.array(rows[modality][row].as_py(), np.float32),
+            to=modality,
             silent=f"{Path(name).name} at {times[row]:g} s" if quiet else None,
             moment=(name, float(times[row])),
         )
@@ -233,11 +235,11 @@ class Library:
     def nearest(
         self, query: Query, k: int = 10, *, same_video: str = "keep", exact: bool = False
     ) -> list[SearchResult]:
-        """The k moments nearest to an embedded question, best first, itself left out.
+        """The k moments nearest to a query, best first; the query's own moment is left out.
 
         Raises:
-            HearsightError: `k` is below 1 or above `MOST`, or `same_video` is neither `keep` nor
-                `drop`.
+            HearsightError: `k` is below 1 or above `MOST_RESULTS`, or `same_video` is neither
+                `keep` nor `drop`.
         """
         check_count(k)
         if same_video not in ("keep", "drop"):
@@ -263,80 +265,81 @@ class Library:
         ]
         return others[:k]
 
-    def _query_moment(self, video: Path, at: float, to: Side) -> Query:
+    def _query_by_video(self, video: Path, at: float, to: Modality) -> Query:
         info = probe(video)
         if not 0 <= at <= info.duration:
             raise HearsightError(f"'{video}' lasts {info.duration:.1f} s: there is no {at:g} s.")
         if to == "image":
             if not info.has_picture:
                 raise HearsightError(f"'{video}' has no moving pictures.")
-            return Query(vector=self._see(next(frames_at(video, [at])).pixels), to=to)
+            return Query(vector=self._embed_frame(next(frames_at(video, [at])).pixels), to=to)
         if not info.has_sound:
             raise HearsightError(f"'{video}' has no sound track.")
-        heard = _heard_at(video, at, self.table.binding.seconds)
-        return self._hear(heard, to, f"{video.name} at {at:g} s")
+        window = _window_at(video, at, self.table.info.seconds)
+        return self._query_by_sound(window, to, f"{video.name} at {at:g} s")
 
-    def _see(self, pixels: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, " c"]:
-        vector: Float32[np.ndarray, " c"] = self.embedder.frames(
-            [prepare_whole_frame(pixels, self.embedder.side)]
-        )[0]
+    def _query_by_sound(self, window: SoundWindow, to: Modality, name: str) -> Query:
+        vector = self.embedder.sounds([window.samples])[0]
+        return Query(vector=vector, to=to, silent=name if window.level < QUIET else None)
+
+    def _embed_frame(
+        self, pixels: UInt8[np.ndarray, "height width 3"]
+    ) -> Float32[np.ndarray, " c"]:
+        frame = prepare_whole_frame(pixels, self.embedder.side)
+        vector: Float32[np.ndarray, " c"] = self.embedder.frames([frame])[0]
         return vector
 
-    def _hear(self, heard: SoundWindow, to: Side, name: str) -> Query:
-        vector = self.embedder.sounds([heard.samples])[0]
-        return Query(vector=vector, to=to, silent=name if heard.level < QUIET else None)
 
-
-def _heard_at(video: Path, at: float, seconds: float) -> SoundWindow:
-    """The window around a time, as `sound_windows` cuts it from the whole sound."""
+def _window_at(video: Path, at: float, seconds: float) -> SoundWindow:
+    """The window around a time, the same as `sound_windows` cuts from the whole sound."""
     length = round(seconds * RATE)
     first = max(round(at * RATE) - length // 2, 0)
-    held = read_sound(video, rate=RATE, start=first / RATE, seconds=seconds)
-    begin = max(0, first - (length - len(held)))
+    samples = read_sound(video, rate=RATE, start=first / RATE, seconds=seconds)
+    begin = max(0, first - (length - len(samples)))
     if begin < first:  # the sound ends within the window, which is moved inwards
-        held = read_sound(video, rate=RATE, start=begin / RATE, seconds=seconds)
-    heard = next(sound_windows([held], [at - begin / RATE], seconds))
-    return SoundWindow(time=at, samples=heard.samples, level=heard.level)
+        samples = read_sound(video, rate=RATE, start=begin / RATE, seconds=seconds)
+    window = next(sound_windows([samples], [at - begin / RATE], seconds))
+    return SoundWindow(time=at, samples=window.samples, level=window.level)
 
 
-def silence(name: str) -> str:
-    """What is to be said of a silent question."""
-    return f"'{name}' is silent, and silence finds silence."
+def silence_warning(name: str) -> str:
+    """The warning about a query whose sound is silent."""
+    return f"'{name}' is silent: its nearest moments are silent ones, too."
 
 
-def check_side(side: str) -> Side:
-    """One of a moment's sides, by its name.
+def check_modality(name: str) -> Modality:
+    """The modality of that name.
 
     Raises:
-        HearsightError: there is no such side.
+        HearsightError: there is none.
     """
-    for known in SIDES:
-        if side == known:
-            return known
-    raise HearsightError(f"`to` is sound or image, not '{side}'.{nearest(side, SIDES)}")
+    for modality in MODALITIES:
+        if name == modality:
+            return modality
+    raise HearsightError(f"`to` is sound or image, not '{name}'.{nearest(name, MODALITIES)}")
 
 
 def check_count(k: int) -> None:
-    """Refuse to look for none, or for more moments than anybody looks at.
+    """Check the number of results asked for.
 
     Raises:
-        HearsightError: `k` is below 1 or above `MOST`.
+        HearsightError: `k` is below 1 or above `MOST_RESULTS`.
     """
-    if not 1 <= k <= MOST:
-        raise HearsightError(f"`k` must be from 1 to {MOST:,}, not {k:,}.")
+    if not 1 <= k <= MOST_RESULTS:
+        raise HearsightError(f"`k` must be from 1 to {MOST_RESULTS:,}, not {k:,}.")
 
 
 def check_model(table: MomentTable, embedder: Embedder) -> None:
-    """Refuse a model other than the library's.
+    """Check that a model is the one the library was made with.
 
     Raises:
         HearsightError: the weights differ.
     """
-    binding, fingerprint = table.binding, embedder.fingerprint()
-    if fingerprint != binding.fingerprint:
+    info, fingerprint = table.info, embedder.fingerprint()
+    if fingerprint != info.fingerprint:
         raise HearsightError(
-            f"The library '{table.library}' was made with '{binding.model}'"
-            f" ({binding.recipe}, {binding.fingerprint[:8]}), not with '{embedder.source}'"
+            f"The library '{table.library}' was made with '{info.model}'"
+            f" ({info.recipe}, {info.fingerprint[:8]}), not with '{embedder.source}'"
             f" ({embedder.recipe.name}, {fingerprint[:8]}), and vectors of two models cannot be"
             " compared: name the first with --model, or index the videos into a new library."
         )

@@ -1,8 +1,8 @@
-"""The table of a library: one row for each moment, in a LanceDB folder or on an object store.
+"""The table of a library: one row per moment, in a LanceDB folder or on an object store.
 
-What a library is binding to (its model, the time between moments) is in the metadata of the table's
-schema: it is there from the first commit on, wherever the table lies. A row's vectors have length
-1, so their squared Euclidean distance is 2 - 2 cosine.
+What all rows share (the model, the time between moments) is in the metadata of the table's schema,
+so it is there from the first commit on, wherever the table is. A row's embeddings have length 1,
+so their squared Euclidean distance is 2 - 2 cosine.
 """
 
 import json
@@ -20,7 +20,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from jaxtyping import Float32
 
 from hearsight.errors import HearsightError
-from hearsight.library.library_place import NAME, check_place, is_url
+from hearsight.files import locks
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of duplicate vectors
 try:
@@ -31,39 +31,46 @@ try:
 except ImportError as missing:
     raise HearsightError("A library needs LanceDB: pip install 'hearsight[library]'.") from missing
 
-Side = Literal["sound", "image"]  # which of a moment's two vectors
-SIDES: tuple[Side, ...] = ("sound", "image")
-METADATA = b"hearsight"
+Modality = Literal["sound", "image"]  # which of a moment's two embeddings
+MODALITIES: tuple[Modality, ...] = ("sound", "image")
+TABLE = "moments"  # name of the table
+SCHEMES = ("s3", "gs", "az", "memory")  # of object stores; the last is for tests
+METADATA = b"hearsight"  # key of the library's facts in the schema's metadata
 FORMAT = 1
-MANY = 100_000  # moments from which on an index pays; below, every search is exact
-STALE = 0.25  # share of moments outside the index from which on it is made anew
+INDEX_FROM = 100_000  # moments from which on there is a vector index; below, search is exact
+MOST_UNINDEXED = 0.25  # share of moments outside the vector index; above, it is built anew
 PER_PARTITION = 1000  # moments
-PER_CODE = 8  # dimensions that one byte of the index stands for
-SAMPLES = 64  # vectors per list, and per code, from which they are learned
-ITERATIONS = 10  # of that learning
+PER_CODE = 8  # dimensions that one byte of the vector index stands for
+SAMPLES = 64  # vectors per partition, and per code, from which they are learned
+ITERATIONS = 10  # of that k-means
 PROBES = 40  # partitions searched; at least
-REFINE = 40  # times k moments, best by the index, whose exact cosine is computed
-PART = 500  # names of files in one condition
+REFINE = 40  # times k moments, best by the vector index, whose exact cosine is computed
+FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
-FRESH = timedelta(seconds=5)  # after which an open library looks for newer moments
+FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
+
+DAMAGED = "cannot be read and may be damaged; index its videos into a new one"
+UNREACHED = "cannot be reached (by this address and the credentials in the environment)"
+UNWRITTEN = "cannot be written"
+LANCE_PREFIX = re.compile(r"lance error: (LanceError\(\w+\): )?")  # of its messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LibraryBinding:
-    """What all moments of a library have in common."""
+class LibraryInfo:
+    """What all moments of a library share."""
 
     model: str  # where the model was found: a path, or the name of one that comes with hearsight
-    recipe: str  # name of what trained it
-    fingerprint: str  # of its weights
-    channels: int  # of a vector
+    recipe: str  # name of the recipe that trained it
+    fingerprint: str  # digest of its weights
+    channels: int  # of an embedding
     every: float  # seconds between two moments
-    seconds: float  # of sound heard at a moment
+    seconds: float  # length of the sound that is embedded at a moment
     format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexedFile:
-    """A file as it was when its moments were extracted."""
+class FileVersion:
+    """A file as it was at one time; the same version gives the same moments."""
 
     file: str  # absolute path
     size: int  # bytes
@@ -71,32 +78,84 @@ class IndexedFile:
     digest: str  # of its content
 
 
-def schema(binding: LibraryBinding) -> pa.Schema:
-    """The columns of a row, and what the library is binding to."""
-    vector = pa.list_(pa.float32(), binding.channels)
+def schema(info: LibraryInfo) -> pa.Schema:
+    """The columns of a row, with what all rows share as metadata."""
+    vector = pa.list_(pa.float32(), info.channels)
     columns = {
         "file": pa.string(),
-        "size": pa.int64(),  # of `IndexedFile`, like the next two
+        "size": pa.int64(),  # of `FileVersion`, like the next two
         "modified": pa.int64(),
         "digest": pa.string(),
         "number": pa.int32(),  # of the moment in its file, from 0
         "time": pa.float64(),  # seconds
-        "level": pa.float32(),  # dBFS of the second around the moment; null where nothing sounds
+        "level": pa.float32(),  # dBFS of the second around the moment; null where there is no sound
         "sound": vector,
         "image": vector,
         "thumbnail": pa.binary(),  # JPEG
     }
-    return pa.schema(list(columns.items()), {METADATA: json.dumps(asdict(binding))})
+    return pa.schema(list(columns.items()), {METADATA: json.dumps(asdict(info))})
 
 
-def absolute(path: str | Path) -> Path:
-    """How a library names a file: from the root, symbolic links as they are."""
+def absolute_path(path: str | Path) -> Path:
+    """The path by which a library knows a file: absolute, symbolic links not resolved."""
     return Path(os.path.normpath(Path(path).absolute()))
 
 
+def is_url(library: str) -> bool:
+    """Whether the library is on an object store."""
+    return "://" in library
+
+
+def check_location(library: str) -> None:
+    """Check that a name or URL can be that of a library.
+
+    Raises:
+        HearsightError: it is empty, a file, of an unknown scheme, or without a bucket.
+    """
+    if not library:
+        raise HearsightError("The name of the library is empty.")
+    if not is_url(library):
+        if Path(library).is_file():
+            raise HearsightError(f"'{library}' is a file, and a library is a folder.")
+        return
+    scheme, _, rest = library.partition("://")
+    if scheme not in SCHEMES:
+        raise HearsightError(
+            f"'{library}' cannot hold a library: name a folder, or a URL that begins with"
+            " s3://, gs:// or az://."
+        )
+    if not rest.strip("/"):
+        raise HearsightError(f"'{library}' names no bucket: write {scheme}://BUCKET/NAME.")
+
+
 @contextmanager
-def _plainly(library: str, what: str) -> Iterator[None]:
-    """Say in a sentence what LanceDB, or Rust below it, says in many."""
+def sole_writer(library: str) -> Iterator[None]:
+    """Create the library's folder and lock it against other writers; see `locks.sole_writer`.
+
+    On an object store nothing is locked.
+
+    Raises:
+        HearsightError: another process is writing, the folder holds other things, or it cannot be
+            written.
+    """
+    if is_url(library):
+        yield
+        return
+    folder = Path(library)
+    try:
+        held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    except OSError as error:
+        raise HearsightError(f"'{folder}' cannot be read: {error.strerror}.") from error
+    strangers = held - {locks.LOCK}
+    if strangers and f"{TABLE}.lance" not in held:
+        raise HearsightError(f"'{folder}' is not a library: it holds '{min(strangers)}'.")
+    with locks.sole_writer(folder):
+        yield
+
+
+@contextmanager
+def _lance_errors(library: str, failure: str) -> Iterator[None]:
+    """Turn what LanceDB raises (panics of its Rust code, too) into one sentence."""
     try:
         yield
     except HearsightError:
@@ -105,17 +164,12 @@ def _plainly(library: str, what: str) -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         reason = " ".join(str(error).split(", /")[0].split())
-        reason = LAYERS.sub("", reason)[:300].rstrip(".")
-        raise HearsightError(f"The library '{library}' {what}: {reason}.") from error
-
-
-DAMAGED = "cannot be read and may be damaged; index its videos into a new one"
-UNREACHED = "cannot be reached (by this address and the credentials in the environment)"
-LAYERS = re.compile(r"lance error: (LanceError\(\w+\): )?")  # of LanceDB, and no news to a user
-UNWRITTEN = "cannot be written"
+        reason = LANCE_PREFIX.sub("", reason)[:300].rstrip(".")
+        raise HearsightError(f"The library '{library}' {failure}: {reason}.") from error
 
 
 def _quoted(text: str) -> str:
+    """A string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -125,166 +179,172 @@ class MomentTable:
     def __init__(self, library: str, table: Table) -> None:
         self.library = library
         self._table = table
-        held = (table.schema.metadata or {}).get(METADATA)
-        if held is None:
+        metadata = (table.schema.metadata or {}).get(METADATA)
+        if metadata is None:
             raise HearsightError(f"'{library}' is a LanceDB table that hearsight did not make.")
-        facts = json.loads(held)
+        facts = json.loads(metadata)
         if facts.get("format") != FORMAT:
             raise HearsightError(f"The library '{library}' was made by a newer hearsight.")
-        self.binding = LibraryBinding(**facts)
-        self.schema = schema(self.binding)
+        self.info = LibraryInfo(**facts)
+        self.schema = schema(self.info)
 
     @classmethod
     def open(cls, library: str) -> "MomentTable | None":
-        """The table of a library; None where there is none.
+        """The table of a library; None if there is none.
 
         Raises:
-            HearsightError: it is damaged, cannot be read, or can lie under no such name.
+            HearsightError: it is damaged, cannot be read, or no library can have that name.
         """
-        check_place(library)
+        check_location(library)
         if not is_url(library):
-            versions = Path(library) / f"{NAME}.lance" / "_versions"
-            try:  # of a table that was never committed nothing counts
+            versions = Path(library) / f"{TABLE}.lance" / "_versions"
+            try:  # a table without a manifest was never committed
                 if not any(path.suffix == ".manifest" for path in versions.iterdir()):
                     return None
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except OSError as error:
                 raise HearsightError(f"'{library}' cannot be read: {error.strerror}.") from error
-        with _plainly(library, UNREACHED):
+        with _lance_errors(library, UNREACHED):
             connection = lancedb.connect(library, read_consistency_interval=FRESH)
-            if is_url(library) and NAME not in connection.list_tables().tables:
+            if is_url(library) and TABLE not in connection.list_tables().tables:
                 return None
-        with _plainly(library, DAMAGED):
-            return cls(library, connection.open_table(NAME))
+        with _lance_errors(library, DAMAGED):
+            return cls(library, connection.open_table(TABLE))
 
     @classmethod
-    def create(cls, library: str, binding: LibraryBinding) -> "MomentTable":
-        """A table without rows; `sole_writer` must be held.
+    def create(cls, library: str, info: LibraryInfo) -> "MomentTable":
+        """An empty table; `sole_writer` must be held.
 
         Raises:
             HearsightError: it cannot be written.
         """
-        with _plainly(library, UNWRITTEN):
+        with _lance_errors(library, UNWRITTEN):
             connection = lancedb.connect(library, read_consistency_interval=FRESH)
-            half_made = not is_url(library) and (Path(library) / f"{NAME}.lance").exists()
+            half_made = not is_url(library) and (Path(library) / f"{TABLE}.lance").exists()
             mode = "overwrite" if half_made else "create"
-            return cls(library, connection.create_table(NAME, schema=schema(binding), mode=mode))
+            return cls(library, connection.create_table(TABLE, schema=schema(info), mode=mode))
 
     def drop(self) -> None:
         """Remove the table; `sole_writer` must be held."""
-        with _plainly(self.library, UNWRITTEN):
-            lancedb.connect(self.library).drop_table(NAME)
+        with _lance_errors(self.library, UNWRITTEN):
+            lancedb.connect(self.library).drop_table(TABLE)
 
-    def _read(self, ask: Callable[[Table], Any]) -> Any:
-        """What the table answers; asked again if files are gone because it has been compacted."""
-        with _plainly(self.library, DAMAGED):
+    def _read(self, query: Callable[[Table], Any]) -> Any:
+        """Run a query; if it fails, once more on the newest version of the table.
+
+        Compaction may have deleted the files of the version that was open. LanceDB has no error
+        of its own for that.
+        """
+        with _lance_errors(self.library, DAMAGED):
             try:
-                return ask(self._table)
-            except Exception:  # of many kinds, and none that tells this cause from damage
+                return query(self._table)
+            except Exception:
                 self._table.checkout_latest()  # type: ignore[no-untyped-call]
-                return ask(self._table)
+                return query(self._table)
 
     def __len__(self) -> int:
         return int(self._read(lambda table: table.count_rows()))
 
-    def seen(self) -> dict[str, IndexedFile]:
+    def files(self) -> dict[str, FileVersion]:
         """Every file that has moments here, by its path."""
         columns = ["file", "size", "modified", "digest"]
-        found = self._rows_where("number = 0", columns).to_pylist()
-        return {row["file"]: IndexedFile(**row) for row in found}
+        rows = self._rows_where("number = 0", columns).to_pylist()
+        return {row["file"]: FileVersion(**row) for row in rows}
 
     def moments(self, file: str, columns: Sequence[str]) -> pa.Table:
-        """These columns of a file's moments, in order of time; `time` must be among them."""
+        """These columns of a file's moments, sorted by time; `time` must be among them."""
         return self._rows_where(f"file = {_quoted(file)}", columns).sort_by("time")
 
     def _rows_where(self, condition: str, columns: Sequence[str]) -> pa.Table:
-        def ask(table: Table) -> pa.Table:
-            query = table.search().where(condition).select(list(columns))
-            return query.limit(max(1, table.count_rows())).to_arrow()
+        def query(table: Table) -> pa.Table:
+            matching = table.search().where(condition).select(list(columns))
+            return matching.limit(max(1, table.count_rows())).to_arrow()
 
-        return self._read(ask)
+        return self._read(query)
 
     def append(self, rows: Iterable[pa.RecordBatch], replaced: Sequence[str]) -> None:
-        """Add the moments of whole files in one commit, after dropping those of `replaced` files.
+        """Delete the moments of `replaced` files, then add those of whole files in one commit.
 
         Raises:
-            HearsightError: they cannot be written; the table is as it was, or without `replaced`.
+            HearsightError: the rows cannot be written; those of `replaced` may be gone.
         """
         self.remove(replaced)
         reader = pa.RecordBatchReader.from_batches(self.schema, rows)
-        with _plainly(self.library, UNWRITTEN):
+        with _lance_errors(self.library, UNWRITTEN):
             self._table.add(reader, write_parallelism=1)
 
     def remove(self, files: Sequence[str]) -> None:
-        """Drop all moments of these files."""
-        with _plainly(self.library, UNWRITTEN):
-            for start in range(0, len(files), PART):
-                names = ", ".join(map(_quoted, files[start : start + PART]))
+        """Delete all moments of these files."""
+        with _lance_errors(self.library, UNWRITTEN):
+            for start in range(0, len(files), FILES_PER_DELETE):
+                names = ", ".join(map(_quoted, files[start : start + FILES_PER_DELETE]))
                 self._table.delete(f"file IN ({names})")
 
     def nearest(
         self,
         vector: Float32[np.ndarray, " c"],
-        side: Side,
+        modality: Modality,
         k: int,
         *,
         exact: bool = False,
         without: str | None = None,
     ) -> pa.Table:
-        """The k moments whose `side` is nearest to a unit vector, with the cosine as `score`.
+        """The k moments whose embedding of a modality has the highest cosine to a unit vector.
 
-        Best first; equal ones in order of file and time. exact: do without the index. without: a
-        file to leave out.
+        Best first, equal ones sorted by file and time; the cosine is the column `score`.
+
+        exact: do not use the vector index. without: a file to leave out.
         """
         columns = ["file", "time", "level", "thumbnail", "_distance"]
 
-        def ask(table: Table) -> pa.Table:
-            query = table.search(vector, vector_column_name=side, query_type="vector")
-            assert isinstance(query, LanceVectorQueryBuilder)
-            query.distance_type("l2").nprobes(PROBES).refine_factor(REFINE)
-            query.limit(k).select(columns)
+        def query(table: Table) -> pa.Table:
+            search = table.search(vector, vector_column_name=modality, query_type="vector")
+            assert isinstance(search, LanceVectorQueryBuilder)
+            search.distance_type("l2").nprobes(PROBES).refine_factor(REFINE)
+            search.limit(k).select(columns)
             if exact:
-                query.bypass_vector_index()
+                search.bypass_vector_index()
             if without is not None:
-                query.where(f"file != {_quoted(without)}")
-            return query.to_arrow()
+                search.where(f"file != {_quoted(without)}")
+            return search.to_arrow()
 
-        found = self._read(ask)
+        found = self._read(query)
         cosine = 1 - found["_distance"].to_numpy() / 2
         found = found.drop_columns("_distance").append_column("score", pa.array(cosine))
         return found.sort_by(
             [("score", "descending"), ("file", "ascending"), ("time", "ascending")]
         )
 
-    def index_pays(self, least: int = MANY) -> bool:
-        """Whether there are many moments and too few of them are in the index."""
+    def needs_vector_index(self, index_from: int = INDEX_FROM) -> bool:
+        """Whether there are at least so many moments, and too few of them in the vector index."""
         count = len(self)
-        if count < least:
+        if count < index_from:
             return False
-        with _plainly(self.library, DAMAGED):
-            inside = [self._table.index_stats(f"{side}_idx") for side in SIDES]
-        return any(stats is None or stats.num_unindexed_rows > STALE * count for stats in inside)
+        with _lance_errors(self.library, DAMAGED):
+            indexes = [self._table.index_stats(f"{modality}_idx") for modality in MODALITIES]
+        return any(
+            stats is None or stats.num_unindexed_rows > MOST_UNINDEXED * count for stats in indexes
+        )
 
-    def make_index(self) -> None:
-        """Index both sides anew, by inverted lists of product codes (IVF-PQ)."""
+    def build_vector_index(self) -> None:
+        """Index both modalities anew, by inverted lists of product codes (IVF-PQ)."""
         count = len(self)
         config = IvfPq(
             distance_type="l2",
             num_partitions=max(1, count // PER_PARTITION),
-            num_sub_vectors=max(1, self.binding.channels // PER_CODE),
+            num_sub_vectors=max(1, self.info.channels // PER_CODE),
             max_iterations=ITERATIONS,
             sample_rate=SAMPLES,
         )
-        with _plainly(self.library, UNWRITTEN):
-            for side in SIDES:
-                self._table.create_index(side, config=config, replace=True)
+        with _lance_errors(self.library, UNWRITTEN):
+            for modality in MODALITIES:
+                self._table.create_index(modality, config=config, replace=True)
 
     def compact(self) -> None:
         """Join small files into large ones and delete older versions; `sole_writer` must be held.
 
-        What reads meanwhile may lose the files it reads. It asks once more by itself; only if the
-        table is compacted again just then does that fail too.
+        A process that reads meanwhile may lose the files of its version; see `_read`.
         """
-        with _plainly(self.library, UNWRITTEN):
+        with _lance_errors(self.library, UNWRITTEN):
             self._table.optimize(cleanup_older_than=OLD, delete_unverified=not is_url(self.library))

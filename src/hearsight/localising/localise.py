@@ -1,43 +1,44 @@
-"""A video, or a picture and a sound, to `Moment`s: where it sounds, and how sure the model is.
+"""Localises the sound of a video, or of a picture and a sound file, as `Moment`s.
 
-What is heard at a moment is the sound around it: a window of `SOUND_SECONDS` (less where the
+The sound encoder gets the sound around the moment: a window of `SOUND_SECONDS` (less where the
 recipe's spectrogram is shorter) with the moment in its middle. Near the ends of the sound track
-the window is moved inwards until it lies whole within the track; a track shorter than the window
-is heard whole, and the spectrogram repeats it.
+the window is moved inwards until it lies within the track; a track shorter than the window is
+taken whole, and the spectrogram repeats it.
 
-What is seen is the whole frame, scaled without distortion so that its shorter side is the
+The frame encoder gets the whole frame, scaled without distortion so that its shorter side is the
 recipe's `frame_size`; the encoders are convolutional, so a wider frame gives a wider response map
 and boxes cover the whole picture. (Training and evaluation crop the middle square instead.)
 
-The confidence is the peak of the response map: the cosine between the sound and the place that
-fits it best, from -1 to 1. Below the threshold nothing in the picture is taken for the source.
-Where the sound within half a second of the moment stays under `QUIET`, or the sound track has
-ended, there is no source whatever the map says, and the confidence is 0.
+The confidence is the peak of the response map: the highest cosine between the sound and a place
+of the frame, from -1 to 1. Below the threshold there is no source in the picture. Where the sound
+within half a second of the moment stays under `QUIET`, or the sound track has ended, there is no
+source either, and the confidence is 0.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int16, UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import load_model
-from hearsight.errors import HearsightError, nearest
+from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.localising.moments import (
-    STYLES,
     Moment,
-    MomentMap,
-    Painting,
+    MomentHeatmap,
+    VideoPainter,
+    check_style,
     paint,
     region_box,
-    relative,
+    to_heatmap,
 )
 from hearsight.localising.painting import PICTURES, save_picture
 from hearsight.media.read import (
@@ -45,17 +46,18 @@ from hearsight.media.read import (
     Frame,
     MediaError,
     MediaInfo,
-    frames_at,
+    VideoReader,
     probe,
     read_picture,
     stream_sound,
 )
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
 from hearsight.media.write import SUFFIXES, paint_video
-from hearsight.model.colour import DEVIATION, MEAN
+from hearsight.model.colour import normalise
 from hearsight.model.device import move
 from hearsight.model.response import matched
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
 
 MODEL = "ssl_tie:small"  # the weights that come with the package
@@ -65,14 +67,8 @@ QUIET = -60.0  # dBFS, root mean square
 STEP = 16  # pixels; the longer side that the encoders see is a multiple of it
 STRETCH = 4.0  # a frame longer than this many times its shorter side is squeezed to that
 
-ResponseFunction = Callable[
-    [Tensor, Tensor], Tensor
-]  # b frames and a spectrograms to responses, b a h w
-Progress = Callable[[str, int, int], None]  # stage, done, of how many
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """Show nothing."""
+ResponseFunction = Callable[[Tensor, Tensor], Tensor]
+"""Encoders: response maps, b a h w, of b frames and a spectrograms."""
 
 
 def localise_video(
@@ -89,8 +85,8 @@ def localise_video(
 ) -> Iterator[Moment]:
     """A `Moment` for 0, `every`, 2 `every`, ... seconds of a video, in order.
 
-    Frames and sound stream: memory does not grow with the video's length, but for some hundred
-    bytes per moment if it is to be painted.
+    Frames and sound are streamed: memory grows with the video's length only if it is painted, by
+    a few hundred bytes per moment.
 
     Args:
         video: any file with a picture and a sound track.
@@ -104,30 +100,43 @@ def localise_video(
             (its fact `threshold`), else `THRESHOLD`.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
         batch: moments computed together.
-        progress: told the stage, what is done of it, and of how much.
+        progress: called with the stage, what is done of it, and of how much.
 
     Raises:
-        HearsightError: at once, before any moment, for a file that cannot be read, is a picture,
+        HearsightError: before any moment is computed, for a file that cannot be read, is a picture,
             has no moving pictures or no sound track, and for a wrong option.
     """
-    info = probe(video)
-    if not (info.has_picture and info.has_sound) and is_picture(video):
-        raise HearsightError(f"'{video}' is a picture: name the sound it is seen with by --sound.")
-    if not info.has_picture:
-        raise HearsightError(f"'{video}' has no moving pictures to find a source in.")
-    if not info.has_sound:
-        raise HearsightError(f"'{video}' has no sound track, so there is no source to find.")
-    if not LEAST <= every < math.inf:
-        raise HearsightError(f"`every` must be a number of seconds from {LEAST:g} up, not {every}.")
+    check_style(style)
     target = None if overlay is None else Path(overlay)
-    if target is not None:
-        check_output(target, SUFFIXES, Path(video))
-    localiser = _load(model, style=style, threshold=threshold, device=device, batch=batch)
-    return _moments(info, localiser, every, target, style, progress)
+    with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
+        reader = opened.enter_context(VideoReader(video))
+        info = reader.info()
+        _check_tracks(info)
+        if not LEAST <= every < math.inf:
+            raise HearsightError(
+                f"`every` must be a number of seconds from {LEAST:g} up, not {every}."
+            )
+        if target is not None:
+            check_output(target, SUFFIXES, Path(video))
+        localiser = _load(model, threshold=threshold, device=device, batch=batch)
+        opened.pop_all()
+    return _moments(reader, info, localiser, every, target, style, progress)
+
+
+def _check_tracks(info: MediaInfo) -> None:
+    """Raise HearsightError unless there are moving pictures and sound."""
+    if not (info.has_picture and info.has_sound) and is_picture(info.path):
+        raise HearsightError(
+            f"'{info.path}' is a picture: name the sound it is seen with by --sound."
+        )
+    if not info.has_picture:
+        raise HearsightError(f"'{info.path}' has no moving pictures to find a source in.")
+    if not info.has_sound:
+        raise HearsightError(f"'{info.path}' has no sound track, so there is no source to find.")
 
 
 def is_picture(path: Path | str) -> bool:
-    """Whether a file is a picture that can be read."""
+    """Whether a file is a still picture that can be read."""
     try:
         read_picture(path)
     except MediaError:
@@ -148,19 +157,20 @@ def localise_image(
     """Where in a picture a sound comes from; options as in `localise_video`.
 
     The sound is a sound file, or a video of which only the sound is used. Of a sound longer than
-    the window, the loudest window counts (looked for in steps of half its length); its middle is
+    the window the loudest window is taken, searched in steps of half its length; its middle is
     the moment's time, and its level decides on silence.
 
     Raises:
         HearsightError: for a file that cannot be read, one without sound, and a wrong option.
     """
+    check_style(style)
     target = None if overlay is None else Path(overlay)
     if target is not None:
         check_output(target, PICTURES, Path(image), Path(sound))
     if not probe(sound).has_sound:
         raise HearsightError(f"'{sound}' has no sound track.")
     pixels = read_picture(image)
-    localiser = _load(model, style=style, threshold=threshold, device=device, batch=1)
+    localiser = _load(model, threshold=threshold, device=device, batch=1)
     return _localise_picture(pixels, sound, localiser, target, style)
 
 
@@ -172,15 +182,15 @@ def _localise_picture(
     style: str,
 ) -> Moment:
     heard = loudest_window(stream_sound(sound, rate=RATE), localiser.seconds)
-    answer = localiser([prepare_whole_frame(pixels, localiser.recipe.frame_size)], [heard])[0]
+    localised = localiser([prepare_whole_frame(pixels, localiser.recipe.frame_size)], [heard])[0]
     if target is not None:
-        save_picture(paint(pixels, answer, style), target)
-    return answer.moment
+        save_picture(paint(pixels, localised, style), target)
+    return localised.moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderFrame:
-    """A frame as the encoders see it, and the size it had."""
+    """A frame as the frame encoder takes it, with the size of the original."""
 
     colours: Float[Tensor, "3 seen_height seen_width"]  # normalised
     height: int  # pixels of the original frame
@@ -189,7 +199,7 @@ class EncoderFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Localiser:
-    """Frames and the sounds around them in, answers out."""
+    """A model ready to localise: moments and their heatmaps from frames and sound windows."""
 
     encoders: ResponseFunction
     recipe: Recipe
@@ -199,41 +209,41 @@ class Localiser:
 
     @property
     def seconds(self) -> float:
-        """Length of the window that is heard at a moment."""
+        """Length of the sound window of a moment."""
         return min(SOUND_SECONDS, self.recipe.spectrogram.seconds)
 
     @torch.inference_mode()
     def __call__(
         self, frames: Sequence[EncoderFrame], sounds: Sequence[SoundWindow]
-    ) -> list[MomentMap]:
-        """One answer for each frame with its sound; all of one size and one length.
+    ) -> list[MomentHeatmap]:
+        """The moment of each frame with its sound; all of one size and one length.
 
         Raises:
             HearsightError: a response map is not finite.
         """
         seen = torch.stack([frame.colours for frame in frames])
-        pcm = torch.from_numpy(np.stack([_pcm(heard.samples) for heard in sounds]))
+        pcm = torch.from_numpy(np.stack([to_samples(heard.samples) for heard in sounds]))
         spectrograms = self.recipe.spectrogram(pcm.to(self.device))
         responses = matched(self.encoders(seen.to(self.device), spectrograms)).float().cpu()
         if not responses.isfinite().all():
             raise HearsightError("A response map is not finite: the weights are damaged.")
         return [
-            self._answer(response, frame, heard)
+            self._moment(response, frame, heard)
             for response, frame, heard in zip(responses.numpy(), frames, sounds, strict=True)
         ]
 
-    def _answer(
+    def _moment(
         self, response: Float32[np.ndarray, "h w"], frame: EncoderFrame, heard: SoundWindow
-    ) -> MomentMap:
+    ) -> MomentHeatmap:
         silent = heard.level < QUIET
         confidence = 0.0 if silent else float(response.max())
         if silent or confidence < self.threshold:
             nowhere = Moment(time=heard.time, box=None, confidence=confidence, share=0.0)
-            return MomentMap(moment=nowhere, strength=np.zeros(response.shape, np.uint8))
-        strength = relative(response)
-        box, share = region_box(strength, frame.height, frame.width)
+            return MomentHeatmap(moment=nowhere, heatmap=np.zeros(response.shape, np.uint8))
+        heatmap = to_heatmap(response)
+        box, share = region_box(heatmap, frame.height, frame.width)
         moment = Moment(time=heard.time, box=box, confidence=confidence, share=share)
-        return MomentMap(moment=moment, strength=np.rint(strength * 255).astype(np.uint8))
+        return MomentHeatmap(moment=moment, heatmap=np.rint(heatmap * 255).astype(np.uint8))
 
 
 def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) -> EncoderFrame:
@@ -246,18 +256,12 @@ def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) 
     long = side if height == width else max(side, round(long / STEP) * STEP)
     size = (long, side) if width > height else (side, long)
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    colours = torch.from_numpy(np.array(small, np.float32) / 255)
-    colours = ((colours - torch.tensor(MEAN)) / torch.tensor(DEVIATION)).permute(2, 0, 1)
-    return EncoderFrame(colours=colours, height=height, width=width)
-
-
-def _pcm(samples: Float32[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
-    whole: Int16[np.ndarray, " samples"]
-    whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-    return whole
+    colours = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None] / 255
+    return EncoderFrame(colours=normalise(colours)[0], height=height, width=width)
 
 
 def _moments(
+    reader: VideoReader,
     info: MediaInfo,
     localiser: Localiser,
     every: float,
@@ -265,28 +269,29 @@ def _moments(
     style: str,
     progress: Progress,
 ) -> Iterator[Moment]:
-    """Answers as they come; then, when all are known, the painted video."""
+    """The moments as they are computed; after the last one the painted video is written."""
     count = max(1, math.ceil(info.duration / every - 1e-9))
     times = [every * index for index in range(count)]
-    painting = Painting(style=style, threshold=localiser.threshold, duration=info.duration)
+    painter = VideoPainter(style=style, threshold=localiser.threshold, duration=info.duration)
     side = localiser.recipe.frame_size
-    frames = (prepare_whole_frame(frame.pixels, side) for frame in frames_at(info.path, times))
-    sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
-    pairs = zip(frames, sounds, strict=True)
-    done = 0
-    while part := list(islice(pairs, localiser.batch)):
-        answers = localiser(*zip(*part, strict=True))
-        done += len(part)
-        progress("localising", done, count)
-        for answer in answers:
-            if target is not None:
-                painting.answers.append(answer)
-            yield answer.moment
+    with reader:
+        frames = (prepare_whole_frame(frame.pixels, side) for frame in reader.frames_at(times))
+        sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
+        pairs = zip(frames, sounds, strict=True)
+        done = 0
+        while part := list(islice(pairs, localiser.batch)):
+            localised = localiser(*zip(*part, strict=True))
+            done += len(part)
+            progress("localising", done, count)
+            for one in localised:
+                if target is not None:
+                    painter.localised.append(one)
+                yield one.moment
     if target is not None:
-        _paint(info, painting, target, progress)
+        _paint(info, painter, target, progress)
 
 
-def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress) -> None:
+def _paint(info: MediaInfo, painter: VideoPainter, target: Path, progress: Progress) -> None:
     total = max(1, round(info.duration * float(info.frame_rate or 25)))
     done = 0
 
@@ -294,7 +299,7 @@ def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress
         nonlocal done
         done += 1
         progress("painting", min(done, total), total)
-        return painting(frame)
+        return painter(frame)
 
     paint_video(info.path, target, painted)
 
@@ -302,15 +307,10 @@ def _paint(info: MediaInfo, painting: Painting, target: Path, progress: Progress
 def _load(
     model: Path | str | None,
     *,
-    style: str,
     threshold: float | None,
     device: str | None,
     batch: int,
 ) -> Localiser:
-    if style not in STYLES:
-        raise HearsightError(
-            f"There is no style '{style}', only {', '.join(STYLES)}.{nearest(style, STYLES)}"
-        )
     if batch < 1:
         raise HearsightError(f"`batch` must be at least 1, not {batch}.")
     encoders, recipe, facts = load_model(MODEL if model is None else model)

@@ -1,4 +1,4 @@
-"""A response map becomes a `Moment`: a box and a share of the frame; and moments are painted."""
+"""Moments: a heatmap's box and share of the frame, and moments painted on the frames of a video."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -6,11 +6,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from hearsight.errors import HearsightError, nearest
 from hearsight.localising import painting as draw
 from hearsight.media.read import Frame
 
 STYLES = ("heat", "contour", "box")
 RASTER = 128  # pixels, longer side of the raster on which a region is found
+
+
+def check_style(style: str) -> None:
+    """Raise HearsightError unless it is one of `STYLES`."""
+    if style not in STYLES:
+        raise HearsightError(
+            f"There is no style '{style}', only {', '.join(STYLES)}.{nearest(style, STYLES)}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +33,15 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MomentMap:
-    """A moment and the map it was read from."""
+class MomentHeatmap:
+    """A moment and its heatmap: the response map scaled from 0 (lowest) to 255 (peak)."""
 
     moment: Moment
-    strength: UInt8[np.ndarray, "h w"]  # 0 at the lowest response, 255 at the peak; no source: 0
+    heatmap: UInt8[np.ndarray, "h w"]  # 0 everywhere if there is no source
 
 
-def relative(response: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """The map from its lowest response (0) to its peak (1); 1 everywhere if it is flat."""
+def to_heatmap(response: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """The response map scaled to [0, 1] by its minimum and maximum; 1 everywhere if it is flat."""
     low, peak = response.min(), response.max()
     if peak - low < 1e-6:
         return np.ones_like(response)
@@ -41,17 +50,18 @@ def relative(response: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]
 
 
 def region_box(
-    strength: Float32[np.ndarray, "h w"], height: int, width: int
+    heatmap: Float32[np.ndarray, "h w"], height: int, width: int
 ) -> tuple[tuple[int, int, int, int], float]:
-    """The region around the peak of a map that covers a frame of `height` x `width` pixels.
+    """The bounding box of the region around a heatmap's peak, in a frame of `height` x `width`.
 
-    It is the connected part, around the peak, of what lies above `draw.LEVEL`, half-way from the
-    lowest response to the peak, after bicubic enlargement to `RASTER` pixels. Returns its box in
-    pixels of the frame, [x0, y0, x1, y1], and its share of the frame's area, in (0, 1].
+    The region is the connected component, around the peak, of the places above `draw.LEVEL`
+    (half-way from the lowest response to the peak), after bicubic upsampling to `RASTER` pixels.
+    Returns its box in pixels of the frame, [x0, y0, x1, y1], and its share of the frame's area,
+    in (0, 1].
     """
     scale = min(1.0, RASTER / max(height, width))
     tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
-    raster = draw.spread(strength, tall, wide)
+    raster = draw.upsample(heatmap, tall, wide)
     peak = np.zeros(raster.shape, bool)
     peak.flat[raster.argmax()] = True
     region = connected((raster >= draw.LEVEL) | peak, peak)
@@ -68,7 +78,7 @@ def region_box(
 def connected(
     mask: Bool[np.ndarray, "h w"], seed: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
-    """The parts of the mask that hold a seed; pixels are neighbours across an edge."""
+    """The connected components of the mask that hold a seed; 4-connected."""
     inside: Bool[np.ndarray, "h w"] = seed & mask
     while True:
         grown = _fill_rows(mask.T, _fill_rows(mask, inside).T).T
@@ -80,7 +90,7 @@ def connected(
 def _fill_rows(
     mask: Bool[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
-    """Every run of the mask along a row that is inside somewhere, whole."""
+    """Every horizontal run of the mask that has a pixel inside, as a whole."""
     begins = mask.copy()
     begins[:, 1:] &= ~mask[:, :-1]
     run = np.cumsum(begins).reshape(mask.shape)
@@ -91,30 +101,30 @@ def _fill_rows(
 
 
 @dataclass(slots=True, kw_only=True)
-class Painting:
-    """A video's answers, painted on any of its frames: maps blend from moment to moment."""
+class VideoPainter:
+    """Paints the moments of a video on its frames; heatmaps are blended between two moments."""
 
     style: str  # one of STYLES
     threshold: float  # cosine
     duration: float  # seconds, of the video
-    answers: list[MomentMap] = field(default_factory=list)  # in order of time, at least one
-    strip: UInt8[np.ndarray, "strip width 4"] | None = None  # the timeline for frames of its width
+    localised: list[MomentHeatmap] = field(default_factory=list)  # in order of time, at least one
+    strip: UInt8[np.ndarray, "strip width 4"] | None = None  # the timeline, for frames of its width
 
     def __call__(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
-        """The frame with what was found around its time, and the timeline below."""
-        after = bisect_right(self.answers, frame.time, key=lambda answer: answer.moment.time)
-        before, after = max(after - 1, 0), min(after, len(self.answers) - 1)
-        start, end = (self.answers[at].moment.time for at in (before, after))
+        """The frame with the moments before and after it blended, and the timeline below."""
+        after = bisect_right(self.localised, frame.time, key=lambda one: one.moment.time)
+        before, after = max(after - 1, 0), min(after, len(self.localised) - 1)
+        start, end = (self.localised[at].moment.time for at in (before, after))
         weight = min(max((frame.time - start) / (end - start), 0), 1) if end > start else 0.0
         painted = paint_between(
-            frame.pixels, self.answers[before], self.answers[after], weight, self.style
+            frame.pixels, self.localised[before], self.localised[after], weight, self.style
         )
         return draw.timeline(painted, self._strip(frame), frame.time / max(self.duration, 1e-3))
 
     def _strip(self, frame: Frame) -> UInt8[np.ndarray, "strip width 4"]:
         height, width, _ = frame.pixels.shape
         if self.strip is None or self.strip.shape[1] != width:
-            moments = [answer.moment for answer in self.answers]
+            moments = [one.moment for one in self.localised]
             self.strip = draw.timeline_strip(
                 width,
                 height,
@@ -128,31 +138,31 @@ class Painting:
 
 
 def paint(
-    pixels: UInt8[np.ndarray, "height width 3"], answer: MomentMap, style: str
+    pixels: UInt8[np.ndarray, "height width 3"], localised: MomentHeatmap, style: str
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """One answer on its frame; without a source the frame as it is."""
-    return paint_between(pixels, answer, answer, 0.0, style)
+    """A frame with one moment painted on it; without a source the frame unchanged."""
+    return paint_between(pixels, localised, localised, 0.0, style)
 
 
 def paint_between(
     pixels: UInt8[np.ndarray, "height width 3"],
-    before: MomentMap,
-    after: MomentMap,
+    before: MomentHeatmap,
+    after: MomentHeatmap,
     weight: float,
     style: str,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """What lies between two answers, `weight` of the way from `before` (0) to `after` (1).
+    """A frame between two moments, `weight` of the way from `before` (0) to `after` (1).
 
-    Maps blend: a source fades in from the last moment without one. Boxes move from one to the
-    other if both are there; a box alone is shown for its half of the way.
+    Heatmaps are blended linearly: a source fades in after a moment without one. Boxes are
+    interpolated if both moments have one; a single box is shown for its half of the way.
     """
     if style == "box":
         return _paint_box(pixels, before.moment, after.moment, weight)
-    first, second = before.strength, after.strength
-    strength = (first * np.float32(1 - weight) + second * np.float32(weight)) / np.float32(255)
-    if not strength.any():
+    first, second = before.heatmap, after.heatmap
+    heatmap = (first * np.float32(1 - weight) + second * np.float32(weight)) / np.float32(255)
+    if not heatmap.any():
         return pixels
-    return draw.contour(pixels, strength) if style == "contour" else draw.heat(pixels, strength)
+    return draw.contour(pixels, heatmap) if style == "contour" else draw.heat(pixels, heatmap)
 
 
 def _paint_box(

@@ -1,9 +1,9 @@
-"""Painters: response maps, boxes and a timeline drawn on frames, with numpy and Pillow alone.
+"""Draws heatmaps, boxes and a timeline on frames, and sheets of frames.
 
-Every painter takes a frame and returns a new one of the same size; lines and letters grow with
-the frame's shorter side, from 96 pixels to 1080 and beyond. A `strength` is a map of any grid
-with values from 0 (nothing heard there) to 1 (the strongest place); it covers the whole frame.
-Boxes are in pixels of the frame, [x0, y0, x1, y1], x1 and y1 excluded.
+Every function takes a frame and returns a new one of the same size; the widths of lines and
+letters grow with the frame's shorter side. A `heatmap` is a grid of values from 0 (the lowest
+response) to 1 (its peak) over the whole frame. Boxes are in pixels of the frame,
+[x0, y0, x1, y1], x1 and y1 excluded.
 """
 
 from collections.abc import Sequence
@@ -19,98 +19,62 @@ from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
-LEVEL = 0.5  # strength on the edge of the region: where contours run and boxes end
+LEVEL = 0.5  # of a heatmap: contours are drawn there, and boxes bound what lies above
 Colour = tuple[int, int, int]
-FOUND: Colour = (255, 196, 46)  # amber: what the model says
-TRUTH: Colour = (64, 224, 208)  # turquoise, far from every colour of the heat: what is true
-INK: Colour = (16, 16, 24)  # the dark rim under every line
+FOUND: Colour = (255, 196, 46)  # amber: predictions
+TRUTH: Colour = (64, 224, 208)  # turquoise, far from every colour of the heat: ground truth
+INK: Colour = (16, 16, 24)  # the dark rim of every line
 
 
+@cache
 def colour_map() -> UInt8[np.ndarray, "256 3"]:
-    """Colours of the strengths 0 to 1, from violet over red to pale yellow.
+    """Colours of heatmap values 0 to 1: matplotlib's plasma, blue over violet and red to yellow.
 
-    Lightness rises in equal steps, so equal differences look equal, in print and to eyes that
-    confuse red and green as well. Hue and chroma are drawn in OKLab and kept inside sRGB.
-
-    Source: Ottosson, A perceptual color space for image processing, 2020 (the two matrices).
+    It is perceptually uniform. `heat` leaves clear the values that would be blue.
     """
-    along = np.linspace(0.0, 1.0, 256)
-    lightness = 0.28 + 0.62 * along
-    hue = np.deg2rad(-60.0 + 165.0 * along)
-    chroma = 0.25 - 0.06 * along**2
-    for _ in range(40):  # pull what sRGB cannot show towards grey: lightness stays
-        colours = _oklab_to_linear(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
-        outside = (colours.min(1) < 0) | (colours.max(1) > 1)
-        chroma = np.where(outside, chroma * 0.95, chroma)
-    colours = np.clip(colours, 0.0, 1.0)
-    curved = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * colours ** (1 / 2.4) - 0.055)
-    scaled: UInt8[np.ndarray, "256 3"] = np.rint(curved * 255).astype(np.uint8)
-    return scaled
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["plasma"](np.arange(256), bytes=True)[:, :3])
 
 
-def _oklab_to_linear(
-    lightness: Float[np.ndarray, " n"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, "n 3"]:
-    """Linear sRGB, outside [0, 1] where a screen cannot show the colour."""
-    to_cones = np.array(
-        [
-            [1.0, 0.3963377774, 0.2158037573],
-            [1.0, -0.1055613458, -0.0638541728],
-            [1.0, -0.0894841775, -1.2914855480],
-        ]
-    )
-    to_linear = np.array(
-        [
-            [4.0767416621, -3.3077115913, 0.2309699292],
-            [-1.2684380046, 2.6097574011, -0.3413193965],
-            [-0.0041960863, -0.7034186147, 1.7076147010],
-        ]
-    )
-    cones = np.stack([lightness, a, b], axis=1) @ to_cones.T
-    return np.asarray(cones**3 @ to_linear.T)
-
-
-COLOURS = colour_map()
-
-
-def spread(
-    strength: Float[np.ndarray, "h w"], height: int, width: int
+def upsample(
+    heatmap: Float[np.ndarray, "h w"], height: int, width: int
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """The map over `height` x `width` pixels: bicubic, cell centres in place, within [0, 1]."""
-    grid = Image.fromarray(np.ascontiguousarray(strength, dtype=np.float32))
+    """The heatmap at `height` x `width` pixels: bicubic, cell centres kept, clipped to [0, 1]."""
+    grid = Image.fromarray(np.ascontiguousarray(heatmap, dtype=np.float32))
     wide = np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC))
     within: Float32[np.ndarray, "_ _"] = np.clip(wide, 0.0, 1.0)
     return within
 
 
 def heat(
-    frame: UInt8[np.ndarray, "height width 3"], strength: Float[np.ndarray, "h w"]
+    frame: UInt8[np.ndarray, "height width 3"], heatmap: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Colour by strength. What is weak stays clear; the strongest place is covered by 70 %."""
+    """A colour overlay: transparent below 0.3, with an opacity of 70 % from 0.8 on."""
     height, width, _ = frame.shape
-    grid = Image.fromarray(np.asarray(strength * 255 + 0.5, dtype=np.float32))
+    grid = Image.fromarray(np.asarray(heatmap * 255 + 0.5, dtype=np.float32))
     levels = grid.resize((width, height), Image.Resampling.BICUBIC).convert("L")
     rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
     opacity = np.rint(255 * 0.7 * rise * rise * (3 - 2 * rise)).astype(int).tolist()
     veil = levels.point(opacity)
-    levels.putpalette(COLOURS.tobytes())
+    levels.putpalette(colour_map().tobytes())
     return np.asarray(Image.composite(levels.convert("RGB"), Image.fromarray(frame), veil))
 
 
 def contour(
     frame: UInt8[np.ndarray, "height width 3"],
-    strength: Float[np.ndarray, "h w"],
+    heatmap: Float[np.ndarray, "h w"],
     *,
     level: float = LEVEL,
     colour: Colour = FOUND,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """A smooth line of even width where the strength passes `level`, with a dark rim."""
-    wide = spread(strength, *frame.shape[:2])
+    """A smooth line of even width where the heatmap passes `level`, with a dark rim."""
+    wide = upsample(heatmap, *frame.shape[:2])
     if min(wide.shape) < 2:
         return frame.copy()
     down, across = np.gradient(wide)
     steepness = np.sqrt(down * down + across * across)
-    # The distance to the line in pixels, to first order; flat ground is far from every line.
+    # The distance to the line in pixels, to first order.
     distance = np.abs(wide - np.float32(level)) / np.maximum(steepness, 1e-6)
     half = _line_width(frame) / 2
     near = distance < half + 1.5
@@ -180,7 +144,7 @@ def _label(
     text: str,
     colour: Colour,
 ) -> None:
-    """A chip of the box's colour on its upper left corner, moved until it is inside the frame."""
+    """A label of the box's colour above its upper left corner, moved to lie inside the frame."""
     width, height = size
     font = _font(_letter_height(min(size)))
     pad = max(2, round(font.size / 5))
@@ -205,10 +169,10 @@ def timeline_strip(
 ) -> UInt8[np.ndarray, "strip {width} 4"]:
     """The confidence of every moment, to lay along the bottom of a `width` x `height` frame.
 
-    Bars rise from 0 to the largest confidence, or to 1.5 times the threshold where all are lower.
-    Stretches with a source are amber, the others grey; a fine line marks the threshold. Red,
-    green, blue and opacity; a twelfth of the frame high. `times` (rising) and `duration` are in
-    seconds; where several moments share a column of pixels the most confident one shows.
+    The axis goes from 0 to the largest confidence, or to 1.5 times the threshold where all are
+    lower. Stretches with a source are amber, the others grey; a fine line marks the threshold.
+    RGBA, a twelfth of the frame high. `times` (rising) and `duration` are in seconds; where
+    several moments share a column of pixels the highest confidence is shown.
     """
     tall = min(max(10, round(height / 12)), height)
     at = (np.arange(width) + 0.5) / width * duration
@@ -221,7 +185,7 @@ def timeline_strip(
     top = max(float(confidences.max()), 1.5 * threshold, 1e-3)
     margin = max(1, tall // 8)
     room = tall - 2 * margin
-    # How much of each pixel lies under the curve, from 0 to 1: an even edge without stairs.
+    # How much of each pixel lies under the curve, from 0 to 1: an antialiased edge.
     below = np.arange(room, 0, -1)[:, None]
     fill = np.clip(value / top * room - below + 1, 0, 1)
     bars = np.where(found[:, None], np.array(FOUND), np.array((168, 172, 184)))
@@ -287,7 +251,7 @@ def gallery(
 
 
 def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
-    """Write a sheet of clips' frames with their truth boxes, each over its class and id.
+    """Write a sheet of clips' frames with their ground-truth boxes, each over its class and id.
 
     Raises:
         HearsightError: no clip, or `path` cannot be written or has no ending of `PICTURES`.
@@ -320,7 +284,7 @@ def save_picture(pixels: UInt8[np.ndarray, "height width 3"], path: Path) -> Non
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """As much of the text as fits into `width` pixels, with an ellipsis where some is lost."""
+    """The text cut to `width` pixels, with an ellipsis if it was cut."""
     text = " ".join(text.split())
     if font.getlength(text) <= width:
         return text
@@ -340,5 +304,5 @@ def _letter_height(short_side: int) -> int:
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The face that comes with Pillow: the same letters on every machine."""
+    """The font that comes with Pillow: the same letters on every machine."""
     return ImageFont.load_default(size)  # type: ignore[return-value]

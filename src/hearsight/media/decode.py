@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import av
 import numpy as np
@@ -14,9 +14,15 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.buffer import Buffer
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, UInt8
+
+if TYPE_CHECKING:  # generic only there
+    Encoded: TypeAlias = Packet[Any]
+else:
+    Encoded = Packet
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
@@ -54,10 +60,12 @@ def clock_zero(container: InputContainer) -> Fraction:
     return max(Fraction(min(starts, default=0)), Fraction(0))
 
 
-def decode_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def decode_frames(
+    container: InputContainer, stream: VideoStream, packets: Iterator[Encoded] | None = None
+) -> Iterator[VideoFrame]:
     """Every frame that can be decoded from here on, each with a timestamp."""
     following = 0
-    for frame in decode(container, stream):
+    for frame in decode(container, stream, packets):
         assert isinstance(frame, VideoFrame)
         if frame.pts is None:
             frame.pts = following
@@ -69,10 +77,15 @@ def decode_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vi
 
 
 def decode(
-    container: InputContainer, stream: VideoStream | AudioStream
+    container: InputContainer,
+    stream: VideoStream | AudioStream,
+    packets: Iterator[Encoded] | None = None,
 ) -> Iterator[VideoFrame | AudioFrame]:
-    """Leave out what the decoder refuses; end where a damaged file stops making sense."""
-    packets = container.demux(stream)
+    """Leave out what the decoder refuses; end where a damaged file stops making sense.
+
+    packets: of the stream; by default all that the container still holds.
+    """
+    packets = container.demux(stream) if packets is None else packets
     ended = False
     while not ended:
         try:

@@ -24,6 +24,8 @@ from PIL import Image, ImageOps
 
 from hearsight.errors import HearsightError
 from hearsight.media.decode import (
+    EXACT,
+    Encoded,
     Pixels,
     Samples,
     clock_zero,
@@ -77,6 +79,14 @@ class Frame(NamedTuple):
     pixels: Pixels
 
 
+class Excerpt(NamedTuple):
+    """A frame of a video and the sound around it."""
+
+    time: float  # seconds, as asked for
+    frame: Pixels
+    sound: Samples
+
+
 def _existing(path: Path | str) -> Path:
     path = Path(path)
     try:
@@ -124,22 +134,25 @@ def _begins_as_mp4(path: Path) -> bool:
         return file.read(8)[4:] == b"ftyp"
 
 
-def decode_pictures(path: Path | str) -> Iterator[tuple[VideoFrame, Frame]]:
+def decode_pictures(
+    container: InputContainer, path: Path | str, packets: Iterator[Encoded] | None = None
+) -> Iterator[tuple[VideoFrame, Frame]]:
     """Every decoded frame with its `Frame`, in the order they are shown, all of the first's size.
 
+    packets: of the picture; by default all that the container holds.
+
     Raises:
-        MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
+        MediaError: if the file has no moving pictures, or none can be decoded.
     """
-    with open_media(path) as container:
-        stream = _wanted_picture(container, path)
-        zero = clock_zero(container)
-        size = matrix = None
-        for frame in decode_frames(container, stream):
-            if matrix is None or size is None:
-                size, matrix = (frame.width, frame.height), display_matrix(frame)
-            yield frame, Frame(float(timestamp(frame) - zero), upright(frame, matrix, size))
-        if size is None:
-            raise MediaError(f"No frame of '{path}' can be decoded.")
+    stream = _wanted_picture(container, path)
+    zero = clock_zero(container)
+    size = matrix = None
+    for frame in decode_frames(container, stream, packets):
+        if matrix is None or size is None:
+            size, matrix = (frame.width, frame.height), display_matrix(frame)
+        yield frame, Frame(float(timestamp(frame) - zero), upright(frame, matrix, size))
+    if size is None:
+        raise MediaError(f"No frame of '{path}' can be decoded.")
 
 
 def stream_frames(path: Path | str) -> Iterator[Frame]:
@@ -150,8 +163,9 @@ def stream_frames(path: Path | str) -> Iterator[Frame]:
     Raises:
         MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
     """
-    for _, frame in decode_pictures(path):
-        yield frame
+    with open_media(path) as container:
+        for _, frame in decode_pictures(container, path):
+            yield frame
 
 
 def _wanted_picture(container: InputContainer, path: Path | str) -> VideoStream:
@@ -170,36 +184,8 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
     Raises:
         MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
     """
-    with ExitStack() as opened:
-        container, stream = _open_picture(opened, path)
-        zero = clock_zero(container)
-        far = math.inf if container.format.name in BLIND else FAR
-        frames = decode_frames(container, stream)
-        shown = following = next(frames, None)
-        if shown is None:
-            raise MediaError(f"No frame of '{path}' can be decoded.")
-        matrix = display_matrix(shown)
-        for wanted in times:
-            moment = Fraction(wanted) + zero
-            before = timestamp(shown)
-            if not 0 <= moment - before <= far:
-                sought = _seek_frames(container, stream, moment, zero)
-                if sought is None:
-                    opened.close()
-                    container, stream = _open_picture(opened, path)
-                    sought, far = decode_frames(container, stream), math.inf
-                frames = sought
-                shown = following = next(frames, shown)
-                if timestamp(shown) <= before < moment:
-                    far *= 2  # key frames lie so far apart that seeking went back
-            while following is not None and (shown is following or timestamp(following) <= moment):
-                shown, following = following, next(frames, None)
-            yield Frame(float(timestamp(shown) - zero), upright(shown, matrix))
-
-
-def _open_picture(opened: ExitStack, path: Path | str) -> tuple[InputContainer, VideoStream]:
-    container = opened.enter_context(open_media(path))
-    return container, _wanted_picture(container, path)
+    with VideoReader(path) as video:
+        yield from video.frames_at(times)
 
 
 def _seek_frames(
@@ -228,26 +214,8 @@ def probe(path: Path | str) -> MediaInfo:
     Raises:
         MediaError: if the file cannot be read, or holds neither sound nor moving pictures.
     """
-    with open_media(path) as container:
-        picture, sound = picture_stream(container), sound_stream(container)
-        if picture is None and sound is None:
-            raise MediaError(f"'{path}' holds neither sound nor moving pictures.")
-        width = height = frame_rate = None
-        if picture is not None:
-            frame = next(decode_frames(container, picture), None)
-            if frame is None:
-                raise MediaError(f"No frame of '{path}' can be decoded.")
-            height, width, _ = upright(frame, display_matrix(frame)).shape
-            frame_rate = picture.average_rate or picture.guessed_rate
-        return MediaInfo(
-            path=Path(path),
-            duration=_duration(path, container),
-            width=width,
-            height=height,
-            frame_rate=frame_rate,
-            sound_rate=sound.codec_context.sample_rate if sound else None,
-            channels=sound.codec_context.layout.nb_channels if sound else None,
-        )
+    with VideoReader(path) as video:
+        return video.info()
 
 
 def _duration(path: Path | str, container: InputContainer) -> float:
@@ -293,14 +261,33 @@ def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
     if rate <= 0 or start < 0:
         raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
     with open_media(path) as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise MediaError(f"'{path}' has no sound.")
-        pieces = decode_sound(container, stream, start)
-        first = next(pieces, None)
-        if first is None:
-            raise MediaError(f"No sound of '{path}' can be decoded.")
-        yield from resampled(chain([first], pieces), rate, start)
+        yield from _sound_in(container, path, rate, start)
+
+
+def _sound_in(
+    container: InputContainer, path: Path | str, rate: int, start: float
+) -> Iterator[Samples]:
+    """Blocks of sound from `start` (seconds) on, from a file opened at its first packet."""
+    stream = sound_stream(container)
+    if stream is None:
+        raise MediaError(f"'{path}' has no sound.")
+    pieces = decode_sound(container, stream, start)
+    first = next(pieces, None)
+    if first is None:
+        raise MediaError(f"No sound of '{path}' can be decoded.")
+    yield from resampled(chain([first], pieces), rate, start)
+
+
+def _first_samples(blocks: Iterator[Samples], wanted: int | None) -> Samples:
+    """The first samples of a sound; None, or a sound that ends sooner, gives all of it."""
+    taken: list[Samples] = []
+    count = 0
+    for block in blocks:
+        taken.append(block)
+        count += len(block)
+        if wanted is not None and count >= wanted:
+            break
+    return np.concatenate([np.zeros(0, np.float32), *taken])[:wanted]
 
 
 def read_sound(
@@ -315,16 +302,43 @@ def read_sound(
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.
     """
-    wanted = math.inf if seconds is None else round(seconds * rate)
-    blocks: list[Samples] = []
-    count = 0
-    for block in _sound(path, rate, start):
-        blocks.append(block)
-        count += len(block)
-        if count >= wanted:
-            break
-    sound = np.concatenate([np.zeros(0, np.float32), *blocks])
-    return sound if seconds is None else sound[: round(seconds * rate)]
+    wanted = None if seconds is None else round(seconds * rate)
+    return _first_samples(_sound(path, rate, start), wanted)
+
+
+def read_excerpt(
+    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
+) -> Excerpt:
+    """The frame shown at `time` (seconds; None for the middle) and `seconds` of sound around it.
+
+    The sound is centred on the frame, moved inwards at the ends of the video. mp4, mov, Matroska
+    and WebM are opened once; others, whose clocks are not exact after a seek, a second time.
+
+    Raises:
+        MediaError: if the file cannot be read, has no moving pictures or no sound, or none of
+            either can be decoded.
+    """
+    with VideoReader(path) as video:
+        time, start = video.around(time, seconds)
+        sound: Samples | MediaError
+        try:
+            sound = video.sound(start, seconds, rate)
+        except MediaError as error:
+            sound = error
+        video.rewind()
+        shown = next(video.frames_at([time]))
+    if isinstance(sound, MediaError):  # said only where there is a frame
+        raise sound
+    return Excerpt(time, shown.pixels, sound)
+
+
+def read_sound_around(
+    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
+) -> tuple[float, Samples]:
+    """The time and sound of `read_excerpt`, without the frame; the same errors."""
+    with VideoReader(path) as video:
+        time, start = video.around(time, seconds)
+        return time, video.sound(start, seconds, rate)
 
 
 def stream_sound(
@@ -347,3 +361,123 @@ def stream_sound(
             kept, count = [whole[size:]], count - size
     if count:
         yield np.concatenate(kept)
+
+
+class VideoReader:
+    """A media file opened once, for what it holds and for its frames. Use it as a context.
+
+    Raises:
+        MediaError: if the file cannot be read.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._opened = ExitStack()
+        self._open()
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def _open(self) -> None:
+        self._opened.close()
+        self._container = self._opened.enter_context(open_media(self.path))
+        self._picture = picture_stream(self._container)
+        self._zero = clock_zero(self._container)
+        self._frames: Iterator[VideoFrame] = iter(())
+        if self._picture is not None:
+            self._frames = decode_frames(self._container, self._picture)
+
+    def info(self) -> MediaInfo:
+        """What the file holds; to be asked before its frames. The first of them is decoded.
+
+        Raises:
+            MediaError: if the file holds neither sound nor moving pictures.
+        """
+        picture, sound = self._picture, sound_stream(self._container)
+        if picture is None and sound is None:
+            raise MediaError(f"'{self.path}' holds neither sound nor moving pictures.")
+        width = height = frame_rate = None
+        if picture is not None:
+            first = self._first()
+            self._frames = chain([first], self._frames)
+            height, width, _ = upright(first, display_matrix(first)).shape
+            frame_rate = picture.average_rate or picture.guessed_rate
+        return MediaInfo(
+            path=self.path,
+            duration=_duration(self.path, self._container),
+            width=width,
+            height=height,
+            frame_rate=frame_rate,
+            sound_rate=sound.codec_context.sample_rate if sound else None,
+            channels=sound.codec_context.layout.nb_channels if sound else None,
+        )
+
+    def _first(self) -> VideoFrame:
+        frame = next(self._frames, None)
+        if frame is None:
+            raise MediaError(f"No frame of '{self.path}' can be decoded.")
+        return frame
+
+    def frames_at(self, times: Iterable[float]) -> Iterator[Frame]:
+        """As the function `frames_at`; to be asked once."""
+        stream = _wanted_picture(self._container, self.path)
+        far = math.inf if self._container.format.name in BLIND else FAR
+        shown = self._first()
+        following: VideoFrame | None = shown
+        matrix = display_matrix(shown)
+        for wanted in times:
+            moment = Fraction(wanted) + self._zero
+            before = timestamp(shown)
+            if not 0 <= moment - before <= far:
+                sought = _seek_frames(self._container, stream, moment, self._zero)
+                if sought is None:
+                    self._open()
+                    stream = _wanted_picture(self._container, self.path)
+                    sought, far = self._frames, math.inf
+                self._frames = sought
+                shown = following = next(self._frames, shown)
+                if timestamp(shown) <= before < moment:
+                    far *= 2  # key frames lie so far apart that seeking went back
+            while following is not None and (shown is following or timestamp(following) <= moment):
+                shown, following = following, next(self._frames, None)
+            yield Frame(float(timestamp(shown) - self._zero), upright(shown, matrix))
+
+    def around(self, time: float | None, seconds: float) -> tuple[float, float]:
+        """A moment of the video, by default its middle, and where the sound around it begins.
+
+        Raises:
+            MediaError: if the file has no moving pictures.
+        """
+        _wanted_picture(self._container, self.path)
+        duration = _duration(self.path, self._container)
+        time = duration / 2 if time is None else time
+        return time, min(max(time - seconds / 2, 0.0), max(duration - seconds, 0.0))
+
+    def sound(self, start: float, seconds: float, rate: int) -> Samples:
+        """`seconds` of sound from `start` on, as `read_sound`; to be asked before `rewind`.
+
+        Raises:
+            MediaError: if the file has no sound, or none can be decoded.
+        """
+        blocks = _sound_in(self._container, self.path, rate, start)
+        return _first_samples(blocks, round(seconds * rate))
+
+    def rewind(self) -> None:
+        """Go back to the first frame: by a seek if the container's clock is exact after one."""
+        stream = self._picture
+        exact = self._container.format.name in EXACT
+        if not exact or stream is None or stream.start_time is None:
+            self._open()
+            return
+        try:
+            self._container.seek(stream.start_time, stream=stream)
+        except av.FFmpegError:
+            self._open()
+        else:
+            self._frames = decode_frames(self._container, stream)

@@ -1,39 +1,46 @@
 """Videos written: frames painted over with their sound kept, or frames and sound composed.
 
-A film appears under its name only when it is whole: it is written beside it and then renamed.
+A video appears under its name only when it is whole.
 Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but needs even sizes:
 an odd width or height grows by one pixel, the last column or row repeated.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import lcm
+from math import inf, lcm
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
-from uuid import uuid4
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, Int16
 
-from hearsight.files.output import check_output
-from hearsight.media.decode import Pixels, clock_zero, picture_stream, sound_stream, timestamp
+from hearsight.files.output import PartFile, check_output
+from hearsight.media.decode import (
+    Encoded,
+    Pixels,
+    clock_zero,
+    picture_stream,
+    sound_stream,
+    timestamp,
+)
 from hearsight.media.read import Frame, MediaError, decode_pictures, open_media
 
-if TYPE_CHECKING:  # generic only there
-    Encoded: TypeAlias = Packet[Any]
-else:
-    Encoded = Packet
-
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+FORMATS = {  # FFmpeg's container format for each suffix
+    ".mp4": "mp4",
+    ".m4v": "ipod",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+SUFFIXES = tuple(FORMATS)
 OPTIONS = {
     "libx264": {"preset": "veryfast", "crf": "18"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
@@ -52,29 +59,25 @@ def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame],
     size of all. Timestamps are kept, also where the frame rate varies; they begin at zero. Where
     the source's clock is too coarse for a broadcast rate (milliseconds for 30000/1001) the exact
     times of that rate are restored. Rotation is baked in. The first sound stream is copied packet
-    by packet; subtitles are not kept. Memory is constant.
+    by packet; subtitles are not kept. Memory is constant if the source interleaves picture and
+    sound, as video files do; else packets of sound wait for their frame.
 
     Raises:
         HearsightError: the source cannot be read, `target` cannot be written or its kind of file
             cannot hold the source's sound. Nothing is left behind then; an older target stays.
     """
     with open_media(source) as original, _video_file(Path(target)) as film:
-        track = waiting = None
-        packets: Iterator[Encoded] = iter(())
-        for decoded, frame in decode_pictures(source):
+        zero = clock_zero(original)
+        sound = _CopiedSound.of(original, film)
+        track = None
+        for decoded, frame in decode_pictures(original, source, sound.pictures()):
             pixels = paint(frame)
             if track is None:
                 track = _track_like(original, film, frame, pixels)
-                packets = _copied_sound(original, film)
-                waiting = next(packets, None)
-            while waiting is not None and _begin(waiting) <= frame.time:
-                film.mux(waiting)
-                waiting = next(packets, None)
-            moment = timestamp(decoded) - clock_zero(original)
-            track.add(pixels, moment, _duration(decoded))
-        while waiting is not None:
-            film.mux(waiting)
-            waiting = next(packets, None)
+                sound.add_stream()
+            sound.copy(until=frame.time)
+            track.add(pixels, timestamp(decoded) - zero, _duration(decoded))
+        sound.copy_rest()
         if track is not None:
             track.finish()
 
@@ -137,14 +140,14 @@ def _said_plainly(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _video_file(target: Path) -> Iterator[_VideoFile]:
-    """An open file of another name, renamed to `target` at the end, or removed if it fails."""
+    """An open video file, renamed to `target` at the end, or removed if anything fails."""
     check_output(target, SUFFIXES)
-    temporary = target.with_name(f".{target.stem}.{uuid4().hex}{target.suffix}")
+    file, suffix = PartFile(target), target.suffix.lower()
     try:
         with _said_plainly(target):
             # a sound decoder's lead-in lies before zero; moving all up by it would delay the frames
-            options = {"avoid_negative_ts": "disabled"} if target.suffix.lower() in MATROSKA else {}
-            output = av.open(f"file:{temporary}", "w", options=options)
+            options = {"avoid_negative_ts": "disabled"} if suffix in MATROSKA else {}
+            output = av.open(f"file:{file.part}", "w", format=FORMATS[suffix], options=options)
         try:
             yield _VideoFile(target=target, output=output)
         except BaseException:
@@ -153,9 +156,9 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
             raise
         with _said_plainly(target):
             output.close()
-            temporary.replace(target)
+            file.commit()
     finally:
-        temporary.unlink(missing_ok=True)
+        file.discard()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -249,43 +252,73 @@ def _track_like(original: InputContainer, film: _VideoFile, frame: Frame, pixels
     return track
 
 
-def _copied_sound(original: InputContainer, film: _VideoFile) -> Iterator[Encoded]:
-    """The sound packets of the original, for a stream of their kind that is added to the film."""
-    stream = sound_stream(original)
-    if stream is None:
-        return iter(())
-    try:
-        copied = film.output.add_stream_from_template(stream)
-        layout = LAYOUTS.get(stream.codec_context.layout.name)
-        if layout is not None:
-            copied.codec_context.layout = layout
-    except ValueError as error:
-        codec = stream.codec_context.name
-        raise MediaError(
-            f"'{film.target}' cannot hold the sound of '{_name(original)}', which is {codec};"
-            " write to a name ending in .mkv instead."
-        ) from error
-    return _packets(original, stream, copied)
+@dataclass(slots=True, kw_only=True)
+class _CopiedSound:
+    """The sound packets of a file, met between those of its picture, for a film."""
+
+    original: InputContainer
+    film: _VideoFile
+    stream: AudioStream | None
+    packets: Iterator[Encoded]  # of picture and sound, as they lie in the file
+    zero: Fraction  # seconds: the timestamp at which the file begins
+    copied: AudioStream | None = None
+    waiting: deque[Encoded] = field(default_factory=deque)
+
+    @classmethod
+    def of(cls, original: InputContainer, film: _VideoFile) -> "_CopiedSound":
+        streams = (picture_stream(original), sound_stream(original))
+        return cls(
+            original=original,
+            film=film,
+            stream=sound_stream(original),
+            packets=original.demux(*(stream for stream in streams if stream is not None)),
+            zero=clock_zero(original),
+        )
+
+    def pictures(self) -> Iterator[Encoded]:
+        """The packets of the picture; those of the sound on the way wait to be copied."""
+        for packet in self.packets:
+            if packet.stream is not self.stream:
+                yield packet
+                continue
+            stated = packet.dts if packet.pts is None else packet.pts
+            if stated is not None:  # none is the sign of the end
+                packet.pts = packet.dts = stated - round(self.zero / packet.time_base)
+                self.waiting.append(packet)
+
+    def add_stream(self) -> None:
+        """Add a stream of the sound's kind to the film."""
+        if self.stream is None:
+            return
+        try:
+            self.copied = self.film.output.add_stream_from_template(self.stream)
+            layout = LAYOUTS.get(self.stream.codec_context.layout.name)
+            if layout is not None:
+                self.copied.codec_context.layout = layout
+        except ValueError as error:
+            codec = self.stream.codec_context.name
+            raise MediaError(
+                f"'{self.film.target}' cannot hold the sound of '{_name(self.original)}', which is"
+                f" {codec}; write to a name ending in .mkv instead."
+            ) from error
+
+    def copy(self, until: float) -> None:
+        """Write the packets that begin by `until` (seconds)."""
+        while self.waiting and _begin(self.waiting[0]) <= until:
+            packet = self.waiting.popleft()
+            packet.stream = self.copied
+            self.film.mux(packet)
+
+    def copy_rest(self) -> None:
+        """Write all that is left of the sound."""
+        with suppress(av.FFmpegError):  # a damaged file: its sound ends here
+            for _ in self.pictures():
+                pass
+        self.copy(until=inf)
 
 
 def _name(original: InputContainer) -> str:
     return original.name.removeprefix("file:")
-
-
-def _packets(
-    original: InputContainer, stream: AudioStream, copied: AudioStream
-) -> Iterator[Encoded]:
-    """Each packet as it is, its time counted from the clock's zero."""
-    assert stream.time_base is not None
-    zero = round(clock_zero(original) / stream.time_base)
-    with suppress(av.FFmpegError):  # a damaged file: its sound ends here
-        for packet in original.demux(stream):
-            stated = packet.dts if packet.pts is None else packet.pts
-            if stated is None:
-                continue  # the sign of the end
-            packet.pts = packet.dts = stated - zero
-            packet.stream = copied
-            yield packet
 
 
 def _duration(frame: VideoFrame) -> Fraction:

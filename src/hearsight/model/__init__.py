@@ -1,1 +1,1 @@
-"""Spectrogram, augmentation, encoders and response maps."""
+"""Spectrograms, augmentation, encoders, response maps, nearest neighbours."""

@@ -1,43 +1,67 @@
-"""Batched transforms: drawn once, then applied to all that must follow, on any device.
+"""Random augmentation of frames, response maps, sounds and spectrograms, batched, on any device.
 
-Each setting object below belongs to a recipe. Its `draw` takes all randomness from one CPU
-generator, as many numbers whatever the settings, so draws depend neither on the device nor on
-how the batch is shared among processes: draw for the joined batch, then take each `part`.
+Each settings object below is a field of a recipe. Its `draw` takes all randomness from one CPU
+generator, as many numbers whatever the settings, and returns a draw that is called on tensors:
 
-    Appearance        changes of look that the response must not follow   -> Look
-    Warp              changes of place that the response must follow       -> Move
-    SpectrogramMask   times and bands of a spectrogram made silent         -> Silencing
-    Mixing            each sound blended with a similar one                -> Blend
+    Appearance       -> AppearanceDraw  frames; the response must not change
+    Warp             -> WarpDraw        frames and response maps; the response must follow
+    SpectrogramMask  -> MaskDraw        power spectrograms
+    Mixing           -> MixingDraw      waveforms, each with its partner
+
+So draws depend neither on the device nor on how the batch is split among processes: draw for the
+joined batch, then take each process's `part`.
 
 Frames come as uint8 canvases "b 3 height width", each true frame in the upper left corner, and
 `sizes` "b 2": its true height and width.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
 from hearsight.errors import HearsightError
 from hearsight.model import colour
 from hearsight.model import resampling as resample
-from hearsight.model.augmentation_draws import AppearanceDraw, MaskDraw, MixingDraw, WarpDraw
 
-TRIES = 10  # boxes drawn per image, of which the first that fits is cropped
+TRIES = 10  # crops drawn per image, of which the first that fits into the frame is taken
+CACHED_PIXELS = 2**19  # of the output per pass on a CPU: ten images of 224 x 224
+
+Kind = TypeVar("Kind", bound="Draw")
+
+
+@dataclass(slots=True, kw_only=True)
+class Draw:
+    """Drawn parameters of a batch: tensors have one row per sample, other fields hold for all."""
+
+    def to(self: Kind, device: torch.device | str) -> Kind:
+        """Copy to `device`."""
+        blocking = torch.device(device).type == "cpu"
+        return self._each(lambda rows: rows.to(device, non_blocking=not blocking))
+
+    def part(self: Kind, start: int, stop: int) -> Kind:
+        """The rows `start` to `stop`, `stop` excluded."""
+        return self._each(lambda rows: rows[start:stop])
+
+    def _each(self: Kind, change: Callable[[Tensor], Tensor]) -> Kind:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, Tensor)})
 
 
 @dataclass(slots=True, kw_only=True)
 class Appearance:
-    """Changes of look that the response must not follow: crop, mirror, colour, grey, blur.
+    """Random crop, mirror, colours, grey and blur, in this order; the response must not change.
 
-    In this order; brightness, contrast, saturation and hue in an order drawn once per batch.
-    Factors of the first three are uniform in [1 - value, 1 + value], not below 0; the hue turns
-    by a share of the colour circle, uniform in [-hue, hue].
+    Brightness, contrast, saturation and hue are changed in an order drawn once per batch. Factors
+    of the first three are uniform in [1 - value, 1 + value], not below 0; the hue is shifted by a
+    share of the colour circle, uniform in [-hue, hue].
 
     Source: SSL-TIE, Liu et al., ACM MM 2022, as released.
     Differs from the released code: the order of the four colour changes is drawn per batch, not
@@ -54,7 +78,7 @@ class Appearance:
     contrast: float = 0.4
     saturation: float = 0.4
     hue: float = 0.1  # share of the colour circle, at most 0.5
-    colour_probability: float = 0.8  # that the four above change at all
+    colour_probability: float = 0.8  # of changing the four above
     grey: float = 0.2  # probability
     blur: float = 0.5  # probability
     least_blur: float = 0.1  # pixels, standard deviation
@@ -72,8 +96,8 @@ class Appearance:
         _check("appearance.most_blur", self.most_blur, 0, 100)
         _check("appearance.least_blur", self.least_blur, 0, self.most_blur)
 
-    def draw(self, batch: int, generator: torch.Generator) -> AppearanceDraw:
-        """Draw one look per image."""
+    def draw(self, batch: int, generator: torch.Generator) -> "AppearanceDraw":
+        """Draw parameters per image."""
         crops = torch.rand(batch, TRIES, 2, generator=generator)
         shades = torch.rand(batch, 4, generator=generator)
         places = torch.rand(batch, 2, generator=generator)
@@ -101,39 +125,82 @@ class Appearance:
         )
 
 
-def centre_crop(
-    frames: UInt8[Tensor, "b 3 height width"], sizes: Int[Tensor, "b 2"], side: int
-) -> Float[Tensor, "b 3 side side"]:
-    """Each frame's largest square from its middle, resized to `side`, ImageNet-normalised."""
-    height, width = sizes.float().unbind(1)
-    square = torch.minimum(height, width)
-    low = torch.stack([(width - square) / 2, (height - square) / 2], dim=1)
-    boxes = torch.cat([low, low + square[:, None]], dim=1)
-    upright = torch.zeros(len(frames), dtype=torch.bool, device=frames.device)
-    return colour.normalise(resample.crop(frames, boxes, upright, side))
+@dataclass(slots=True, kw_only=True)
+class AppearanceDraw(Draw):
+    """Drawn parameters of `Appearance`, per image."""
 
+    areas: Float[Tensor, "b tries"]  # share of the frame
+    ratios: Float[Tensor, "b tries"]  # width / height
+    places: Float[Tensor, "b 2"]  # of the crop: share of the free width left, of the height above
+    coloured: Bool[Tensor, " b"]
+    shades: Float[Tensor, "b 4"]  # factors of brightness, contrast, saturation; shift of the hue
+    greyed: Bool[Tensor, " b"]
+    deviations: Float[Tensor, " b"]  # pixels, of the blur; 0 for none
+    mirrored: Bool[Tensor, " b"]
+    order: tuple[int, ...]  # of the four shades, the same for all
+    narrowest: float  # width / height
+    reach: int  # pixels to each side, of the widest blur that could be drawn
 
-def evaluation_frame(
-    pixels: UInt8[np.ndarray, "height width 3"], side: int
-) -> Float[Tensor, "3 side side"]:
-    """A frame as it is tested on: shorter side to `side` (bicubic), middle square, normalised.
+    def boxes(self, sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b 4"]:
+        """The crops [x0, y0, x1, y1] in whole pixels: the first drawn one that fits into the frame.
 
-    Source: SSL-TIE as released; Pillow resizes, so each value is the released one.
-    """
-    height, width = pixels.shape[:2]
-    shorter = min(height, width)
-    size = (side * width // shorter, side * height // shorter)
-    image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
-    square = np.asarray(image.crop((left, top, left + side, top + side)))
-    return colour.normalise(torch.from_numpy(square.copy()).permute(2, 0, 1)[None] / 255)[0]
+        If none fits, the largest central box of an allowed ratio.
+        """
+        height, width = sizes.float().unbind(1)
+        area = self.areas * (height * width)[:, None]
+        widths = (area * self.ratios).sqrt().round().clamp(min=1)
+        heights = (area / self.ratios).sqrt().round().clamp(min=1)
+        fits = (widths <= width[:, None]) & (heights <= height[:, None])
+        first = fits.int().argmax(1, keepdim=True)
+        none = ~fits.any(1)
+        widest = torch.minimum(width, (height / self.narrowest).round())
+        tallest = torch.minimum(height, (width / self.narrowest).round())
+        wide = torch.where(none, widest, widths.gather(1, first)[:, 0])
+        tall = torch.where(none, tallest, heights.gather(1, first)[:, 0])
+        room = torch.stack([width - wide, height - tall], dim=1)
+        place = torch.minimum((self.places * (room + 1)).floor(), room)
+        place = torch.where(none[:, None], (room / 2).floor(), place)
+        return torch.cat([place, place + torch.stack([wide, tall], dim=1)], dim=1)
+
+    def __call__(
+        self, frames: UInt8[Tensor, "b 3 height width"], sizes: Int[Tensor, "b 2"], side: int
+    ) -> Float[Tensor, "b 3 side side"]:
+        """Augmented frames, `side` pixels square, ImageNet-normalised."""
+        count = max(1, CACHED_PIXELS // side**2)
+        if frames.device.type == "cpu" and len(frames) > count:
+            spans = [slice(start, start + count) for start in range(0, len(frames), count)]
+            return torch.cat([self.part(s.start, s.stop)(frames[s], sizes[s], side) for s in spans])
+        images = resample.crop(frames, self.boxes(sizes), self.mirrored, side)
+        images = _change(images, self.coloured, self._shade, self.shades)
+        colourless = 1 - self.greyed.float()
+        images = _change(images, self.greyed, colour.saturate, colourless)
+        return colour.normalise(self._blur(images))
+
+    def _shade(
+        self, images: Float[Tensor, "n 3 h w"], shades: Float[Tensor, "n 4"]
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Change brightness, contrast, saturation and hue, in the drawn order."""
+        changes = (colour.brighten, colour.change_contrast, colour.saturate, colour.shift_hue)
+        for number in self.order:
+            images = changes[number](images, shades[:, number])
+        return images
+
+    def _blur(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Blur; on a CPU each image with the smallest kernel that it needs."""
+        if images.device.type != "cpu":
+            return colour.blur(images, self.deviations, self.reach)
+        reaches = colour.blur_reach(self.deviations)
+        for reach in range(1, self.reach + 1):
+            blur = partial(colour.blur, reach=reach)
+            images = _change(images, reaches == reach, blur, self.deviations)
+        return images
 
 
 @dataclass(slots=True, kw_only=True)
 class Warp:
-    """Changes of place that the response must follow: rotate, shrink, mirror.
+    """Random rotation, shrinking and mirroring, which the response must follow (equivariance).
 
-    `released`: each image turns by its own angle; shrinking and mirroring are drawn once per
+    `released`: each image has its own angle; shrinking and mirroring are drawn once per
     batch, and shrinking shrinks twice: the content within the frame, then the frame itself.
     `per_image`: everything is drawn per image, and the frame keeps its size.
 
@@ -158,8 +225,8 @@ class Warp:
         _check("warp.shrink_probability", self.shrink_probability, 0, 1)
         _check("warp.mirror", self.mirror, 0, 1)
 
-    def draw(self, batch: int, generator: torch.Generator) -> WarpDraw:
-        """Draw one move per image."""
+    def draw(self, batch: int, generator: torch.Generator) -> "WarpDraw":
+        """Draw parameters per image."""
         whole = int(self.degrees)
         angles = torch.randint(-whole, whole + 1, (batch,), generator=generator)
         chance = torch.rand(max(batch, 1), 2, generator=generator)
@@ -176,8 +243,38 @@ class Warp:
 
 
 @dataclass(slots=True, kw_only=True)
+class WarpDraw(Draw):
+    """Drawn parameters of `Warp`, per image: rotate, zoom within the frame, resize it, mirror."""
+
+    degrees: Float[Tensor, " b"]  # anticlockwise
+    zooms: Float[Tensor, " b"]  # of the content; below 1 it shrinks
+    mirrored: Bool[Tensor, " b"]
+    resize: float  # of the frame, the same for all
+
+    def __call__(
+        self, images: Float[Tensor, "b c h h"], canvas: int | None = None
+    ) -> Float[Tensor, "b c side side"]:
+        """Warped square images or maps; their side is then round(`resize` * h).
+
+        Args:
+            images: frames, or maps over them; gradients flow through.
+            canvas: pixels, side of the square that is warped; the images' own side if None.
+                Give the frames' side for a response map, so that it is warped exactly alike.
+        """
+        side = images.shape[-1]
+        return resample.rotate(
+            images,
+            self.degrees,
+            self.zooms,
+            self.mirrored,
+            canvas=canvas or side,
+            side=round(self.resize * side),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
 class SpectrogramMask:
-    """One stretch of time and one band of frequency made silent.
+    """Random masking of one stretch of time and one band of frequency.
 
     Widths are whole numbers, uniform from 0 to `times` and `bins`, never more than the
     spectrogram has; places are uniform where they fit.
@@ -198,7 +295,7 @@ class SpectrogramMask:
         _check("mask.bins", self.bins, 0, math.inf)
         _check("mask.probability", self.probability, 0, 1)
 
-    def draw(self, batch: int, generator: torch.Generator) -> MaskDraw:
+    def draw(self, batch: int, generator: torch.Generator) -> "MaskDraw":
         """Draw one mask per sound."""
         times = torch.randint(self.times + 1, (batch,), generator=generator)
         bins = torch.randint(self.bins + 1, (batch,), generator=generator)
@@ -208,8 +305,31 @@ class SpectrogramMask:
 
 
 @dataclass(slots=True, kw_only=True)
+class MaskDraw(Draw):
+    """Drawn parameters of `SpectrogramMask`, per sound."""
+
+    widths: Int[Tensor, "b 2"]  # bins and times
+    places: Float[Tensor, "b 2"]  # share of the free bins below, of the free times before it
+
+    def __call__(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
+        """The power with the masked cells exactly 0."""
+        keep_bins, keep_times = (
+            self._keep(axis, power.shape[axis + 2], power.device) for axis in (0, 1)
+        )
+        return (power * keep_bins[:, None, :, None]).mul_(keep_times[:, None, None, :])
+
+    def _keep(self, axis: int, size: int, device: torch.device) -> Float[Tensor, "b size"]:
+        """Along one axis 0 where the spectrogram is masked, else 1."""
+        widths = self.widths[:, axis].clamp(max=size)
+        room = size - widths
+        starts = torch.minimum((self.places[:, axis] * (room + 1)).long(), room)
+        cells = torch.arange(size, device=device)
+        return ((cells < starts[:, None]) | (cells >= (starts + widths)[:, None])).float()
+
+
+@dataclass(slots=True, kw_only=True)
 class Mixing:
-    """Each sound blended with the most similar other sound: (1 - alpha) A + alpha A_similar.
+    """Mixing of each sound with the most similar other sound: (1 - alpha) A + alpha A_similar.
 
     `released`: in epoch e, counted from 0, alpha is `growth` * e and the probability
     `first_probability` + `growth` * e, at most 1 each; epoch 0 mixes nothing.
@@ -244,11 +364,72 @@ class Mixing:
         alpha = self.growth * epoch
         return min(1.0, alpha), min(1.0, self.first_probability + alpha)
 
-    def draw(self, batch: int, generator: torch.Generator, epoch: int, epochs: int) -> MixingDraw:
+    def draw(self, batch: int, generator: torch.Generator, epoch: int, epochs: int) -> "MixingDraw":
         """Draw which sounds are mixed in `epoch` of `epochs`."""
         alpha, probability = self.strength(epoch, epochs)
         mixed = torch.rand(batch, generator=generator) < probability
         return MixingDraw(shares=alpha * mixed.float())
+
+
+@dataclass(slots=True, kw_only=True)
+class MixingDraw(Draw):
+    """Drawn parameters of `Mixing`, per sound."""
+
+    shares: Float[Tensor, " b"]  # of the partner (alpha); 0: the sound alone
+
+    def __call__(
+        self, waveforms: Float[Tensor, "b samples"], partners: Float[Tensor, "b samples"]
+    ) -> Float[Tensor, "b samples"]:
+        """Mixed waveforms, in [-1, 1] if the sounds are."""
+        return torch.lerp(waveforms, partners, self.shares[:, None])
+
+
+def centre_crop(
+    frames: UInt8[Tensor, "b 3 height width"], sizes: Int[Tensor, "b 2"], side: int
+) -> Float[Tensor, "b 3 side side"]:
+    """The largest central square of each frame, resized to `side`, ImageNet-normalised."""
+    height, width = sizes.float().unbind(1)
+    square = torch.minimum(height, width)
+    low = torch.stack([(width - square) / 2, (height - square) / 2], dim=1)
+    boxes = torch.cat([low, low + square[:, None]], dim=1)
+    upright = torch.zeros(len(frames), dtype=torch.bool, device=frames.device)
+    return colour.normalise(resample.crop(frames, boxes, upright, side))
+
+
+def evaluation_frame(
+    pixels: UInt8[np.ndarray, "height width 3"], side: int
+) -> Float[Tensor, "3 side side"]:
+    """A frame as evaluation sees it: shorter side to `side` (bicubic), central square, normalised.
+
+    Source: SSL-TIE as released; resized by Pillow, so each value is the released one.
+    """
+    height, width = pixels.shape[:2]
+    shorter = min(height, width)
+    size = (side * width // shorter, side * height // shorter)
+    image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
+    square = np.asarray(image.crop((left, top, left + side, top + side)))
+    return colour.normalise(torch.from_numpy(square.copy()).permute(2, 0, 1)[None] / 255)[0]
+
+
+def _change(
+    images: Float[Tensor, "b 3 h w"],
+    chosen: Bool[Tensor, " b"],
+    change: Callable[[Tensor, Tensor], Tensor],
+    values: Float[Tensor, "b ..."],
+) -> Float[Tensor, "b 3 h w"]:
+    """Change the chosen images by their values, on a CPU in place.
+
+    On a GPU all are changed, since counting the chosen ones would wait for it; the values drawn
+    for the others leave them as they are.
+    """
+    if images.device.type != "cpu":
+        return change(images, values)
+    rows = chosen.nonzero().flatten()
+    if len(rows) == 0:
+        return images
+    changed = change(images.index_select(0, rows), values.index_select(0, rows))
+    return images.index_copy_(0, rows, changed)
 
 
 def _check(name: str, value: float | int, low: float | int, high: float | int) -> None:

@@ -1,4 +1,4 @@
-"""Batch normalisation, and values gathered, over all processes that train together."""
+"""Training in several processes: gather with gradients, and batch normalisation over all."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch.nn.functional import batch_norm
 
 
 class _Gather(torch.autograd.Function):
-    """`gather` and its gradient: what every process asks of this process's values, summed."""
+    """All-gather whose gradient is the sum of all processes' gradients of the own values."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class _Gather(torch.autograd.Function):
 
 
 def process_count() -> int:
-    """How many processes train together; 1 where torch.distributed is not in use."""
+    """The number of processes that train together; 1 without torch.distributed."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 

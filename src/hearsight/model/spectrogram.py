@@ -19,7 +19,7 @@ from jaxtyping import Float, Int16
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, fit_length
 
 QUIETEST = 1e-10  # power at -100 dB, the lowest that a decibel spectrogram shows
 CACHED_SOUNDS = 4  # per pass on a CPU: frames of 10 s take 1.4 MB per sound
@@ -168,14 +168,11 @@ def fit(pcm: Int16[Tensor, "b n"], samples: int) -> Float[Tensor, "b samples"]:
     Raises:
         HearsightError: sounds without a sample.
     """
-    length = pcm.shape[1]
-    if not length:
+    if not pcm.shape[1]:
         raise HearsightError("A sound without a single sample has no spectrogram.")
-    start = max(0, length - samples) // 2
-    waveforms = pcm[:, start : start + samples] * (1 / 32768)
-    if length < samples:
-        waveforms = waveforms.repeat(1, -(-samples // length))[:, :samples]
-    return waveforms
+    part, times = fit_length(pcm.shape[1], samples)
+    waveforms = pcm[:, part] * (1 / 32768)
+    return waveforms if times == 1 else waveforms.repeat(1, times)[:, :samples]
 
 
 def mel_triangles(fft: int, bins: int) -> Float[Tensor, "bins frequencies"]:

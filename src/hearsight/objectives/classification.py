@@ -1,4 +1,4 @@
-"""Supervised objectives: the class of a clip is told from its sound."""
+"""Supervised classification of sounds (VGG-H)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,15 +13,13 @@ from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 @dataclass(slots=True, kw_only=True)
 class SoundClassification:
-    """Cross-entropy of a clip's class and what a linear map of its sound vector says.
-
-    The frame network learns nothing from it.
+    """Cross-entropy of a linear classifier on the sound vector; the frame network is not trained.
 
     Source
         VGG-H, the upper row of retrieval in SSL-TIE, Liu et al., ACM MM 2022: the classifier of
         Chen et al., *VGGSound*, ICASSP 2020, a ResNet-18 on the spectrogram.
     Differs from the released code
-        The sound vector is the largest value of each channel; there it is the mean, or NetVLAD.
+        The sound vector is max-pooled; there it is average-pooled, or NetVLAD.
     """
 
     needs_labels: ClassVar[bool] = True

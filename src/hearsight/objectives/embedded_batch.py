@@ -1,4 +1,4 @@
-"""What an objective sees: one view of a batch, embedded."""
+"""The input of an objective: one view of a batch, embedded."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +9,15 @@ from torch import Tensor
 
 @dataclass(slots=True, kw_only=True)
 class EmbeddedBatch:
-    """Frames of this process and sounds of all, embedded; frame i belongs to sound `first` + i.
+    """Embedded frames of this process and sounds of all; frame i goes with sound `first` + i.
 
-    Where the encoder has several heads c counts the channels of all, one head after the other, and
-    responses are the mean of the heads' cosines.
+    With several heads, c counts the channels of all, concatenated, and responses are the mean of
+    the heads' cosines. An objective that is called without a part it needs raises HearsightError.
 
-    grids, sounds: not normalised. responses: cosines. ema_grids, ema_sounds: by the slowly
-    following copy of the encoders, without gradient, where the recipe keeps one. labels: class
-    numbers of the own clips, where the recipe asks for them. truths: share of each cell inside the
-    own boxes, where it asks for these. other: the second view of the same frames, where there is
-    one. networks: the encoders, for objectives that use one of their heads.
+    grids, sounds: not normalised. responses: cosines. ema_grids, ema_sounds: of the momentum
+    encoder, without gradient. labels: class numbers of the own clips. truths: share of each cell
+    inside the boxes of its frame. other: the second view of the same frames. networks: the
+    `Encoders`, for objectives that use their predictor or classifier.
     """
 
     grids: Float[Tensor, "b c h w"]

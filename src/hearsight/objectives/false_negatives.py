@@ -1,4 +1,4 @@
-"""A contrast that knows false negatives: clips alike in sound or look should respond alike."""
+"""FNAC's false-negative-aware contrastive loss."""
 
 from dataclasses import dataclass
 
@@ -15,43 +15,42 @@ from hearsight.objectives.max_contrast import MaxContrast, first_own_frame, peak
 
 
 def above_share_of_range(maps: Float[Tensor, "b h w"], share: float) -> Bool[Tensor, "b h w"]:
-    """Where each map exceeds this share of the way from its lowest to its highest value."""
+    """Where each map, min-max normalised, exceeds `share`."""
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     return maps - low > share * (high - low)
 
 
 @dataclass(slots=True, kw_only=True)
 class FalseNegativeContrast:
-    """`MaxContrast`, and after some epochs three gaps between ways to say which clips are alike.
+    """`MaxContrast` and, after a warm-up, three regularisers that suppress false negatives.
 
-    Four matrices, each a softmax over clips of inner products / temperature: A of sounds; S of
-    frames with sounds (the peaks that are contrasted); V of frames, as means over their places; F
-    of objects, as means over all places of the vectors where the own map, stretched to 0..1,
-    exceeds `foreground`, zero elsewhere. Vectors of single places and of sounds have length 1;
-    means are not stretched to it. The gaps are the mean absolute differences of A and S (what
-    sounds alike is no negative), A and F (what sounds alike looks alike where it sounds), V and S
-    (what looks alike is no negative); gradients flow through both sides of each.
+    Four adjacency matrices, each a softmax over clips of inner products / temperature: A of sounds;
+    S of frames with sounds (the max-pooled scores); V of frames, as means over their places; F of
+    objects, as means over all places of the vectors where the own map, min-max normalised, exceeds
+    `foreground`, zero elsewhere. Vectors of places and of sounds have unit length, their means are
+    not normalised again. The regularisers are the mean absolute differences of A and S (false
+    negatives suppression by sound), A and F (true negatives enhancement), V and S (false negatives
+    suppression by frame), with gradients through both sides.
 
-    The gaps are means over all pairs of a batch, so they are at most 2 / clips each.
+    They are means over all pairs of a batch, so each is at most 2 / clips.
 
     Source
         FNAC, Sun et al., CVPR 2023, as released: code and the three training scripts.
     Differs from the released code
-        Foreground is told by a comparison instead of a division by the range of the map + 1e-5,
-        which only matters for maps that are constant to seven digits. The margin (MarginNCE) is
-        not theirs; it eases the contrast and leaves the gaps as they are. Dropout of 0.9 on the
-        frame features is a matter of the encoder, not of the objective.
+        `foreground` is compared without dividing the map by its range + 1e-5, which only matters
+        for maps that are constant to seven digits. `margin` (MarginNCE) is not theirs; the
+        regularisers do not depend on it. Their dropout of 0.9 is `encoder.dropout`.
 
     Raises:
         HearsightError: a value outside its range.
     """
 
-    temperature: float = 0.03  # of the inner products, cosines and below
-    margin: float = 0.0  # cosine, subtracted from true pairs; negative eases the contrast
-    weight: float = 100.0  # of each gap
-    softness: float = 0.0  # cosine, of the peaks as in `MaxContrast`; not theirs
-    warm_up: int = 5  # epochs of the contrast alone
-    foreground: float = 0.6  # share of the range of the own map
+    temperature: float = 0.03  # cosine
+    margin: float = 0.0  # cosine, subtracted from the scores of true pairs
+    weight: float = 100.0  # of each regulariser
+    softness: float = 0.0  # cosine, of max-pooling as in `MaxContrast`; not theirs
+    warm_up: int = 5  # epochs of the contrastive loss alone
+    foreground: float = 0.6  # threshold of the min-max normalised map
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
@@ -70,32 +69,32 @@ class FalseNegativeContrast:
         if embedded.epoch < self.warm_up:
             return contrast
         with torch.autocast(embedded.responses.device.type, enabled=False):
-            return contrast + self.weight * self.gaps(embedded).sum()
+            return contrast + self.weight * self.regularisers(embedded).sum()
 
-    def gaps(self, embedded: EmbeddedBatch) -> Float[Tensor, "3"]:
+    def regularisers(self, embedded: EmbeddedBatch) -> Float[Tensor, "3"]:
         """The mean absolute differences of A and S, A and F, V and S."""
         responses, first = embedded.responses, embedded.first
         grids = normalize(embedded.grids.to(responses.dtype), dim=1)
         sounds = normalize(embedded.sounds.to(responses.dtype), dim=1)
         inside = above_share_of_range(matched(responses, first).detach(), self.foreground)
-        looks = grids.mean((2, 3))
+        frames = grids.mean((2, 3))
         objects = (grids * inside[:, None]).mean((2, 3))
-        all_looks, all_objects = gather(looks).flatten(0, 1), gather(objects).flatten(0, 1)
+        all_frames, all_objects = gather(frames).flatten(0, 1), gather(objects).flatten(0, 1)
         begin = first - first_own_frame(first)
-        known = slice(begin, begin + len(all_looks))  # sounds whose frames are there
-        heard = self.alike(sounds[first : first + len(grids)], sounds[known])
+        known = slice(begin, begin + len(all_frames))  # sounds whose frames were gathered
+        by_sound = self.adjacency(sounds[first : first + len(grids)], sounds[known])
         scores = peaks(responses, self.softness)
-        answered = softmax(scores[:, known] / self.temperature, dim=1)
+        across = softmax(scores[:, known] / self.temperature, dim=1)
         return torch.stack(
             [
-                l1_loss(heard, answered),
-                l1_loss(heard, self.alike(objects, all_objects)),
-                l1_loss(self.alike(looks, all_looks), answered),
+                l1_loss(by_sound, across),
+                l1_loss(by_sound, self.adjacency(objects, all_objects)),
+                l1_loss(self.adjacency(frames, all_frames), across),
             ]
         )
 
-    def alike(
+    def adjacency(
         self, own: Float[Tensor, "b c"], others: Float[Tensor, "n c"]
     ) -> Float[Tensor, "b n"]:
-        """How alike each own clip is to all, as shares that sum to 1."""
+        """The softmax over others of inner products / temperature; rows sum to 1."""
         return softmax(own @ others.T / self.temperature, dim=1)

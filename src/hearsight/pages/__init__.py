@@ -1,1 +1,1 @@
-"""HTML pages and sheets to look at: reports, search results, retrieval."""
+"""HTML pages and contact sheets: reports, search results, retrieval."""

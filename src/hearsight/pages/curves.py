@@ -1,4 +1,4 @@
-"""Curves of a run as SVG that stands inside a page and takes its text colour from there."""
+"""Line and bar charts as SVG inside an HTML page, in the page's text colour."""
 
 import io
 import re
@@ -20,9 +20,9 @@ COLOURS = (
     *("#7a5c3e", "#12a5b8", "#e08fb4", "#4d5fb0", "#c9a227", "#6b8f71"),
 )
 GREY = "#8b93a1"
-INK = "#010203"  # stands for the page's text colour until the end
+INK = "#010203"  # replaced by the page's text colour in the finished SVG
 POINTS = 400  # of a curve; longer ones are averaged in bins
-STYLE: Any = {  # matplotlib types each of its settings apart
+STYLE: Any = {  # Any, since matplotlib's stubs have a literal type for every key
     "svg.fonttype": "none",
     "svg.hashsalt": "hearsight",
     "font.family": "sans-serif",
@@ -38,50 +38,90 @@ STYLE: Any = {  # matplotlib types each of its settings apart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Numbers over the steps of a run."""
+    """Values over the steps of a run."""
 
     name: str
     steps: Float[np.ndarray, " n"]
     values: Float[np.ndarray, " n"]
-    aside: bool = False  # a sum or a bound, drawn grey and broken behind the others
+    dashed: bool = False  # grey and dashed behind the others, for a sum or a bound
 
 
-def plot(title: str, curves: Sequence[Curve], *, unit: str, across: str = "step") -> str:
-    """One set of axes with all curves that have a point, as SVG; empty if none has.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarSeries:
+    """One value per group; NaN where there is none."""
 
-    across: what the steps are, if no steps.
+    name: str
+    values: Sequence[float]
 
-    Its description, for those who cannot see it, says where each curve begins and ends.
+
+def plot(title: str, curves: Sequence[Curve], *, unit: str, x_label: str = "step") -> str:
+    """A chart of all curves that have a point, as SVG; empty if none has.
+
+    Its alternative text says where each curve begins and ends.
     """
     curves = [curve for curve in curves if len(curve.steps)]
     if not curves:
         return ""
     with matplotlib.rc_context(STYLE):
         legend = -(-len(curves) // 3) if len(curves) > 1 else 0
-        figure = Figure(figsize=(5.2, 3.3 + 0.2 * max(0, legend - 2)), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.subplots()
+        figure, axes = _chart(title, unit, 3.3 + 0.2 * max(0, legend - 2))
         colours, dashes = cycle(COLOURS), cycle(("--", ":", "-."))
         for curve in curves:
-            if curve.aside:
+            if curve.dashed:
                 _draw(axes, curve, GREY, next(dashes))
             else:
                 _draw(axes, curve, next(colours), "-")
-        axes.set_title(f"{title} ({unit})" if unit else title, loc="left", fontsize=11)
-        axes.set_xlabel(across)
+        axes.set_xlabel(x_label)
         axes.margins(x=0.02)
         axes.grid(alpha=0.15, color=INK)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["bottom", "left"]].set_alpha(0.4)
         if len(curves) > 1:
             figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(file.getvalue(), title, _description(title, curves, unit, across))
+        return _svg(figure, title, _description(title, curves, unit, x_label))
+
+
+def bar_chart(title: str, groups: Sequence[str], series: Sequence[BarSeries], *, unit: str) -> str:
+    """Horizontal bars, those of a group side by side, as SVG; empty if there is none.
+
+    Its alternative text says every value.
+    """
+    if not groups or not series:
+        return ""
+    thick = 0.8 / len(series)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _chart(title, unit, 0.9 + len(groups) * (0.16 + 0.13 * len(series)))
+        places = np.arange(len(groups))
+        for number, (one, colour) in enumerate(zip(series, cycle(COLOURS), strict=False)):
+            at = places + (number - (len(series) - 1) / 2) * thick
+            axes.barh(at, one.values, thick, color=colour, label=one.name)
+        axes.set_yticks(places, groups)
+        axes.invert_yaxis()
+        axes.grid(axis="x", alpha=0.15, color=INK)
+        axes.set_axisbelow(True)
+        if len(series) > 1:
+            figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+        values = "; ".join(
+            f"{one.name}: "
+            + ", ".join(
+                f"{name} {value:.3g}" for name, value in zip(groups, one.values, strict=True)
+            )
+            for one in series
+        )
+        return _svg(figure, title, f"{title}{f' in {unit}' if unit else ''}: {values}.")
+
+
+def _chart(title: str, unit: str, height: float) -> tuple[Figure, Axes]:
+    """An empty chart, `height` inches high."""
+    figure = Figure(figsize=(5.2, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    axes.set_title(f"{title} ({unit})" if unit else title, loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_alpha(0.4)
+    return figure, axes
 
 
 def _draw(axes: Axes, curve: Curve, colour: str, dash: str) -> None:
-    steps, values = thinned(curve.steps), thinned(curve.values)
+    steps, values = downsampled(curve.steps), downsampled(curve.values)
     axes.plot(
         steps,
         values,
@@ -91,12 +131,12 @@ def _draw(axes: Axes, curve: Curve, colour: str, dash: str) -> None:
         markersize=3,
         linewidth=1.3,
         linestyle=dash,
-        zorder=1.5 if curve.aside else 2,
+        zorder=1.5 if curve.dashed else 2,
     )
 
 
-def thinned(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
-    """At most `POINTS` numbers: the means of bins that are equally full, but for one."""
+def downsampled(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+    """At most `POINTS` values: the means of equal bins, of which the last may be smaller."""
     if len(values) <= POINTS:
         return values
     size = -(-len(values) // POINTS)
@@ -107,59 +147,18 @@ def thinned(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
     return means
 
 
-def _description(title: str, curves: Sequence[Curve], unit: str, across: str) -> str:
+def _description(title: str, curves: Sequence[Curve], unit: str, x_label: str) -> str:
     ends = (f"{c.name} from {c.values[0]:.4g} to {c.values[-1]:.4g}" for c in curves)
     last = max(curve.steps[-1] for curve in curves)
-    span = f"{last:,.0f} steps" if across == "step" else across
+    span = f"{last:,.0f} steps" if x_label == "step" else x_label
     return f"{title}{f' in {unit}' if unit else ''} over {span}: {'; '.join(ends)}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bars:
-    """One number for each group; NaN where there is none."""
-
-    name: str
-    values: Sequence[float]
-
-
-def bars(title: str, groups: Sequence[str], series: Sequence[Bars], *, unit: str) -> str:
-    """Lying bars, side by side in each group, as SVG; empty if there is none.
-
-    Its description names every number.
-    """
-    if not groups or not series:
-        return ""
-    thick = 0.8 / len(series)
-    with matplotlib.rc_context(STYLE):
-        height = 0.9 + len(groups) * (0.16 + 0.13 * len(series))
-        figure = Figure(figsize=(5.2, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.subplots()
-        places = np.arange(len(groups))
-        for number, (one, colour) in enumerate(zip(series, cycle(COLOURS), strict=False)):
-            at = places + (number - (len(series) - 1) / 2) * thick
-            axes.barh(at, one.values, thick, color=colour, label=one.name)
-        axes.set_yticks(places, groups)
-        axes.invert_yaxis()
-        axes.set_title(f"{title} ({unit})" if unit else title, loc="left", fontsize=11)
-        axes.grid(axis="x", alpha=0.15, color=INK)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["bottom", "left"]].set_alpha(0.4)
-        if len(series) > 1:
-            figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    told = "; ".join(
-        f"{one.name}: "
-        + ", ".join(f"{name} {value:.3g}" for name, value in zip(groups, one.values, strict=True))
-        for one in series
-    )
-    return _inline(file.getvalue(), title, f"{title}{f' in {unit}' if unit else ''}: {told}.")
-
-
-def _inline(svg: str, title: str, description: str) -> str:
-    """Drop the head of the file, keep its names apart from other plots', take the page's ink."""
+def _svg(figure: Figure, title: str, description: str) -> str:
+    """The figure as an SVG element, with ids that are unique in the page."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     prefix = re.sub(r"\W", "", title) + "-"

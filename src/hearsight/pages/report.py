@@ -1,10 +1,8 @@
-"""A run and its scores as one HTML page: curves, tables, painted frames, a painted video.
+"""The report of a training run as one HTML page: scores, curves, painted frames, a painted video.
 
-The page is whole in itself: no script, no other file, nothing from a network (its own content
-policy forbids it). It follows the reader's light or dark theme and fits a telephone.
+The page contains all that it shows; its content policy forbids scripts and other files.
 """
 
-import base64
 import io
 import math
 import re
@@ -18,28 +16,28 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from hearsight.files.output import written_whole
 from hearsight.pages.curves import Curve, plot
+from hearsight.pages.html_page import data_url, html_page, write_page
 
-Role = Literal["model", "blind", "ceiling", "paper"]  # what a row of a table stands for
-NAMES = {  # of validation scores, as tables have them
+Role = Literal["model", "blind", "ceiling", "paper"]  # where the scores of a row come from
+SCORE_NAMES = {  # of validation scores in the log, as tables have them
     "success_rate": "cIoU@0.5",
     "auc": "AUC",
     "adaptive_success_rate": "adaptive cIoU@0.5",
     "adaptive_auc": "adaptive AUC",
     "ceiling_auc": "ceiling AUC",
 }
-NUMBERS = r"[-\u2013\d.,± ]*"  # of which a cell may be made that holds no words
-NOT_TERMS = {"kind", "step", "epoch", "learning_rate", "samples_per_second"}
+NUMERIC = r"[-\u2013\d.,± ]*"  # text of a cell that is aligned like a number
+NO_TERMS = {"kind", "step", "epoch", "learning_rate", "samples_per_second"}  # nor scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows with the same columns; fractions (floats) are shown in percent."""
+    """A table of scores; every row has the same columns, floats are shown in percent."""
 
     title: str
     rows: Sequence[Mapping[str, str | int | float | None]]
-    roles: Sequence[Role]  # one for each row
+    roles: Sequence[Role]  # one per row
     note: str = ""
 
 
@@ -49,57 +47,55 @@ class Picture:
 
     pixels: UInt8[np.ndarray, "height width 3"]
     caption: str
-    description: str = ""  # for those who cannot see it; by default the caption
+    description: str = ""  # alternative text; by default the caption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaintedVideo:
-    """A painted video, as the bytes of its file."""
+    """A painted video."""
 
-    data: bytes
+    data: bytes  # of the file
     caption: str
     media_type: str = "video/mp4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """The same clips under several methods: a row for each clip, a column for each method."""
+    """The same clips painted by several methods: one row per clip, one column per method."""
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Picture]]]  # what the clip is, and one picture a column
+    rows: Sequence[tuple[str, Sequence[Picture]]]  # name of the clip, one picture per column
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the page shows. Parts that are empty are left out."""
+    """The content of a report. Empty parts are left out of the page."""
 
     title: str
     summary: str  # one or two sentences
     tables: Sequence[Table] = ()
-    log: Sequence[Mapping[str, Any]] = ()  # entries of the run, kinds "train" and "validation"
+    log: Sequence[Mapping[str, Any]] = ()  # the run's log; kinds "train" and "validation"
     pictures: Sequence[Picture] = ()
-    film: PaintedVideo | None = None
+    video: PaintedVideo | None = None
     plots: Mapping[str, Sequence[str]] = field(default_factory=dict)  # heading: SVG
     galleries: Sequence[Gallery] = ()
-    made: Mapping[str, str] = field(default_factory=dict)  # command, seed, versions, data, ...
+    provenance: Mapping[str, str] = field(default_factory=dict)  # command, seed, versions, ...
 
 
 def render(report: Report) -> str:
-    """The page as HTML. Every text is escaped; the same report gives the same page."""
+    """The page as HTML, all text escaped; the same report gives the same page."""
     parts = [
-        f'<h1>{escape(report.title)}</h1>\n<p class="summary">{escape(report.summary)}</p>',
         _section("Scores", "".join(map(_table, report.tables))),
         *(_section(escape(title), _plots(svgs)) for title, svgs in report.plots.items()),
-        _section("The painted video", _film(report.film) if report.film else ""),
+        _section("The painted video", _video(report.video) if report.video else ""),
         _section("Painted frames", _pictures(report.pictures)),
         *(_section(escape(one.title), _gallery(one)) for one in report.galleries),
         _section("Training", _curves(report.log)),
-        _section("How this was made", _made(report.made)),
+        _section("How this was made", _provenance(report.provenance)),
     ]
-    body = "\n".join(part for part in parts if part)
-    return PAGE.format(title=escape(report.title), style=STYLE, body=body)
+    return html_page(report.title, report.summary, parts)
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -108,9 +104,7 @@ def write_report(report: Report, path: Path) -> None:
     Raises:
         HearsightError: it cannot be written.
     """
-    page = render(report)
-    with written_whole(path) as part:
-        part.write_text(page, encoding="utf-8")
+    write_page(render(report), path)
 
 
 def _section(title: str, content: str) -> str:
@@ -124,7 +118,8 @@ def _table(table: Table) -> str:
         return ""
     columns = list(table.rows[0])
     head = "".join(
-        f'<th scope="col"{_kind(table.rows[0][column])}>{escape(column)}</th>' for column in columns
+        f'<th scope="col"{_cell_class(table.rows[0][column])}>{escape(column)}</th>'
+        for column in columns
     )
     rows = []
     for row, role in zip(table.rows, table.roles, strict=True):
@@ -132,7 +127,7 @@ def _table(table: Table) -> str:
         tag = "" if role in ("model", first) else f' <span class="tag">{role}</span>'
         cells = "".join(_cell(value) for value in others)
         rows.append(
-            f'<tr class="{role}"><th scope="row">{escape(_shown(first))}{tag}</th>{cells}</tr>'
+            f'<tr class="{role}"><th scope="row">{escape(_cell_text(first))}{tag}</th>{cells}</tr>'
         )
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
@@ -143,16 +138,16 @@ def _table(table: Table) -> str:
 
 
 def _cell(value: str | int | float | None) -> str:
-    return f"<td{_kind(value)}>{escape(_shown(value))}</td>"
+    return f"<td{_cell_class(value)}>{escape(_cell_text(value))}</td>"
 
 
-def _kind(value: str | int | float | None) -> str:
-    words = isinstance(value, str) and not re.fullmatch(NUMBERS, value)
-    return ' class="text"' if words else ""
+def _cell_class(value: str | int | float | None) -> str:
+    text = isinstance(value, str) and not re.fullmatch(NUMERIC, value)
+    return ' class="text"' if text else ""
 
 
-def _shown(value: str | int | float | None) -> str:
-    """A fraction in percent, a count with its thousands apart, a missing number as a dash."""
+def _cell_text(value: str | int | float | None) -> str:
+    """A float in percent, a count with thousands separators, a missing or NaN value as a dash."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "\u2013"
     if isinstance(value, str):
@@ -160,13 +155,12 @@ def _shown(value: str | int | float | None) -> str:
     return f"{100 * value:.1f}" if isinstance(value, float) else f"{value:,}"
 
 
-def _film(film: PaintedVideo) -> str:
-    data = base64.b64encode(film.data).decode()
+def _video(video: PaintedVideo) -> str:
     return (
         f'<figure class="film"><video controls playsinline preload="metadata" '
-        f'aria-label="{escape(film.caption)}" '
-        f'src="data:{escape(film.media_type)};base64,{data}">'
-        f"</video><figcaption>{escape(film.caption)}</figcaption></figure>"
+        f'aria-label="{escape(video.caption)}" '
+        f'src="{escape(data_url(video.data, video.media_type))}">'
+        f"</video><figcaption>{escape(video.caption)}</figcaption></figure>"
     )
 
 
@@ -178,7 +172,7 @@ def _pictures(pictures: Sequence[Picture]) -> str:
 
 def _picture(picture: Picture) -> str:
     return (
-        f'<figure><img src="data:image/jpeg;base64,{_jpeg(picture.pixels)}" '
+        f'<figure><img src="{data_url(_jpeg(picture.pixels), "image/jpeg")}" '
         f'width="{picture.pixels.shape[1]}" height="{picture.pixels.shape[0]}" '
         f'alt="{escape(picture.description or picture.caption)}">'
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
@@ -205,17 +199,17 @@ def _gallery(gallery: Gallery) -> str:
     )
 
 
-def _jpeg(pixels: UInt8[np.ndarray, "height width 3"]) -> str:
+def _jpeg(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=88)
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
 
 
 def _curves(log: Sequence[Mapping[str, Any]]) -> str:
     train = [entry for entry in log if entry.get("kind") == "train"]
-    terms = sorted({name for entry in train for name in entry} - NOT_TERMS)
+    terms = sorted({name for entry in train for name in entry} - NO_TERMS)
     validation = [entry for entry in log if entry.get("kind") == "validation"]
-    scores = sorted({name for entry in validation for name in entry} - NOT_TERMS)
+    scores = sorted({name for entry in validation for name in entry} - NO_TERMS)
     plots = [
         plot("Loss", [_curve(train, name) for name in terms], unit=""),
         plot("Validation", [_curve(validation, name, 100.0) for name in scores], unit="%"),
@@ -231,21 +225,21 @@ def _plots(svgs: Sequence[str]) -> str:
 
 
 def _curve(entries: Sequence[Mapping[str, Any]], name: str, factor: float = 1.0) -> Curve:
-    """The finite numbers of that name, over the steps."""
+    """The finite values of that name over the steps."""
     points = [
         (float(entry.get("step", index)), factor * float(entry[name]))
         for index, entry in enumerate(entries)
         if isinstance(entry.get(name), int | float) and math.isfinite(entry[name])
     ]
     steps, values = np.array(points, float).reshape(-1, 2).T
-    shown = NAMES.get(name, name.replace("_", " "))
-    aside = name == "loss" or name.startswith("ceiling")
-    return Curve(name=shown, steps=steps, values=values, aside=aside)
+    shown = SCORE_NAMES.get(name, name.replace("_", " "))
+    dashed = name == "loss" or name.startswith("ceiling")
+    return Curve(name=shown, steps=steps, values=values, dashed=dashed)
 
 
-def _made(made: Mapping[str, str]) -> str:
+def _provenance(provenance: Mapping[str, str]) -> str:
     rows = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in made.items()
+        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in provenance.items()
     )
     return f"<dl>{rows}</dl>" if rows else ""
 
@@ -254,76 +248,3 @@ LEGEND = (
     '<p class="note">Colour: where the model hears the source, from violet (weak) to yellow '
     "(strongest). Dashed turquoise: the truth.</p>"
 )
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-media-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
-STYLE = """
-:root { --paper: #fdfdfb; --ink: #1d1f24; --soft: #646a76; --line: #dcdee3; --tint: #f3f1ea;
-  --accent: #9a6200; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #15171c; --ink: #e6e7ea; --soft: #9aa1ad; --line: #31353d; --tint: #1e2128;
-    --accent: #ffc42e; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 66rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
-h1 { font-size: clamp(1.6rem, 4vw, 2.3rem); line-height: 1.15; letter-spacing: -0.02em;
-  margin: 0 0 0.6rem; text-wrap: balance; }
-h2 { font-size: 1.15rem; margin: 2.8rem 0 0.9rem; padding-top: 0.9rem;
-  border-top: 1px solid var(--line); }
-.summary { font-size: 1.1rem; max-width: 46rem; margin: 0; overflow-wrap: anywhere; }
-.note, .above, figcaption { color: var(--soft); font-size: 0.875rem; }
-.note { max-width: 46rem; margin: 0.4rem 0 1.2rem; }
-.scroll { overflow-x: auto; margin-bottom: 0.4rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
-  font-size: 0.925rem; }
-.above { margin: 1.2rem 0 0.3rem; }
-th, td { padding: 0.45rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line);
-  white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 500; white-space: normal; vertical-align: bottom; }
-th:first-child, .text { text-align: left; }
-tbody th { font-weight: 400; }
-tr.model { background: var(--tint); }
-tr.model th, tr.model td { font-weight: 650; }
-tr.blind, tr.ceiling, tr.paper { color: var(--soft); }
-.tag { border: 1px solid var(--line); border-radius: 0.6rem; padding: 0 0.45rem;
-  margin-left: 0.35rem; font-size: 0.75rem; }
-figure { margin: 0; }
-figcaption { margin-top: 0.35rem; overflow-wrap: anywhere; line-height: 1.35; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
-  gap: 1.1rem 0.9rem; }
-.pictures img { display: block; width: 100%; height: auto; border-radius: 4px; }
-.gallery th, .gallery td { vertical-align: top; text-align: left; white-space: normal;
-  padding: 0.3rem; }
-.gallery figure { width: 8.5rem; }
-.gallery img { display: block; width: 100%; height: auto; border-radius: 4px; }
-.gallery tbody th { font-size: 0.875rem; min-width: 6rem; overflow-wrap: anywhere; }
-.film video { display: block; width: 100%; max-width: 48rem; border-radius: 4px;
-  background: #000; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
-  gap: 1.5rem; }
-.plots svg { display: block; width: 100%; height: auto; color: var(--ink); }
-dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: 0.35rem 1.2rem;
-  margin: 0; font-size: 0.925rem; }
-dt { color: var(--soft); }
-dd { margin: 0; font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
-  font-size: 0.85rem; overflow-wrap: anywhere; white-space: pre-wrap; }
-@media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.5rem; } }
-"""

@@ -1,4 +1,4 @@
-"""The retrieval sheet: a picture of some queries, each beside its nearest clips."""
+"""A contact sheet of retrieval: some queries, each beside its nearest clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.localising.painting import TRUTH, box, gallery, save_picture
 from hearsight.retrieval.benchmark import RetrievalTask
 
-SHOWN = 5  # clips found, for each query
+SHOWN = 5  # nearest clips of each query
 QUERIES = 8
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
 def chosen_queries(task: RetrievalTask, count: int = QUERIES) -> list[int]:
-    """Queries of as many classes as there are, each class's first clip: nobody picks them."""
+    """The first clip of each class, or of `count` evenly spaced classes: not hand-picked."""
     firsts = [int(np.flatnonzero(task.labels == one)[0]) for one in np.unique(task.labels)]
     if len(firsts) <= count:
         return firsts
@@ -32,29 +32,28 @@ def save_retrieval_sheet(
     places: Sequence[int],
     path: Path,
 ) -> None:
-    """Draw a row for each of some queries: the query, then the clips it found, best first.
+    """Write one row per query: the query, then its nearest clips, best first.
 
-    Turquoise frames the clips of the query's class. Where sounds are asked or found, the frame of
-    the same clip stands for the sound.
+    Clips of the query's class have a turquoise frame. A sound is shown by the frame of its clip.
 
     Args:
-        task: the task that was scored.
-        scores: cosines of what was found.
-        indices: of the clips found, as `RetrievalTask.find` gives them.
-        clips: the source of the clips.
-        places: index in the source of each clip of the task.
+        task: the clips that are query and gallery.
+        scores: cosines of the nearest clips.
+        indices: the nearest clips, as `RetrievalTask.find` returns them; -1 for none.
+        clips: where the frames are read.
+        places: index in `clips` of each clip of the task.
         path: the picture to write.
 
     Raises:
         HearsightError: the picture cannot be written.
     """
-    asked, found = task.name.split("-")
+    query_kind, gallery_kind = task.name.split("-")
     pictures: list[Pixels] = []
     captions: list[str] = []
 
-    def add(clip: int, caption: str, right: bool) -> None:
+    def add(clip: int, caption: str, hit: bool) -> None:
         pixels = _frame(clips, places[clip])
-        if right:
+        if hit:
             height, width = pixels.shape[:2]
             pixels = box(pixels, (0, 0, width, height), colour=TRUTH)
         pictures.append(pixels)
@@ -62,21 +61,21 @@ def save_retrieval_sheet(
 
     for query in chosen_queries(task):
         label = task.classes[task.labels[query]]
-        add(query, f"{asked} of: {label}", right=False)
+        add(query, f"{query_kind} of: {label}", hit=False)
         for place in range(SHOWN):
             item = int(indices[query, place])
-            if item < 0:  # fewer are left
+            if item < 0:  # the gallery has fewer clips
                 pictures.append(_blank())
                 captions.append("")
                 continue
             name = task.classes[task.labels[item]]
-            caption = f"{found} {place + 1}: {name} {float(scores[query, place]):.2f}"
-            add(item, caption, right=name == label)
+            caption = f"{gallery_kind} {place + 1}: {name} {float(scores[query, place]):.2f}"
+            add(item, caption, hit=name == label)
     save_picture(gallery(pictures, captions, columns=1 + SHOWN, side=200), path)
 
 
 def _frame(clips: Clips, place: int) -> Pixels:
-    """The frame of a clip; grey if it cannot be read any more."""
+    """The frame of a clip; plain grey if it cannot be read."""
     try:
         return clips[place].frame
     except UnreadableClip:

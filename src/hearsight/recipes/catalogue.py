@@ -1,4 +1,4 @@
-"""Recipes by name: `ssl_tie`, or `ssl_tie:b` for another function of that paper's file."""
+"""Recipes by name: `ssl_tie` for a paper's method, `ssl_tie:b` for a variant in the same file."""
 
 import inspect
 import pkgutil
@@ -30,15 +30,15 @@ def recipe_names() -> list[str]:
 
 
 def describe_recipes() -> dict[str, str]:
-    """The names of all recipes, each with the first line of what its function says."""
+    """The names of all recipes, each with the first line of its docstring."""
     return {name: (make.__doc__ or "").split("\n")[0] for name, make in sorted(_makers().items())}
 
 
 def load_recipe(name: str) -> Recipe:
-    """Make the recipe of a name: `ssl_tie`, or `ssl_tie:b` for another function of that file.
+    """A new recipe by its name, such as `ssl_tie` or `ssl_tie:b`; changing it changes no other.
 
     Raises:
-        HearsightError: there is none; the nearest name is suggested.
+        HearsightError: no recipe of that name; the nearest is suggested.
     """
     makers = _makers()
     if name not in makers:

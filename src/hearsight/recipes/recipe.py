@@ -1,4 +1,4 @@
-"""What a training run is made of. `hearsight.recipes` fills it in, one file per paper."""
+"""The `Recipe`: every setting of a method and its training, as one typed record."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,15 +7,15 @@ from hearsight.errors import HearsightError
 from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
-from hearsight.objectives.attended import AttendedTriplet
+from hearsight.objectives.attention import AttendedTriplet
 from hearsight.objectives.classification import SoundClassification
-from hearsight.objectives.clusters import ClusterContrast, PseudoLabelContrast
-from hearsight.objectives.contrast import PaperContrast, TrimapContrast
+from hearsight.objectives.clustering import ClusterContrast, PseudoLabelContrast
 from hearsight.objectives.false_negatives import FalseNegativeContrast
 from hearsight.objectives.hard_positives import HardPositiveContrast
 from hearsight.objectives.max_contrast import MaxContrast
+from hearsight.objectives.momentum_contrast import MomentumContrast
 from hearsight.objectives.siamese import SiamesePrediction
-from hearsight.objectives.slavc import MomentumContrast
+from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 
 Objective = (
     TrimapContrast
@@ -30,14 +30,14 @@ Objective = (
     | PseudoLabelContrast
     | SoundClassification
 )
-"""The first two see responses alone, the others everything that is embedded."""
+"""The first two are called with responses alone, the others with an `EmbeddedBatch`."""
 
-LEAST_SIDE, MOST_SIDE = 32, 4096  # pixels of a frame: what networks and transforms are made for
+LEAST_SIDE, MOST_SIDE = 32, 4096  # pixels, range of frame_size
 
 
 @dataclass(slots=True, kw_only=True)
 class Recipe:
-    """One method, complete: read top to bottom it follows a clip through training.
+    """One method, complete; fields are in the order in which a clip passes through training.
 
     Raises:
         HearsightError: a number outside its range.
@@ -50,18 +50,18 @@ class Recipe:
     mixing: Mixing | None = None
     mask: SpectrogramMask | None = None
     warp: Warp | None = None
-    views: int = 1  # looks of each frame that are drawn; 2: the objective compares them
+    views: int = 1  # augmented views of each frame; 2: the objective compares them
     encoder: Encoder = field(default_factory=Encoder)
     contrast: Objective = field(default_factory=TrimapContrast)
-    equivariance: float = 0.0  # weight of the squared gap between warped map and map of the warped
+    equivariance: float = 0.0  # weight of mean (warped map - map of the warped frame)^2
     learning_rate: float = 1e-4  # of Adam
-    decay: bool = False  # let the learning rate fall to 0 along half a cosine
+    decay: bool = False  # cosine decay of the learning rate to 0
     weight_decay: float = 1e-4  # L2, added to the gradient
     betas: tuple[float, float] = (0.9, 0.999)
-    batch_size: int = 32  # clips, over all processes
+    batch_size: int = 32  # clips, of all processes together
     epochs: int = 80
     validate_every: int = 1  # epochs
-    labels: tuple[str, ...] = ()  # classes by number, for objectives that learn them
+    labels: tuple[str, ...] = ()  # classes in the order of the classifier's outputs
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
@@ -82,7 +82,7 @@ class Recipe:
                 raise HearsightError(f"{name} must not be negative, not {getattr(self, name)}.")
         if self.seed >= 2**63:
             raise HearsightError(f"seed must be below 2^63, not {self.seed}.")
-        if not 0 < self.learning_rate <= 1e30:  # beyond, Adam's step is no 32-bit number
+        if not 0 < self.learning_rate <= 1e30:  # larger steps of Adam overflow fp32
             raise HearsightError(
                 f"learning_rate must be positive, to 1e30, not {self.learning_rate}."
             )
@@ -97,20 +97,20 @@ class Recipe:
 
     @property
     def least_clips(self) -> int:
-        """How many clips a step needs: of one alone most objectives learn nothing."""
+        """The smallest batch of the objective: contrastive ones need a second clip."""
         return int(getattr(self.contrast, "least_clips", 2))
 
     @property
     def needs_labels(self) -> bool:
-        """Whether the objective learns classes."""
+        """Whether the objective is trained with class labels."""
         return bool(getattr(self.contrast, "needs_labels", False))
 
     @property
     def teaches_frames(self) -> bool:
-        """Whether the frame network learns anything."""
+        """Whether the frame network is trained."""
         return bool(self.equivariance) or getattr(self.contrast, "teaches_frames", True)
 
     @property
     def needs_boxes(self) -> bool:
-        """Whether the objective learns from boxes."""
+        """Whether the objective is trained with boxes."""
         return bool(getattr(self.contrast, "needs_truths", False))

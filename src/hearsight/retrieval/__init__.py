@@ -1,1 +1,1 @@
-"""Embeddings, exact ranking, and the retrieval benchmark."""
+"""Embeddings of clips, and the retrieval benchmark."""

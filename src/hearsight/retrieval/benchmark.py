@@ -27,11 +27,11 @@ from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import rounded, text_table
 from hearsight.model.encoders import Encoders
+from hearsight.model.nearest import rank
 from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
 from hearsight.retrieval.embedding_files import read_embeddings
 from hearsight.retrieval.embeddings import ClipEmbeddings, Pooling, embed_clips, embed_statistics
-from hearsight.retrieval.ranking import rank
 
 KS = (1, 5, 10)  # of A@k and P@k
 TASKS = ("sound-sound", "sound-image", "image-sound")

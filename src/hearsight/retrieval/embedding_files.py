@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.retrieval.ranking import unit
+from hearsight.model.nearest import unit
 
 FORMS = ".parquet or .npz with id and sound or image, or .npy with a .txt of ids beside it"
 KINDS = ("sound", "image")

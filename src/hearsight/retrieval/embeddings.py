@@ -25,10 +25,10 @@ from hearsight.media.samples import to_samples
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.device import move
 from hearsight.model.encoders import Encoders
+from hearsight.model.nearest import unit
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
-from hearsight.retrieval.ranking import unit
 from hearsight.scoring.inference import evaluation_mode, spectrograms_of
 
 Pooling = Literal["mean", "max"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hearsight.clips.clip import Box
 from hearsight.errors import HearsightError
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, round_samples
 from hearsight.scenes.composing import (
     Layout,
     Light,
@@ -238,7 +238,7 @@ def _draw_sound(
             sound[start * RATE : stop * RATE] = part
         start = stop
     sound += HISS * LOUDNESS * 32767 * bank.hiss(generator, len(sound))
-    return np.asarray(np.clip(np.rint(sound), -32768, 32767), np.int16)
+    return round_samples(sound)
 
 
 def _draw_background(

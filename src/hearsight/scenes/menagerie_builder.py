@@ -15,7 +15,7 @@ from PIL import Image
 
 from hearsight.clips.clip import MOST_PIXELS
 from hearsight.errors import HearsightError
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, round_samples
 from hearsight.scenes.composing import SOLID, bounds
 from hearsight.scenes.debian_packages import Deb, download_debs, find_debs, read_members
 from hearsight.scenes.menagerie import trim_silence
@@ -171,13 +171,12 @@ def even_sound(sound: Float64[np.ndarray, " samples"], rate: int) -> Int16[np.nd
 
     level = max(float(np.abs(sound).max(initial=0)), 1e-9)
     sound = soxr.resample(sound / level * 0.9, rate, RATE)
-    whole = np.asarray(np.clip(np.rint(sound * 32767), -32768, 32767), np.int16)
-    trimmed = trim_silence(whole)[: round(LONGEST * RATE)]
+    trimmed = trim_silence(round_samples(sound * 32767))[: round(LONGEST * RATE)]
     if not len(trimmed):
         raise ValueError("it is silent")
     part = trimmed / 32767
     scale = min(LOUDNESS / np.sqrt(np.mean(part**2)), PEAK / np.abs(part).max())
-    return np.asarray(np.rint(part * scale * 32767), np.int16)
+    return round_samples(part * scale * 32767)
 
 
 def attribute(

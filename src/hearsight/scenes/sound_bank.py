@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float32, Float64, Int16, Int64
 
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, round_samples
 
 Samples = TypeVar("Samples", Int16[np.ndarray, " _"], Float32[np.ndarray, " _"])
 
@@ -51,7 +51,7 @@ class SoundBank:
         level = gain * LOUDNESS * 32767 * 10 ** (generator.uniform(*NOISE) / 20)
         sound *= np.float32(gain)
         sound += np.float32(level) * self.hiss(generator, samples)
-        return np.asarray(np.clip(np.rint(sound), -32768, 32767), np.int16)
+        return round_samples(sound)
 
     def hiss(self, generator: np.random.Generator, samples: int) -> Float32[np.ndarray, " samples"]:
         """Noise with a root mean square of 1."""
@@ -106,7 +106,7 @@ def _loop(recording: Int16[np.ndarray, " samples"], cutoff: float) -> Int16[np.n
     sound = _low_passed(sound - sound.mean(), cutoff, FINER)
     level = max(float(np.sqrt(np.mean(sound**2))), 1e-6)
     scale = min(LOUDNESS / level, PEAK / max(float(np.abs(sound).max()), 1e-6))
-    return np.rint(sound * scale * 32767).astype(np.int16)
+    return round_samples(sound * scale * 32767)
 
 
 def _low_passed(

@@ -12,7 +12,7 @@ from jaxtyping import Float64, UInt8
 from PIL import Image, ImageDraw
 
 from hearsight.errors import HearsightError, nearest
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, round_samples
 from hearsight.scenes.composing import bounds
 from hearsight.scenes.pack import Cutout, Pack, Recording
 from hearsight.scenes.toy_sounds import voice
@@ -71,7 +71,7 @@ def _stream(what: str, split: str, number: int) -> np.random.Generator:
 
 def _recording(label: str, split: str, number: int) -> Recording:
     sound = voice(label, _stream(f"{label}~", split, number), RATE)
-    samples = np.rint(sound / np.abs(sound).max() * 28_000).astype(np.int16)
+    samples = round_samples(sound / np.abs(sound).max() * 28_000)
     return Recording(id=f"{split}/{label}/{number}", label=label, samples=samples)
 
 

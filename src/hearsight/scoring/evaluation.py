@@ -3,7 +3,7 @@
 The exact masks of composed scenes are not used; `segmentation` scores them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hearsight.checkpoints.checkpoint import Model
-from hearsight.clips.clip import AnnotatedClips, Clips, UnreadableClip
+from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, covers_nothing, is_corrupt
 from hearsight.errors import HearsightError
 from hearsight.files.tables import text_table, write_rows
@@ -90,8 +90,24 @@ class Evaluation:
         )
 
 
-def check_truths(clips: Clips, name: str) -> list[str]:
+Annotations = Mapping[int, tuple[str | None, tuple[Box, ...] | None]]
+"""Label and boxes of clips, by index."""
+
+
+def read_annotations(clips: Clips) -> Annotations:
+    """The annotations of all clips that can be read, where that needs no decoding; else none."""
+    found: dict[int, tuple[str | None, tuple[Box, ...] | None]] = {}
+    if isinstance(clips, AnnotatedClips):
+        for index in range(len(clips)):
+            with suppress(UnreadableClip):
+                found[index] = clips.annotation(index)
+    return found
+
+
+def check_truths(clips: Clips, name: str, annotations: Annotations | None = None) -> list[str]:
     """Check truths before training, where annotations can be read without frames.
+
+    annotations: what `read_annotations` gives, if it was called already.
 
     Returns:
         One line that counts and names the clips without boxes, which scoring leaves out; no line
@@ -100,20 +116,17 @@ def check_truths(clips: Clips, name: str) -> list[str]:
     Raises:
         HearsightError: none of the clips has boxes, or an edge of a box is not a finite number.
     """
-    if not isinstance(clips, AnnotatedClips):
-        return []
     bare, annotated = list[str](), 0
-    for index, id in enumerate(clips.ids):
-        with suppress(UnreadableClip):  # scoring leaves it out
-            boxes = clips.annotation(index)[1]
-            if boxes is None:
-                bare.append(id)
-                continue
-            annotated += 1
-            if not np.isfinite(boxes).all():
-                raise HearsightError(
-                    f"Clip '{id}' of '{name}' has a box with an edge that is no number."
-                )
+    known = read_annotations(clips) if annotations is None else annotations
+    for index, (_, boxes) in known.items():
+        if boxes is None:
+            bare.append(clips.ids[index])
+            continue
+        annotated += 1
+        if not np.isfinite(boxes).all():
+            raise HearsightError(
+                f"Clip '{clips.ids[index]}' of '{name}' has a box with an edge that is no number."
+            )
     if bare and not annotated:
         raise HearsightError(
             f"None of the {len(clips):,} clips of '{name}' has boxes: only annotated clips can be "

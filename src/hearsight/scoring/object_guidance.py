@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hearsight.checkpoints.released import read_weights, torchvision_name
+from hearsight.checkpoints.released import load_resnet18
 from hearsight.errors import HearsightError
 from hearsight.model.distributed import BatchNorm
 from hearsight.model.encoders import Encoder, Trunk
@@ -52,17 +52,7 @@ def load_guide(file: Path, share: float | None = None) -> ObjectGuide:
         RESNET_18.strides,
         lambda channels: BatchNorm(channels, momentum=0.1, synchronised=False),
     )
-    theirs = read_weights(file)
-    wanted = network.state_dict()
-    for name, value in wanted.items():
-        key = torchvision_name(name)
-        if key not in theirs or theirs[key].shape != value.shape:
-            found = tuple(theirs[key].shape) if key in theirs else "nothing"
-            raise HearsightError(
-                f"{file} is not a ResNet-18 of torchvision: {key} should have shape "
-                f"{tuple(value.shape)}, the file holds {found}."
-            )
-    network.load_state_dict({name: theirs[torchvision_name(name)] for name in wanted})
+    load_resnet18(network, file)
     return ObjectGuide(network=network.eval(), share=share)
 
 

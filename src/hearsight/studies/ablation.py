@@ -1,34 +1,27 @@
-"""The paper's ladder: rungs A to F, each the one above plus one thing, trained and scored alike.
+"""The ablation of SSL-TIE: rungs A to F, each the one above plus one part, compared on equal terms.
 
 Source: SSL-TIE, Table 1.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hearsight.checkpoints.checkpoint import LAST, load_model
-from hearsight.clips.clip import Clips
-from hearsight.clips.leaks import footnotes, marks
+from hearsight.clips.leaks import footnotes
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
-from hearsight.recipes.catalogue import load_recipe
-from hearsight.recipes.recipe import Recipe
-from hearsight.recipes.serialisation import assign
-from hearsight.scoring.evaluation import evaluate
+from hearsight.progress import Progress
 from hearsight.scoring.metrics import area_under_curve, success_rate
-from hearsight.studies.campaign import (
-    clips_plan,
-    keep,
+from hearsight.studies.comparison import (
+    ComparedMethod,
+    Comparison,
+    HeldOutClips,
     reference_scores,
-    sole_campaign,
-    train_once,
-    write_whole,
 )
-from hearsight.training.run_folder import TrainingOptions
+from hearsight.studies.comparison_folder import write_text
 
 PROTOCOL = "ssl-tie"
 DISC = "blind: centred disc"
@@ -53,16 +46,20 @@ PAPER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """The scores of one rung, one entry per seed, as fractions."""
+    """The scores of one rung, one entry per seed, as fractions.
+
+    marks: signs beside its name in the table, each with its footnote.
+    """
 
     letter: str
     adds: str
-    ciou: tuple[float, ...]  # cIoU@0.5 under the protocol named beside the table
+    ciou: tuple[float, ...]  # cIoU@0.5 under `PROTOCOL`
     auc: tuple[float, ...]
     adaptive: tuple[float, ...]  # adaptive cIoU@0.5
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """Mean and spread (sample standard deviation) beside the paper's numbers."""
+        """Mean and sample standard deviation over seeds, and the paper's numbers."""
         row: dict[str, Any] = {"rung": self.letter.upper(), "what": self.adds}
         for name in ("ciou", "auc", "adaptive"):
             values = np.array(getattr(self, name))
@@ -72,8 +69,8 @@ class Rung:
         return row
 
 
-def rung_recipe(method: str, letter: str, settings: Sequence[str] = ()) -> Recipe:
-    """The recipe of a rung: of `ssl_tie`, or of its small variant.
+def rung_name(method: str, letter: str) -> str:
+    """The name of a rung's recipe, for `ssl_tie` or its small variant.
 
     Raises:
         HearsightError: another method than these two.
@@ -83,135 +80,67 @@ def rung_recipe(method: str, letter: str, settings: Sequence[str] = ()) -> Recip
         raise HearsightError(
             f"There is no ladder for '{method}': choose 'ssl_tie' or 'ssl_tie:small'."
         )
-    return assign(load_recipe(names[method]), *settings)
+    return names[method]
 
 
-def score_run(
-    recipe: Recipe, clips: Clips, held_out: Clips, folder: Path, options: TrainingOptions
-) -> dict[str, float]:
-    """Train and score one rung with one seed; a run that has its score already is only read."""
-
-    def score() -> dict[str, float]:
-        train_once(recipe, clips, folder, options)
-        model = load_model(str(folder / LAST))
-        scored = evaluate(model, held_out, PROTOCOL, device=options.device).model
-        return {
-            "ciou": scored.success_rate,
-            "auc": scored.auc,
-            "adaptive": scored.adaptive_success_rate,
-        }
-
-    found: dict[str, float] = keep(folder / "score.json", score)
-    return found
-
-
-def ablate(
+def make_ablation(
     method: str,
-    clips: Clips,
-    held_out: Clips,
-    folder: Path,
     *,
-    seeds: Sequence[int] = (4, 5, 6),
-    settings: Sequence[str] = (),
-    options: TrainingOptions | None = None,
-) -> list[Rung]:
-    """Train rungs A to F with each of the seeds on the same clips; score all on the same others.
-
-    Args:
-        method: `ssl_tie` or `ssl_tie:small`.
-        clips: to learn from.
-        held_out: annotated clips, none of them among `clips`.
-        folder: one run folder per rung and seed is written in it; finished ones are not repeated.
-        seeds: of weights, order and draws.
-        settings: PATH=VALUE changes made to every rung alike.
-        options: device, progress.
-
-    Raises:
-        HearsightError: a method without a ladder, or what `train` and `evaluate` raise.
-    """
-    scores: dict[str, list[dict[str, float]]] = {letter: [] for letter in RUNGS}
-    chosen = options or TrainingOptions()
-    for seed in seeds:
-        for letter in RUNGS:
-            recipe = rung_recipe(method, letter, [*settings, f"seed={seed}"])
-
-            def told(
-                stage: str, done: int, total: int | None, at: str = f"{letter.upper()}, seed {seed}"
-            ) -> None:
-                chosen.progress(f"{at}: {stage}", done, total)
-
-            scores[letter].append(
-                score_run(
-                    recipe,
-                    clips,
-                    held_out,
-                    folder / f"{letter}-seed{seed}",
-                    replace(chosen, progress=told),
-                )
-            )
-    return [
-        Rung(
-            letter=letter,
-            adds=adds,
-            ciou=tuple(score["ciou"] for score in scores[letter]),
-            auc=tuple(score["auc"] for score in scores[letter]),
-            adaptive=tuple(score["adaptive"] for score in scores[letter]),
-        )
-        for letter, adds in RUNGS.items()
-    ]
-
-
-def ablate_in(
-    folder: Path,
-    clips: Clips,
-    held_out: Clips,
-    *,
-    method: str,
     seeds: Sequence[int],
-    settings: Sequence[str],
-    plan: Mapping[str, Any],
-    options: TrainingOptions,
-    command: str,
-) -> str:
-    """The ladder in a folder of its own: its runs, `table.md` and `ladder.png`; nobody else writes.
+    changes: Sequence[str],
+    folder: Path,
+) -> Comparison:
+    """The comparison of rungs A to F.
 
     Args:
-        folder: is made if need be.
-        clips: to learn from.
-        held_out: annotated clips.
         method: `ssl_tie` or `ssl_tie:small`.
-        seeds: of weights, order and draws.
-        settings: PATH=VALUE changes made to every rung alike.
-        plan: all that must be the same when the folder is used again, as JSON.
-        options: device, progress; what their facts tell of leaks marks the table.
-        command: as it was typed.
-
-    Returns:
-        The table.
+        seeds: of every rung.
+        changes: PATH=VALUE, made to every rung alike.
+        folder: of the runs, the table and the plot.
 
     Raises:
-        HearsightError: a folder of another ablation, of other clips, or in use by another process;
-            a file that cannot be written; what `ablate` raises.
+        HearsightError: another method.
     """
-    signs = marks(options.facts, epochs=rung_recipe(method, "f", settings).epochs)
-    with sole_campaign(folder, {**plan, **clips_plan(clips, held_out)}, "ablation"):
-        rungs = ablate(
-            method, clips, held_out, folder, seeds=seeds, settings=settings, options=options
+    names = {letter: rung_name(method, letter) for letter in RUNGS}
+    return Comparison(
+        recipes=tuple(names.values()),
+        seeds=tuple(seeds),
+        protocols=(PROTOCOL,),
+        changes=tuple(changes),
+        folder=folder,
+        plan={"method": method},
+        kind="ablation",
+        titles={name: letter.upper() for letter, name in names.items()},
+    )
+
+
+def make_rungs(methods: Sequence[ComparedMethod]) -> list[Rung]:
+    """The rungs of a finished ablation, A to F."""
+    rungs = []
+    for (letter, adds), method in zip(RUNGS.items(), methods, strict=True):
+        clips = [results.clips for results in method.results[PROTOCOL]]
+        ciou = [np.array([clip["ciou"] for clip in each]) for each in clips]
+        adaptive = [np.array([clip["adaptive_ciou"] for clip in each]) for each in clips]
+        rungs.append(
+            Rung(
+                letter=letter,
+                adds=adds,
+                ciou=tuple(map(success_rate, ciou)),
+                auc=tuple(map(area_under_curve, ciou)),
+                adaptive=tuple(map(success_rate, adaptive)),
+                marks=method.marks,
+            )
         )
-        blind = blind_rows(held_out, folder, options)
-        text = table(rungs, blind, PROTOCOL, seeds=seeds, command=command, signs=signs)
-        write_whole(folder / "table.md", text + "\n")
-        plot(rungs, blind[DISC], folder / "ladder.png")
-    return text
+    return rungs
 
 
 def blind_rows(
-    held_out: Clips, folder: Path, options: TrainingOptions
+    folder: Path, methods: Sequence[ComparedMethod], held_out: HeldOutClips, progress: Progress
 ) -> dict[str, dict[str, float]]:
-    """What sees neither frame nor sound, and the ceiling, scored on the same clips as the rungs."""
-    own, adaptive = (
-        reference_scores(folder, held_out, protocol, options) for protocol in (PROTOCOL, "adaptive")
-    )
+    """The scores of the blind rows and of the ceiling on the clips that rungs were scored on."""
+    protocols = (PROTOCOL, "adaptive")
+    found = reference_scores(folder, methods, held_out, protocols, progress)
+    own, adaptive = (found[protocol] for protocol in protocols)
     return {
         name: {
             "ciou": success_rate(np.array(scores)),
@@ -222,6 +151,33 @@ def blind_rows(
     }
 
 
+def write_ladder(
+    ablation: Comparison,
+    methods: Sequence[ComparedMethod],
+    held_out: HeldOutClips,
+    progress: Progress,
+    *,
+    command: str,
+) -> None:
+    """Write `table.md` and `ladder.png` into the folder of an ablation.
+
+    Args:
+        ablation: what `make_ablation` gives.
+        methods: its rungs, trained and scored.
+        held_out: the clips that were scored.
+        progress: of reading their boxes.
+        command: that made the ablation, shown below the table.
+
+    Raises:
+        HearsightError: a file cannot be written.
+    """
+    rungs = make_rungs(methods)
+    blind = blind_rows(ablation.folder, methods, held_out, progress)
+    text = table(rungs, blind, PROTOCOL, seeds=ablation.seeds, command=command)
+    write_text(ablation.folder / "table.md", text + "\n")
+    plot(rungs, blind[DISC], ablation.folder / "ladder.png")
+
+
 def table(
     rungs: Sequence[Rung],
     blind: Mapping[str, Mapping[str, float]],
@@ -229,14 +185,12 @@ def table(
     *,
     seeds: Sequence[int],
     command: str,
-    signs: Mapping[str, str] | None = None,
 ) -> str:
-    """Table 1's layout as markdown, in per cent, the paper's numbers marked as the paper's.
+    """The layout of Table 1 in Markdown, in per cent, the paper's numbers in columns of their own.
 
     blind: by name, the rows below the rungs.
-    signs: marks of every row, and what they say.
     """
-    marked = signs or {}
+    signs = {sign: why for rung in rungs for sign, why in rung.marks.items()}
 
     def shown(row: dict[str, Any], name: str) -> str:
         spread = row[f"{name}_spread"]
@@ -250,7 +204,7 @@ def table(
     for rung in rungs:
         row = rung.row()
         lines.append(
-            f"| {row['rung']} | {' '.join([row['what'], *marked])} | {shown(row, 'ciou')} "
+            f"| {row['rung']} | {' '.join([row['what'], *rung.marks])} | {shown(row, 'ciou')} "
             f"| {shown(row, 'auc')} | {shown(row, 'adaptive')} | {100 * row['paper_ciou']:.2f} "
             f"| {100 * row['paper_auc']:.2f} |"
         )
@@ -265,18 +219,18 @@ def table(
         f"In per cent; {f'one seed, {seeds[0]}' if len(seeds) == 1 else several}; `{command}`.",
         "The paper's columns are what SSL-TIE, Table 1 prints for VGG-SS after training on "
         "VGGSound-144k: other data, shown for the order of the rungs.",
-        *(f"{line}." for line in footnotes(marked)),
+        *(f"{line}." for line in footnotes(signs)),
     ]
     return "\n".join(lines)
 
 
 def plot(rungs: Sequence[Rung], disc: Mapping[str, float], path: Path) -> None:
-    """Draw the ladder: each seed a point, the mean a line, the paper's numbers a dashed line.
+    """Plot the ladder: each seed a point, the mean a line, the paper's numbers a dashed line.
 
     Args:
-        rungs: in order.
+        rungs: A to F.
         disc: scores of the blind centred disc, dotted lines in the colours of the rungs' scores.
-        path: a picture.
+        path: of the picture.
 
     Raises:
         HearsightError: it cannot be written.

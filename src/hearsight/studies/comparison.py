@@ -1,7 +1,10 @@
-"""Several methods trained with the same seeds on the same clips, scored on the same others."""
+"""A comparison: methods trained on the same clips with the same seeds, and scored on others."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +12,31 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hearsight.checkpoints.checkpoint import load_model
-from hearsight.clips.clip import Clips
+from hearsight.clips.clip import AnnotatedClips, Box, Clips
 from hearsight.clips.leaks import marks
 from hearsight.datasets.open import PACKS, is_composed, open_clips, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import EMA_NETWORKS, Encoders
+from hearsight.progress import Progress, of_stage
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign
+from hearsight.scoring.evaluation import Annotations, read_annotations
+from hearsight.scoring.map_scores import blind_scores
 from hearsight.scoring.protocol_registry import check_name
+from hearsight.scoring.protocols import PROTOCOLS, load_protocol
 from hearsight.scoring.results import Results
-from hearsight.studies.campaign import (
-    PLAN,
-    clips_plan,
-    held_in,
+from hearsight.studies.comparison_folder import (
+    locked_folder,
+    read_or_make,
     score_once,
-    sole_campaign,
     train_once,
 )
 from hearsight.training.batches import COMPOSED
-from hearsight.training.run_folder import TrainingOptions
+from hearsight.training.run_folder import TrainingOptions, clips_digest
 
 HELD_OUT = 600  # scenes
-SCENE_SIZE = "size of scenes"  # in the plan
 SCRATCH = "‡"  # mark of rows in tables
 FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
     "attention10k",
@@ -46,13 +50,53 @@ FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a method asks for.
+class HeldOutClips:
+    """Clips that are not trained on, for scoring or validation, with their annotations.
+
+    annotations: what `read_annotations` gives.
+    """
+
+    clips: Clips
+    annotations: Annotations
+
+    def digest(self) -> str:
+        """A digest of ids, and of labels and boxes where these need no decoding.
+
+        A clip that cannot be read counts by its id alone.
+        """
+        found = [[index, *each] for index, each in self.annotations.items()]
+        words = json.dumps([clips_digest(self.clips), found])
+        return blake2b(words.encode(), digest_size=8).hexdigest()
+
+    def boxes(self, ids: Collection[str], progress: Progress) -> list[tuple[Box, ...]]:
+        """The boxes of some clips, in order; decoded only where there are no annotations alone.
+
+        ids: of clips that can be read and have boxes.
+        """
+        if isinstance(self.clips, AnnotatedClips):
+            found = [self.annotations[at][1] for at, id in enumerate(self.clips.ids) if id in ids]
+        else:
+            found, tell = [], of_stage(progress, "reading truths")
+            for at, id in enumerate(self.clips.ids):
+                if id in ids:
+                    found.append(self.clips[at].boxes)
+                tell(at + 1, len(self.clips))
+        return [boxes for boxes in found if boxes is not None]
+
+
+def read_held_out(clips: Clips) -> HeldOutClips:
+    """Read the annotations of held-out clips, where that needs no decoding."""
+    return HeldOutClips(clips=clips, annotations=read_annotations(clips))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodCost:
+    """Parameters, operations and training speed of a method.
 
     parameters: of what makes a response map from a frame and a sound: both networks and their
-    projections, whether they learned or not. trained: those that training changes, with heads that
-    only an objective uses, without what is frozen. gflop: 10^9 additions and multiplications from
-    one frame and one sound to their response map, counted by torch. samples_per_second: of
+    projections, whether they are trained or not. trained: those that training changes, with heads
+    that only an objective uses, without what is frozen. gflop: 10^9 additions and multiplications
+    from one frame and one sound to their response map, counted by torch. samples_per_second: of
     training, the median of each run; None without a step.
     """
 
@@ -64,98 +108,100 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedMethod:
-    """A method in a comparison.
+    """The runs, costs and results of one method in a comparison.
 
-    marks: sign: what it says. folders: of its runs, one per seed. results: protocol: one per seed.
+    marks: signs beside its name in tables, each with its footnote. folders: of its runs, one per
+    seed. results: by protocol, one per seed.
     """
 
     name: str
     marks: Mapping[str, str]
     folders: tuple[Path, ...]
-    cost: Cost
+    cost: MethodCost
     results: Mapping[str, tuple[Results, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What is compared, on what.
+    """Which methods are trained with which seeds and scored under which protocols.
 
-    recipes: names. settings: PATH=VALUE changes made to every recipe alike; `epochs` is left
-    alone where it is 0. plan: all that must be the same when the folder is used again, as JSON.
+    recipes: names of the methods. changes: PATH=VALUE, made to every recipe alike; `epochs` is
+    left alone where it is 0, as in `random`. plan: all that must be the same when the folder is
+    used again, as JSON. kind: what errors call it. titles: what progress calls a method, where
+    not by its name.
     """
 
     recipes: tuple[str, ...]
     seeds: tuple[int, ...]
     protocols: tuple[str, ...]
-    settings: tuple[str, ...]
+    changes: tuple[str, ...]
     folder: Path
     plan: Mapping[str, Any]
+    kind: str = "comparison"
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def run_folder(self, name: str, seed: int) -> Path:
+        """The folder of a method's run with a seed."""
+        return self.folder / f"{name.replace(':', '-')}-seed{seed}"
 
 
-def make_recipe(name: str, settings: Sequence[str], seed: int) -> Recipe:
-    """A recipe with changes and a seed.
+def changed_field(change: str) -> str:
+    """The PATH of a change PATH=VALUE."""
+    return change.partition("=")[0].strip()
+
+
+def make_recipe(name: str, changes: Sequence[str], seed: int) -> Recipe:
+    """The recipe of a run.
 
     Raises:
         HearsightError: no such recipe, or a change that it does not take.
     """
     recipe = load_recipe(name)
-    for setting in settings:
-        if setting.partition("=")[0].strip() == "epochs" and recipe.epochs == 0:
-            continue  # it is there to be compared untrained
+    for change in changes:
+        if changed_field(change) == "epochs" and recipe.epochs == 0:
+            continue  # it is compared untrained
         try:
-            recipe = assign(recipe, setting)
+            recipe = assign(recipe, change)
         except HearsightError as error:
-            raise HearsightError(f"{name} does not take '{setting}': {error}") from error
+            raise HearsightError(f"{name} does not take '{change}': {error}") from error
     return assign(recipe, f"seed={seed}")
 
 
 def check(comparison: Comparison) -> int:
-    """Refuse a comparison that cannot be made, before anything is read or trained.
+    """Check names, changes and protocols before anything is read or trained.
 
     Returns:
-        The largest side that one of the methods wants of frames, pixels.
+        The largest frame size of the methods, pixels.
 
     Raises:
-        HearsightError: a recipe, setting or protocol that is none.
+        HearsightError: no such recipe or protocol, or a change that cannot be made.
     """
     for protocol in comparison.protocols:
         check_name(protocol)
+    for change in comparison.changes:
+        if changed_field(change) == "seed":
+            raise HearsightError(f"--set {change} would have no effect: name seeds by --seeds.")
     recipes = [
-        make_recipe(name, comparison.settings, comparison.seeds[0]) for name in comparison.recipes
+        make_recipe(name, comparison.changes, comparison.seeds[0]) for name in comparison.recipes
     ]
     return max(recipe.frame_size for recipe in recipes)
 
 
-def scene_size(folder: Path, wanted: int) -> int:
-    """The side of a comparison's scenes as its methods see them, pixels.
-
-    It is that of the comparison in `folder`, so that what is added is scored on the same scenes;
-    `wanted` if there is none.
-
-    Raises:
-        HearsightError: those scenes are smaller than `wanted`.
-    """
-    held = (held_in(folder / PLAN) or {}).get(SCENE_SIZE)
-    if not isinstance(held, int):
-        return wanted
-    if held < wanted:
-        raise HearsightError(
-            f"'{folder}' compares on scenes of {held} pixels and these methods need {wanted}: "
-            "name another folder, and begin it with the method of the largest frames."
-        )
-    return held
-
-
-def scenes_plan(
-    data: Sequence[str], held_out: str, *, epoch: int | None, count: int | None, classes: int | None
+def scene_counts(
+    data: Sequence[str],
+    held_out: Sequence[str],
+    *,
+    epoch: int | None,
+    count: int | None,
+    classes: int | None,
 ) -> dict[str, int | None]:
-    """How many scenes of how many classes are composed, for the plan of several runs.
+    """How many scenes of how many classes are composed, for the plan of a comparison.
 
     Args:
-        data: what is learned from.
-        held_out: what is scored.
+        data: names of clips to train on.
+        held_out: names of clips to score, then of those to validate on if there are any.
         epoch: scenes in an epoch; None for the usual number.
-        count: held-out scenes; None for `HELD_OUT`.
+        count: held-out scenes to score; None for `HELD_OUT`.
         classes: of scenes; None for all.
 
     Raises:
@@ -163,15 +209,15 @@ def scenes_plan(
     """
     for option, given, specs in (
         ("--epoch", epoch, data),
-        ("--count", count, [held_out]),
-        ("--classes", classes, [*data, held_out]),
+        ("--count", count, held_out[:1]),
+        ("--classes", classes, [*data, *held_out]),
     ):
         if given is not None and not any(map(is_composed, specs)):
             raise HearsightError(
                 f"{option} is for composed scenes, such as toys or menagerie, and '{specs[0]}' is "
                 "none: leave it out."
             )
-    held = {"count": count or HELD_OUT} if is_composed(held_out) else {}
+    held = {"count": count or HELD_OUT} if is_composed(held_out[0]) else {}
     return {"epoch": epoch, "classes": classes, **held}
 
 
@@ -183,31 +229,34 @@ def open_data(
     epoch: int | None,
     count: int | None,
     classes: int | None,
+    validation: str | None = None,
     option: str = "--test",
 ) -> tuple[Clips, Clips, dict[str, int | None]]:
-    """Clips to learn from and clips to score; of composed scenes those with 1 or 2 silent objects.
+    """Open the clips to train on and to score; held-out scenes have 1 or 2 silent objects.
 
     Args:
-        data: what --data takes.
-        test: the same, annotated; None for the held-out scenes of the first pack in `data`.
+        data: names of clips to train on.
+        test: name of annotated clips; None for the held-out scenes of the first pack in `data`.
         size: of frames as the methods see them, pixels.
         epoch: scenes in an epoch; None for the usual number.
         count: held-out scenes; None for `HELD_OUT`.
         classes: of scenes; None for all.
+        validation: name of the clips to validate on, if there are any; not opened here.
         option: that names `test`, for errors.
 
     Returns:
-        Both, and what `scenes_plan` gives.
+        Both, and what `scene_counts` gives.
 
     Raises:
-        HearsightError: no test clips, or a number of scenes where none are composed.
+        HearsightError: no held-out clips, or a number of scenes where none are composed.
     """
     if test is None and data[0].partition(":")[0] not in PACKS:
         raise HearsightError(
             f"Name annotated clips to score with {option}: '{data[0]}' has none kept apart."
         )
     scored = test or data[0]
-    scenes = scenes_plan(data, scored, epoch=epoch, count=count, classes=classes)
+    held = [scored, *([] if validation is None else [validation])]
+    scenes = scene_counts(data, held, epoch=epoch, count=count, classes=classes)
     side = round(size * COMPOSED)
     clips = open_joined(data, split="train", size=side, count=epoch, classes=classes)
     held_out = open_clips(
@@ -221,66 +270,78 @@ def open_data(
     return clips, held_out, scenes
 
 
+def digests(
+    training: Clips, held_out: HeldOutClips, validation: HeldOutClips | None = None
+) -> dict[str, str]:
+    """Digests that tell the clips of a comparison from others of the same name, for its plan."""
+    found = {"training clips": clips_digest(training), "held-out clips": held_out.digest()}
+    if validation is not None:
+        found["validation clips"] = validation.digest()
+    return found
+
+
 def compare_methods(
     comparison: Comparison,
     clips: Clips,
-    held_out: Clips,
+    held_out: HeldOutClips,
     options: TrainingOptions,
     *,
-    validation: Clips | None = None,
+    validation: HeldOutClips | None = None,
     finish: Callable[[list[ComparedMethod]], None] | None = None,
 ) -> list[ComparedMethod]:
     """Train every recipe with every seed on the same clips, score all on the same others.
 
+    Finished runs and scores in the folder are read, not made again.
+
     Args:
-        comparison: who, how often, under which protocols.
-        clips: to learn from.
-        held_out: annotated clips.
+        comparison: methods, seeds, protocols and folder.
+        clips: to train on.
+        held_out: annotated clips to score.
         options: device, progress, facts for the checkpoints.
         validation: clips that choose the epoch; without them it is the last one.
-        finish: writes what else belongs into the folder, while others are still kept out of it.
+        finish: writes tables and pages into the folder while it is still locked.
 
     Raises:
-        HearsightError: a recipe, setting or protocol that is none; a folder of another
-            comparison, of other clips, or in use by another process; what training and scoring
-            raise.
+        HearsightError: no such recipe or protocol, a change that cannot be made, a folder of
+            another comparison, of other clips, or in use by another process; what training and
+            scoring raise.
     """
-    plan = {**comparison.plan, **clips_plan(clips, held_out, validation)}
-    with sole_campaign(comparison.folder, plan, "comparison"):
-        methods = _enter(comparison, clips, held_out, options, validation)
+    plan = {**comparison.plan, **digests(clips, held_out, validation)}
+    with locked_folder(comparison.folder, plan, comparison.kind):
+        methods = _train_and_score(comparison, clips, held_out.clips, options, validation)
         if finish is not None:
             finish(methods)
     return methods
 
 
-def _enter(
+def _train_and_score(
     comparison: Comparison,
     clips: Clips,
     held_out: Clips,
     options: TrainingOptions,
-    validation: Clips | None,
+    validation: HeldOutClips | None,
 ) -> list[ComparedMethod]:
-    """Train and score what is not yet."""
     recipes = {
-        (name, seed): make_recipe(name, comparison.settings, seed)
+        (name, seed): make_recipe(name, comparison.changes, seed)
         for name in comparison.recipes
         for seed in comparison.seeds
     }
-    runs = {key: comparison.folder / f"{key[0].replace(':', '-')}-seed{key[1]}" for key in recipes}
+    validated = None if validation is None else validation.clips
     speeds: dict[str, list[float | None]] = {name: [] for name in comparison.recipes}
-    found: dict[str, dict[str, list[Results]]] = {name: {} for name in comparison.recipes}
+    results: dict[str, dict[str, list[Results]]] = {name: {} for name in comparison.recipes}
     for seed in comparison.seeds:  # every method once, before any is repeated
         for name in comparison.recipes:
-            at = replace(options, progress=_telling(options, f"{name}, seed {seed}"))
-            folder = runs[name, seed]
-            told = train_once(recipes[name, seed], clips, folder, at, validation=validation)
-            speeds[name].append(told["samples_per_second"])
+            title = f"{comparison.titles.get(name, name)}, seed {seed}"
+            run_options = replace(options, progress=_titled(options.progress, title))
+            folder = comparison.run_folder(name, seed)
+            run = train_once(recipes[name, seed], clips, folder, run_options, validation=validated)
+            speeds[name].append(run["samples_per_second"])
             for protocol in comparison.protocols:
-                one = score_once(folder, held_out, protocol, at, name=name)
-                found[name].setdefault(protocol, []).append(one)
+                one = score_once(folder, held_out, protocol, run_options, name=name)
+                results[name].setdefault(protocol, []).append(one)
     methods = []
     for name in comparison.recipes:
-        folders = tuple(runs[name, seed] for seed in comparison.seeds)
+        folders = tuple(comparison.run_folder(name, seed) for seed in comparison.seeds)
         encoders, recipe, facts = load_model(folders[0])
         methods.append(
             ComparedMethod(
@@ -288,24 +349,71 @@ def _enter(
                 marks=marks(facts, epochs=recipe.epochs) | scratch_mark(name, recipe),
                 folders=folders,
                 cost=measure_cost(encoders, recipe, speeds[name]),
-                results={protocol: tuple(each) for protocol, each in found[name].items()},
+                results={protocol: tuple(each) for protocol, each in results[name].items()},
             )
         )
     return methods
 
 
-def _telling(options: TrainingOptions, at: str) -> Callable[[str, int, int | None], None]:
-    return lambda stage, done, total: options.progress(f"{at}: {stage}", done, total)
+def _titled(progress: Progress, title: str) -> Progress:
+    """Progress whose stages are those of one run."""
+    return lambda stage, done, total: progress(f"{title}: {stage}", done, total)
+
+
+def reference_scores(
+    folder: Path,
+    methods: Sequence[ComparedMethod],
+    held_out: HeldOutClips,
+    protocols: Sequence[str],
+    progress: Progress,
+) -> dict[str, dict[str, list[float]]]:
+    """The cIoU of the blind rows and of the ceiling on the clips that methods were scored on.
+
+    Kept in the folder; boxes are read at most once for all protocols.
+
+    Args:
+        folder: of the comparison.
+        methods: scored on `held_out`.
+        held_out: the clips.
+        protocols: those on boxes are taken, others left out.
+        progress: of reading boxes.
+
+    Returns:
+        By protocol and name, clip by clip; the adaptive cIoU under adaptive protocols.
+    """
+    on_boxes = {one.name for one in PROTOCOLS}
+
+    @cache
+    def boxes() -> list[tuple[Box, ...]]:
+        results = methods[0].results
+        scored = next(each[0].clips for name, each in results.items() if name in on_boxes)
+        return held_out.boxes({str(clip["id"]) for clip in scored}, progress)
+
+    def score(protocol: str) -> dict[str, list[float]]:
+        rule = load_protocol(protocol)
+        found = blind_scores(boxes(), rule)
+        return {
+            name: (one.adaptive if rule.adaptive else one.ciou).tolist()
+            for name, one in found.items()
+        }
+
+    return {
+        protocol: read_or_make(
+            folder / f"references-{protocol.replace(':', '-')}.json", partial(score, protocol)
+        )
+        for protocol in protocols
+        if protocol in on_boxes
+    }
 
 
 def scratch_mark(name: str, recipe: Recipe) -> dict[str, str]:
-    """The mark of a method that starts from scratch here, and from ImageNet in its paper."""
+    """The mark of a method whose frame network starts from ImageNet in its paper, but not here."""
     if name.partition(":")[0] not in FROM_IMAGENET or recipe.encoder.weights is not None:
         return {}
     return {SCRATCH: "frame network from scratch; in the paper it starts from ImageNet"}
 
 
-def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | None]) -> Cost:
+def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | None]) -> MethodCost:
     """Count parameters, and the operations of one forward pass, on the CPU."""
     sound = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
     front = recipe.spectrogram
@@ -314,7 +422,7 @@ def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | No
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         encoders(frame, spectrogram)
-    return Cost(
+    return MethodCost(
         parameters=sum(
             part.numel() for name in EMA_NETWORKS for part in getattr(encoders, name).parameters()
         ),
@@ -325,12 +433,12 @@ def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | No
 
 
 def count_trained(encoders: Encoders, recipe: Recipe) -> int:
-    """How many parameters training changes: none without an epoch, nor those of what is frozen."""
+    """How many parameters training changes: none without an epoch, none of what is frozen."""
     if not recipe.epochs:
         return 0
-    still = () if recipe.teaches_frames else ("frames.", "frame_projection.")
+    frozen = () if recipe.teaches_frames else ("frames.", "frame_projection.")
     return sum(
         part.numel()
         for name, part in encoders.named_parameters()
-        if part.requires_grad and not name.startswith(still)
+        if part.requires_grad and not name.startswith(frozen)
     )

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page: tables, curves, bars, and the same clips under every method."""
+"""The page of a comparison: tables, success curves, bars, and response maps of every method."""
 
 import json
 import math
@@ -15,9 +15,9 @@ from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import PIXELS, SIZES, size_class
 from hearsight.files.tables import Row
 from hearsight.localising import painting as draw
-from hearsight.localising.moments import relative
+from hearsight.localising.moments import to_heatmap
 from hearsight.model.response import matched
-from hearsight.pages.curves import Bars, Curve, bars, plot
+from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.inference import prepare_frame, spectrograms_of
@@ -39,11 +39,11 @@ from hearsight.training.run_folder import read_log
 from hearsight.version import __version__
 
 MOST_CLASSES = 20  # in the bars: those with the most clips
-SHOWN = 8  # clips that are shown whatever they show
-EXTREMES = 4  # best and worst cases each
-LEFT_OUT = {"protocol", *COSTS}  # of a protocol's table
+SHOWN = 8  # first clips in the gallery, not a selection
+EXTREMES = 4  # best cases, and as many worst ones
+LEFT_OUT = {"protocol", *COSTS}  # columns of no protocol's table
 WIDE = 224  # pixels, longer side of a painted frame
-Group = Callable[[Row], str | None]  # of a clip; None for none
+Group = Callable[[Row], str | None]  # the group of a clip, None to leave it out
 References = Mapping[str, Mapping[str, Sequence[float]]]  # protocol: name: cIoU of each clip
 
 
@@ -59,10 +59,10 @@ def describe(
 
     Args:
         comparison: what was compared.
-        methods: who, with what they reached.
+        methods: trained and scored.
         held_out: the clips that were scored.
-        references: what `campaign.reference_scores` gives, for the protocols on boxes.
-        command: as it was typed.
+        references: what `reference_scores` gives.
+        command: that made the comparison.
     """
     plots = {
         f"Under {protocol}": _score_plots(methods, protocol, each)
@@ -74,10 +74,14 @@ def describe(
         tables=[*(_table(methods, one) for one in comparison.protocols), _cost_table(methods)],
         plots={**plots, "Training": _run_plots(comparison, methods)},
         galleries=_galleries(comparison, methods, held_out, next(iter(references), None)),
-        made={
+        provenance={
             "Command": command,
             "Seeds": ", ".join(map(str, comparison.seeds)),
-            **{name.capitalize(): _told(value) for name, value in comparison.plan.items() if value},
+            **{
+                name.capitalize(): _as_text(value)
+                for name, value in comparison.plan.items()
+                if value
+            },
             "Versions": f"hearsight {__version__}, torch {torch.__version__}, "
             f"Python {platform.python_version()}",
             **{
@@ -88,7 +92,7 @@ def describe(
     )
 
 
-def _told(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -135,7 +139,7 @@ def _role(row: Row) -> Role:
 def _score_plots(
     methods: Sequence[ComparedMethod], protocol: str, references: Mapping[str, Sequence[float]]
 ) -> list[str]:
-    """Success over the demand, and bars of success by class and by size."""
+    """Success rate over the cIoU threshold, and bars of it by size and by class."""
     curves = []
     for method in methods:
         each = [success_curve(np.array(clip_scores(one))) for one in method.results[protocol]]
@@ -143,16 +147,16 @@ def _score_plots(
     for name in ("ceiling", "blind: centred disc"):
         if name in references:
             shares = success_curve(np.array(references[name]))
-            curves.append(_curve(name, shares.tolist(), aside=True))
+            curves.append(_curve(name, shares.tolist(), dashed=True))
     return [
-        plot(f"Clips with at least that cIoU, {protocol}", curves, unit="%", across="cIoU"),
+        plot(f"Clips with at least that cIoU, {protocol}", curves, unit="%", x_label="cIoU"),
         _bars(methods, protocol, "size", _by_size),
         _bars(methods, protocol, "class", _by_class(methods, protocol)),
     ]
 
 
-def _curve(name: str, shares: Sequence[float], *, aside: bool = False) -> Curve:
-    return Curve(name=name, steps=DEMANDS, values=100 * np.array(shares), aside=aside)
+def _curve(name: str, shares: Sequence[float], *, dashed: bool = False) -> Curve:
+    return Curve(name=name, steps=DEMANDS, values=100 * np.array(shares), dashed=dashed)
 
 
 def _by_size(clip: Row) -> str | None:
@@ -176,11 +180,11 @@ def _bars(methods: Sequence[ComparedMethod], protocol: str, what: str, group: Gr
     names = sorted({name for rates in found.values() for name in rates})
     if what == "size":
         names = [name for name in SIZES if name in names]
-    return bars(
+    return bar_chart(
         f"cIoU of at least 0.5 by {what}, {protocol}",
         names,
         [
-            Bars(name=method, values=[100 * rates.get(name, math.nan) for name in names])
+            BarSeries(name=method, values=[100 * rates.get(name, math.nan) for name in names])
             for method, rates in found.items()
         ],
         unit="%",
@@ -188,7 +192,7 @@ def _bars(methods: Sequence[ComparedMethod], protocol: str, what: str, group: Gr
 
 
 def _run_plots(comparison: Comparison, methods: Sequence[ComparedMethod]) -> list[str]:
-    """The loss of every run, a plot for each method, and what was validated."""
+    """The loss of every run, a plot for each method, and the validation scores."""
     logs = {
         (one.name, seed): read_log(folder)
         for one in methods
@@ -221,7 +225,7 @@ def _logged(name: str, log: Sequence[Row], number: str, factor: float = 1.0) -> 
 def _galleries(
     comparison: Comparison, methods: Sequence[ComparedMethod], held_out: Clips, protocol: str | None
 ) -> list[Gallery]:
-    """The first clips, and those that all methods together mark best and worst."""
+    """The first clips, and those with the highest and lowest mean cIoU over all methods."""
     if protocol is None:
         return []
     scores = {one.name: _first_scores(one, protocol) for one in methods}
@@ -251,7 +255,7 @@ def _galleries(
 
 
 def _first_scores(method: ComparedMethod, protocol: str) -> dict[str, float]:
-    """The cIoU of every clip with the first seed."""
+    """The cIoU of every clip with the first seed, by id."""
     found = method.results[protocol][0]
     return {
         str(clip["id"]): score for clip, score in zip(found.clips, clip_scores(found), strict=True)
@@ -262,18 +266,18 @@ def _first_scores(method: ComparedMethod, protocol: str) -> dict[str, float]:
 def paint(
     method: ComparedMethod, clips: Sequence[DecodedClip], scores: Mapping[str, float]
 ) -> dict[str, Picture]:
-    """Each clip's frame under the response map of a method's first run, its truth dashed."""
+    """Each clip's frame under the response map of a method's first run, the true boxes dashed."""
     encoders, recipe, _ = load_model(method.folders[0])
     cpu = torch.device("cpu")
     pictures = {}
     for clip in clips:
         frame = prepare_frame(clip.frame, recipe.frame_size, "stretch")[None]
         heard = spectrograms_of(recipe.spectrogram, [clip.sound], cpu)
-        strength = relative(matched(encoders(frame, heard))[0].numpy())
+        heatmap = to_heatmap(matched(encoders(frame, heard))[0].numpy())
         whole = Image.fromarray(clip.frame)
         scale = WIDE / max(whole.size)
         size = (round(scale * whole.width), round(scale * whole.height))
-        painted = draw.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), strength)
+        painted = draw.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), heatmap)
         for x0, y0, x1, y1 in clip.boxes or ():
             edges = (x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1])
             painted = draw.box(painted, edges, colour=draw.TRUTH, dashed=True)

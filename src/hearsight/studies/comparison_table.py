@@ -1,4 +1,4 @@
-"""A comparison as one table: mean and spread over seeds, and what every method costs."""
+"""The table of a comparison: mean and spread over seeds, and the costs of every method."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,15 +12,15 @@ from hearsight.scoring.results import Results
 from hearsight.studies.comparison import ComparedMethod
 
 COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
-WORDS = ("name", "protocol")
-SAID = ("ceiling", "ceiling AUC")  # columns of every row that a row of their own says
+WORDS = ("name", "protocol")  # columns of text
+SAID = ("ceiling", "ceiling AUC")  # columns left out: the ceiling has a row of its own
 Value = str | int | float | None
 
 
 def summarised(column: str, values: Sequence[Any]) -> dict[str, Value]:
-    """A number of every seed in one: the mean, and with several seeds its spread.
+    """Mean of a number over seeds and, with several seeds, its sample standard deviation.
 
-    Where a seed has no such number the mean is None: it would be one of other seeds than beside it.
+    None where a seed lacks the number: a mean over fewer seeds is not comparable with the others.
     """
     if None in values:
         return {column: None}
@@ -33,12 +33,12 @@ def summarised(column: str, values: Sequence[Any]) -> dict[str, Value]:
 
 
 def rows(methods: Sequence[ComparedMethod], protocol: str) -> list[dict[str, Value]]:
-    """The methods under a protocol, then the rows that every method is compared with.
+    """The methods under a protocol, then the blind rows and the ceiling.
 
     Returns:
-        For each: name with its marks, protocol, seeds, then mean and `COLUMN ±` of every number
-        that the protocol gives (fractions), then the costs. The spread is the sample standard
-        deviation over seeds; of one seed there is none, nor its columns.
+        Of each method: name with its marks, protocol, seeds, then mean and `COLUMN ±` of every
+        number that the protocol gives (fractions), then the costs. The spread is the sample
+        standard deviation over seeds; one seed has no spread columns.
     """
     found = []
     for method in methods:
@@ -65,7 +65,7 @@ def _without(row: Row) -> dict[str, Value]:
 
 
 def is_reference(row: Row) -> bool:
-    """Whether a row is that of a blind answer or of the ceiling, not of a model."""
+    """Whether a row is a blind row or the ceiling, not a model."""
     return str(row["name"]).startswith(("blind", "ceiling"))
 
 
@@ -75,7 +75,7 @@ def own_rows(results: Results) -> list[Row]:
 
 
 def costs(method: ComparedMethod) -> dict[str, Value]:
-    """What a method asks for: median speed over its runs, and what `Cost` counts."""
+    """The cost columns of a method: median speed over its runs, parameters and operations."""
     speeds = [one for one in method.cost.samples_per_second if one is not None]
     return {
         "samples/s": f"{np.median(speeds):.0f}" if speeds else None,
@@ -86,7 +86,7 @@ def costs(method: ComparedMethod) -> dict[str, Value]:
 
 
 def shown(rows: Sequence[dict[str, Value]]) -> list[dict[str, str]]:
-    """Rows as a person reads them: per cent, mean ± spread in one cell, a dash for nothing."""
+    """Rows as text: per cent, mean ± spread in one cell, a dash where there is no number."""
     columns = list(dict.fromkeys(name for row in rows for name in row if not name.endswith(" ±")))
     table = []
     for row in rows:
@@ -100,12 +100,12 @@ def shown(rows: Sequence[dict[str, Value]]) -> list[dict[str, str]]:
 
 
 def signs(methods: Sequence[ComparedMethod]) -> list[str]:
-    """What the marks in the names say, a line each."""
+    """The footnotes of all marks in the names, a line each."""
     return list(dict.fromkeys(line for each in methods for line in footnotes(each.marks)))
 
 
 def notes(results: Sequence[Results]) -> list[str]:
-    """What must not be kept silent about the clips: once, however often it was found."""
+    """The notes on clips from all results, each once."""
     return list(dict.fromkeys(note for one in results for note in one.notes))
 
 
@@ -135,7 +135,7 @@ def table_text(
 
 
 def over(seeds: int) -> str:
-    """What a number of a table is, of so many seeds."""
+    """How numbers of a table were summarised over seeds."""
     if seeds == 1:
         return "of one seed, so that nothing is known of the spread"
     return f"mean ± sample standard deviation over {seeds} seeds"
@@ -152,7 +152,7 @@ def write_table(methods: Sequence[ComparedMethod], protocols: Sequence[str], pat
 
 
 def clip_scores(results: Results) -> list[float]:
-    """The cIoU of every clip, under a protocol on boxes."""
+    """The cIoU of every clip under a protocol on boxes, the adaptive one under `adaptive`."""
     adaptive = results.protocol.partition(":")[0] == "adaptive"
     return [float(clip["adaptive_ciou" if adaptive else "ciou"]) for clip in results.clips]
 

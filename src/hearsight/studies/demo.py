@@ -1,32 +1,39 @@
-"""The main job from end to end: compose, train, score on what was held out, localise, report."""
+"""The demo: compose scenes, train SSL-TIE, score held-out scenes, localise in a video, report."""
 
 import json
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hearsight.checkpoints.checkpoint import LAST, load_model, save_checkpoint
+from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
 from hearsight.localising import painting as draw
-from hearsight.localising.localise import localise_video
-from hearsight.localising.moments import Moment
+from hearsight.localising.localise import ResponseFunction, localise_video
+from hearsight.localising.moments import Moment, to_heatmap
 from hearsight.media.samples import RATE
 from hearsight.media.write import write_video
-from hearsight.pages.report import PaintedVideo, Report, write_report
+from hearsight.model.augmentation import evaluation_frame
+from hearsight.model.response import matched
+from hearsight.pages.report import PaintedVideo, Picture, Report, Role, Table, write_report
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.serialisation import to_json
 from hearsight.scenes.composed_videos import ComposedVideo, compose_video
 from hearsight.scenes.menagerie import default_folder
 from hearsight.scenes.menagerie_builder import build_menagerie
 from hearsight.scenes.scenes import Scenes, open_scenes
 from hearsight.scoring.evaluation import Evaluation, evaluate, write_scores
-from hearsight.studies.campaign import PLAN, keep
-from hearsight.studies.demo_report import paint_scenes, provenance, score_table, sentence
+from hearsight.studies.comparison_folder import PLAN, read_or_make
 from hearsight.training.batches import COMPOSED
-from hearsight.training.run_folder import Advance, TrainingOptions, has_begun, read_log, silent
+from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
 from hearsight.training.time_budget import fit_epochs
 from hearsight.training.trainer import train
 from hearsight.version import __version__
@@ -34,19 +41,18 @@ from hearsight.version import __version__
 CLASSES = 12
 EPOCH = 24  # batches that make an epoch of the endless scenes
 HELD_OUT = 600  # scenes that are scored
-SHOWN = 16  # of each kind in the report: the first ones, whatever they show
+SHOWN = 16  # scenes of each kind in the report: the first ones, not a selection
 KNOWN, NEW = "Known objects", "New objects"
 SECONDS = 20  # of the composed video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What a demo is made with.
+    """Options of a demo.
 
     minutes: of training; the rest takes one or two more. pack: `menagerie`, `menagerie:FOLDER`
-    or `toys`; None takes real photographs and sounds if they can be had, else toys. looks: in
-    which each training cut-out appears; more of them make long training worth while, and short
-    training slower to begin with.
+    or `toys`; None is the menagerie if it is there or can be built, else toys. looks: variants of
+    each training cut-out; more of them pay off in long training and slow down a short one.
     """
 
     minutes: float = 6.5
@@ -56,32 +62,45 @@ class DemoOptions:
     device: str | None = None
     workers: int = 1
     command: str = "hearsight demo"
-    progress: Advance = silent
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demo:
-    """What a demo left behind."""
+class DemoResult:
+    """The files and scores of a finished demo.
+
+    pack: description of what the scenes are composed of. scores: by kind of scenes, known and new
+    objects. found: sounding moments of the video whose box has its centre in the true box, and all
+    sounding moments.
+    """
 
     report: Path
     model: Path
-    pack: str  # what the scenes were made of, in words
-    scores: dict[str, Evaluation]  # on new scenes of known objects, and of new ones
-    hits: tuple[int, int]  # moments whose box has its middle in the true one, of those that sound
+    pack: str
+    scores: dict[str, Evaluation]
+    found: tuple[int, int]
     seconds: float
 
 
-def find_pack(wanted: str | None, progress: Advance) -> tuple[str, Path | None, str]:
-    """Real photographs and sounds if they can be had; else, unless they were asked for, toys.
+def choose_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | None, str]:
+    """The pack to compose scenes of; the menagerie is built if need be.
+
+    Args:
+        wanted: as in `DemoOptions.pack`.
+        progress: of building the menagerie.
 
     Returns:
-        Name of the pack, its folder if it is not the usual one, and what it is in words.
+        Name of the pack, its folder if it is not the default one, and a description.
 
     Raises:
-        HearsightError: the pack that was asked for cannot be had.
+        HearsightError: the pack that was asked for is not available, or toys with a folder.
     """
-    name, _, folder = ("menagerie" if wanted is None else wanted).partition(":")
+    name, colon, folder = ("menagerie" if wanted is None else wanted).partition(":")
     if name == "toys":
+        if colon:
+            raise HearsightError(
+                f"--pack {wanted}: toys are made in code and have no folder; say --pack toys."
+            )
         return "toys", None, "made-up shapes and synthesised sounds (toys)"
     real = "real photographs and recordings (menagerie)"
     if name != "menagerie" or folder:
@@ -97,89 +116,93 @@ def find_pack(wanted: str | None, progress: Advance) -> tuple[str, Path | None, 
     return "menagerie", None, real
 
 
-def plan(
-    folder: Path, recipe: Recipe, scenes: Scenes, settings: DemoOptions
+def plan_epochs(
+    folder: Path, recipe: Recipe, scenes: Scenes, options: DemoOptions, place: Path | None
 ) -> tuple[Recipe, bool]:
-    """The recipe with as many epochs as fit, and whether the folder holds its beginning.
+    """The recipe with as many epochs as fit into the minutes, and whether a demo had begun here.
 
-    The plan is kept in the folder, so that an interrupted demo goes on with the same one.
+    The number of epochs is kept in the folder, so that an interrupted demo resumes with it.
+
+    place: of the pack, if it is not the default one.
 
     Raises:
-        HearsightError: the folder holds a demo that was planned otherwise.
+        HearsightError: the folder holds a demo with other options.
     """
-    kept = folder / PLAN
+    path = folder / PLAN
     asked = {
-        "minutes": settings.minutes,
-        "pack": scenes.pack.name,
-        "seed": settings.seed,
-        "looks": settings.looks,
+        "minutes": options.minutes,
+        "pack": scenes.pack.name + ("" if place is None else f":{place.resolve()}"),
+        "seed": options.seed,
+        "looks": options.looks,
     }
-    resume = kept.exists()
+    resume = path.exists()
 
     def make() -> dict[str, Any]:
-        options = TrainingOptions(
-            device=settings.device, workers=settings.workers, progress=settings.progress
+        training = TrainingOptions(
+            device=options.device, workers=options.workers, progress=options.progress
         )
-        return {"asked": asked, "epochs": fit_epochs(recipe, scenes, settings.minutes, options)}
+        return {"asked": asked, "epochs": fit_epochs(recipe, scenes, options.minutes, training)}
 
-    held = keep(kept, make)
+    held = read_or_make(path, make)
     if held.get("asked") != asked or not isinstance(held.get("epochs"), int):
         raise HearsightError(f"{folder} holds another demo ({held.get('asked')}): name a new one.")
     return replace(recipe, epochs=held["epochs"]), resume
 
 
-def run_demo(folder: Path, settings: DemoOptions) -> Demo:
-    """Compose, train, score, localise; write everything into `folder`, with `report.html`.
+def run_demo(folder: Path, options: DemoOptions) -> DemoResult:
+    """Compose, train, score and localise; everything is written into `folder`.
 
     Raises:
-        HearsightError: the pack cannot be had, or the folder cannot be used, as by another process.
+        HearsightError: the pack is not available, or the folder cannot be used, for example
+            because another process writes to it.
     """
     with sole_writer(folder):
-        return _run_demo(folder, settings)
+        return _run_demo(folder, options)
 
 
-def _run_demo(folder: Path, settings: DemoOptions) -> Demo:
+def _run_demo(folder: Path, options: DemoOptions) -> DemoResult:
     began = time.monotonic()
-    name, place, words = find_pack(settings.pack, settings.progress)
-    recipe = replace(load_recipe("ssl_tie:small"), seed=settings.seed)
-    learned, held_out = open_splits(name, place, recipe, settings)
-    recipe, resume = plan(folder, recipe, learned, settings)
-    learn(folder / "run", recipe, learned, settings, words=words, resume=resume)
-    known = familiar(held_out, learned)
+    name, place, description = choose_pack(options.pack, options.progress)
+    recipe = replace(load_recipe("ssl_tie:small"), seed=options.seed)
+    training, held_out = open_splits(name, place, recipe, options)
+    recipe, resume = plan_epochs(folder, recipe, training, options, place)
+    train_model(folder / "run", recipe, training, options, description, resume=resume)
+    known = with_known_objects(held_out, training)
     model = folder / "model.safetensors"
-    scores = score(folder, model, {KNOWN: known, NEW: held_out}, settings)
-    film, moments = localise_composed(folder, known, model, settings)
-    hits = count_hits(film, moments)
+    scores = score_model(folder, model, {KNOWN: known, NEW: held_out}, options)
+    video, moments = localise_composed(folder, known, model, options)
+    found = count_found(video, moments)
     report = folder / "report.html"
-    write_report(describe(folder, recipe, settings, words, scores, hits, (known, held_out)), report)
-    return Demo(
+    page = describe(folder, recipe, options, description, scores, found, (known, held_out))
+    write_report(page, report)
+    return DemoResult(
         report=report,
         model=model,
-        pack=words,
+        pack=description,
         scores=scores,
-        hits=hits,
+        found=found,
         seconds=time.monotonic() - began,
     )
 
 
 def open_splits(
-    pack: str, place: Path | None, recipe: Recipe, settings: DemoOptions
+    pack: str, place: Path | None, recipe: Recipe, options: DemoOptions
 ) -> tuple[Scenes, Scenes]:
-    """Endless scenes to learn from, and held-out ones to score."""
+    """Endless training scenes, and held-out scenes to score."""
 
     def open_split(split: str, size: int, count: int, silent: tuple[int, int]) -> Scenes:
         return open_scenes(
             pack,
             place,
             split=split,
-            seed=settings.seed,
+            seed=options.seed,
             size=size,
             count=count,
             classes=CLASSES,
             silent=silent,
             seconds=recipe.spectrogram.seconds,
             endless=split == "train",
-            looks=settings.looks if split == "train" else 1,
+            looks=options.looks if split == "train" else 1,
         )
 
     side = round(recipe.frame_size * COMPOSED)
@@ -189,35 +212,41 @@ def open_splits(
     )
 
 
-def learn(
-    run: Path, recipe: Recipe, scenes: Scenes, settings: DemoOptions, *, words: str, resume: bool
+def train_model(
+    run: Path,
+    recipe: Recipe,
+    scenes: Scenes,
+    options: DemoOptions,
+    description: str,
+    *,
+    resume: bool,
 ) -> None:
-    """Train as planned; what was begun and left goes on."""
+    """Train for the planned epochs; an interrupted run is resumed."""
     train(
         recipe,
         scenes,
         run,
         options=TrainingOptions(
             resume=resume and has_begun(run),
-            minutes=1.1 * settings.minutes,  # the plan was measured; a guard if the machine slows
-            device=settings.device,
-            workers=settings.workers,
+            minutes=1.1 * options.minutes,  # the plan was measured; a guard if the machine slows
+            device=options.device,
+            workers=options.workers,
             facts={
-                "command": settings.command,
-                "data": f"scenes composed of {words}",
+                "command": options.command,
+                "data": f"scenes composed of {description}",
                 "classes": list(scenes.pack.labels),
-                "looks": settings.looks,
+                "looks": options.looks,
                 "version": __version__,
             },
-            progress=settings.progress,
+            progress=options.progress,
         ),
     )
 
 
-def score(
-    folder: Path, model: Path, kinds: Mapping[str, Scenes], settings: DemoOptions
+def score_model(
+    folder: Path, model: Path, kinds: Mapping[str, Scenes], options: DemoOptions
 ) -> dict[str, Evaluation]:
-    """Score what was learned on each kind of scenes, and write it to `model` with its scores."""
+    """Score the last weights on each kind of scenes, and write them to `model` with the scores."""
     trained = load_model(folder / "run" / LAST)
     scores = {
         title: evaluate(
@@ -225,8 +254,8 @@ def score(
             scenes,
             "ssl-tie",
             name="SSL-TIE, small",
-            device=settings.device,
-            progress=lambda stage, *done, title=title: settings.progress(
+            device=options.device,
+            progress=lambda stage, *done, title=title: options.progress(
                 f"{stage} {title.lower()}", *done
             ),
         )
@@ -239,9 +268,9 @@ def score(
     return scores
 
 
-def familiar(held_out: Scenes, learned: Scenes) -> Scenes:
-    """Held-out scenes, but of the cut-outs that were trained on."""
-    pack = replace(held_out.pack, cutouts=learned.pack.cutouts)
+def with_known_objects(held_out: Scenes, training: Scenes) -> Scenes:
+    """The held-out scenes composed of the cut-outs that were trained on."""
+    pack = replace(held_out.pack, cutouts=training.pack.cutouts)
     return Scenes(
         pack,
         len(held_out),
@@ -252,16 +281,57 @@ def familiar(held_out: Scenes, learned: Scenes) -> Scenes:
     )
 
 
+def localise_composed(
+    folder: Path, scenes: Scenes, model: Path, options: DemoOptions
+) -> tuple[ComposedVideo, list[Moment]]:
+    """Write a short composed video, localise its sound, write the painted video and the moments."""
+    video = compose_video(scenes.pack, seconds=SECONDS, seed=options.seed, objects=2)
+    source = folder / "scene.mp4"
+    write_video(source, video.frames(), frame_rate=video.frame_rate, sound=video.sound)
+    moments = list(
+        localise_video(
+            source,
+            model=model,
+            every=0.5,
+            overlay=folder / "painted.mp4",
+            device=options.device,
+            progress=options.progress,
+        )
+    )
+    lines = [
+        {"time": moment.time, "box": moment.box, "confidence": moment.confidence}
+        for moment in moments
+    ]
+    (folder / "moments.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return video, moments
+
+
+def count_found(video: ComposedVideo, moments: Sequence[Moment]) -> tuple[int, int]:
+    """Sounding moments whose box has its centre in the true box, and all sounding moments."""
+    found = sounding = 0
+    for moment in moments:
+        truth = video.truth_at(moment.time)
+        if truth.box is None:
+            continue
+        sounding += 1
+        if moment.box is not None:
+            x = (moment.box[0] + moment.box[2]) / 2 / video.size[0]
+            y = (moment.box[1] + moment.box[3]) / 2 / video.size[1]
+            x0, y0, x1, y1 = truth.box
+            found += x0 <= x <= x1 and y0 <= y <= y1
+    return found, sounding
+
+
 def describe(
     folder: Path,
     recipe: Recipe,
-    settings: DemoOptions,
-    words: str,
+    options: DemoOptions,
+    description: str,
     scores: dict[str, Evaluation],
-    hits: tuple[int, int],
+    found: tuple[int, int],
     scenes: tuple[Scenes, Scenes],
 ) -> Report:
-    """The report; its painted frames are written as a picture, too."""
+    """The report; its painted frames are also written as `gallery.jpg`."""
     encoders = load_model(folder / "model.safetensors")[0]
     pictures = [
         picture
@@ -272,63 +342,92 @@ def describe(
         [picture.pixels for picture in pictures], [one.caption for one in pictures], columns=8
     )
     draw.save_picture(sheet, folder / "gallery.jpg")
-    found = f"In the video {hits[0]} of {hits[1]} sounding moments are found."
+    moments = f"In the video {found[0]} of {found[1]} sounding moments are found."
     return Report(
         title="Where does the sound come from?",
         summary=" ".join(
             [
-                f"Learned without labels from scenes composed of {words}.",
-                *(sentence(title, one) for title, one in scores.items()),
-                found,
+                f"Learned without labels from scenes composed of {description}.",
+                *(summarise(title, one) for title, one in scores.items()),
+                moments,
             ]
         ),
         tables=[score_table(title, one) for title, one in scores.items()],
         log=read_log(folder / "run"),
         pictures=pictures,
-        film=PaintedVideo(
+        video=PaintedVideo(
             data=(folder / "painted.mp4").read_bytes(),
-            caption=f"A composed video of known objects with other recordings. {found}",
+            caption=f"A composed video of known objects with other recordings. {moments}",
         ),
-        made=provenance(recipe, settings.command, words, EPOCH),
+        provenance=provenance(recipe, options.command, description),
     )
 
 
-def localise_composed(
-    folder: Path, scenes: Scenes, model: Path, settings: DemoOptions
-) -> tuple[ComposedVideo, list[Moment]]:
-    """Write a short composed video, localise its sound, paint it; moments go to a file too."""
-    film = compose_video(scenes.pack, seconds=SECONDS, seed=settings.seed, objects=2)
-    source = folder / "scene.mp4"
-    write_video(source, film.frames(), frame_rate=film.frame_rate, sound=film.sound)
-    moments = list(
-        localise_video(
-            source,
-            model=model,
-            every=0.5,
-            overlay=folder / "painted.mp4",
-            device=settings.device,
-            progress=settings.progress,
+@torch.inference_mode()
+def paint_scenes(
+    encoders: ResponseFunction, recipe: Recipe, clips: Sequence[DecodedClip], title: str
+) -> list[Picture]:
+    """Each frame under its response map, the true box dashed."""
+    frames = torch.stack([evaluation_frame(clip.frame, recipe.frame_size) for clip in clips])
+    sounds = torch.stack([torch.from_numpy(clip.sound.copy()) for clip in clips])
+    maps = matched(encoders(frames, recipe.spectrogram(sounds))).numpy()
+    pictures = []
+    for clip, one in zip(clips, maps, strict=True):
+        painted = draw.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), to_heatmap(one))
+        height, width, _ = painted.shape
+        for x0, y0, x1, y1 in clip.boxes or ():
+            edges = (x0 * width, y0 * height, x1 * width, y1 * height)
+            painted = draw.box(painted, edges, colour=draw.TRUTH, dashed=True)
+        label = clip.label or "unknown"
+        pictures.append(
+            Picture(
+                pixels=painted,
+                caption=f"{label} ({title.lower()})",
+                description=f"{title}: response to the sound of a {label}; its true box is dashed.",
+            )
         )
+    return pictures
+
+
+def score_table(title: str, evaluation: Evaluation) -> Table:
+    """The table of an evaluation in the report."""
+    blind: list[Role] = ["blind"] * len(evaluation.blind)
+    return Table(
+        title=f"{title}: {len(evaluation.clips)} scenes with 1 or 2 silent distractors",
+        rows=evaluation.rows(),
+        roles=["model", *blind, "ceiling"],
+        note="cIoU@0.5 marks half of the frame, whatever the source's size: the ceiling is the "
+        "best that rule allows. Adaptive cIoU@0.5 marks as many pixels as the truth has. Blind "
+        "rows see neither picture nor sound.",
     )
-    lines = [
-        {"time": moment.time, "box": moment.box, "confidence": moment.confidence}
-        for moment in moments
-    ]
-    (folder / "moments.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return film, moments
 
 
-def count_hits(film: ComposedVideo, moments: Sequence[Moment]) -> tuple[int, int]:
-    """Moments whose found box has its middle in the true one, of those that sound."""
-    hits = sounding = 0
-    for moment in moments:
-        truth = film.truth_at(moment.time)
-        if truth.box is None:
-            continue
-        sounding += 1
-        if moment.box is not None:
-            x = (moment.box[0] + moment.box[2]) / 2 / film.size[0]
-            y = (moment.box[1] + moment.box[3]) / 2 / film.size[1]
-            x0, y0, x1, y1 = truth.box
-            hits += x0 <= x <= x1 and y0 <= y <= y1
-    return hits, sounding
+def summarise(title: str, evaluation: Evaluation) -> str:
+    """The main scores of an evaluation in one sentence, beside the blind centred disc's."""
+    model, disc = evaluation.model, evaluation.blind[0]
+    points = 100 * (model.adaptive_success_rate - disc.adaptive_success_rate)
+    return (
+        f"{title}: adaptive cIoU@0.5 {100 * model.adaptive_success_rate:.1f} %, "
+        f"{points:+.1f} points from the blind centred disc "
+        f"({100 * disc.adaptive_success_rate:.1f} %); cIoU@0.5 {100 * model.success_rate:.1f} % of "
+        f"at most {100 * model.ceiling:.1f} %; the peak lies in the true box in "
+        f"{100 * model.pointing:.1f} % of the scenes (disc {100 * disc.pointing:.1f} %)."
+    )
+
+
+def provenance(recipe: Recipe, command: str, description: str) -> dict[str, str]:
+    """How the demo was made: command, seed, data, versions, recipe."""
+    return {
+        "Command": command,
+        "Seed": str(recipe.seed),
+        "Data": description,
+        "Epochs": f"{recipe.epochs} of {EPOCH} batches of {recipe.batch_size} scenes",
+        "Known objects": "cut-outs that were trained on, in new scenes, before other backgrounds, "
+        "with other recordings or other parts of a recording",
+        "New objects": "other cut-outs of the same classes, too",
+        "Truth": "boxes around the visible part of the sounding object",
+        "Protocol": "ssl-tie",
+        "Versions": f"hearsight {__version__}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}",
+        "Recipe": json.dumps(to_json(recipe)),
+    }

@@ -1,8 +1,8 @@
-"""From clips at random places on disk to batches for the step, in an order set by one seed.
+"""Loads clips and collates them into batches, in an order set by the seed.
 
-Every item is asked for by a `Slot`: which clip, in which epoch, mixed with which partner. So the
+Each clip is requested by a `Slot`: which clip, in which epoch, mixed with which partner. So the
 workers hold no state of their own, and batch k of epoch e is the same whether the run was
-interrupted or not, and whatever the number of workers.
+interrupted or not, with any number of workers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,18 +16,18 @@ from jaxtyping import Int16, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hearsight.clips.clip import Box, Clips, UnreadableClip, fit_frame, fit_sound
+from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation, fit_frame
 from hearsight.errors import HearsightError
-from hearsight.media.samples import RATE
+from hearsight.media.samples import RATE, fit_sound
 from hearsight.recipes.recipe import Recipe
 
 NO_PARTNER = -1
-COMPOSED = 7 / 6  # side of scenes composed for training, in frame sizes: room for crops, cheaply
-CANVAS = 4 / 3  # shorter side of a loaded frame at most, in frame sizes: what a crop can still use
+COMPOSED = 7 / 6  # side of scenes composed for training, in frame sizes: leaves room for crops
+CANVAS = 4 / 3  # largest shorter side of a loaded frame, in frame sizes: a crop uses no more
 
 
 class Slot(NamedTuple):
-    """One place of a batch."""
+    """A clip of a batch to be loaded: epoch, clip number, number of its mixing partner."""
 
     epoch: int
     clip: int
@@ -36,7 +36,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedClip:
-    """What a worker makes of a slot."""
+    """The frame and sounds of a slot, read by a worker."""
 
     id: str
     frame: UInt8[np.ndarray, "height width 3"]
@@ -49,7 +49,7 @@ class LoadedClip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Clips side by side. Frames stand in the upper left corner of zero-padded canvases."""
+    """Collated clips. Frames lie in the upper left corner of zero-padded canvases."""
 
     ids: tuple[str, ...]
     frames: UInt8[Tensor, "b 3 height width"]
@@ -89,13 +89,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """What stands for a batch of which nothing could be read."""
+    """A batch of which no clip could be read."""
 
     unreadable: tuple[UnreadableClip, ...]
 
 
 class LoadedClips(Dataset[LoadedClip | UnreadableClip]):
-    """Slots in, frames and sounds out. A clip that cannot be read comes back as its error."""
+    """Reads slots as frames and sounds. For a clip that cannot be read it returns the error."""
 
     def __init__(self, clips: Clips, side: int) -> None:
         self.clips = clips
@@ -126,7 +126,7 @@ class LoadedClips(Dataset[LoadedClip | UnreadableClip]):
 
 
 def set_epoch(clips: Clips, epoch: int) -> None:
-    """Endless clips change with the epoch; all others do not know it."""
+    """Change endless clips to those of an epoch; other clips are the same in every epoch."""
     change = getattr(clips, "set_epoch", None)
     if change is not None:
         change(epoch)
@@ -135,10 +135,10 @@ def set_epoch(clips: Clips, epoch: int) -> None:
 def collate(
     items: Sequence[LoadedClip | UnreadableClip], seconds: float, mixing: bool
 ) -> Batch | Unread:
-    """Lay items side by side; those that could not be read are left out and named.
+    """Collate loaded clips; those that could not be read are left out and named.
 
-    A sound without a partner (none wanted, or unreadable) is its own partner, so mixing leaves
-    it as it is.
+    A sound without a partner (none requested, or unreadable) is its own partner, so mixing does
+    not change it.
     """
     readable = [item for item in items if isinstance(item, LoadedClip)]
     unreadable = [item for item in items if isinstance(item, UnreadableClip)]
@@ -173,7 +173,8 @@ def stack(sounds: Sequence[Int16[np.ndarray, " samples"]]) -> Int16[Tensor, "b s
 def label_names(clips: Clips) -> tuple[str, ...]:
     """The classes of the clips, in alphabetical order.
 
-    Composed scenes know them; of other data every clip is read once.
+    Composed scenes list them; of other data every annotation is read, without decoding the clip
+    where the data allow that. So a class whose clips are all damaged is counted too.
 
     Raises:
         HearsightError: no clip has a class.
@@ -183,7 +184,7 @@ def label_names(clips: Clips) -> tuple[str, ...]:
         known = set()
         for index in range(len(clips)):
             with suppress(UnreadableClip):
-                known.add(clips[index].label)
+                known.add(annotation(clips, index)[0])
     names = tuple(sorted(label for label in known if label is not None))
     if not names:
         raise HearsightError("The objective learns classes, but the data name none.")
@@ -230,7 +231,7 @@ class Batches:
     def slots(
         self, epoch: int, first: int, partners: Int64[np.ndarray, " count"] | None
     ) -> list[list[Slot]]:
-        """This process's part of every batch of an epoch from batch `first` on."""
+        """This process's part of the batches of an epoch, from batch `first` on."""
         order = shuffled(len(self.clips), self.recipe.seed, epoch)
         batches = []
         for batch in range(first, len(self)):
@@ -263,7 +264,7 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Collate:
-    """`collate` with its settings, as a thing that can be sent to a worker."""
+    """`collate` with its arguments, picklable for the workers."""
 
     seconds: float
     mixing: bool
@@ -273,5 +274,5 @@ class Collate:
 
 
 def one_thread(worker: int) -> None:
-    """A worker computes on one core: the others belong to the model."""
+    """Let a worker compute on one core: the others are the model's."""
     torch.set_num_threads(1)

@@ -1,9 +1,9 @@
-"""The mixing curriculum: which sound is blended with which in the coming epoch.
+"""The mixing curriculum: finds for each sound the one that it is mixed with in the next epoch.
 
 Source: SSL-TIE, Eq. 4: a sound is mixed with the most similar other sound of the whole data set,
 by the cosine of their embeddings.
-Differs from the released code: that one looks in a random queue of 4,000 sounds, in which a clip
-may find itself.
+Differs from the released code: there the search is in a random queue of 4,000 sounds, in which a
+clip may find itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from hearsight.clips.clip import Clips, UnreadableClip, fit_sound
-from hearsight.media.samples import RATE
+from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.encoders import Encoders
+from hearsight.model.nearest import rank
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import NO_PARTNER, one_thread, set_epoch
 
@@ -26,7 +27,7 @@ SoundItem = tuple[int, Tensor | UnreadableClip]
 
 
 class Sounds(Dataset[SoundItem]):
-    """The sounds of an epoch alone, each fitted to the recipe's length."""
+    """The sounds of an epoch without their frames, each fitted to the recipe's length."""
 
     def __init__(self, clips: Clips, seconds: float, epoch: int) -> None:
         self.clips, self.epoch = clips, epoch
@@ -44,8 +45,8 @@ class Sounds(Dataset[SoundItem]):
         return index, torch.from_numpy(np.ascontiguousarray(fit_sound(sound, self.samples)))
 
 
-def as_listed(items: list[SoundItem]) -> list[SoundItem]:
-    """Leave the items of a batch as they are."""
+def uncollated(items: list[SoundItem]) -> list[SoundItem]:
+    """Return a batch as the list of its items: sounds and errors do not stack."""
     return items
 
 
@@ -61,7 +62,7 @@ def embed_sounds(
     workers: int = 1,
     advance: Callable[[int], None] | None = None,
 ) -> tuple[Float[Tensor, "n c"], Int64[Tensor, " n"]]:
-    """Embed the `wanted` sounds of an epoch that can be read, without masks or mixing.
+    """Embed the `wanted` sounds of an epoch that can be read, without masking or mixing.
 
     Returns:
         Unit embeddings, and for each the index of its clip.
@@ -73,7 +74,7 @@ def embed_sounds(
     loader = DataLoader(
         Subset(Sounds(clips, recipe.spectrogram.seconds, epoch), wanted),
         batch_size=recipe.batch_size,
-        collate_fn=as_listed,
+        collate_fn=uncollated,
         num_workers=workers,
         worker_init_fn=one_thread if workers else None,
     )
@@ -92,10 +93,10 @@ def embed_sounds(
     return torch.cat(embeddings), torch.tensor(indices, device=device)
 
 
-def joined(
+def gathered(
     embeddings: Float[Tensor, "n c"], indices: Int64[Tensor, " n"], accelerator: Accelerator
 ) -> tuple[Float[Tensor, "joined c"], Int64[Tensor, " joined"]]:
-    """What all processes embedded, in the order of the clips."""
+    """The embeddings of all processes, in the order of the clips."""
     if accelerator.num_processes > 1:
         embeddings, indices = accelerator.pad_across_processes(
             (embeddings, indices), pad_index=NO_PARTNER
@@ -104,32 +105,6 @@ def joined(
         embeddings, indices = embeddings[indices >= 0], indices[indices >= 0]
     order = indices.argsort()
     return embeddings[order], indices[order]
-
-
-def nearest_other(
-    embeddings: Float[Tensor, "n c"], *, rows: int = 2048, columns: int = 16_384
-) -> Int64[Tensor, " n"]:
-    """For each unit vector the index of the other one with the highest cosine; exact.
-
-    The search goes block by block, so memory stays at rows x columns scores: 144,000 vectors
-    never become their 83 GB matrix. A lone vector has no other: -1. Of equals the first wins.
-    """
-    count = len(embeddings)
-    nearest = torch.full((count,), NO_PARTNER, dtype=torch.int64, device=embeddings.device)
-    for top in range(0, count, rows):
-        block = embeddings[top : top + rows]
-        best = torch.full((len(block),), -torch.inf, device=embeddings.device, dtype=block.dtype)
-        found = nearest[top : top + rows]
-        for left in range(0, count, columns):
-            scores = block @ embeddings[left : left + columns].T
-            own = torch.arange(top, top + len(block), device=scores.device) - left
-            inside = (own >= 0) & (own < scores.shape[1])
-            scores[inside.nonzero()[:, 0], own[inside]] = -torch.inf
-            score, column = scores.max(dim=1)
-            better = score > best
-            best = torch.where(better, score, best)
-            found.copy_(torch.where(better, column + left, found))
-    return nearest
 
 
 def find_mixing_partners(
@@ -144,9 +119,9 @@ def find_mixing_partners(
 ) -> Int64[np.ndarray, " count"]:
     """For each clip of the coming epoch the clip whose sound is mixed into its own, or -1.
 
-    Each process embeds its part of the sounds; the search runs on the device of each.
+    Each process embeds its part of the sounds, then each searches all of them on its device.
     """
-    embeddings, indices = joined(
+    embeddings, indices = gathered(
         *embed_sounds(
             recipe,
             encoders,
@@ -159,7 +134,11 @@ def find_mixing_partners(
         ),
         accelerator,
     )
+    finite = embeddings.isfinite().all(1)
+    embeddings, indices = embeddings[finite], indices[finite]
     chosen = np.full(len(clips), NO_PARTNER, dtype=np.int64)
     if len(indices) > 1:
-        chosen[indices.cpu().numpy()] = indices[nearest_other(embeddings)].cpu().numpy()
+        itself = torch.arange(len(indices), device=indices.device)
+        _, nearest = rank(embeddings, embeddings, 1, exclude=itself)
+        chosen[indices.cpu().numpy()] = indices[nearest[:, 0]].cpu().numpy()
     return chosen

@@ -1,4 +1,4 @@
-"""Numbers that are none: a run stops at them before it keeps the weights that make them."""
+"""Stops training at NaN or infinity before the weights are saved."""
 
 from pathlib import Path
 
@@ -13,21 +13,21 @@ from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch
 
-PROBED = 4  # clips whose maps are looked at before weights are kept
+PROBED = 4  # clips whose response maps are checked before weights are saved
 ADVICE = "A lower learning_rate, or precision fp32, often helps."
 
 
 def all_finite(values: dict[str, Tensor]) -> bool:
-    """Whether there is no infinity and no NaN among them."""
+    """Whether no tensor holds NaN or infinity."""
     return all(bool(value.isfinite().all()) for value in values.values())
 
 
 @torch.no_grad()
-def usable(encoders: Encoders, recipe: Recipe, batch: Batch) -> bool:
-    """Whether weights, running statistics and the response maps that they make are finite.
+def finite_model(encoders: Encoders, recipe: Recipe, batch: Batch) -> bool:
+    """Whether weights, running statistics and the response maps of some clips are finite.
 
-    Weights may be finite and yet so large that no map is: therefore the maps of the clips are
-    computed as in evaluation, by the networks and, if there is one, by their momentum encoder.
+    Finite weights can be so large that response maps overflow: therefore the maps of the clips
+    are computed as in evaluation, by the networks and by their momentum encoder if there is one.
     Nothing that training depends on is changed.
 
     Args:
@@ -42,8 +42,8 @@ def usable(encoders: Encoders, recipe: Recipe, batch: Batch) -> bool:
     training, ema_eval = encoders.training, encoders.ema_eval
     encoders.eval()
     try:
-        for slowly in (False, True)[: 1 if encoders.ema is None else 2]:
-            encoders.ema_eval = slowly
+        for by_ema in (False, True)[: 1 if encoders.ema is None else 2]:
+            encoders.ema_eval = by_ema
             if not encoders(frames, spectrograms).isfinite().all():
                 return False
     finally:
@@ -53,52 +53,53 @@ def usable(encoders: Encoders, recipe: Recipe, batch: Batch) -> bool:
 
 
 class NanGuard:
-    """Looks at the losses of a run, and at what its weights have become.
+    """Checks the losses and the weights of a run for NaN and infinity.
 
-    kept: the checkpoint that is named as the last good one, if it is there.
+    checkpoint: the file that an error names as the last good weights, if it exists.
     """
 
     def __init__(
-        self, encoders: Encoders, recipe: Recipe, accelerator: Accelerator, kept: Path
+        self, encoders: Encoders, recipe: Recipe, accelerator: Accelerator, checkpoint: Path
     ) -> None:
         self.encoders, self.recipe, self.accelerator = encoders, recipe, accelerator
-        self.kept = kept
+        self.checkpoint = checkpoint
         self.first_bad = torch.tensor(-1, device=accelerator.device)  # step, counted from 1
-        self.seen: Batch | None = None  # a few clips of the last step
+        self.probe: Batch | None = None  # a few clips of the last step
 
-    def note(self, loss: Float[Tensor, ""], batch: Batch, step: int) -> None:
-        """Remember the first loss that is no number, without waiting for the device."""
+    def record(self, loss: Float[Tensor, ""], batch: Batch, step: int) -> None:
+        """Record the step of the first loss that is not finite, without waiting for the device."""
         bad: Bool[Tensor, ""] = ~torch.isfinite(loss.detach()) & (self.first_bad < 0)
         self.first_bad = torch.where(bad, step, self.first_bad)
-        self.seen = batch.first(PROBED)
+        self.probe = batch.first(PROBED)
 
     def check_loss(self) -> None:
-        """Stop at a loss that is not a number, naming the step it came from.
+        """Stop at a loss that was not finite, naming its step.
 
         Raises:
-            HearsightError: some loss since the last check was not finite, in any process.
+            HearsightError: a loss since the last check was not finite, in any process.
         """
         bad = self.accelerator.gather(self.first_bad.reshape(1)).max().item()
         if bad >= 0:
-            raise HearsightError(f"The loss is not a number at step {int(bad)}.{self._rest()}")
+            raise HearsightError(f"The loss is not a number at step {int(bad)}.{self._advice()}")
 
     def check_weights(self, step: int) -> None:
-        """Look at all there is before the weights after `step` steps are kept or scored.
+        """Check losses, weights and response maps before the weights are saved or scored.
 
         Raises:
-            HearsightError: as `check_loss`, or what the last step made is not `usable`.
+            HearsightError: as `check_loss`, or the model after `step` steps is not `finite_model`.
         """
         self.check_loss()
-        if self.seen is None:  # no step since the run began: nothing has changed
+        if self.probe is None:  # no step since the run began: the weights are those of before
             return
         device = self.accelerator.device
-        good = usable(self.encoders, self.recipe, self.seen.to(device))
+        good = finite_model(self.encoders, self.recipe, self.probe.to(device))
         bad = torch.tensor([0 if good else 1], device=device)
         if self.accelerator.gather(bad).max().item():
             raise HearsightError(
-                f"Weights or response maps are not numbers after step {step}.{self._rest()}"
+                f"Weights or response maps are not numbers after step {step}.{self._advice()}"
             )
 
-    def _rest(self) -> str:
-        kept = f" The last good weights are in {self.kept}." if self.kept.exists() else ""
+    def _advice(self) -> str:
+        exists = self.checkpoint.exists()
+        kept = f" The last good weights are in {self.checkpoint}." if exists else ""
         return f"{kept} {ADVICE}"

@@ -1,13 +1,13 @@
-"""The run folder: what a training run leaves on disk, and its log.
+"""The run folder: checkpoints, log and options of a training run, and what resuming needs.
 
-`log.jsonl` holds one JSON object per entry, `tensorboard/` the same numbers, `last.safetensors`
-weights, optimiser and position (what a resumed run continues from), `best.safetensors` the
-weights with the best validation score.
+`log.jsonl` holds one JSON object per entry, `tensorboard/` the same numbers where TensorBoard is
+installed, `last.safetensors` weights, optimiser and position (what a resumed run continues from),
+`best.safetensors` the weights with the best validation score.
 """
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -21,65 +21,61 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import LAST, Checkpoint, load_checkpoint
 from hearsight.clips.clip import Clips
+from hearsight.clips.leaks import merge_leaks
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
+from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 
 LOG, TENSORBOARD = "log.jsonl", "tensorboard"
-
-
-Advance = Callable[[str, int, int | None], None]  # stage, done, of how many if known
-
-
-def silent(stage: str, done: int, total: int | None) -> None:
-    """Show no progress."""
+PROTOCOL = "adaptive"  # by which validation clips are scored, unless another is named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions:
-    """What concerns one run on one machine and does not belong to the method."""
+    """Options of one run on one machine, which do not belong to the method."""
 
     resume: bool = False
-    minutes: float | None = None  # stop after so long, at the end of a step
-    device: str | None = None  # "cpu", or the best there is
+    minutes: float | None = None  # stop at the end of the step in which they run out
+    device: str | None = None  # "cpu" or "cuda"; None: a GPU if there is one
     workers: int = 1
     log_every: int = 10  # steps
     save_every: int = 500  # steps, and after each epoch
-    protocol: str = "adaptive"  # of the validation
-    facts: dict[str, Any] = field(default_factory=dict)  # go into the checkpoints
-    progress: Advance = silent
+    protocol: str = PROTOCOL  # of the validation
+    facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
+    progress: Progress = no_progress
 
 
 @dataclass(slots=True, kw_only=True)
 class TrainingPosition:
-    """How far a run has come."""
+    """Where a run stands: epoch, batch, step, best score, and mixing partners."""
 
     epoch: int = 0
-    batch: int = 0  # of the epoch: the next one
+    batch: int = 0  # the next one of the epoch
     step: int = 0  # optimiser steps done
     best: float = -1.0  # validation score of the weights in `best`; -1 before the first
-    judge: str | None = None  # what gave that score: the protocol, and a digest of the clips
-    partners: Int64[np.ndarray, " count"] | None = None  # of the current epoch
+    judge: str | None = None  # of that score: the protocol, and a digest of the validation clips
+    partners: Int64[np.ndarray, " count"] | None = None  # mixing partners of the current epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What a run left behind."""
+    """The outcome of a run."""
 
     folder: Path
     steps: int
     seconds: float  # in this process, data loading and curriculum included
     curriculum_seconds: float
-    unreadable: dict[str, str]  # id: reason; of what this process read
-    main: bool  # whether this is the first of the processes, which speaks for all
-    finished: bool  # False if the minutes ran out first
+    unreadable: dict[str, str]  # id: reason; of the clips that this process read
+    main: bool  # whether this is the main process
+    finished: bool  # False if the minutes ran out
 
 
 def clips_digest(clips: Clips) -> str:
-    """What tells one set of clips from another: a digest of ids and classes."""
+    """A digest of ids and classes, which differs between sets of clips."""
     words = "\n".join([*clips.ids, "", *getattr(clips, "labels", ())])
     return blake2b(words.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
@@ -87,7 +83,7 @@ def clips_digest(clips: Clips) -> str:
 def has_begun(folder: Path) -> bool:
     """Whether a run has begun in a folder, even if it was killed before it wrote anything.
 
-    Then there is a log or a checkpoint, or nothing but hidden files, a writer's lock among them.
+    There is a log or a checkpoint then, or only hidden files with a writer's lock among them.
     """
     if any((folder / name).exists() for name in (LOG, LAST)):
         return True
@@ -96,11 +92,11 @@ def has_begun(folder: Path) -> bool:
 
 
 def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -> Checkpoint | None:
-    """The checkpoint that a run in `folder` continues from, if any.
+    """The checkpoint from which a run in `folder` is resumed, if any.
 
     Raises:
-        HearsightError: a run is there and is not to be resumed, there is none to resume, or it is
-            one of another recipe or of other clips.
+        HearsightError: without `resume` the folder holds a run; with it there is none, or one of
+            another recipe or of other clips.
     """
     last = folder / LAST
     if not resume:
@@ -113,7 +109,7 @@ def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -
     if not has_begun(folder):
         raise HearsightError(f"There is no run to resume in {folder}: begin one without --resume.")
     if not last.exists():
-        return None  # killed before the first checkpoint: nothing is lost by starting anew
+        return None  # killed before the first checkpoint: start from step 0
     previous = load_checkpoint(last)
     old, new = to_json(previous.recipe), to_json(recipe)
     changed = [key for key in new if old[key] != new[key] and key != "epochs"]
@@ -129,42 +125,55 @@ def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -
     return previous
 
 
-FolderTrace = tuple[tuple[int, int, int] | None, ...]
+def carry_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a resumed run: those of `now`, with leaks and test-set selection of `before`.
+
+    Leaks that were found, and an epoch chosen on the test set, hold for all later parts of a run.
+    """
+    facts = {**now}
+    if "selected_on_test" in before:
+        facts["selected_on_test"] = before["selected_on_test"] or now.get("selected_on_test", False)
+    if "leak_check" in before:
+        facts["leak_check"] = merge_leaks(before["leak_check"], now.get("leak_check", []))
+    return facts
 
 
-def trace_of(folder: Path) -> FolderTrace:
-    """What changes whenever a run is written to the folder."""
+FolderState = tuple[tuple[int, int, int] | None, ...]
+
+
+def folder_state(folder: Path) -> FolderState:
+    """Inode, time and size of log and checkpoint, which change when a run is written."""
     found: list[tuple[int, int, int] | None] = []
     for name in (LOG, LAST):
         try:
             file = (folder / name).stat()
-        except OSError:  # there is none; why there can be none is said when it is written
+        except OSError:  # not there, or not accessible: then writing fails and says why
             found.append(None)
         else:
             found.append((file.st_ino, file.st_mtime_ns, file.st_size))
     return tuple(found)
 
 
-def check_untouched(folder: Path, before: FolderTrace) -> None:
-    """Refuse to write where another process has written meanwhile; to be asked under the lock.
+def check_unchanged(folder: Path, before: FolderState) -> None:
+    """Refuse to write where another process has written meanwhile; called under the lock.
 
     Raises:
-        HearsightError: the folder's trace is no longer what it was before it was looked at.
+        HearsightError: the folder's state is not the one of `before`.
     """
-    if trace_of(folder) != before:
+    if folder_state(folder) != before:
         raise HearsightError(
             f"Another process has just written a run to {folder}: look at it, then start again."
         )
 
 
 class Log:
-    """The run's entries: JSON lines, and the same numbers for TensorBoard.
+    """The log of a run: JSON lines, and the same numbers for TensorBoard if it is installed.
 
-    Entries after `step` are dropped: a resumed run makes them again. Only the active one of
-    several processes writes. fresh: whether the run begins here, so that it may be discarded.
+    Entries after `step` are dropped: a resumed run makes them again. Only one of several processes
+    is active and writes. fresh: whether the run is new, so that its log may be discarded.
 
     Raises:
-        OSError, HearsightError: it cannot be written; then a fresh one is discarded.
+        OSError, HearsightError: the log cannot be written; a fresh one is discarded then.
     """
 
     def __init__(self, folder: Path, *, step: int, active: bool, fresh: bool) -> None:
@@ -184,8 +193,10 @@ class Log:
         kept = [entry for entry in read_log(self.path.parent) if entry["step"] <= step]
         with written_whole(self.path) as part:
             part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        from torch.utils.tensorboard import SummaryWriter
-
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:  # TensorBoard is not installed: the JSON lines hold all of it
+            return
         self.writer = SummaryWriter(str(self.board), purge_step=step or None)
 
     def write(self, kind: str, *, step: int, epoch: int, **numbers: float) -> None:
@@ -194,7 +205,7 @@ class Log:
             return
         with self.path.open("a") as file:
             file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **numbers}) + "\n")
-        for name, number in numbers.items():
+        for name, number in numbers.items() if self.writer is not None else ():
             self.writer.add_scalar(f"{kind}/{name}", number, step)
 
     def close(self) -> None:
@@ -203,10 +214,10 @@ class Log:
             writer.close()
 
     def discard(self) -> None:
-        """Remove what a fresh log wrote, of a run that kept no weights; files of others stay."""
+        """Remove a fresh log, of a run that saved no weights; files of others stay."""
         if not (self.active and self.fresh):
             return
-        with suppress(OSError):  # on a full disk it cannot even be closed
+        with suppress(OSError):  # closing fails too on a full disk
             self.close()
         self.path.unlink(missing_ok=True)
         if self.others is None:
@@ -217,7 +228,7 @@ class Log:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a run, oldest first; lines that are none are left out.
+    """The log entries of a run, oldest first; damaged lines are left out.
 
     A crash may cut the last line short, and a failing disk may damage any.
     """
@@ -234,7 +245,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """The seed of a step's draws: far apart for neighbouring steps and seeds."""
+    """The seed of the random numbers of a step, mixed from the run's seed and the step."""
     return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -254,7 +265,7 @@ def load_optimiser(
     parameters: dict[str, torch.nn.Parameter],
     state: dict[str, Tensor],
 ) -> None:
-    """Put back what `optimiser_state` took."""
+    """Restore Adam's moments from the tensors of `optimiser_state`."""
     for name, parameter in parameters.items():
         moments = {
             key: state[f"{key}.{name}"]

@@ -1,4 +1,4 @@
-"""One training step: clips in, named loss terms out."""
+"""One training step: augments a batch, embeds it, and computes the named terms of the loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,26 +10,25 @@ from torch import Tensor, nn
 
 from hearsight.clips.clip import Box
 from hearsight.errors import HearsightError
-from hearsight.model.augmentation import centre_crop
-from hearsight.model.augmentation_draws import AppearanceDraw, MaskDraw, MixingDraw, WarpDraw
+from hearsight.model.augmentation import AppearanceDraw, MaskDraw, MixingDraw, WarpDraw, centre_crop
 from hearsight.model.distributed import gather, process_count
 from hearsight.model.encoders import Encoders
 from hearsight.model.response import matched
-from hearsight.objectives.contrast import PaperContrast, TrimapContrast
 from hearsight.objectives.embedded_batch import EmbeddedBatch
+from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDraws:
-    """All that is random in one step, drawn for the joined batch; None where a recipe has none."""
+    """The random numbers of a step, for the joined batch; None where a recipe lacks the part."""
 
     appearance: AppearanceDraw | None
     mixing: MixingDraw | None
     mask: MaskDraw | None
     warp: WarpDraw | None
-    second: AppearanceDraw | None = None  # of the second view of the same frames
+    second: AppearanceDraw | None = None  # for the second view of the same frames
     epoch: int = 0
 
     def part(self, start: int, stop: int) -> "StepDraws":
@@ -56,10 +55,10 @@ class StepDraws:
 
 
 def draw(recipe: Recipe, count: int, epoch: int, generator: torch.Generator) -> StepDraws:
-    """Draw what a step of the recipe needs for `count` clips, those of all processes together.
+    """Draw the augmentations of a step for `count` clips, those of all processes together.
 
-    Every process draws the same from the same generator state, then takes its `part`; so what
-    is drawn does not depend on the number of processes.
+    Every process draws the same from the same generator state, then takes its `part`, so the
+    draws do not depend on the number of processes.
     """
     appearance, mixing, mask, warp = recipe.appearance, recipe.mixing, recipe.mask, recipe.warp
     return StepDraws(
@@ -74,19 +73,19 @@ def draw(recipe: Recipe, count: int, epoch: int, generator: torch.Generator) -> 
 
 @torch.no_grad()
 def prepare_frames(
-    recipe: Recipe, batch: Batch, look: AppearanceDraw | None
+    recipe: Recipe, batch: Batch, appearance: AppearanceDraw | None
 ) -> Float[Tensor, "b 3 y x"]:
-    """The frames as the encoder sees them: one random look each, or plain."""
-    if look is None:
+    """The normalised frames, augmented; without an appearance draw the central square."""
+    if appearance is None:
         return centre_crop(batch.frames, batch.sizes, recipe.frame_size)
-    return look(batch.frames, batch.sizes, recipe.frame_size)
+    return appearance(batch.frames, batch.sizes, recipe.frame_size)
 
 
 @torch.no_grad()
 def prepare_sounds(
     recipe: Recipe, batch: Batch, draws: StepDraws
 ) -> Float[Tensor, "b 1 bins times"]:
-    """The spectrograms as the encoder hears them: sounds mixed as waves, masked as power."""
+    """The spectrograms, augmented: waveforms are mixed, power spectrograms masked."""
     waveforms = recipe.spectrogram.waveforms(batch.sounds)
     if draws.mixing is not None and batch.partners is not None:
         waveforms = draws.mixing(waveforms, recipe.spectrogram.waveforms(batch.partners))
@@ -97,7 +96,7 @@ def prepare_sounds(
 
 
 def contrast(recipe: Recipe, view: EmbeddedBatch) -> Float[Tensor, ""]:
-    """The objective of the recipe on one view."""
+    """The recipe's objective on one view."""
     if isinstance(recipe.contrast, TrimapContrast | PaperContrast):
         return recipe.contrast(view.responses, view.first)
     return recipe.contrast(view)
@@ -110,7 +109,7 @@ def embed(
     sounds: Float[Tensor, "a c"],
     epoch: int,
 ) -> EmbeddedBatch:
-    """A view of the own frames beside the gathered embeddings of all sounds."""
+    """The embeddings of this process's frames and of the sounds of all processes."""
     grids = encoders.embed_frames(frames)
     view = EmbeddedBatch(
         grids=grids,
@@ -131,26 +130,27 @@ def losses(
     encoders: Encoders,
     frames: Sequence[Float[Tensor, "b 3 y x"]],
     spectrograms: Float[Tensor, "b 1 bins times"],
-    move: WarpDraw | None,
+    warp: WarpDraw | None,
     *,
     epoch: int = 0,
     labels: Int64[Tensor, " b"] | None = None,
     boxes: Sequence[tuple[Box, ...]] | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Contrast every frame with every sound of all processes; follow the maps under a warp.
+    """The terms of the loss: contrast of frames and sounds, and equivariance under a warp.
 
-    The terms are means over this process's frames. Their gradients, averaged over processes,
-    are those of one process with the joined batch.
+    Every frame is contrasted with every sound of all processes. The terms are means over this
+    process's frames; their gradients, averaged over processes, are those of one process with the
+    joined batch.
 
     Args:
-        recipe: what is computed.
-        encoders: what computes the embeddings.
+        recipe: with the objective and its weights.
+        encoders: of frames and sounds.
         frames: one view, or two of the same frames.
-        spectrograms: as the encoder hears them.
-        move: how the frames are warped in the second branch; None: there is none.
+        spectrograms: augmented.
+        warp: of the frames in the equivariance branch; None: there is no such branch.
         epoch: counted from 0.
         labels: class numbers of the clips, if the objective needs them.
-        boxes: of the clips, fractions of the whole frame, if the objective needs them.
+        boxes: of the clips, fractions of the square frame, if the objective needs them.
 
     Source
         SSL-TIE, Liu et al., ACM MM 2022, Eq. 10-11, halved as in the released code:
@@ -166,29 +166,29 @@ def losses(
     first = views[0].first
     for view in views:
         view.labels = labels
-        view.truths = None if boxes is None else inside_share(boxes, view.grids)
+        view.truths = None if boxes is None else box_coverage(boxes, view.grids)
     mean = torch.stack([contrast(recipe, view) for view in views]).mean()
-    if move is None:
+    if warp is None:
         return {"contrast": mean}
     with torch.autocast(frames[0].device.type, enabled=False):
-        moved_frames = move(frames[0])
+        warped_frames = warp(frames[0])
         side = frames[0].shape[-1]
-        followed = move(matched(views[0].responses, first)[:, None], side)[:, 0]
-    moved = embed(encoders, moved_frames, spectrograms, sounds, epoch)
-    moved.labels, moved.other = labels, views[0] if len(views) == 2 else None
+        warped_maps = warp(matched(views[0].responses, first)[:, None], side)[:, 0]
+    warped = embed(encoders, warped_frames, spectrograms, sounds, epoch)
+    warped.labels, warped.other = labels, views[0] if len(views) == 2 else None
     if views[0].truths is not None:
-        moved.truths = move(views[0].truths[:, None], side)[:, 0]
-    terms = {"contrast": 0.5 * (mean + contrast(recipe, moved))}
+        warped.truths = warp(views[0].truths[:, None], side)[:, 0]
+    terms = {"contrast": 0.5 * (mean + contrast(recipe, warped))}
     if recipe.equivariance:
-        gap = followed - matched(moved.responses, first)
+        gap = warped_maps - matched(warped.responses, first)
         terms["equivariance"] = recipe.equivariance * gap.square().mean()
     return terms
 
 
-def inside_share(
+def box_coverage(
     boxes: Sequence[tuple[Box, ...]], grids: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b h w"]:
-    """The share of each cell that lies inside the boxes of its frame, edges cut at 1/16 cell."""
+    """The share of each grid cell that the boxes of its frame cover, to 1/16 of a cell's side."""
     fine, (rows, columns) = 16, grids.shape[-2:]
     inside = torch.zeros(len(grids), rows * fine, columns * fine)
     for canvas, own in zip(inside, boxes, strict=True):
@@ -201,21 +201,21 @@ def inside_share(
 
 
 def class_numbers(labels: Sequence[str | None], known: Sequence[str]) -> Int64[Tensor, " b"]:
-    """The place of each label among the known ones.
+    """The class number of each label: its index in `known`.
 
     Raises:
-        HearsightError: a clip without a label, or of a class that is not known.
+        HearsightError: a clip without a label, or one of a class that is not in `known`.
     """
-    places = {label: place for place, label in enumerate(known)}
+    numbers = {label: number for number, label in enumerate(known)}
     for label in labels:
-        if label not in places:
+        if label not in numbers:
             said = "A clip without a class" if label is None else f"The class '{label}'"
             raise HearsightError(f"{said} cannot be learned: the classes are {', '.join(known)}.")
-    return torch.tensor([places[label] for label in labels if label is not None])
+    return torch.tensor([numbers[label] for label in labels if label is not None])
 
 
 class Step(nn.Module):
-    """A recipe's step: what is called once per batch, and wrapped for several processes."""
+    """A recipe's step as a module, so that it can be wrapped for several processes."""
 
     def __init__(self, recipe: Recipe, encoders: Encoders) -> None:
         super().__init__()
@@ -230,12 +230,12 @@ class Step(nn.Module):
             draws: this process's part of the step's draws, on the same device.
 
         Raises:
-            HearsightError: the objective needs classes or boxes that the clips have not.
+            HearsightError: the objective needs classes or boxes that the clips lack.
         """
         recipe = self.recipe
-        looks = [draws.appearance, *([draws.second] if draws.second else [])]
+        appearances = [draws.appearance, *([draws.second] if draws.second else [])]
         with torch.autocast(batch.frames.device.type, enabled=False):
-            frames = [prepare_frames(recipe, batch, look) for look in looks]
+            frames = [prepare_frames(recipe, batch, appearance) for appearance in appearances]
             spectrograms = prepare_sounds(recipe, batch, draws)
         labels = boxes = None
         if recipe.needs_labels:
@@ -255,7 +255,7 @@ class Step(nn.Module):
 
 
 def square_boxes(batch: Batch, index: int) -> tuple[Box, ...]:
-    """The boxes of a clip as fractions of the square from the middle of its frame.
+    """The boxes of a clip as fractions of the central square of its frame.
 
     Raises:
         HearsightError: the clip is not annotated.

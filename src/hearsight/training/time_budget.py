@@ -1,4 +1,4 @@
-"""How much training fits into a given time on this machine."""
+"""Measures how many epochs of a recipe fit into a time budget on this machine."""
 
 import time
 from itertools import count
@@ -18,9 +18,9 @@ from hearsight.training.step import Step, draw
 
 
 def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOptions) -> int:
-    """Measure a few steps: how many epochs of this recipe fit into `minutes` here?
+    """The number of epochs, at least 1, that fit into `minutes`: measured on a few steps.
 
-    At least 1. The measured weights are thrown away.
+    The weights of these steps are discarded.
     """
     batches = Batches(clips, recipe, workers=options.workers)
     accelerator = Accelerator(
@@ -35,7 +35,7 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
     endless = (batch for epoch in count() for batch in batches.epoch(epoch, partners=everyone))
     for done, batch in enumerate(endless):
         if done in (warm, warm + timed) and accelerator.device.type == "cuda":
-            torch.cuda.synchronize()  # steps are handed over, not awaited
+            torch.cuda.synchronize()  # kernels run asynchronously
         if done == warm:
             begin = time.monotonic()
         if done == warm + timed:

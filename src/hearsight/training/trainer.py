@@ -1,7 +1,7 @@
-"""The loop: clips and a recipe in, a run folder with its log and checkpoints out.
+"""The training loop: a recipe is trained on clips, log and checkpoints go into a run folder.
 
-Every draw follows from (seed, step), every order from (seed, epoch). A run that was killed and
-resumed therefore ends with the same weights as one that was not: on a CPU, bit for bit.
+All random numbers follow from (seed, step), the order of clips from (seed, epoch). A run that was
+killed and resumed therefore ends with the weights of an uninterrupted one: on a CPU, bit for bit.
 """
 
 import math
@@ -26,26 +26,27 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
 from hearsight.training.batches import Batch, Batches, label_names
 from hearsight.training.confidence import choose_threshold
-from hearsight.training.mixing_partners import find_mixing_partners as find_partners
+from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.nan_guard import NanGuard, all_finite
 from hearsight.training.run_folder import (
     Log,
     TrainingOptions,
     TrainingPosition,
     TrainingResult,
-    check_untouched,
+    carry_facts,
+    check_unchanged,
     clips_digest,
     find_previous,
+    folder_state,
     load_optimiser,
     optimiser_state,
     step_seed,
-    trace_of,
 )
 from hearsight.training.step import Step, draw
 
 
 class Run:
-    """One training run: the state that the loop moves, and where it is written."""
+    """The state of one training run: encoders, optimiser, position, batches, log."""
 
     def __init__(
         self, recipe: Recipe, clips: Clips, folder: Path, options: TrainingOptions
@@ -62,13 +63,14 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.encoders = Encoders(recipe.encoder)
         self.position = TrainingPosition()
-        trace = trace_of(folder)
+        state = folder_state(folder)
         previous = find_previous(folder, recipe, clips, resume=options.resume)
+        self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
         elif recipe.encoder.weights is not None:
             load_trunk(self.encoders, recipe.encoder)
-        if not recipe.teaches_frames:  # several processes wait for every gradient that is asked for
+        if not recipe.teaches_frames:  # several processes wait for the gradient of every weight
             self.encoders.frames.requires_grad_(False)
         place(self.encoders, self.accelerator.device, channels_last=recipe.channels_last)
         self.optimiser = torch.optim.Adam(
@@ -94,13 +96,13 @@ class Run:
         self.unreadable: dict[str, str] = {}
         self.curriculum_seconds = 0.0
         self.rate = 0.0  # of the last step
-        self.saved = False  # whether this process has written a checkpoint
+        self.saved = False  # whether this process has saved a checkpoint
         self.nan_guard = NanGuard(self.encoders, recipe, self.accelerator, folder / LAST)
         self.started = time.monotonic()
-        with ExitStack() as kept:  # the folder is made last: what cannot begin leaves nothing
+        with ExitStack() as kept:  # the folder is made last: a run that cannot begin leaves none
             if self.accelerator.is_main_process:
                 kept.enter_context(sole_writer(folder))
-                check_untouched(folder, trace)
+                check_unchanged(folder, state)
             self.log = Log(
                 folder,
                 step=self.position.step,
@@ -111,40 +113,43 @@ class Run:
             self.kept = kept.pop_all()
 
     def _restore(self, previous: Checkpoint) -> None:
-        """Put optimiser and position back where the checkpoint left them."""
+        """Restore optimiser and position from a checkpoint."""
         if previous.state is None or "position" not in previous.facts:
             raise HearsightError(f"{self.folder / LAST} holds weights only: it cannot be resumed.")
         if not all_finite(previous.weights):
-            raise HearsightError(f"{self.folder / LAST} holds weights that are no numbers.")
+            raise HearsightError(f"{self.folder / LAST} holds weights that are NaN or infinite.")
         state = dict(previous.state)
         found = state.pop("partners", None)
         self.position = TrainingPosition(**previous.facts["position"])
         self.position.partners = None if found is None else found.numpy()
         load_optimiser(self.optimiser, dict(self.encoders.named_parameters()), state)
 
-    def spent(self) -> bool:
-        """Have the minutes of this run run out? The same answer for every process."""
+    def out_of_time(self) -> bool:
+        """Whether the minutes of this run have passed, in any process."""
         if self.options.minutes is None:
             return False
         over = time.monotonic() - self.started > 60 * self.options.minutes
         flag = torch.tensor(float(over), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
-    def save(self, name: str, *, calibrated: bool = False) -> None:
-        """Write a checkpoint; `last` also holds what a resumed run needs.
+    def choose_threshold(self) -> float | None:
+        """The confidence threshold of the present weights; the main process alone computes it."""
+        if not self.accelerator.is_main_process:
+            return None
+        return choose_threshold(
+            self.encoders, self.recipe, self.clips, device=self.accelerator.device
+        )
 
-        calibrated: with the threshold of confidence that suits the weights.
+    def save(self, name: str, threshold: float | None = None) -> None:
+        """Write a checkpoint, with the confidence threshold if one is given.
+
+        `last` also holds the optimiser's state and the mixing partners, which resuming needs.
         """
         if not self.accelerator.is_main_process:
             return
         position = self.position
-        threshold = (
-            choose_threshold(self.encoders, self.recipe, self.clips, device=self.accelerator.device)
-            if calibrated
-            else None
-        )
         facts = {
-            **self.options.facts,
+            **self.facts,
             "clips": clips_digest(self.clips),
             **({} if threshold is None else {"threshold": threshold}),
             "position": {
@@ -164,7 +169,7 @@ class Run:
         self.saved = True
 
     def find_partners(self) -> None:
-        """Before an epoch: which sounds are mixed in it, if the recipe mixes at all."""
+        """Find the mixing partners of the coming epoch, if the recipe mixes sounds in it."""
         mixing, position = self.recipe.mixing, self.position
         position.partners = None
         if mixing is None or mixing.strength(position.epoch, self.recipe.epochs)[1] <= 0:
@@ -176,7 +181,7 @@ class Run:
             done += count
             self.options.progress("embedding sounds", done, len(self.clips))
 
-        position.partners = find_partners(
+        position.partners = find_mixing_partners(
             self.recipe,
             self.encoders,
             self.clips,
@@ -187,12 +192,12 @@ class Run:
         )
         self.curriculum_seconds += time.monotonic() - begin
 
-    def note_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
+    def record_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
         for error in found:
             self.unreadable.setdefault(error.id, error.reason)
 
-    def even(self, batch: Batch | None) -> Batch | None:
-        """The batch, cut to the smallest that any process read; None if it cannot teach."""
+    def cut_to_smallest(self, batch: Batch | None) -> Batch | None:
+        """The batch cut to the smallest of all processes; None if that is below `least_clips`."""
         smallest, processes = 0 if batch is None else len(batch), self.accelerator.num_processes
         if processes > 1:
             count = torch.tensor([smallest], device=self.accelerator.device)
@@ -202,20 +207,20 @@ class Run:
         return batch.first(smallest) if smallest < len(batch) else batch
 
     def train_step(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """One optimiser step; returns the named terms of the loss."""
+        """Take one optimiser step; returns the named terms of the loss."""
         accelerator, position, recipe = self.accelerator, self.position, self.recipe
         generator = torch.Generator().manual_seed(step_seed(recipe.seed, position.step))
         count, rank = len(batch), accelerator.process_index
         draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
         draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
-        if recipe.encoder.dropout:  # drawn by the device's own generator
+        if recipe.encoder.dropout:  # it uses the device's default generator
             torch.manual_seed(step_seed(recipe.seed, position.step) + rank)
         self.rate = self.learning_rate()
         for group in self.prepared.param_groups:
             group["lr"] = self.rate
         terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)
         loss = torch.stack(list(terms.values())).sum()
-        self.nan_guard.note(loss, batch, position.step + 1)
+        self.nan_guard.record(loss, batch, position.step + 1)
         accelerator.backward(loss)
         self.prepared.step()
         self.prepared.zero_grad(set_to_none=True)
@@ -233,7 +238,7 @@ class Run:
 def train(
     recipe: Recipe,
     clips: Clips,
-    folder: Path,
+    folder: Path | str,
     *,
     validation: Clips | None = None,
     options: TrainingOptions | None = None,
@@ -242,16 +247,17 @@ def train(
 
     Args:
         recipe: the method.
-        clips: what to learn from. A clip that cannot be read is skipped and named in the result.
+        clips: training clips. One that cannot be read is skipped and named in the result.
         folder: the run folder; it must be new unless `options.resume`.
         validation: clips with boxes, scored every `recipe.validate_every` epochs.
-        options: device, budget, progress.
+        options: device, time limit, progress.
 
     Raises:
-        HearsightError: a folder that holds another run or is written to by another process, data
-            smaller than a batch, too few clips that can be read, a loss or weights that are no
-            numbers. What begins and fails before its first checkpoint leaves nothing behind.
+        HearsightError: a folder that holds another run or is written to by another process, fewer
+            clips than a batch, too few readable clips, NaN or infinity in the loss or the weights.
+            A run that fails before its first checkpoint leaves nothing behind.
     """
+    folder = Path(folder)
     run = Run(recipe, clips, folder, options or TrainingOptions())
     recipe, position, finished = run.recipe, run.position, True
     try:
@@ -266,11 +272,10 @@ def train(
                     position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
                 ):
                     validate(run, validation)
-            run.save(LAST)
-        run.save(LAST, calibrated=True)
-        if position.best < 0:  # nothing was ever validated: the last weights are the best known
-            run.save(BEST, calibrated=True)
-    except BaseException:  # whatever it is, it goes on its way
+            if finished and position.epoch < recipe.epochs:
+                run.save(LAST)
+        save_final(run)
+    except BaseException:
         if not run.saved:
             run.log.discard()
         raise
@@ -288,8 +293,20 @@ def train(
     )
 
 
+def save_final(run: Run) -> None:
+    """Write the last checkpoint with its threshold; also as the best if none was validated."""
+    try:
+        threshold = run.choose_threshold()
+    except BaseException:  # an interrupt here must not cost the last epoch
+        run.save(LAST)
+        raise
+    run.save(LAST, threshold)
+    if run.position.best < 0:
+        run.save(BEST, threshold)
+
+
 def train_epoch(run: Run) -> bool:
-    """Train to the end of the epoch; False if the minutes ran out before it."""
+    """Train to the end of the epoch; False if the minutes ran out before."""
     run.encoders.train()
     position, options = run.position, run.options
     total = run.recipe.epochs * len(run.batches)
@@ -297,8 +314,8 @@ def train_epoch(run: Run) -> bool:
     begun = (position.batch, position.step)
     batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
     for loaded in batches:
-        run.note_unreadable(loaded.unreadable)
-        batch = run.even(loaded if isinstance(loaded, Batch) else None)
+        run.record_unreadable(loaded.unreadable)
+        batch = run.cut_to_smallest(loaded if isinstance(loaded, Batch) else None)
         position.batch += 1
         if batch is None:
             continue
@@ -322,7 +339,7 @@ def train_epoch(run: Run) -> bool:
         if position.step % options.save_every == 0:
             run.nan_guard.check_weights(position.step)
             run.save(LAST)
-        if run.spent():
+        if run.out_of_time():
             return False
     if position.batch > begun[0] and position.step == begun[1]:
         name, why = next(iter(run.unreadable.items()), ("", "another process could not read its"))
@@ -332,7 +349,7 @@ def train_epoch(run: Run) -> bool:
 
 
 def validate(run: Run, validation: Clips) -> None:
-    """Score the validation clips; keep the weights if none before did better on the same ones."""
+    """Score the validation clips; save the weights if their score is the best on these clips."""
     if run.accelerator.is_main_process:
         evaluation = evaluate(
             Model(run.encoders, run.recipe),
@@ -342,7 +359,7 @@ def validate(run: Run, validation: Clips) -> None:
         )
         score = evaluation.success_rate
         judge = f"{run.options.protocol}:{clips_digest(validation)}"
-        if run.position.judge != judge:  # scores of other clips or rules cannot be compared
+        if run.position.judge != judge:  # scores on other clips or protocols are not comparable
             run.position.judge, run.position.best = judge, -1.0
         run.log.write(
             "validation",
@@ -352,5 +369,5 @@ def validate(run: Run, validation: Clips) -> None:
         )
         if score > run.position.best:
             run.position.best = score
-            run.save(BEST, calibrated=True)
+            run.save(BEST, run.choose_threshold())
     run.accelerator.wait_for_everyone()

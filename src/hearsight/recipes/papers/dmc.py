@@ -1,25 +1,25 @@
 """DMC. Hu et al., Deep Multimodal Clustering for Unsupervised Audiovisual Learning, CVPR 2019
 (arXiv 1807.03094), in the form of the authors' second code, Simplified DMC.
 
-Two ResNet-18 from scratch with a linear map after each, frames of 224 pixels and their random
-changes, batch, epochs, learning rate, weight decay and seed are those of that code. It hears 1 s as
-a log mel spectrogram whose bands and times are not published (?): they are VGGish's here.
+Two ResNet-18 from scratch with a linear projection each, 224-pixel frames and their augmentation,
+batch, epochs, learning rate, weight decay and seed are those of that code. Its input is a log-mel
+spectrogram of 1 s whose bands and hop are not published (?): they are VGGish's here.
 """
 
 from hearsight.model.augmentation import Appearance
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import MelSpectrogram
-from hearsight.objectives.clusters import ClusterContrast
+from hearsight.objectives.clustering import ClusterContrast
 from hearsight.recipes.papers.ssl_tie import shrink
 from hearsight.recipes.recipe import Recipe
 
 
 def dmc() -> Recipe:
-    """The nearest of a frame's cluster centres meets its own sound and avoids another."""
+    """DMC, CVPR 2019 (Simplified DMC): max-margin loss of sounds and k-means centres of places."""
     return Recipe(
         spectrogram=MelSpectrogram(seconds=1.0, fft=512, hop=160, bins=64),
         appearance=Appearance(
-            smallest_crop=0.77,  # the released crops are all as large: 224 of 256 pixels
+            smallest_crop=0.77,  # the released crops are all of one size: 224 of 256 pixels
             narrowest_crop=1.0,
             brightness=0.3,
             contrast=0.0,
@@ -40,9 +40,9 @@ def dmc() -> Recipe:
 
 
 def small() -> Recipe:
-    """`dmc` at the size of minutes on a CPU, compared with all other sounds of a batch."""
+    """DMC for minutes on a CPU, with all other sounds of the batch as negatives."""
     recipe = shrink(dmc())
-    recipe.appearance = dmc().appearance  # milder than what `shrink` makes of others
+    recipe.appearance = dmc().appearance  # milder than the one `shrink` sets
     recipe.encoder.projection = 128
     recipe.contrast = ClusterContrast(others="all")
     return recipe

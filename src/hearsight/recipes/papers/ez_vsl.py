@@ -1,8 +1,7 @@
 """EZ-VSL. Mo and Morgado, Localizing Visual Sounds the Easy Way, ECCV 2022.
 
-The numbers are those of the released code, trained on 144,000 clips; for 10,000 clips it trains
-100 epochs. The frame network starts from ImageNet there: set `encoder.weights`, else it starts
-from scratch.
+Hyperparameters are those of the released code for 144,000 clips; for 10,000 clips it trains 100
+epochs. Its frame network starts from ImageNet: set `encoder.weights`, else it starts from scratch.
 """
 
 from hearsight.model.augmentation import Appearance
@@ -14,7 +13,7 @@ from hearsight.recipes.recipe import Recipe
 
 
 def crop_and_mirror() -> Appearance:
-    """Square crops and mirrored frames, colours as they are.
+    """EZ-VSL's augmentation: square crops and mirroring, no colour changes.
 
     Differs from the released code: there the shorter side becomes 246 pixels and a square of 224
     is cut out anywhere, 83 % of a square frame. Here 83 % is the least that is cut out, and of a
@@ -31,12 +30,12 @@ def crop_and_mirror() -> Appearance:
 
 
 def trunks() -> Encoder:
-    """Two networks of stride 32, a linear map to 512 channels after each: a frame gives 7 x 7."""
+    """EZ-VSL's networks: two ResNet-18 of stride 32, each projected linearly to 512 channels."""
     return Encoder(strides=(1, 2, 2, 2), sound_strides=(1, 2, 2, 2), projection=512)
 
 
 def ez_vsl() -> Recipe:
-    """The strongest place of a frame is contrasted, in both directions."""
+    """EZ-VSL, ECCV 2022: multiple-instance contrast (max-pooled InfoNCE) in both directions."""
     return Recipe(
         spectrogram=LogSpectrogram(seconds=3.0),
         appearance=crop_and_mirror(),
@@ -50,10 +49,10 @@ def ez_vsl() -> Recipe:
 
 
 def shrink_projected(recipe: Recipe) -> Recipe:
-    """`ssl_tie.shrink` for a method of this family: it keeps heads, momentum encoder and crops.
+    """`ssl_tie.shrink` for methods on EZ-VSL's networks; keeps heads, momentum encoder and crops.
 
-    The linear maps give 128 channels, the grid of a 96-pixel frame stays 6 x 6 (a stride of 16,
-    not 32), and a batch holds 32 clips.
+    Projections have 128 channels, the grid of a 96-pixel frame is 6 x 6 (a stride of 16, not 32),
+    and a batch holds 32 clips.
     """
     heads, ema, crops = recipe.encoder.heads, recipe.encoder.ema, recipe.appearance
     recipe = shrink(recipe)
@@ -64,5 +63,5 @@ def shrink_projected(recipe: Recipe) -> Recipe:
 
 
 def small() -> Recipe:
-    """The same for minutes on a CPU."""
+    """EZ-VSL for minutes on a CPU, with soft max-pooling."""
     return shrink_projected(ez_vsl())

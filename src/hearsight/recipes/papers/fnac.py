@@ -1,8 +1,8 @@
 """FNAC. Sun et al., Learning Audio-Visual Source Localization via False Negative Aware Contrastive
 Learning, CVPR 2023 (arXiv 2303.11302).
 
-The numbers are those of the released training scripts. The frame network starts from ImageNet
-there: set `encoder.weights`, else it starts from scratch.
+Hyperparameters are those of the released training scripts. Their frame network starts from
+ImageNet: set `encoder.weights`, else it starts from scratch.
 """
 
 from hearsight.objectives.false_negatives import FalseNegativeContrast
@@ -11,7 +11,7 @@ from hearsight.recipes.recipe import Recipe
 
 
 def fnac() -> Recipe:
-    """EZ-VSL, and clips alike in sound or look should respond alike."""
+    """FNAC, CVPR 2023: EZ-VSL + false negatives suppression and true negatives enhancement."""
     recipe = ez_vsl.ez_vsl()
     recipe.contrast = FalseNegativeContrast(temperature=0.03, weight=100.0, warm_up=5)
     recipe.encoder.dropout = 0.9
@@ -21,10 +21,10 @@ def fnac() -> Recipe:
 
 
 def small() -> Recipe:
-    """The same for minutes on a CPU; the gaps, which shrink with the batch, weigh as much.
+    """FNAC for minutes on a CPU; its regularisers are rescaled to the smaller batch.
 
-    Peaks are soft (`ssl_tie.shrink`). Nothing is dropped: a network from scratch has nothing yet to
-    be kept from overfitting.
+    They are means over pairs and shrink with the batch. Max-pooling is soft (`ssl_tie.shrink`).
+    There is no dropout: a small network from scratch does not overfit in minutes.
     """
     recipe = ez_vsl.shrink_projected(fnac())
     recipe.encoder.dropout = 0.0

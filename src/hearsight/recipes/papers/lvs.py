@@ -1,18 +1,18 @@
 """LVS. Chen et al., Localizing Visual Sounds the Hard Way, CVPR 2021.
 
-Loss, networks and spectrogram are those of the released code. Its training is not released:
-learning rate, weight decay, batch size and epochs are SSL-TIE's, not certain for LVS.
+Loss, networks and spectrogram are those of the released code, which holds no training: learning
+rate, weight decay, batch size and epochs are SSL-TIE's, not certain for LVS.
 """
 
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import LogSpectrogram
-from hearsight.objectives.contrast import TrimapContrast
+from hearsight.objectives.trimap_contrast import TrimapContrast
 from hearsight.recipes.papers.ssl_tie import shrink
 from hearsight.recipes.recipe import Recipe
 
 
 def lvs() -> Recipe:
-    """Source, background and a band between: each map splits itself in three."""
+    """LVS, CVPR 2021: trimap contrastive loss with the own background as hard negatives."""
     return Recipe(
         spectrogram=LogSpectrogram(seconds=10.0),
         encoder=Encoder(),
@@ -25,5 +25,5 @@ def lvs() -> Recipe:
 
 
 def small() -> Recipe:
-    """The same for minutes on a CPU."""
+    """LVS for minutes on a CPU."""
     return shrink(lvs())

@@ -1,16 +1,16 @@
-"""Random: networks that learned nothing, to compare with those that did."""
+"""Random weights: an untrained baseline."""
 
 from hearsight.recipes.papers import ssl_tie
 from hearsight.recipes.recipe import Recipe
 
 
 def random() -> Recipe:
-    """The first weights of SSL-TIE's networks, as they are drawn."""
+    """Random weights: SSL-TIE's networks as initialised, an untrained baseline."""
     recipe = ssl_tie.a()
     recipe.epochs = 0
     return recipe
 
 
 def small() -> Recipe:
-    """The first weights of the small networks."""
+    """Random weights of the small networks of `ssl_tie:small`."""
     return ssl_tie.shrink(random())

@@ -1,19 +1,19 @@
 """SLAVC. Mo and Morgado, A Closer Look at Weakly-Supervised Audio-Visual Source Localization,
 NeurIPS 2022 (arXiv 2209.09634).
 
-The numbers are those of the released training script. The frame network starts from ImageNet
-there: set `encoder.weights`, else it starts from scratch.
+Hyperparameters are those of the released training script. Its frame network starts from ImageNet:
+set `encoder.weights`, else it starts from scratch.
 """
 
-from hearsight.objectives.slavc import MomentumContrast
+from hearsight.objectives.momentum_contrast import MomentumContrast
 from hearsight.recipes.papers import ez_vsl
 from hearsight.recipes.recipe import Recipe
 
 
 def slavc() -> Recipe:
-    """Two heads, one for the clip and one for the place, and targets from a momentum encoder.
+    """SLAVC, NeurIPS 2022: correspondence and localisation heads, momentum-encoder targets.
 
-    The momentum encoder is what is tested, as by the released script (`--use_mom_eval`).
+    The momentum encoder is evaluated, as by the released script (`--use_mom_eval`).
     """
     recipe = ez_vsl.ez_vsl()
     recipe.encoder.heads, recipe.encoder.ema, recipe.encoder.dropout = 2, 0.999, 0.9
@@ -23,10 +23,10 @@ def slavc() -> Recipe:
 
 
 def small() -> Recipe:
-    """The same for minutes on a CPU.
+    """SLAVC for minutes on a CPU, with a faster momentum encoder (0.99).
 
-    With so few steps the momentum encoder follows faster, by 0.99, and nothing is dropped: a
-    network from scratch has nothing yet to be kept from overfitting.
+    There are too few steps for 0.999. There is no dropout: a small network from scratch does not
+    overfit in minutes.
     """
     recipe = ez_vsl.shrink_projected(slavc())
     recipe.encoder.ema, recipe.encoder.ema_eval, recipe.encoder.dropout = 0.99, True, 0.0

@@ -1,81 +1,85 @@
 """SSL-TIE. Liu et al., Exploiting Transformation Invariance and Equivariance for
 Self-supervised Sound Localisation, ACM MM 2022 (arXiv 2206.12772).
 
-`a` to `f` are the rows of its Table 1: every row is the one above it plus one thing. The numbers
-are those of the released code, except 80 epochs, which the paper prints (its scripts train 100).
+`a` to `f` are the rows A to F of its Table 1, each the one before plus one component.
+Hyperparameters are those of the released code, except the 80 epochs, which the paper prints (the
+released scripts train 100).
 """
 
 from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import MelSpectrogram
-from hearsight.objectives.contrast import PaperContrast, TrimapContrast
 from hearsight.objectives.hard_positives import HardPositiveContrast
 from hearsight.objectives.max_contrast import MaxContrast
+from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 from hearsight.recipes.recipe import Recipe
 
 
 def a() -> Recipe:
-    """The contrast alone, on plain clips."""
+    """SSL-TIE, Table 1 A: the trimap contrastive loss alone, without augmentation."""
     return Recipe(contrast=TrimapContrast(), batch_size=32, epochs=80, learning_rate=1e-4)
 
 
 def b() -> Recipe:
-    """+ invariance to appearance."""
+    """SSL-TIE, Table 1 B: A + appearance augmentation of frames (crop, colour, blur)."""
     recipe = a()
     recipe.appearance = Appearance()
     return recipe
 
 
 def c() -> Recipe:
-    """+ invariance to geometry: warped frames are contrasted too."""
+    """SSL-TIE, Table 1 C: B + a second branch of geometrically transformed frames."""
     recipe = b()
     recipe.warp = Warp()
     return recipe
 
 
 def d() -> Recipe:
-    """+ invariance to a masked spectrogram."""
+    """SSL-TIE, Table 1 D: C + spectrogram masking."""
     recipe = c()
     recipe.mask = SpectrogramMask()
     return recipe
 
 
 def e() -> Recipe:
-    """+ each sound mixed with its nearest neighbour, more and more."""
+    """SSL-TIE, Table 1 E: D + curriculum mixing of each sound with its nearest neighbour."""
     recipe = d()
     recipe.mixing = Mixing()
     return recipe
 
 
 def f() -> Recipe:
-    """+ equivariance: the response moves with the frame."""
+    """SSL-TIE, Table 1 F: E + geometric equivariance loss; the complete method."""
     recipe = e()
     recipe.equivariance = 1.0
     return recipe
 
 
-ssl_tie = f
+def ssl_tie() -> Recipe:
+    """SSL-TIE, ACM MM 2022: transformation invariance and equivariance, complete (= F)."""
+    return f()
 
 
 def paper() -> Recipe:
-    """The contrast as printed in Eq. 5-8 instead of the released one."""
+    """SSL-TIE with the contrastive loss printed in its Eq. 5-8 instead of the released one."""
     recipe = f()
     recipe.contrast = PaperContrast()
     return recipe
 
 
 def shrink(recipe: Recipe) -> Recipe:
-    """The same method for minutes on a CPU: a small network, 96-pixel frames, 3 s of sound.
+    """The same method for minutes on a CPU: small networks, 96-pixel frames, 3 s of sound.
 
     A frame of 3 x 96 x 96 gives 128 x 6 x 6, a spectrogram of 1 x 64 x 134 gives 128 x 4 x 9; a
-    cell of the grid is 16 pixels wide, as in the full recipe. Blur and masks keep their share of
-    the smaller frame and spectrogram. All draws are milder: minutes are too few to see through
-    the full ones, composed scenes have their source anywhere, so that a small crop often loses
-    it, and on a grid of 6 cells little is left of what shrinks. Mixing grows with the whole run,
-    because epochs of composed scenes are as short as one likes. The masks of the contrast have an
-    edge three times as wide, and where the highest place speaks for a frame all others have a
-    share in it: while responses are still flat more cells learn from each pair. With wide edges a
-    given score is reached in less than half of the steps; without shares nothing is learned.
+    cell of the grid is 16 pixels wide, as in the full recipe. Blur and spectrogram masks are scaled
+    with the frame and spectrogram. All augmentation is milder: minutes are too few to learn from
+    the full one, small crops often lose the source, which is anywhere in a composed scene, and of
+    a shrunk frame few of the 6 x 6 cells are left. Mixing is scheduled over the whole run, because
+    composed data sets have epochs of any length.
+
+    Trimaps have edges three times as wide, and max-pooling is soft (`MaxContrast.softness`), so
+    that more cells get gradients while responses are still flat. With wide edges a given score is
+    reached in less than half of the steps; with hard max-pooling nothing is learned in minutes.
     """
     recipe.frame_size = 96
     recipe.spectrogram = MelSpectrogram(seconds=3.0, fft=512, hop=360, bins=64)
@@ -106,33 +110,35 @@ def shrink(recipe: Recipe) -> Recipe:
 
 
 def small_a() -> Recipe:
-    """`a` at the size of minutes on a CPU."""
+    """SSL-TIE, Table 1 A, for minutes on a CPU."""
     return shrink(a())
 
 
 def small_b() -> Recipe:
-    """`b` at the size of minutes on a CPU."""
+    """SSL-TIE, Table 1 B, for minutes on a CPU."""
     return shrink(b())
 
 
 def small_c() -> Recipe:
-    """`c` at the size of minutes on a CPU."""
+    """SSL-TIE, Table 1 C, for minutes on a CPU."""
     return shrink(c())
 
 
 def small_d() -> Recipe:
-    """`d` at the size of minutes on a CPU."""
+    """SSL-TIE, Table 1 D, for minutes on a CPU."""
     return shrink(d())
 
 
 def small_e() -> Recipe:
-    """`e` at the size of minutes on a CPU."""
+    """SSL-TIE, Table 1 E, for minutes on a CPU."""
     return shrink(e())
 
 
 def small_f() -> Recipe:
-    """`f` at the size of minutes on a CPU."""
+    """SSL-TIE, Table 1 F, for minutes on a CPU."""
     return shrink(f())
 
 
-small = small_f
+def small() -> Recipe:
+    """SSL-TIE for minutes on a CPU, complete (= `small_f`); shipped with weights."""
+    return small_f()

@@ -2,9 +2,9 @@
 Localization in Visual Scenes, CVPR 2022 (arXiv 2203.13412), without its predictive coding module.
 
 Crops, 3 s of sound, batch, epochs, weight decay, seed and the 512 hidden channels of the predictor
-are those of the released code. There a VGG-16 of ImageNet and VGGish stay frozen and only what
-stands on them learns, at 5e-4 after the sound network and 2e-3 in the two heads; here two ResNet-18
-learn, all at one rate. The spectrogram has VGGish's 64 bands every 10 ms.
+are those of the released code. It freezes an ImageNet VGG-16 and VGGish and trains only the layers
+after them, at 5e-4 after the sound network and 2e-3 in the two heads; here two ResNet-18 are
+trained, all at one rate. The spectrogram has VGGish's 64 bands every 10 ms.
 """
 
 from hearsight.model.augmentation import Appearance
@@ -16,11 +16,11 @@ from hearsight.recipes.recipe import Recipe
 
 
 def sspl() -> Recipe:
-    """Two views of a frame, each weighted by its response map, predict each other."""
+    """SSPL, CVPR 2022, without its predictive coding: SimSiam on sound-attended views."""
     return Recipe(
         spectrogram=MelSpectrogram(seconds=3.0, fft=512, hop=160, bins=64),
         appearance=Appearance(
-            smallest_crop=0.83,  # the released crops are all as large: 224 of 246 pixels
+            smallest_crop=0.83,  # the released crops are all of one size: 224 of 246 pixels
             narrowest_crop=1.0,
             brightness=0.0,
             contrast=0.0,
@@ -42,9 +42,9 @@ def sspl() -> Recipe:
 
 
 def small() -> Recipe:
-    """`sspl` at the size of minutes on a CPU."""
+    """SSPL for minutes on a CPU."""
     recipe = shrink(sspl())
-    recipe.appearance = sspl().appearance  # milder than what `shrink` makes of others
+    recipe.appearance = sspl().appearance  # milder than the one `shrink` sets
     recipe.encoder.predictor = 64
     recipe.batch_size = 32
     return recipe

@@ -1,5 +1,5 @@
-"""VGG-H. A supervised classifier of sounds: the upper row of retrieval in SSL-TIE, Liu et al.,
-ACM MM 2022. After Chen et al., VGGSound: A Large-scale Audio-visual Dataset, ICASSP 2020.
+"""VGG-H. A supervised sound classifier, the upper bound of retrieval in SSL-TIE, Liu et al., ACM MM
+2022. After Chen et al., VGGSound: A Large-scale Audio-visual Dataset, ICASSP 2020.
 
 Spectrogram, stride and the 309 classes are those of the code released with VGGSound, which holds no
 training: batch, epochs and learning rate are not the paper's (?).
@@ -13,9 +13,9 @@ from hearsight.recipes.recipe import Recipe
 
 
 def vgg_h() -> Recipe:
-    """Learns the classes of sounds; its frame network stays as it was drawn."""
+    """VGG-H, ICASSP 2020: a supervised sound classifier for retrieval; it does not localise."""
     return Recipe(
-        frame_size=32,  # frames teach it nothing
+        frame_size=32,  # pixels; the frame network is not trained
         spectrogram=LogSpectrogram(seconds=10.0, fft=512, overlap=353),
         encoder=Encoder(sound_strides=(1, 2, 2, 2), classes=309),
         contrast=SoundClassification(),
@@ -26,7 +26,7 @@ def vgg_h() -> Recipe:
 
 
 def small() -> Recipe:
-    """`vgg_h` at the size of minutes on a CPU, for the 12 classes of the toys or of a demo."""
+    """VGG-H for minutes on a CPU, for the 12 classes of the toys or of a demo."""
     recipe = shrink(vgg_h())
     recipe.frame_size = 32
     recipe.encoder.classes = 12

@@ -11,7 +11,7 @@ from made_views import embedded, finite, flat, halves, view
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.objectives.attended import AttendedTriplet, attend
+from hearsight.objectives.attention import AttendedTriplet, attend
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 Vectors = list[list[float]]

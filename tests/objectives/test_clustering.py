@@ -10,8 +10,8 @@ from made_views import embedded, finite, flat, halves, view
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.objectives import clusters
-from hearsight.objectives.clusters import ClusterContrast, PseudoLabelContrast, find_centres
+from hearsight.objectives import clustering
+from hearsight.objectives.clustering import ClusterContrast, PseudoLabelContrast, soft_kmeans
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 
 Vector = list[float]
@@ -45,7 +45,7 @@ def centres_by_hand(
 def test_centres_are_their_definition(count: int) -> None:
     torch.manual_seed(0)
     points = torch.randn(3, 8, 4).double()
-    found = find_centres(points, count, rounds=4, sharpness=3.0)
+    found = soft_kmeans(points, count, rounds=4, sharpness=3.0)
     for row, centres in zip(points.tolist(), found, strict=True):
         by_hand = torch.tensor(centres_by_hand(row, count, 4, 3.0), dtype=torch.float64)
         torch.testing.assert_close(centres, by_hand, rtol=1e-9, atol=1e-12)
@@ -55,18 +55,18 @@ def test_two_heaps_are_found_and_one_cluster_is_the_mean() -> None:
     torch.manual_seed(0)
     heaps = torch.cat([torch.randn(6, 2) / 20, torch.tensor([4.0, 4.0]) + torch.randn(6, 2) / 20])
     points = heaps[torch.randperm(12)][None]
-    found = find_centres(points, 2, rounds=10, sharpness=30.0)[0]
+    found = soft_kmeans(points, 2, rounds=10, sharpness=30.0)[0]
     distances = torch.cdist(found, torch.tensor([[0.0, 0.0], [4.0, 4.0]]))
     assert distances.amin(0).max() < 0.1
     torch.testing.assert_close(
-        find_centres(points, 1, rounds=1, sharpness=30.0)[0, 0], points[0].mean(0)
+        soft_kmeans(points, 1, rounds=1, sharpness=30.0)[0, 0], points[0].mean(0)
     )
 
 
 def test_a_cluster_without_points_stays_finite() -> None:
     """Far from all points a share is 0 in single precision; its mean would be 0 / 0."""
     points = torch.tensor([[0.0], [0.0], [9.0], [1e4], [9.0], [0.0]])[None].requires_grad_()
-    found = find_centres(points, 3, rounds=10, sharpness=1000.0)
+    found = soft_kmeans(points, 3, rounds=10, sharpness=1000.0)
     assert found.isfinite().all()
     assert torch.autograd.grad(found.sum(), points)[0].isfinite().all()
 
@@ -188,7 +188,7 @@ def test_two_processes_have_the_loss_and_gradient_of_one(
     contrast = OBJECTIVES[name]
     alone = contrast(whole)
     frames = whole.grids.mean((2, 3)).detach()
-    monkeypatch.setattr(clusters, "gather", lambda _: frames.unflatten(0, (2, 4)))
+    monkeypatch.setattr(clustering, "gather", lambda _: frames.unflatten(0, (2, 4)))
     parts = torch.stack([contrast(half) for half in halves(whole)]).mean()
     torch.testing.assert_close(parts, alone, rtol=1e-12, atol=0)
     for one, other in zip(slopes(parts, whole), slopes(alone, whole), strict=True):

@@ -1,4 +1,4 @@
-"""Ranking: the definition as loops, ties, who must not be found, blocks that change nothing."""
+"""Nearest neighbours: the definition as loops, ties, exclusions, blocks that change nothing."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hearsight.retrieval.ranking import NOBODY, SPARE, rank, unit
+from hearsight.model.nearest import NO_NEIGHBOUR, SPARE, rank, unit
 
 
 def vectors(count: int, channels: int = 16, seed: int = 0) -> Tensor:
@@ -32,7 +32,7 @@ def by_loops(
             if not own and not same:
                 scored.append((-round(float(query @ other), 11), n))
         nearest = [n for _, n in sorted(scored)[:k]]
-        found.append(nearest + [NOBODY] * (k - len(nearest)))
+        found.append(nearest + [NO_NEIGHBOUR] * (k - len(nearest)))
     return found
 
 
@@ -59,7 +59,7 @@ def test_oneself_and_ones_own_group_are_not_found() -> None:
     )
     assert torch.equal(indices[:, 0], own)  # of its group a point finds itself, and nobody else
     assert not (groups[indices[:, 1:]] == groups[:, None]).any()
-    some = torch.where(own % 2 == 0, own, NOBODY)
+    some = torch.where(own % 2 == 0, own, NO_NEIGHBOUR)
     _, indices = rank(points, points, 1, exclude=some)
     assert (indices[1::2, 0] == own[1::2]).all()  # nobody is nearer than oneself
     assert (indices[::2, 0] != own[::2]).all()
@@ -94,6 +94,35 @@ def test_any_sizes_blocks_and_ties(
     assert indices.tolist() == by_loops(queries, gallery, sizes[2], exclude, groups)
 
 
+def nearest_other(points: Tensor, rows: int = 512, columns: int = 10_240) -> Tensor:
+    itself = torch.arange(len(points))
+    return rank(points, points, 1, exclude=itself, rows=rows, columns=columns)[1][:, 0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(2, 40), rows=st.integers(1, 50), columns=st.integers(1, 50))
+def test_the_nearest_other_is_the_definition_whatever_the_blocks(
+    count: int, rows: int, columns: int
+) -> None:
+    points = vectors(count, 8).double()
+    own = torch.arange(count)
+    found = nearest_other(points, rows, columns)
+    assert found.tolist() == [one for (one,) in by_loops(points, points, 1, exclude=own)]
+
+
+def test_a_twin_is_found_and_never_the_vector_itself() -> None:
+    points = vectors(10, 8)
+    points[7] = points[2]
+    found = nearest_other(points, rows=3, columns=4)
+    assert found[2] == 7
+    assert found[7] == 2
+    assert all(found[i] != i for i in range(10))
+
+
+def test_a_lone_vector_has_no_other() -> None:
+    assert nearest_other(vectors(1)).tolist() == [NO_NEIGHBOUR]
+
+
 def test_more_equals_than_candidates() -> None:
     gallery = vectors(3)[torch.arange(400) % 3]
     scores, indices = rank(vectors(3), gallery, SPARE)
@@ -116,11 +145,11 @@ def test_what_single_precision_cannot_tell_apart() -> None:
 
 
 def test_fewer_than_wanted() -> None:
-    scores, indices = rank(vectors(2), vectors(3), 5, exclude=torch.tensor([0, NOBODY]))
+    scores, indices = rank(vectors(2), vectors(3), 5, exclude=torch.tensor([0, NO_NEIGHBOUR]))
     assert (indices >= 0).sum(1).tolist() == [2, 3]
-    assert torch.equal(indices == NOBODY, scores == -torch.inf)
+    assert torch.equal(indices == NO_NEIGHBOUR, scores == -torch.inf)
     scores, indices = rank(vectors(2), vectors(0), 3)
-    assert (indices == NOBODY).all()
+    assert (indices == NO_NEIGHBOUR).all()
     assert rank(vectors(0), vectors(4), 3)[0].shape == (0, 3)
 
 

@@ -1,4 +1,4 @@
-"""Which clip and which place, told apart by two heads, against targets of a momentum encoder."""
+"""SLAVC's loss: correspondence and localisation heads, targets of a momentum encoder."""
 
 from dataclasses import dataclass
 
@@ -9,39 +9,39 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from hearsight.errors import HearsightError
 from hearsight.model.response import response
-from hearsight.objectives.contrast import true_pairs
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.max_contrast import target_columns
+from hearsight.objectives.trimap_contrast import true_pairs
 
 HEADS = 2  # correspondence, localisation
 
 
 @dataclass(slots=True, kw_only=True)
 class MomentumContrast:
-    """A place speaks for its frame as far as it stands out there; it says which sound is heard.
+    """Cross-entropy of audio-visual correspondence, weighted over places by localisation.
 
-    The first head gives p1 = softmax over sounds j of S1_ij / temperature at each place, the
-    second p2 = softmax over places of S2_ij / temperature; the logit of frame i and sound j is
-    log sum over places of p1 p2. The loss adds two cross-entropies over sounds of these logits:
-    of frames with the momentum encoder's sounds, and of the momentum encoder's frames with sounds.
+    The correspondence head gives p1 = softmax over sounds j of S1_ij / temperature at each place,
+    the localisation head p2 = softmax over places of S2_ij / temperature; the logit of frame i and
+    sound j is log sum over places of p1 p2. The loss is the sum of two cross-entropies over sounds:
+    frames with sounds of the momentum encoder, and frames of the momentum encoder with sounds.
 
-    It needs `encoder.heads` 2 and `encoder.ema` above 0. The response map is the mean of S1, S2.
+    It needs `encoder.heads` 2 and `encoder.ema` above 0. The response map is the mean of S1 and S2.
 
     Source
         SLAVC, Mo and Morgado, NeurIPS 2022, as released. There too both softmaxes and both
         cross-entropies run over sounds; none runs over frames.
     Differs from the released code
-        Logits are computed in the log domain. The margin (MarginNCE) is not theirs: a logit is a
-        log-probability, not a cosine, so margin / temperature is subtracted from the logit of the
-        true pair, whose boundary then lies as far away as in a contrast of cosines.
+        Logits are computed in the log domain. `margin` (MarginNCE) is not theirs: as a logit is a
+        log-probability, not a cosine, margin / temperature is subtracted from that of the true
+        pair, which moves the decision boundary as far as a margin on cosines does.
 
     Raises:
-        HearsightError: a temperature that is not positive; when called, an encoder without momentum
-            encoder or without two heads.
+        HearsightError: a temperature that is not positive; when called, no momentum encoder, or
+            not two heads.
     """
 
     temperature: float = 0.03  # cosine
-    margin: float = 0.0  # cosine; over temperature subtracted from true logits; negative eases
+    margin: float = 0.0  # cosine; margin / temperature is subtracted from true pairs' logits
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
@@ -60,15 +60,15 @@ class MomentumContrast:
             (embedded.ema_grids, embedded.sounds),
         ):
             logits = self.logits(grids, sounds)
-            eased = logits - self.margin / self.temperature
-            logits = torch.where(true_pairs(logits, embedded.first), eased, logits)
+            shifted = logits - self.margin / self.temperature
+            logits = torch.where(true_pairs(logits, embedded.first), shifted, logits)
             loss = loss + cross_entropy(logits, target_columns(logits, embedded.first))
         return loss
 
     def logits(
         self, grids: Float[Tensor, "b channels h w"], sounds: Float[Tensor, "a channels"]
     ) -> Float[Tensor, "b a"]:
-        """The log of the probability that sound j is heard in frame i, over places; at most 0."""
+        """The log-probability of each frame and sound, summed over places; at most 0."""
         correspondence, localisation = (
             response(one, other).flatten(2) / self.temperature
             for one, other in zip(grids.chunk(HEADS, 1), sounds.chunk(HEADS, 1), strict=True)

@@ -1,4 +1,4 @@
-"""Contrastive objectives against their definitions, written out as loops."""
+"""The objectives of LVS and SSL-TIE against their definitions, written out as loops."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hearsight.errors import HearsightError
 from hearsight.model.response import response
-from hearsight.objectives.contrast import PaperContrast, TrimapContrast
+from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 
 
 @pytest.fixture

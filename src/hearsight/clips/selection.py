@@ -1,12 +1,15 @@
-"""Several sources of clips as one, and some clips of a source."""
+"""Several sources of clips as one, and the clips of a source that a list names."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int16
 
 from hearsight.clips.clip import Box, Clip, Clips, DecodedClip, EndlessClips, annotation, encoded
 from hearsight.clips.fingerprint import fingerprint
+from hearsight.clips.lists import ClipName, clip_names, read_list, without_suffix
+from hearsight.errors import HearsightError
 
 
 class JoinedClips:
@@ -70,6 +73,66 @@ class ChosenClips(JoinedClips):
         self.ids = [clips.ids[index] for index in indices]
         chosen = set(self.ids)
         self.repeated = [id for id in self.repeated if id in chosen]
+
+
+def find_listed(clips: Clips, listed: Path) -> tuple[list[int], list[str]]:
+    """Indices of the clips that a list names, in its order, and its ids that no clip has.
+
+    An id means the clip of exactly that id; else every clip of the same video and second,
+    however written; else the one that differs in the suffix of a file name alone.
+
+    Raises:
+        HearsightError: the list cannot be read.
+    """
+    exact = {id: index for index, id in enumerate(clips.ids)}
+    stem = {without_suffix(id): index for id, index in exact.items()}
+    named: dict[ClipName, list[int]] = {}
+    for index, name in enumerate(clip_names(clips.ids)):
+        named.setdefault(name, []).append(index)
+    ids = read_list(listed).ids
+    found: dict[int, None] = {}
+    missing = []
+    for id, name in zip(ids, clip_names(ids), strict=True):
+        if id in exact:
+            indices = [exact[id]]
+        else:
+            near = exact.get(without_suffix(id), stem.get(without_suffix(id)))
+            indices = named.get(name, [] if near is None else [near])
+        found.update(dict.fromkeys(indices))
+        if not indices:
+            missing.append(id)
+    return list(found), missing
+
+
+def choose(clips: Clips, listed: Path) -> ChosenClips:
+    """The clips that a list names, in the order of the list.
+
+    Raises:
+        HearsightError: the list cannot be read, or names a clip that is not there.
+    """
+    found, missing = find_listed(clips, listed)
+    missing = list(dict.fromkeys(missing))
+    if missing:
+        raise HearsightError(
+            f"{len(missing):,} of {len(found) + len(missing):,} clips in '{listed}' are not there, "
+            f"the first of them '{missing[0]}'"
+        )
+    return ChosenClips(clips, found)
+
+
+def restrict(clips: Clips, listed: Path) -> tuple[ChosenClips, list[str]]:
+    """The clips that a list names, in the order of the clips, and its ids that no clip has.
+
+    Raises:
+        HearsightError: the list cannot be read, or names none of the clips.
+    """
+    found, missing = find_listed(clips, listed)
+    if not found:
+        raise HearsightError(
+            f"None of the {len(missing):,} ids in '{listed}' is among the {len(clips):,} clips; "
+            f"they look like '{missing[0]}' there and like '{clips.ids[0]}' here."
+        )
+    return ChosenClips(clips, sorted(found)), missing
 
 
 def repeated_in(clips: Clips) -> Sequence[str]:

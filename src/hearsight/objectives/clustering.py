@@ -1,4 +1,4 @@
-"""Objectives that cluster: the places of a frame, or the clips of a batch."""
+"""Clustering losses: DMC's, on places of a frame, and CoarseToFine's, on clips of a batch."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,23 +10,23 @@ from torch.nn.functional import cosine_similarity, log_softmax, normalize, relu,
 
 from hearsight.errors import HearsightError
 from hearsight.model.distributed import gather
-from hearsight.objectives.attended import EXACT, Others, other_pairs, row_mean
-from hearsight.objectives.contrast import true_pairs
+from hearsight.objectives.attention import EXACT, Others, negative_pairs, row_mean
 from hearsight.objectives.embedded_batch import EmbeddedBatch
+from hearsight.objectives.trimap_contrast import true_pairs
 
 
-def find_centres(
+def soft_kmeans(
     points: Float[Tensor, "b n c"], count: int, *, rounds: int, sharpness: float
 ) -> Float[Tensor, "b k c"]:
-    """The centres of `count` clusters of each row's points, by soft k-means; differentiable.
+    """Soft k-means: the centres of `count` clusters of each row's points; differentiable.
 
-    Clusters start from the points 0, n // k, 2 (n // k) ... In each round a point belongs to the
-    clusters with shares softmax(-sharpness * distance), and a centre becomes the mean of all
-    points, weighted by their shares.
+    Centres are initialised with the points 0, n // k, 2 (n // k) ... In each round every point is
+    assigned to the clusters by softmax(-sharpness * distance), and each centre becomes the mean of
+    all points, weighted by assignment.
 
     Source: the second released code of DMC, Hu et al., CVPR 2019 (4 rounds, sharpness 30).
-    Differs from the released code: means are computed in the log domain; there a cluster that no
-    point belongs to gives 0 / 0.
+    Differs from the released code: means are computed in the log domain; there an empty cluster
+    gives 0 / 0.
 
     Raises:
         HearsightError: fewer points than clusters.
@@ -46,45 +46,45 @@ def find_centres(
 
 @dataclass(slots=True, kw_only=True)
 class ClusterContrast:
-    """The centre of a frame nearest to its own sound comes closer; to another it stays away.
+    """Max-margin loss of each sound and the nearest cluster centre of a frame.
 
-    The places of each frame are clustered (`find_centres`); d+ is the distance of its own sound to
+    The places of each frame are clustered (`soft_kmeans`); d+ is the distance of its own sound to
     the nearest centre, d- that of another sound in the batch; the loss is the mean of
     (d+^2 + max(0, distance - d-)^2) / 4.
 
     Source
         DMC: Hu et al., *Deep Multimodal Clustering for Unsupervised Audiovisual Learning*,
-        CVPR 2019, in its second released code (Simplified DMC), trained on sounds of one source: 2
+        CVPR 2019, in its second released code (Simplified DMC) for clips with one source: 2
         clusters of places, 1 of sound. The paper and the first code contrast cosines of matched
         centres instead.
     Differs from the released code
-        The one cluster of sound is the sound vector, the largest value of each channel; there it is
-        the mean. Sounds of several clusters are not offered, since the parts of a sound are not
-        kept. The other frame is drawn at random there; here the other sound is the next one, or,
-        with `others` "all", the loss is the mean over all, which is what random draws give in the
-        long run, with less noise.
+        The one cluster of sound is the max-pooled sound vector; there it is the mean. Several
+        clusters of sound are not offered, since its time-frequency grid is not kept. The negative
+        frame is drawn at random there; here the negative sound is the next one, or, with `others`
+        "all", the loss is the mean over all, which has the expectation of random draws with less
+        noise.
 
     Raises:
-        HearsightError: a number that makes no clusters.
+        HearsightError: a number out of range.
     """
 
     no_margin: ClassVar[str] = (
         "ClusterContrast has no margin: it compares no scores, its hinge is contrast.distance."
     )
 
-    clusters: int = 2  # of the places of a frame: what sounds, and the rest
+    clusters: int = 2  # of the places of a frame: sounding, and the rest
     rounds: int = 4
-    sharpness: float = 30.0  # of the shares, per unit of distance
-    distance: float = 5.0  # that mismatched pairs keep, in units of the embedding
-    others: Others = "next"  # sounds that a frame is compared with
+    sharpness: float = 30.0  # of soft assignment, per unit of distance
+    distance: float = 5.0  # hinge of mismatched pairs, in units of the embedding
+    others: Others = "next"  # negatives of each frame
 
     def __post_init__(self) -> None:
         _check(self.clusters, self.rounds, self.sharpness, self.distance)
 
     def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         cells = embedded.grids.flatten(2).transpose(1, 2).to(embedded.responses.dtype)
-        centres = find_centres(cells, self.clusters, rounds=self.rounds, sharpness=self.sharpness)
-        others = other_pairs(embedded, self.others)
+        centres = soft_kmeans(cells, self.clusters, rounds=self.rounds, sharpness=self.sharpness)
+        others = negative_pairs(embedded, self.others)
         sounds = embedded.sounds.to(cells.dtype)
         every = sounds.expand(len(centres), -1, -1)
         nearest = torch.cdist(centres, every, compute_mode=EXACT).amin(1)
@@ -95,40 +95,41 @@ class ClusterContrast:
 
 @dataclass(slots=True, kw_only=True)
 class PseudoLabelContrast:
-    """First clips of one kind, then the places of one clip, come close to their sounds.
+    """Contrastive loss with pseudo labels: coarse alignment of clips, fine alignment of places.
 
-    The clips of the batch of all processes are clustered by the vectors of frame and sound
-    together; the cluster of a clip is its pseudo label. With D^2 = 2 - 2 cosine,
+    The clips of the joined batch of all processes are clustered by frame and sound vectors side by
+    side; the cluster of a clip is its pseudo label. With D^2 = 2 - 2 cosine,
 
-        coarse  mean vector of a frame: sounds of its pseudo label are pulled
-        fine    vector attended to under a sound: the own sound is pulled
-        both    sounds of other pseudo labels are pushed
+        coarse     mean vector of a frame: sounds of its pseudo label are positives
+        fine       sound-attended vector of a frame: its own sound is the positive
+        negatives  of both: sounds of other pseudo labels
 
-    where pulling costs the mean of D^2 and pushing the mean of max(0, distance - D)^2, each over
-    the sounds in question of one frame. Other clips of the own pseudo label are no negatives.
+    where positives cost the mean of D^2 and negatives the mean of max(0, distance - D)^2, each over
+    the sounds in question of one frame. In the fine term, other clips of the same pseudo label are
+    neither.
 
     Source
         The idea of CoarseToFine: Qian et al., *Multiple Sound Sources Localization from Coarse to
-        Fine*, ECCV 2020. The form here is ours. Of the released code: D, its hinge, the number of
+        Fine*, ECCV 2020. The form is ours. From the released code: D, its hinge, the number of
         classes, and k-means with its rounds and sharpness.
     Differs from the released code
         There pseudo labels come from classifiers trained with labels on other data, each network
-        learns to tell them, places are attended to by class, and the two stages are trained one
-        after the other. Here labels come from clustering, attention from the sound, and both
-        terms are trained at once. `coarse` and `temperature` are not the paper's (?).
+        is trained to classify them, attention is by class, and the two stages are trained in turn.
+        Here labels come from clustering, attention from the sound, and both terms are trained
+        together. `coarse` and `temperature` are not the paper's (?).
 
     Raises:
-        HearsightError: a number that makes no clusters, a negative weight.
+        HearsightError: a number out of range.
     """
 
     no_margin: ClassVar[str] = (
         "PseudoLabelContrast has no margin: it compares no scores, its hinge is contrast.distance."
     )
 
-    clusters: int = 7  # pseudo labels, as many as the released code has; fewer in small batches
+    clusters: int = 7  # pseudo labels, as released; at most as many as there are clips
     rounds: int = 10
-    sharpness: float = 1000.0  # of the shares, per unit of distance
-    distance: float = 1.4  # that mismatched pairs keep; 2 is the largest
+    sharpness: float = 1000.0  # of soft assignment, per unit of distance
+    distance: float = 1.4  # hinge of mismatched pairs; distances are at most 2
     temperature: float = 0.1  # cosine, of the attention (?)
     coarse: float = 1.0  # weight of the coarse term (?)
 
@@ -143,10 +144,10 @@ class PseudoLabelContrast:
     def pseudo_labels(
         self, frames: Float[Tensor, "b c"], sounds: Float[Tensor, "a c"]
     ) -> Int64[Tensor, " a"]:
-        """The cluster of every clip of all processes, of own frames and all sounds."""
+        """The cluster of every clip of all processes, from own frames and all sounds."""
         joined = gather(frames).flatten(0, 1)
         clips = torch.cat([normalize(joined), normalize(sounds)], dim=1)[None]
-        centres = find_centres(
+        centres = soft_kmeans(
             clips,
             min(self.clusters, len(sounds)),
             rounds=self.rounds,
@@ -171,18 +172,18 @@ class PseudoLabelContrast:
     def cost(
         self,
         cosines: Float[Tensor, "b a"],
-        pulled: Bool[Tensor, "b a"],
-        pushed: Bool[Tensor, "b a"],
+        positives: Bool[Tensor, "b a"],
+        negatives: Bool[Tensor, "b a"],
     ) -> Float[Tensor, ""]:
-        """What pulled pairs cost that lie apart, and pushed pairs that lie close."""
+        """Mean squared distance of positives plus mean squared hinge of negatives, over frames."""
         squares = 2 - 2 * cosines
-        # Below the clamp, which rounding reaches, the root would have no finite slope.
+        # The square root has no finite gradient at 0, which rounding reaches.
         hinges = relu(self.distance - squares.clamp(min=1e-6).sqrt()).square()
-        return (row_mean(squares, pulled) + row_mean(hinges, pushed)).mean()
+        return (row_mean(squares, positives) + row_mean(hinges, negatives)).mean()
 
 
 def _check(clusters: int, rounds: int, sharpness: float, distance: float) -> None:
-    """Refuse numbers that make no clusters."""
+    """Refuse numbers out of range."""
     if clusters < 1 or rounds < 0:
         raise HearsightError(
             "contrast.clusters must be at least 1, contrast.rounds must not be negative."

@@ -1,0 +1,127 @@
+"""The public face: light to import, complete, and documented as it is."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import hearsight
+from hearsight.media.samples import RATE
+from hearsight.media.write import write_video
+from hearsight.scenes.composed_videos import compose_video
+from hearsight.scenes.toys import make_toys
+
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+SECTION = re.compile(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SIGNATURE = re.compile(r"^```\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+SECTIONS = dict(SECTION.findall(PAGE.read_text(encoding="utf-8")))
+
+
+def run(code: str) -> str:
+    """What a program prints that runs in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, time\nbegin = time.process_time()\nimport hearsight\n"
+        "heavy = {'torch', 'numpy', 'av', 'PIL', 'rich'} & {*sys.modules}\n"
+        "print(time.process_time() - begin, *heavy)"
+    )
+    seconds, *heavy = min((run(code).split() for _ in range(3)), key=lambda words: float(words[0]))
+    assert heavy == []
+    assert float(seconds) < 0.1
+
+
+def test_every_name_is_found_completed_and_known_to_type_checkers() -> None:
+    assert dir(hearsight) == sorted(hearsight.__all__)
+    for name in hearsight.__all__:
+        assert getattr(hearsight, name) is not None
+    assert (
+        run("from hearsight import *\nprint(localise_video.__name__)").strip() == "localise_video"
+    )
+    tree = ast.parse(Path(hearsight.__file__).read_text(encoding="utf-8"))
+    typed = {
+        alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == hearsight._HOMES
+    for name, module in typed.items():
+        assert getattr(hearsight, name).__module__ == module
+
+
+def test_a_name_that_is_not_there_is_an_ordinary_error() -> None:
+    with pytest.raises(AttributeError, match="'localize_video'"):
+        _ = hearsight.localize_video
+
+
+def signature(called: Callable[..., Any], name: str) -> str:
+    """A call with parameters and defaults, without types and `self`."""
+    bare = [
+        one.replace(annotation=inspect.Parameter.empty)
+        for one in inspect.signature(called).parameters.values()
+        if one.name != "self"
+    ]
+    return re.sub(r"<function (\w+) at 0x\w+>", r"\1", f"{name}{inspect.Signature(bare)}")
+
+
+def documented(name: str) -> list[str]:
+    """The calls in the first code of a section, each on one line."""
+    lines = re.split(r"\n(?=\w)", SIGNATURE.findall(SECTIONS[name])[0])
+    return [re.sub(r",? ?\)$", ")", re.sub(r"\( ", "(", " ".join(line.split()))) for line in lines]
+
+
+def test_the_page_lists_every_name_with_its_signature() -> None:
+    assert set(SECTIONS) | {"__version__"} == set(hearsight.__all__)
+    for name in SECTIONS:
+        value = getattr(hearsight, name)
+        if inspect.isfunction(value):
+            assert documented(name) == [signature(value, name)]
+    assert documented("Library") == [
+        signature(getattr(hearsight.Library, name), f"Library.{name}")
+        for name in ("open", "search", "similar")
+    ]
+    for kind in (hearsight.Moment, hearsight.Recipe):
+        fields = set(inspect.signature(kind).parameters)
+        assert fields == set(
+            re.findall(r"^(\w+)", SIGNATURE.findall(SECTIONS[kind.__name__])[0], re.M)
+        )
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the examples of the page read."""
+    monkeypatch.chdir(tmp_path)
+    video = compose_video(make_toys(split="val", classes=2), seconds=4, objects=1, silence=0.0)
+    Path("Videos").mkdir()
+    for name in ("concert.mp4", "Videos/party.mp4"):
+        write_video(name, video.frames(), frame_rate=Fraction(25), sound=video.sound)
+    Image.fromarray(next(video.frames())).save("street.jpg")
+    import soundfile  # type: ignore[import-untyped]
+
+    soundfile.write("street.wav", np.asarray(video.sound[: 3 * RATE]), RATE)
+
+
+@pytest.mark.usefixtures("files")
+def test_the_examples_of_the_page_run() -> None:
+    known: dict[str, Any] = {}
+    for text in SECTIONS.values():
+        for block in EXAMPLE.findall(SIGNATURE.sub("", text, count=1)):
+            exec(compile(block, "api.md", "exec"), known)
+    assert Path("painted.mp4").stat().st_size > 1000
+    assert Path("runs/first/best.safetensors").exists()
