@@ -1,11 +1,10 @@
 """Which videos are meant: files that are named, folders that are searched, and what is gone."""
 
-import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from hearsight.datasets.videos import SUFFIXES
+from hearsight.datasets.videos import SUFFIXES, walk_videos
 from hearsight.errors import HearsightError
 from hearsight.library.moment_table import absolute
 
@@ -82,18 +81,11 @@ def _inside(source: str | Path, folder: Path, unreadable: dict[str, str]) -> lis
         next(folder.iterdir(), None)
     except OSError as error:
         raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
-    return list(_walk(folder, unreadable))
 
-
-def _walk(folder: Path, unreadable: dict[str, str]) -> Iterator[Path]:
     def closed(error: OSError) -> None:
         unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
 
-    for parent, folders, names in os.walk(folder, onerror=closed):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield Path(parent, name)
+    return list(walk_videos(folder, closed))
 
 
 def _is_ordinary(path: Path, unreadable: dict[str, str]) -> bool:
