@@ -216,7 +216,7 @@ class Composed:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_write_store_skips_by_name_and_continues(tmp_path: Path, workers: int) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[object, ...]] = []
     clips = Composed()
     written = write_store(
         clips, tmp_path, clips_per_shard=2, workers=workers, progress=lambda *p: told.append(p)
@@ -225,7 +225,7 @@ def test_write_store_skips_by_name_and_continues(tmp_path: Path, workers: int) -
     assert [(one.id, one.reason) for one in written.unreadable] == [
         ("scene 2", "its cut-out is gone")
     ]
-    assert told == [(n, 5) for n in range(1, 6)]
+    assert told == [("importing", n, 5) for n in range(1, 6)]
     store = Store(tmp_path)
     assert store.ids == [clips.ids[n] for n in (0, 1, 3, 4)]
     assert store[2].label == clips[3].label

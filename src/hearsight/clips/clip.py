@@ -24,8 +24,6 @@ MOST_SAMPLES = 2**27  # of one sound, likewise: 2.3 hours at `RATE`
 Box = tuple[float, float, float, float]
 """[x0, y0, x1, y1] as fractions of the frame's width and height; raw, so perhaps outside 0..1."""
 
-PICTURE_SUFFIXES = {"JPEG": "jpg", "WEBP": "webp", "PNG": "png"}
-
 
 class UnreadableClip(HearsightError):
     """One clip that cannot be read: skip it, keep it by name for the summary, never replace it."""

@@ -3,7 +3,7 @@
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ from hearsight.clips.shards import (
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
 from hearsight.files.output import PartFile
+from hearsight.progress import Progress, no_progress
 
 SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
 
@@ -210,14 +211,21 @@ def write_store(
     *,
     clips_per_shard: int = 1000,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
+    stage: str = "importing",
 ) -> StoreSummary:
-    """Write every readable clip to a store, those it has already excepted.
+    """Write every readable clip to a store, except those that it already has.
 
-    Encoded clips keep their bytes; composed ones are encoded here. Each is decoded once to be
-    sure that it can be; of one whose id is there already only the fingerprint is looked at.
-    workers: threads that read ahead. progress: is told after each clip how many are done, and of
-    how many.
+    Encoded clips keep their bytes; composed ones are encoded here. Each is decoded once, to be
+    sure that it can be; of a clip whose id is already there only the fingerprint is compared.
+
+    Args:
+        clips: what to write.
+        folder: the store.
+        clips_per_shard: so many, but for the last shard.
+        workers: threads that read ahead.
+        progress: told after each clip how many are done, and of how many.
+        stage: its name in `progress`.
 
     Raises:
         HearsightError: not one clip can be read, or what `StoreWriter` raises.
@@ -237,8 +245,7 @@ def write_store(
                 unreadable.append(clip)
             else:
                 added += writer.add(clip, fingerprint(clips, index))
-            if progress is not None:
-                progress(done, len(clips))
+            progress(stage, done, len(clips))
     if unreadable and not added + present:
         raise HearsightError(
             f"None of the {len(clips):,} clips can be read, so '{folder}' is not written: the "

@@ -60,12 +60,7 @@ def import_clips(
         check_split(source, split)
     clips = open_clips(source, split=split or "train", every=every)
     with Bars() as bars:
-        written = write_store(
-            clips,
-            out,
-            workers=workers,
-            progress=lambda done, total: bars("importing", done, total),
-        )
+        written = write_store(clips, out, workers=workers, progress=bars)
     tell(name_repeated(clips, source))
     tell_skipped(
         {error.id: error.reason for error in written.unreadable}
@@ -120,7 +115,8 @@ def scenes(
                 looks=looks,
             ),
             out,
-            progress=lambda done, total: bars("composing", done, total),
+            progress=bars,
+            stage="composing",
         )
     print(json.dumps({"store": str(out), "added": written.added, "already_there": written.present}))
 
@@ -261,10 +257,5 @@ def stats(
 
     most = None if whole else 20
     with Bars() as bars:
-        found = count(
-            source,
-            split,
-            decode=decode,
-            progress=lambda done, total: bars("counting", done, total),
-        )
+        found = count(source, split, decode=decode, progress=bars)
     print(json.dumps(found.row(most)) if as_json else statistics_text(found, most=most))

@@ -1,7 +1,7 @@
 """What is in a data set: classes, sizes, and everything in it that is damaged or there twice."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from hearsight.clips.truth import (
 from hearsight.datasets.open import SPLITS, check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import text_table
+from hearsight.progress import Progress, no_progress
 
+STAGE = "counting"  # of the progress
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 AnnotatedId = tuple[str, str | None, tuple[Box, ...] | None]  # id, label, boxes
 
@@ -74,7 +76,7 @@ def read_entries(
     *,
     decode: bool,
     unreadable: dict[str, str],
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Iterator[AnnotatedId]:
     """Every clip of a source with its annotation; what cannot be read goes into `unreadable`.
 
@@ -84,7 +86,7 @@ def read_entries(
             split of scenes and all rows of a list.
         decode: read frames and sounds, too. A list has none.
         unreadable: filled with id: reason.
-        progress: called with the number of clips done and that of all.
+        progress: told how many clips are done, and of how many, in the stage "counting".
 
     Raises:
         HearsightError: neither a list nor clips, a list to decode, or a split it does not tell.
@@ -95,7 +97,7 @@ def read_entries(
         entries = _rows_of(source, split)
         for done, one in enumerate(entries, 1):
             yield from ((id, one.label, one.boxes) for id in one.ids)
-            progress(done, len(entries))
+            progress(STAGE, done, len(entries))
         return
     if split is not None:
         check_split(source, split)
@@ -105,7 +107,7 @@ def read_entries(
             yield (id, *_annotation(clips, index, decode))
         except UnreadableClip as error:
             unreadable[error.id] = error.reason
-        progress(index + 1, len(clips))
+        progress(STAGE, index + 1, len(clips))
     for id in repeated_in(clips):
         yield id, None, None
 
@@ -136,7 +138,7 @@ def count(
     split: str | None = None,
     *,
     decode: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Statistics:
     """Count what is in a source; arguments and errors are those of `read_entries`."""
     unreadable: dict[str, str] = {}

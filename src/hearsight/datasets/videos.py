@@ -1,5 +1,7 @@
 """A folder of one's own videos as clips: a frame and the sound around it."""
 
+import os
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 
@@ -23,23 +25,30 @@ class NoVideosError(HearsightError):
     """A folder without any video."""
 
 
+def walk_videos(folder: Path, closed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Every path below a folder with a video's suffix, except hidden files and hidden folders.
+
+    The files of a folder come sorted, before those of its subfolders. closed: called for each
+    folder that cannot be read; by default it is skipped in silence.
+    """
+    for parent, folders, names in os.walk(folder, onerror=closed):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield Path(parent, name)
+
+
 def find_videos(folder: Path | str) -> list[Path]:
-    """Every video below a folder, sorted; hidden files and folders are passed over.
+    """The videos of `walk_videos` that are ordinary files, sorted by path.
 
     Raises:
-        NoVideosError: none is there.
+        NoVideosError: there is none.
         HearsightError: no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    found = sorted(path for path in walk_videos(folder) if path.is_file())
     if not found:
         raise NoVideosError(f"'{folder}' holds no videos ({' '.join(SUFFIXES)})")
     return found

@@ -20,7 +20,7 @@ from types import FrameType
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from hearsight.datasets.videos import SUFFIXES
+from hearsight.datasets.videos import SUFFIXES, walk_videos
 from hearsight.errors import HearsightError
 from hearsight.library.extraction import (
     Engine,
@@ -238,18 +238,11 @@ def _videos_in(source: str | Path, folder: Path, unreadable: dict[str, str]) -> 
         next(folder.iterdir(), None)
     except OSError as error:
         raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
-    return list(_walk(folder, unreadable))
 
-
-def _walk(folder: Path, unreadable: dict[str, str]) -> Iterator[Path]:
     def note(error: OSError) -> None:
         unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
 
-    for parent, folders, names in os.walk(folder, onerror=note):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield Path(parent, name)
+    return list(walk_videos(folder, note))
 
 
 def _is_indexable(path: Path, unreadable: dict[str, str]) -> bool:
