@@ -15,7 +15,7 @@ def to_samples(waveform: Float[np.ndarray, " samples"]) -> Int16[np.ndarray, " s
 
 def round_samples(values: Real[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
     """16-bit samples from values in their unit, -32768 to 32767; what lies beyond is clipped."""
-    return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(values), -32768, 32767), np.int16)
 
 
 def fit_length(length: int, samples: int) -> tuple[slice, int]:
@@ -38,4 +38,5 @@ def fit_sound(sound: Int16[np.ndarray, " _"], samples: int) -> Int16[np.ndarray,
 def mix(sounds: Sequence[Int16[np.ndarray, " _"]]) -> Int16[np.ndarray, " samples"]:
     """Sounds added, as long as the shortest; what is too loud is clipped."""
     samples = min(map(len, sounds))
-    return round_samples(np.sum([sound[:samples] for sound in sounds], axis=0, dtype=np.int32))
+    total = np.sum([sound[:samples] for sound in sounds], axis=0, dtype=np.int32)
+    return round_samples(np.asarray(total))
