@@ -13,6 +13,7 @@ from PIL import Image
 
 from hearsight.media.samples import RATE
 from hearsight.scenes.pack import Cutout, Pack, Recording
+from hearsight.scenes.scenes import Scenes
 
 LABELS = ("bell", "cow", "dog", "drum")
 Row = tuple[str, str, str, str]  # kind, file, class, split
@@ -53,6 +54,17 @@ def make_pack(colours: Mapping[str, tuple[int, int, int]] | None = None) -> Pack
             for at in range(2)
         ),
         backgrounds=tuple(generator.integers(0, 256, (3, 90, 120, 3), dtype=np.uint8)),
+    )
+
+
+def cast_of(scenes: Scenes, index: int) -> tuple[str, str, tuple[str, ...]]:
+    """Sounding class, id of its recording and ids of the cut-outs of a scene, the source first."""
+    label, recording, _ = scenes._draw_sound(index)
+    cutouts, _, _ = scenes._draw_picture(index, label)
+    return (
+        scenes.labels[label],
+        scenes.pack.recordings[recording].id,
+        tuple(scenes.pack.cutouts[number].id for number in cutouts),
     )
 
 

@@ -44,7 +44,7 @@ def test_frames_and_samples_have_the_length(pack: Pack, video: ComposedVideo) ->
 def test_objects_move_and_take_turns(video: ComposedVideo) -> None:
     assert len(video.truth) == 20
     sounding = [truth for truth in video.truth if truth.label is not None]
-    assert {truth.label for truth in sounding} == {actor.label for actor in video.actors}
+    assert {truth.label for truth in sounding} == {one.label for one in video.objects}
     assert {truth.label for truth in sounding} <= set(LABELS)
     assert len({truth.box for truth in sounding}) > len(sounding) / 2
     frames = list(video.frames())
@@ -77,7 +77,7 @@ def test_the_box_is_where_the_object_is_in_the_frame(pack: Pack) -> None:
 
     plain = film(make_pack(greys))
     frames = list(plain.frames())
-    for label in {actor.label for actor in plain.actors}:
+    for label in {one.label for one in plain.objects}:
         changed = list(film(make_pack(greys | {label: (255, 0, 255)})).frames())
         for truth in plain.truth:
             if truth.label != label or truth.box is None:

@@ -1,9 +1,9 @@
-"""Other looks of a cut-out stay whole, keep their colours at the edge, and follow their seed."""
+"""Looks of a cut-out stay whole, keep their colours at the edge, and follow their seed."""
 
 import numpy as np
 from jaxtyping import UInt8
 
-from hearsight.scenes.looks import recolour, reshape, vary
+from hearsight.scenes.looks import deform, recolour, vary
 from hearsight.scenes.pack import Cutout, Pack, Recording
 from hearsight.scenes.scenes import Scenes
 
@@ -20,7 +20,7 @@ def disc(colour: tuple[int, int, int] = (200, 120, 40)) -> UInt8[np.ndarray, "60
 
 def test_all_of_the_object_stays_in_the_picture() -> None:
     for seed in range(40):
-        found = reshape(disc(), np.random.default_rng(seed))
+        found = deform(disc(), np.random.default_rng(seed))
         seen = found[..., 3]
         assert not seen[0].any()
         assert not seen[-1].any()
@@ -33,7 +33,7 @@ def test_all_of_the_object_stays_in_the_picture() -> None:
 
 def test_nothing_comes_in_from_where_nothing_is_seen() -> None:
     for seed in range(10):
-        found = reshape(disc(), np.random.default_rng(seed))
+        found = deform(disc(), np.random.default_rng(seed))
         solid = found[found[..., 3] >= 64][:, :3].astype(int)
         assert abs(solid - (200, 120, 40)).max() <= 4  # the white around it is not mixed in
 

@@ -12,7 +12,7 @@ from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.scenes.menagerie import (
     DEMO_CLASSES,
-    HEARD_FIRST,
+    TRAIN_SHARE,
     default_folder,
     read_menagerie,
     trim_silence,
@@ -60,7 +60,7 @@ def test_val_plays_what_train_never_hears(folder: Path) -> None:
         next(one.samples for one in pack.recordings if one.label == "whale")
         for pack in (train, val)
     )
-    assert len(first) == pytest.approx(HEARD_FIRST * len(whole), abs=1)
+    assert len(first) == pytest.approx(TRAIN_SHARE * len(whole), abs=1)
     assert (np.concatenate([first, last]) == whole).all()
 
 

@@ -14,24 +14,21 @@ from PIL import Image
 
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
+from hearsight.progress import no_progress
 from hearsight.scenes import debian_packages, menagerie_builder
 from hearsight.scenes.debian_packages import download_debs, read_deb, read_members
-from hearsight.scenes.menagerie import DEMO_CLASSES, divide, read_menagerie, read_rows
+from hearsight.scenes.menagerie import DEMO_CLASSES, read_menagerie, read_rows, split_files
 from hearsight.scenes.menagerie_builder import (
     CatalogueEntry,
     build_menagerie,
     cut_background,
     cut_out,
     cut_sound,
-    even_sound,
+    normalise_loudness,
     read_catalogue,
 )
 
 TUX, SCRATCH = "tuxpaint-stamps-default", "scratch"
-
-
-def ignore(stage: str, done: int, total: int | None) -> None:
-    """Progress nobody looks at."""
 
 
 def picture(size: tuple[int, int], kind: str = "PNG") -> bytes:
@@ -121,7 +118,7 @@ def test_the_pack_is_cut_from_the_packages(debs: Path, tmp_path: Path) -> None:
 
 
 def test_the_attribution_names_every_file(debs: Path, tmp_path: Path) -> None:
-    target = build_menagerie(tmp_path / "pack", debs, ignore)
+    target = build_menagerie(tmp_path / "pack", debs, no_progress)
     text = (target / "ATTRIBUTION.md").read_text()
     table = (target / "pack.csv").read_text()
     for one in ENTRIES:
@@ -133,16 +130,16 @@ def test_the_attribution_names_every_file(debs: Path, tmp_path: Path) -> None:
 
 
 def test_an_old_pack_is_replaced_whole_and_only_by_a_whole_one(debs: Path, tmp_path: Path) -> None:
-    target = build_menagerie(tmp_path / "pack", debs, ignore)
+    target = build_menagerie(tmp_path / "pack", debs, no_progress)
     (target / "old").touch()
     broken = dict(FILES[SCRATCH]) | {"usr/b/hill.jpg": b"no picture"}
     make_deb(debs, SCRATCH, broken)
     (debs / f"{SCRATCH}_1.4~x_all.deb").unlink()
     with pytest.raises(HearsightError, match=r"'usr/b/hill.jpg' in 'scratch' is damaged"):
-        build_menagerie(target, debs, ignore)
+        build_menagerie(target, debs, no_progress)
     assert (target / "old").exists()
     make_deb(debs, SCRATCH, FILES[SCRATCH])
-    build_menagerie(target, debs, ignore)
+    build_menagerie(target, debs, no_progress)
     assert not (target / "old").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["debs", "pack"]
 
@@ -151,21 +148,21 @@ def test_a_folder_that_is_no_pack_is_not_replaced(debs: Path, tmp_path: Path) ->
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(HearsightError, match="is there already and is no pack"):
-        build_menagerie(tmp_path / "mine", debs, ignore)
+        build_menagerie(tmp_path / "mine", debs, no_progress)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
     (tmp_path / "empty").mkdir()
-    build_menagerie(tmp_path / "empty", debs, ignore)
+    build_menagerie(tmp_path / "empty", debs, no_progress)
     assert (tmp_path / "empty" / "pack.csv").is_file()
     (tmp_path / "file").write_text("")
     with pytest.raises(HearsightError, match="cannot write the pack"):
-        build_menagerie(tmp_path / "file" / "pack", debs, ignore)
+        build_menagerie(tmp_path / "file" / "pack", debs, no_progress)
 
 
 def test_packages_of_another_version_are_refused(tmp_path: Path) -> None:
     for name in (TUX, SCRATCH):
         make_deb(tmp_path, name, {"usr/share/other": b""})
     with pytest.raises(HearsightError, match="hold 0 of the 366 files"):
-        build_menagerie(tmp_path / "pack", tmp_path, ignore)
+        build_menagerie(tmp_path / "pack", tmp_path, no_progress)
     assert not (tmp_path / "pack").exists()
 
 
@@ -239,10 +236,10 @@ def test_hostile_members_are_refused_or_never_read(
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="there is no folder"):
-        build_menagerie(tmp_path / "pack", tmp_path / "none", ignore)
+        build_menagerie(tmp_path / "pack", tmp_path / "none", no_progress)
     make_deb(tmp_path, SCRATCH, {})
     with pytest.raises(HearsightError, match=f"no package {TUX}_.*deb"):
-        build_menagerie(tmp_path / "pack", tmp_path, ignore)
+        build_menagerie(tmp_path / "pack", tmp_path, no_progress)
 
 
 def write_apt(folder: Path, script: str) -> None:
@@ -256,7 +253,7 @@ def test_packages_are_downloaded(
 ) -> None:
     write_apt(tmp_path / "bin", f'test "$2" = download && cp {debs}/*.deb .')
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-    pack = build_menagerie(tmp_path / "pack", None, ignore)
+    pack = build_menagerie(tmp_path / "pack", None, no_progress)
     assert (pack / "pack.csv").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "debs", "pack"]
 
@@ -291,13 +288,13 @@ def test_sounds_become_even() -> None:
     assert samples.ndim == 1
     assert len(samples) == pytest.approx(1.9 * RATE, rel=0.01)
     noise = np.random.default_rng(0).normal(0, 0.4, 22_050)
-    even = even_sound(noise, 22_050) / 32767
+    even = normalise_loudness(noise, 22_050) / 32767
     assert np.sqrt(np.mean(even**2)) == pytest.approx(0.08, rel=0.001)
     click = np.zeros(3000)
     click[100], click[2000] = 0.01, -0.01
-    assert np.abs(even_sound(click, RATE)).max() <= 0.96 * 32767
+    assert np.abs(normalise_loudness(click, RATE)).max() <= 0.96 * 32767
     with pytest.raises(ValueError, match="silent"):
-        even_sound(np.zeros(100), RATE)
+        normalise_loudness(np.zeros(100), RATE)
 
 
 def test_the_catalogue_makes_a_pack_with_the_demo_classes(tmp_path: Path) -> None:
@@ -311,7 +308,7 @@ def test_the_catalogue_makes_a_pack_with_the_demo_classes(tmp_path: Path) -> Non
     menagerie_builder._write_table(tmp_path / "pack.csv", entries, versions)
     rows = read_rows(tmp_path / "pack.csv")
     for split in ("train", "val"):
-        kinds = {(share.row.label, share.row.kind) for share in divide(rows, split)}
+        kinds = {(share.row.label, share.row.kind) for share in split_files(rows, split)}
         for name in DEMO_CLASSES:
             assert {(name, "cutout"), (name, "sound")} <= kinds
         assert any(row.kind == "background" and row.split == split for row in rows)
@@ -321,7 +318,7 @@ def test_the_catalogue_makes_a_pack_with_the_demo_classes(tmp_path: Path) -> Non
 def test_the_real_packages(shared: Callable[[str], Path], tmp_path: Path) -> None:
     """Fetched once; skipped where they cannot be."""
     try:
-        pack = build_menagerie(tmp_path / "pack", None, ignore)
+        pack = build_menagerie(tmp_path / "pack", None, no_progress)
     except HearsightError as error:
         pytest.skip(str(error))
     reference = {row.file: row for row in read_rows(shared("menagerie/pack.csv"))}

@@ -1,11 +1,11 @@
-"""Scenes without a source: the same pictures, silence or the sound of what is not there."""
+"""Scenes without a visible source: the same frames, silence or the sound of another class."""
 
 import numpy as np
 import pytest
 from made_models import Follower, make_model
-from made_packs import make_pack
+from made_packs import cast_of, make_pack
 
-from hearsight.clips.clip import Clips
+from hearsight.clips.clip import Clips, encoded
 from hearsight.datasets.open import open_clips, open_joined
 from hearsight.errors import HearsightError
 from hearsight.scenes.offscreen import Offscreen
@@ -30,11 +30,11 @@ def test_the_pictures_stay_and_the_sounds_do_not() -> None:
         if number % 2:
             assert not other.sound.any()
         else:
-            seen = {name.removeprefix("cutout ") for name in scenes.cast(number).cutouts}
+            seen = {name.removeprefix("cutout ") for name in cast_of(scenes, number)[2]}
             assert other.source.rpartition(" ")[0] not in seen
             assert other.sound.any()
             assert not np.array_equal(other.sound, scene.sound)
-    assert others.clip(1).decode().boxes == ()
+    assert encoded(others, 1).decode().boxes == ()
 
 
 def test_a_class_must_be_left() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_packs import LABELS, make_pack
 
-from hearsight.clips.clip import Clips
+from hearsight.clips.clip import Clips, encoded
 from hearsight.datasets.open import open_clips
 from hearsight.errors import HearsightError
 from hearsight.scenes.pack import Pack
@@ -73,9 +73,9 @@ def test_sounds_come_alone_and_in_any_process(pairs: Pairs) -> None:
     for index in (0, 1, 7):
         assert np.array_equal(pairs.sound(index), pairs[index].sound)
         assert np.array_equal(twin[index].frame, pairs[index].frame)
-    encoded = pairs.clip(1).decode()
-    assert encoded.id == pairs.ids[1]
-    assert np.array_equal(encoded.sound, pairs[1].sound)
+    stored = encoded(pairs, 1).decode()
+    assert stored.id == pairs.ids[1]
+    assert np.array_equal(stored.sound, pairs[1].sound)
 
 
 def test_a_duet_is_the_sum_of_both(pairs: Pairs) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
+from hearsight.clips.clip import encoded
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.model.encoders import Encoders
 from hearsight.scenes.scenes import Scenes, load_pack
@@ -26,7 +27,7 @@ def store(tmp_path: Path) -> Path:
     scenes = Scenes(load_pack("toys", split="train", classes=4), 24, size=40)
     with StoreWriter(tmp_path / "store") as writer:
         for index in range(len(scenes)):
-            writer.add(scenes.clip(index))
+            writer.add(encoded(scenes, index))
     return tmp_path / "store"
 
 

@@ -1,4 +1,4 @@
-"""Short composed videos: objects move, the sound goes from one to another, the truth is known."""
+"""Composed videos with exact truth: objects move, and one at a time sounds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from hearsight.media.samples import RATE, round_samples
 from hearsight.scenes.composing import (
     Layout,
     Light,
-    Placed,
+    PlacedSprite,
     Sprite,
     box_of,
+    cover,
     draw_light,
-    fitted,
-    paint,
+    paste,
     relight,
-    view,
+    scale_sprite,
 )
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.sound_bank import CUTOFF, LOUDNESS, SoundBank
 
-AREA = (0.1, 0.3)  # of an object's box, as a share of the frame
-PERIOD = (6.0, 14.0)  # seconds of a movement to and fro
-SOUNDING = (4, 7)  # whole seconds before the sound goes on to another object; the last excluded
+AREA = (0.1, 0.3)  # mean area of an object's box, as a share of the frame
+PERIOD = (6.0, 14.0)  # seconds of one oscillation of place or size
+SOUNDING = (4, 7)  # whole seconds for which an object sounds; the last excluded
 PAUSE = (1, 3)  # whole seconds of silence; the last excluded
-HISS = 0.01  # of the loudness of an object: what is heard in silence
-FADE = 160  # samples at both ends of a turn
+BACKGROUND_NOISE = 0.01  # root mean square, relative to the loudness of an object
+FADE = 160  # samples, at both ends of an object's sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundingMoment:
-    """What sounds at a time (seconds), and the box around what is seen of it; None in silence."""
+    """The truth at a time (seconds): sounding class, box of its visible part; None in silence."""
 
     time: float
     label: str | None
@@ -44,10 +44,11 @@ class SoundingMoment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """An object and its way: place and size are sines of time, whose phases and speeds these are.
+class MovingObject:
+    """An object whose place and size are sines of time.
 
-    area: of its box, on average. speeds: turns per second of x, y and size. phases: in turns.
+    area: mean area of its box, as a share of the frame. speeds: periods per second of x, y and
+    size. phases: in periods.
     """
 
     label: str
@@ -59,8 +60,8 @@ class Actor:
     speeds: tuple[float, float, float]
     phases: tuple[float, float, float]
 
-    def at(self, time: float, width: int, height: int) -> Placed:
-        """The object at a time (seconds), wholly inside a frame of so many pixels."""
+    def at(self, time: float, width: int, height: int) -> PlacedSprite:
+        """The object at a time (seconds), wholly inside a frame of width x height pixels."""
         x, y, size = (
             0.5 + 0.5 * np.sin(2 * np.pi * (speed * time + phase))
             for speed, phase in zip(self.speeds, self.phases, strict=True)
@@ -68,48 +69,48 @@ class Actor:
         area = self.area * (0.75 + 0.5 * size) * width * height
         across, down = (area * self.sprite.aspect) ** 0.5, (area / self.sprite.aspect) ** 0.5
         scale = min(1.0, 0.95 * width / across, 0.95 * height / down)
-        shown = view(self.sprite, (across * scale, down * scale), mirrored=self.mirrored)
+        shown = scale_sprite(self.sprite, (across * scale, down * scale), mirrored=self.mirrored)
         rows, columns = shown.alpha.shape
-        return Placed(shown, round(x * (width - columns)), round(y * (height - rows)))
+        return PlacedSprite(shown, round(x * (width - columns)), round(y * (height - rows)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedVideo:
-    """A video that is painted as it is read.
+    """A composed video, whose frames are painted as they are read.
 
-    size: width and height in pixels. sound: 16-bit samples at `RATE`. turns: for each second
-    the number of the actor that sounds, None in silence.
+    size: width and height in pixels. sound: 16-bit samples at `RATE`. turns: for each second the
+    index of the sounding object, None in silence.
     """
 
     size: tuple[int, int]
     frame_rate: Fraction
     sound: Int16[np.ndarray, " samples"]
     turns: tuple[int | None, ...]
-    actors: tuple[Actor, ...]
+    objects: tuple[MovingObject, ...]
     background: Image.Image
 
     def frames(self) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-        """The frames from the first to the last, anew at every call."""
+        """All frames in order; every call starts from the first."""
         for number in range(round(len(self.turns) * self.frame_rate)):
             canvas = self.background.copy()
-            for actor in self.actors:
-                paint(canvas, actor.at(float(number / self.frame_rate), *self.size), actor.light)
+            for one in self.objects:
+                paste(canvas, one.at(float(number / self.frame_rate), *self.size), one.light)
             yield np.array(canvas)
 
     def truth_at(self, time: float) -> SoundingMoment:
-        """What sounds at a time (seconds), and where it is in the frame that is shown then."""
+        """The truth at a time (seconds), for the frame shown then."""
         turn = self.turns[min(int(time), len(self.turns) - 1)]
         if turn is None:
             return SoundingMoment(time=time, label=None, box=None)
         shown = float(int(time * self.frame_rate) / self.frame_rate)
         layout = Layout(*self.size)
-        layout.order = [actor.at(shown, *self.size) for actor in self.actors]
+        layout.order = [one.at(shown, *self.size) for one in self.objects]
         layout.source = turn
-        return SoundingMoment(time=time, label=self.actors[turn].label, box=box_of(layout.mask()))
+        return SoundingMoment(time=time, label=self.objects[turn].label, box=box_of(layout.mask()))
 
     @property
     def truth(self) -> tuple[SoundingMoment, ...]:
-        """For every second, at its middle."""
+        """The truth at the middle of every second."""
         return tuple(self.truth_at(second + 0.5) for second in range(len(self.turns)))
 
 
@@ -123,36 +124,36 @@ def compose_video(
     objects: int = 3,
     silence: float = 0.3,
 ) -> ComposedVideo:
-    """A video of a few objects of different classes that move and take turns to sound.
+    """Compose a video of a few moving objects of different classes that take turns to sound.
 
     Args:
         pack: one split of a pack.
-        seconds: its length.
+        seconds: length of the video.
         size: width and height in pixels.
         frame_rate: frames per second.
-        seed: of everything that is drawn; the same seed gives the same frames and samples.
-        objects: how many.
-        silence: the probability that nothing sounds for a while after a turn.
+        seed: of all randomness; the same seed gives the same frames and samples.
+        objects: number of objects.
+        silence: the probability of silence after a turn.
 
     Raises:
         HearsightError: a number is out of range, or more objects than the pack has classes.
     """
     _check(pack, seconds, size, objects, silence)
     generator = np.random.Generator(np.random.Philox(key=[seed, 0x71DE0]))
-    actors = _draw_actors(generator, pack, objects, seconds, size)
+    moving = _draw_objects(generator, pack, objects, seconds, size)
     turns = _draw_turns(generator, objects, seconds, silence)
     return ComposedVideo(
         size=size,
         frame_rate=frame_rate,
-        sound=_draw_sound(generator, pack, actors, turns),
+        sound=_draw_sound(generator, pack, moving, turns),
         turns=turns,
-        actors=actors,
+        objects=moving,
         background=_draw_background(generator, pack, size),
     )
 
 
 def _check(pack: Pack, seconds: int, size: tuple[int, int], objects: int, silence: float) -> None:
-    """Refuse what cannot be composed."""
+    """Refuse numbers out of range."""
     if seconds < 1 or min(size) < 32 or not 1 <= objects <= 6 or not 0 <= silence <= 1:
         raise HearsightError(
             f"cannot compose a video of {seconds} s, {size[0]} x {size[1]} pixels and"
@@ -165,31 +166,33 @@ def _check(pack: Pack, seconds: int, size: tuple[int, int], objects: int, silenc
         )
 
 
-def _all_seen(actors: Sequence[Actor], time: float, size: tuple[int, int]) -> bool:
-    """Whether no actor hides another too much at a time."""
+def _all_visible(objects: Sequence[MovingObject], time: float, size: tuple[int, int]) -> bool:
+    """Whether every object is visible enough at a time (seconds)."""
     layout = Layout(*size)
-    return all(layout.add(actor.at(time, *size), front=True) for actor in actors)
+    return all(layout.add(one.at(time, *size), front=True) for one in objects)
 
 
-def _draw_actors(
+def _draw_objects(
     generator: np.random.Generator, pack: Pack, count: int, seconds: int, size: tuple[int, int]
-) -> tuple[Actor, ...]:
-    """Actors of different classes on ways where, at every half second, all are seen."""
+) -> tuple[MovingObject, ...]:
+    """Objects of different classes whose paths keep all visible at every half second."""
     labels = [pack.labels[at] for at in generator.permutation(len(pack.labels))[:count]]
     shrink = 1.0
-    while True:  # ends: small actors hide nearly nothing
-        actors = tuple(_draw_actor(generator, pack, label, shrink) for label in labels)
-        if all(_all_seen(actors, half / 2, size) for half in range(2 * seconds + 1)):
-            return actors
+    while True:  # ends: small enough objects hide nearly nothing
+        objects = tuple(_draw_object(generator, pack, label, shrink) for label in labels)
+        if all(_all_visible(objects, half / 2, size) for half in range(2 * seconds + 1)):
+            return objects
         shrink *= 0.95
 
 
-def _draw_actor(generator: np.random.Generator, pack: Pack, label: str, shrink: float) -> Actor:
+def _draw_object(
+    generator: np.random.Generator, pack: Pack, label: str, shrink: float
+) -> MovingObject:
     cutouts = [cutout for cutout in pack.cutouts if cutout.label == label]
     recordings = [at for at, one in enumerate(pack.recordings) if one.label == label]
     speeds = 1 / generator.uniform(*PERIOD, 3)
     phases = generator.random(3)
-    return Actor(
+    return MovingObject(
         label=label,
         recording=recordings[int(generator.integers(len(recordings)))],
         sprite=Sprite(cutouts[int(generator.integers(len(cutouts)))].pixels),
@@ -204,7 +207,7 @@ def _draw_actor(generator: np.random.Generator, pack: Pack, label: str, shrink: 
 def _draw_turns(
     generator: np.random.Generator, count: int, seconds: int, silence: float
 ) -> tuple[int | None, ...]:
-    """Who sounds in every second: all in a random order, again and again, with pauses."""
+    """The sounding object of every second: all in a random order, repeated, with pauses."""
     turns: list[int | None] = []
     order = generator.permutation(count).tolist()
     while len(turns) < seconds:
@@ -218,11 +221,11 @@ def _draw_turns(
 def _draw_sound(
     generator: np.random.Generator,
     pack: Pack,
-    actors: Sequence[Actor],
+    objects: Sequence[MovingObject],
     turns: Sequence[int | None],
 ) -> Int16[np.ndarray, " samples"]:
-    """The recordings of those whose turn it is, over a quiet hiss of the same bandwidth."""
-    bank = SoundBank((pack.recordings[actor.recording].samples for actor in actors), cutoff=CUTOFF)
+    """The recordings of the objects at their turns, over quiet noise of the same bandwidth."""
+    bank = SoundBank((pack.recordings[one.recording].samples for one in objects), cutoff=CUTOFF)
     sound: Float64[np.ndarray, " samples"] = np.zeros(len(turns) * RATE)
     start = 0
     while start < len(turns):
@@ -231,22 +234,22 @@ def _draw_sound(
             stop += 1
         turn = turns[start]
         if turn is not None:
-            part = bank.part(generator, turn, (stop - start) * RATE)
+            part = bank.draw_part(generator, turn, (stop - start) * RATE)
             ramp = np.linspace(0, 1, FADE, dtype=np.float32)
             part[:FADE] *= ramp
             part[-FADE:] *= ramp[::-1]
             sound[start * RATE : stop * RATE] = part
         start = stop
-    sound += HISS * LOUDNESS * 32767 * bank.hiss(generator, len(sound))
+    sound += BACKGROUND_NOISE * LOUDNESS * 32767 * bank.draw_noise(generator, len(sound))
     return round_samples(sound)
 
 
 def _draw_background(
     generator: np.random.Generator, pack: Pack, size: tuple[int, int]
 ) -> Image.Image:
-    """The middle of a background, mirrored or not, in a random light."""
+    """The central part of a background, mirrored or not, in a random light."""
     pixels = pack.backgrounds[int(generator.integers(len(pack.backgrounds)))]
-    whole = fitted(pixels, size)
+    whole = cover(pixels, size)
     left, top = (whole.width - size[0]) // 2, (whole.height - size[1]) // 2
     canvas = whole.crop((left, top, left + size[0], top + size[1]))
     if generator.random() < 0.5:

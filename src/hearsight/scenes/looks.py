@@ -1,7 +1,7 @@
-"""Other looks of one cut-out: turned, sheared, stretched, in other colours and light.
+"""Augmented cut-outs: one picture rotated, sheared, stretched and recoloured into several looks.
 
-One photograph of an animal teaches what that photograph looks like; a few such looks of it come
-closer to what the animal looks like.
+A class with one or two cut-outs would be learned as these pictures; several looks of each make a
+model learn the object instead.
 """
 
 import math
@@ -10,32 +10,28 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-TURN = 15.0  # degrees at most, either way; as all limits here, drawn evenly up to it
-SHEAR = 0.25  # sideways, as a share of the height
-TILT = 0.08  # upwards, as a share of the width
-STRETCH = 0.25  # natural logarithm of width over height, against what it was
+ROTATION = 15.0  # degrees; uniform in [-ROTATION, ROTATION], as for all limits below
+SHEAR = 0.25  # horizontal, as a share of the height
+VERTICAL_SHEAR = 0.08  # as a share of the width
+STRETCH = 0.25  # natural logarithm of the change of width over height
 GAIN = 0.25  # natural logarithm of the factor of each colour
 GAMMA = 0.35  # natural logarithm of the exponent of all colours
-SATURATION = (0.4, 1.4)  # factor of the distance from grey
+SATURATION = (0.4, 1.4)  # factor of the distance from grey, uniform
 
 
 def vary(
     pixels: UInt8[np.ndarray, "height width 4"], generator: np.random.Generator
 ) -> UInt8[np.ndarray, "height2 width2 4"]:
-    """Another look of a cut-out (red, green, blue, alpha), large enough to hold all of it."""
-    return recolour(reshape(pixels, generator), generator)
+    """A random look of a cut-out (red, green, blue, alpha), large enough to hold all of it."""
+    return recolour(deform(pixels, generator), generator)
 
 
-def reshape(
+def deform(
     pixels: UInt8[np.ndarray, "height width 4"], generator: np.random.Generator
 ) -> UInt8[np.ndarray, "height2 width2 4"]:
-    """The cut-out turned, sheared and stretched about its middle."""
-    turn, shear, tilt, stretch = generator.uniform(-1, 1, 4) * (
-        math.radians(TURN),
-        SHEAR,
-        TILT,
-        STRETCH,
-    )
+    """The cut-out rotated, sheared and stretched about its centre."""
+    limits = (math.radians(ROTATION), SHEAR, VERTICAL_SHEAR, STRETCH)
+    turn, shear, tilt, stretch = generator.uniform(-1, 1, 4) * limits
     change = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     change = change @ np.array([[1, shear], [tilt, 1]])
     change = change @ np.diag([math.exp(stretch / 2), math.exp(-stretch / 2)])
@@ -45,7 +41,7 @@ def reshape(
     back = np.linalg.inv(change)
     start = old / 2 - back @ (new / 2)
     alpha = pixels[..., 3:].astype(np.uint16)
-    # colours weighed by alpha: none comes in from where nothing is seen
+    # colours premultiplied by alpha: transparent pixels lend no colour to their neighbours
     weighed = np.dstack([(pixels[..., :3] * alpha + 127) // 255, alpha]).astype(np.uint8)
     size = (pixels.shape[1], pixels.shape[0])
     image = Image.frombuffer("RGBX", size, weighed.tobytes(), "raw", "RGBX", 0, 1)
@@ -63,7 +59,7 @@ def reshape(
 def recolour(
     pixels: UInt8[np.ndarray, "height width 4"], generator: np.random.Generator
 ) -> UInt8[np.ndarray, "height width 4"]:
-    """The cut-out in other colours and another light; what is seen of it stays."""
+    """The cut-out with other colour gains, gamma and saturation; its alpha stays."""
     gains = np.exp(generator.uniform(-GAIN, GAIN, 3))
     gamma = math.exp(generator.uniform(-GAMMA, GAMMA))
     saturation = generator.uniform(*SATURATION)

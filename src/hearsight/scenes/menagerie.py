@@ -1,4 +1,4 @@
-"""The menagerie: cut-out photographs, recordings and background photographs of 70 classes.
+"""The menagerie: a pack of cut-out photographs, recordings and backgrounds of 70 classes.
 
 A pack folder holds `pack.csv` (columns kind, file, class, split, package, licence and others)
 and the files it names: cut-outs and backgrounds as WebP, sounds as Opus.
@@ -34,17 +34,17 @@ DEMO_CLASSES = (
     "pig",
     "sheep",
 )
-"""Classes with both splits in what the builder can obtain, whose held-out picture looks like one
-of its kind to a person who knows the others."""
+"""Classes with both splits in what the builder can obtain, whose held-out cut-out is recognised by
+a person who knows the training cut-outs."""
 
-HEARD_FIRST = 0.6  # the share of a recording that train hears where val has none of its own
+TRAIN_SHARE = 0.6  # of a recording, from its start, where val has no recording of its own
 KINDS = ("cutout", "sound", "background")
 COLUMNS = ("kind", "file", "class", "split")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackRow:
-    """A line of pack.csv; label is empty for a background."""
+    """A row of pack.csv; label is empty for a background."""
 
     kind: str
     file: str
@@ -54,14 +54,14 @@ class PackRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitShare:
-    """A file in a split; of a sound, the part between two shares of its length."""
+    """A file in a split; of a sound only the `part` between two fractions of its length."""
 
     row: PackRow
     part: tuple[float, float] = (0.0, 1.0)
 
 
 def default_folder() -> Path:
-    """Where the menagerie is kept: `hearsight/menagerie` in the user's cache."""
+    """The usual folder of the menagerie: `hearsight/menagerie` in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "hearsight" / "menagerie"
 
@@ -71,8 +71,8 @@ def read_menagerie(
 ) -> Pack:
     """One split of a pack folder.
 
-    pack.csv says what is held out. A class without held-out recordings lends the end of each of
-    its recordings to val; one with several cut-outs for train and none held out lends its last.
+    pack.csv says which files are held out. Of a class without held-out recordings, the end of each
+    recording is held out; of one with several cut-outs and none held out, the last cut-out is.
 
     Args:
         folder: the pack; None for `default_folder`.
@@ -84,7 +84,7 @@ def read_menagerie(
     """
     folder = folder or default_folder()
     rows = read_rows(folder / "pack.csv")
-    shares = {name: list(divide(rows, name)) for name in ("train", "val")}
+    shares = {name: list(split_files(rows, name)) for name in ("train", "val")}
     known = sorted(_complete(shares["train"]) & _complete(shares["val"]))
     chosen = _choose(classes, known, _complete(shares[split]), folder)
     here = [share for share in shares[split] if share.row.label in chosen]
@@ -110,7 +110,11 @@ def read_menagerie(
 
 
 def read_rows(table: Path) -> list[PackRow]:
-    """The lines of a pack.csv, checked."""
+    """The rows of a pack.csv, checked.
+
+    Raises:
+        HearsightError: no such file, columns missing, or a row that is wrong.
+    """
     if not table.is_file():
         raise HearsightError(
             f"there is no menagerie in '{table.parent}' (no pack.csv): make one with"
@@ -138,7 +142,7 @@ def read_rows(table: Path) -> list[PackRow]:
     return rows
 
 
-def divide(rows: Sequence[PackRow], split: str) -> Iterator[SplitShare]:
+def split_files(rows: Sequence[PackRow], split: str) -> Iterator[SplitShare]:
     """The cut-outs and sounds of a split, by the rules of `read_menagerie`."""
     for label in sorted({row.label for row in rows if row.kind != "background"}):
         mine = [row for row in rows if row.label == label]
@@ -153,7 +157,7 @@ def divide(rows: Sequence[PackRow], split: str) -> Iterator[SplitShare]:
         if any(row.split == "val" for row in sounds):
             yield from (SplitShare(row=row) for row in sounds if row.split == split)
         else:
-            part = (0.0, HEARD_FIRST) if split == "train" else (HEARD_FIRST, 1.0)
+            part = (0.0, TRAIN_SHARE) if split == "train" else (TRAIN_SHARE, 1.0)
             yield from (SplitShare(row=row, part=part) for row in sounds)
 
 
@@ -166,7 +170,7 @@ def _complete(shares: Sequence[SplitShare]) -> set[str]:
 def _choose(
     classes: Sequence[str] | int | None, both: list[str], here: set[str], folder: Path
 ) -> set[str]:
-    """The names of the wanted classes."""
+    """The names of the wanted classes, checked."""
     if classes is None:
         return set(both)
     if isinstance(classes, int):
@@ -198,7 +202,7 @@ def _pixels(folder: Path, row: PackRow, mode: str) -> UInt8[np.ndarray, "height 
 
 
 def _samples(folder: Path, share: SplitShare) -> Int16[np.ndarray, " samples"]:
-    """The samples of a recording, without silence at either end, and of it the wanted part."""
+    """The wanted part of a recording, after trimming silence at both ends."""
     import soundfile  # type: ignore[import-untyped]
 
     path = folder / share.row.file
@@ -216,7 +220,7 @@ def _samples(folder: Path, share: SplitShare) -> Int16[np.ndarray, " samples"]:
 
 
 def trim_silence(sound: Int16[np.ndarray, " samples"]) -> Int16[np.ndarray, " loud"]:
-    """A sound without what lies 40 dB below its peak at either end."""
+    """A sound without the samples at either end that lie more than 40 dB below its peak."""
     level = np.abs(sound.astype(np.int32))
     loud = np.flatnonzero(level > level.max(initial=0) / 100)
     return sound[loud[0] : loud[-1] + 1] if len(loud) else sound[:0]

@@ -1,9 +1,9 @@
-"""The menagerie cut from two Debian packages, by the table `menagerie.csv` beside this file."""
+"""Builds the menagerie pack from two Debian packages, by the catalogue `menagerie.csv`."""
 
 import csv
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from io import BytesIO
@@ -16,6 +16,7 @@ from PIL import Image
 from hearsight.clips.clip import MOST_PIXELS
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE, round_samples
+from hearsight.progress import Progress
 from hearsight.scenes.composing import SOLID, bounds
 from hearsight.scenes.debian_packages import Deb, download_debs, find_debs, read_members
 from hearsight.scenes.menagerie import trim_silence
@@ -23,17 +24,14 @@ from hearsight.scenes.menagerie import trim_silence
 CUTOUT_SIDE = 256  # pixels: the longer side of a cut-out at most
 BACKGROUND_SIDE = 320  # pixels: the shorter side of a background at most
 LONGEST = 8.0  # seconds of a sound
-LOUDNESS, PEAK = 0.08, 0.95  # root mean square and most of a sound, of full scale
+LOUDNESS, PEAK = 0.08, 0.95  # root mean square and largest magnitude of a sound, of full scale
 FOLDERS = {"cutout": "cutouts", "sound": "sounds", "background": "backgrounds"}
 SUFFIXES = {"cutout": "webp", "sound": "opus", "background": "webp"}
-
-Progress = Callable[[str, int, int | None], None]
-"""Is called with a stage, what of it is done, and the whole of it if known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueEntry:
-    """A line of the catalogue; label is empty for a background, file is its name in the pack."""
+    """A row of the catalogue; label is empty for a background, file is the name in the pack."""
 
     label: str
     split: str
@@ -45,7 +43,7 @@ class CatalogueEntry:
 
 
 def read_catalogue() -> list[CatalogueEntry]:
-    """What the pack is made of."""
+    """The rows of `menagerie.csv`, with the names of the files they become."""
     table = resources.files("hearsight.scenes") / "menagerie.csv"
     counts: Counter[str] = Counter()
     entries = []
@@ -60,19 +58,19 @@ def read_catalogue() -> list[CatalogueEntry]:
 
 
 def build_menagerie(target: Path, debs: Path | None, progress: Progress) -> Path:
-    """Make the pack folder `target`, whole or not at all.
+    """Build the pack folder `target`, whole or not at all.
 
     Args:
-        target: the pack; one that is there already, or an empty folder, is replaced.
-        debs: a folder with the .deb files; None fetches them with `apt-get download`.
-        progress: is told how far the work is.
+        target: the pack folder; an older pack or an empty folder there is replaced.
+        debs: a folder with the .deb files; None downloads them with `apt-get download`.
+        progress: called with the stage, the number done and the total.
 
     Returns:
         `target`.
 
     Raises:
-        HearsightError: the packages cannot be had or lack most of the files, or `target` is
-            something else than a pack, or cannot be written.
+        HearsightError: the packages cannot be obtained or lack most of the files, or `target` is
+            not a pack or cannot be written.
     """
     if target.exists() and not ((target / "pack.csv").is_file() or _is_empty(target)):
         raise HearsightError(f"'{target}' is there already and is no pack")
@@ -127,7 +125,7 @@ def _cut_pack(
 
 
 def _cut(entry: CatalogueEntry, content: bytes) -> bytes:
-    """A file of the pack from a file of a package."""
+    """The content of a file of the pack, from a file of a package."""
     try:
         if entry.kind == "cutout":
             return cut_out(content)
@@ -137,7 +135,7 @@ def _cut(entry: CatalogueEntry, content: bytes) -> bytes:
 
 
 def cut_out(file: bytes) -> bytes:
-    """A WebP picture with alpha, cut to its object, from a picture file of any format."""
+    """A WebP picture with alpha, cropped to its object, from a picture file of any format."""
     image = _open_picture(file, "RGBA")
     box = bounds(np.asarray(image.getchannel("A")) >= SOLID)
     if box == (0, 0, 0, 0):
@@ -156,17 +154,21 @@ def cut_background(file: bytes) -> bytes:
 
 
 def cut_sound(file: bytes) -> bytes:
-    """An Opus sound of one channel at `RATE` from a sound file: trimmed, of even loudness."""
+    """An Opus sound of one channel at `RATE` from a sound file: trimmed, of loudness `LOUDNESS`."""
     import soundfile  # type: ignore[import-untyped]
 
     samples, rate = soundfile.read(BytesIO(file), dtype="float64", always_2d=True)
     result = BytesIO()
-    soundfile.write(result, even_sound(samples.mean(1), rate), RATE, format="OGG", subtype="OPUS")
+    soundfile.write(
+        result, normalise_loudness(samples.mean(1), rate), RATE, format="OGG", subtype="OPUS"
+    )
     return result.getvalue()
 
 
-def even_sound(sound: Float64[np.ndarray, " samples"], rate: int) -> Int16[np.ndarray, " loud"]:
-    """A sound at `RATE`, without silence at its ends, at most `LONGEST`, of loudness `LOUDNESS`."""
+def normalise_loudness(
+    sound: Float64[np.ndarray, " samples"], rate: int
+) -> Int16[np.ndarray, " loud"]:
+    """A sound resampled to `RATE`, trimmed, cut to `LONGEST`, and scaled to `LOUDNESS`."""
     import soxr  # type: ignore[import-untyped]
 
     level = max(float(np.abs(sound).max(initial=0)), 1e-9)
@@ -182,7 +184,7 @@ def even_sound(sound: Float64[np.ndarray, " samples"], rate: int) -> Int16[np.nd
 def attribute(
     entries: Iterable[CatalogueEntry], versions: Mapping[str, str], notices: Mapping[str, str]
 ) -> str:
-    """Where every file of the pack comes from and under which licence, as Markdown."""
+    """Origin and licence of every file of the pack, as Markdown."""
     lines = [
         "# Where the menagerie comes from",
         "",
@@ -218,7 +220,7 @@ def _is_empty(target: Path) -> bool:
 
 
 def _put_in_place(pack: Path, target: Path, aside: Path) -> None:
-    """Rename the whole folder; an old pack goes aside only once the new one is complete."""
+    """Rename the complete pack to `target`; an older pack is put back if that fails."""
     if target.exists():
         target.replace(aside)
     try:

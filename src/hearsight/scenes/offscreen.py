@@ -1,6 +1,6 @@
-"""Composed scenes that show nothing of what is heard: another class sounds, or nothing does.
+"""Composed scenes without a visible source: a class outside the picture sounds, or nothing does.
 
-The pictures are those of `Scenes` of the same pack, seed and size.
+The frames are those of `Scenes` of the same pack, seed and size.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from hearsight.scenes.scenes import Scenes, load_pack
 
 
 class Offscreen(Scenes):
-    """Scenes without a source: in every second one a class sounds that the picture lacks.
+    """Scenes without a visible source: even ones sound of a class not shown, odd ones are silent.
 
-    The others are silent. Their lists of boxes are empty, their masks false all over.
+    Their boxes are (), their masks false everywhere.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class Offscreen(Scenes):
         seed: int = 0,
         seconds: float = 3.0,
     ) -> None:
-        """Make the pack ready to compose; the arguments are those of `Scenes`.
+        """The arguments are those of `Scenes`.
 
         Raises:
-            HearsightError: as `Scenes`, or a scene could hold every class of the pack.
+            HearsightError: as `Scenes`, or a scene could show every class of the pack.
         """
         super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
         if len(self.labels) < silent[1] + 2:
@@ -46,12 +46,12 @@ class Offscreen(Scenes):
         self.ids = [f"offscreen-{id}" for id in self.ids]
 
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
-        """Silence, or the sound of a class that the picture lacks."""
-        return self._hear(index)[0]
+        """Silence, or the sound of a class that the frame does not show."""
+        return self._draw_heard(index)[0]
 
     def __getitem__(self, index: int) -> DecodedClip:
         scene = super().__getitem__(index)
-        sound, recording = self._hear(index)
+        sound, recording = self._draw_heard(index)
         assert scene.mask is not None
         return replace(
             scene,
@@ -62,8 +62,8 @@ class Offscreen(Scenes):
             source=recording,
         )
 
-    def _hear(self, index: int) -> tuple[Int16[np.ndarray, " samples"], str]:
-        """What sounds in a scene, and of which recording."""
+    def _draw_heard(self, index: int) -> tuple[Int16[np.ndarray, " samples"], str]:
+        """The sound of a scene, and the id of its recording (empty for silence)."""
         number = range(len(self.ids))[index]
         if number % 2:
             return np.zeros(self.samples, np.int16), ""
@@ -88,6 +88,6 @@ def open_offscreen(
     classes: Sequence[str] | int | None = None,
     silent: tuple[int, int] = (0, 3),
 ) -> Offscreen:
-    """Scenes without a source of a pack by its name: `load_pack`, then `Offscreen`."""
+    """Scenes without a visible source of a pack by its name: `load_pack`, then `Offscreen`."""
     pack = load_pack(name, folder, split=split, classes=classes)
     return Offscreen(pack, count, size=size, silent=silent, seed=seed)

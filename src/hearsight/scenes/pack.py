@@ -8,14 +8,12 @@ from jaxtyping import Int16, UInt8
 from hearsight.errors import HearsightError
 
 PACKS = ("toys", "menagerie")
-
-
 SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cutout:
-    """A picture of one object. pixels: red, green, blue, alpha; at least one of them solid."""
+    """A picture of one object. pixels: red, green, blue, alpha; at least one is opaque."""
 
     id: str
     label: str
@@ -24,7 +22,7 @@ class Cutout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A sound of one object: 16-bit samples at `RATE`, one channel."""
+    """A sound of one class: 16-bit samples at `RATE`, one channel."""
 
     id: str
     label: str
@@ -33,7 +31,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
-    """One split of what scenes are made of. Every label has cut-outs and recordings.
+    """One split of the material of scenes. Every label has cut-outs and recordings.
 
     Raises:
         HearsightError: no backgrounds, no labels, or a label without cut-outs or recordings.

@@ -1,6 +1,7 @@
-"""Scenes in pairs: the same picture twice, in which two objects sound in turn; and duets of them.
+"""Pairs of composed scenes with one picture and another sounding object each, and duets of both.
 
-Member 0 of a pair is a scene as `Scenes` composes it; in member 1 another of its objects sounds.
+Interactive protocols need the pairs: member 0 is a scene as `Scenes` composes it, in member 1 the
+second object of the same picture sounds. In a duet both sound.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from jaxtyping import Bool, Int16
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
-from hearsight.scenes.composing import Layout, box_of, draw_layout, draw_light, paint
+from hearsight.scenes.composing import Layout, box_of, draw_layout, draw_light, paste
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.scenes import SOUND, Scenes, load_pack
 
@@ -22,8 +23,8 @@ MEMBERS = 2
 class Pairs(Scenes):
     """Two clips for each scene, ids `STEM_0` and `STEM_1`, with the same frame.
 
-    Each has the sound, class, box and mask of its own object. Of the first object at least three
-    quarters are seen, of the second at least half. They are of different classes.
+    Each has the sound, class, box and mask of its own object. At least three quarters of the first
+    object are visible, of the second at least half. They are of different classes.
     """
 
     def __init__(
@@ -36,10 +37,10 @@ class Pairs(Scenes):
         seed: int = 0,
         seconds: float = 3.0,
     ) -> None:
-        """Make the pack ready to compose; the arguments are those of `Scenes`.
+        """The arguments are those of `Scenes`.
 
         Raises:
-            HearsightError: as `Scenes`, or scenes of fewer than two objects are wanted.
+            HearsightError: as `Scenes`, or `silent` allows scenes of one object.
         """
         if silent[0] < 1:
             raise HearsightError("a pair needs scenes with at least one silent object")
@@ -48,7 +49,7 @@ class Pairs(Scenes):
         self.ids = [f"{stem}_{member}" for stem in self.ids for member in range(MEMBERS)]
 
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
-        """The sound of one member alone."""
+        """The sound of one member, without the cost of its frame."""
         return self._play(index)[1]
 
     def __getitem__(self, index: int) -> DecodedClip:
@@ -67,7 +68,7 @@ class Pairs(Scenes):
         )
 
     def duet(self, scene: int) -> DecodedClip:
-        """Both members of a pair at once: sounds added, both boxes, the masks joined."""
+        """Both members of a pair in one clip: sum of sounds, both boxes, union of masks."""
         first, second = (self[MEMBERS * scene + member] for member in range(MEMBERS))
         assert first.mask is not None
         assert second.mask is not None
@@ -82,13 +83,13 @@ class Pairs(Scenes):
         )
 
     def _play(self, index: int) -> tuple[tuple[str, str], Int16[np.ndarray, " samples"]]:
-        """Class and recording of one member, and its sound."""
+        """Class and recording id of one member, and its sound."""
         scene, member = divmod(range(len(self.ids))[index], MEMBERS)
         label, recording, generator = self._draw_sound(scene)
         if member:
             cutouts, _, _ = self._draw_picture(scene, label)
             label = self.labels.index(self.pack.cutouts[cutouts[1]].label)
-            # the streams of numbers from `count` on are of no scene
+            # the random streams from `count` on belong to no scene
             generator = self._stream(self.count + scene, SOUND)
             numbers = self._recordings[label]
             recording = numbers[int(generator.integers(len(numbers)))]
@@ -102,15 +103,15 @@ class Pairs(Scenes):
         label, _, _ = self._draw_sound(scene)
         cutouts, background, generator = self._draw_picture(scene, label)
         canvas = self._draw_background(generator, background)
-        sprites = [self._sprites[number][0] for number in cutouts]  # each as it is
+        sprites = [self._sprites[number][0] for number in cutouts]  # the original look
         layout = draw_layout(generator, sprites, self.size)
         for placed in layout.order:
-            paint(canvas, placed, draw_light(generator))
+            paste(canvas, placed, draw_light(generator))
         return np.array(canvas), tuple(_mask(layout, member) for member in range(MEMBERS))
 
 
 def _mask(layout: Layout, number: int) -> Bool[np.ndarray, "height width"]:
-    """Where the object that was added as the `number`-th makes up at least half of the pixel."""
+    """The mask of the object that was added to the layout as number `number`, from 0."""
     wanted = layout.added[number]
     layout.source = next(i for i, placed in enumerate(layout.order) if placed is wanted)
     return layout.mask()
@@ -130,7 +131,7 @@ class Duets:
         return self.pairs.duet(range(len(self.ids))[index])
 
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
-        """The sound alone."""
+        """The sum of both sounds, without the cost of the frame."""
         first = MEMBERS * range(len(self.ids))[index]
         return mix([self.pairs.sound(first + member) for member in range(MEMBERS)])
 

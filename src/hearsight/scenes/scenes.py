@@ -1,39 +1,38 @@
-"""Composed scenes: cut-outs, sounds and backgrounds in; endless clips with exact truth out.
+"""Composed scenes: clips with exact boxes and masks, from cut-outs, recordings and backgrounds.
 
-One object sounds, others stand by in silence. A `Pack` is what scenes are made of; `toys` makes
-one in code, `menagerie` reads photographs and recordings.
+One object sounds, the others are silent. The material is a `Pack`: `toys` generates one,
+`menagerie` reads photographs and recordings.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int16, UInt8
 from PIL import Image
 
-from hearsight.clips.clip import Clip, DecodedClip, encode_clip
+from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError, nearest
 from hearsight.media.samples import RATE
 from hearsight.scenes import menagerie, toys
 from hearsight.scenes.composing import (
     Sprite,
     box_of,
+    cover,
     draw_layout,
     draw_light,
-    fitted,
-    paint,
+    paste,
     relight,
 )
 from hearsight.scenes.looks import vary
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
 from hearsight.scenes.sound_bank import CUTOFF, SoundBank
 
-SMALLEST, LARGEST = 32, 1024  # pixels of a scene's side: its parts are of 200 to 320
-MOST = 10_000_000  # scenes: their ids have 7 digits
+SMALLEST, LARGEST = 32, 1024  # pixels of the side of a scene; cut-outs have 200 to 320
+MOST = 10_000_000  # scenes; their ids have 7 digits
 MOST_LOOKS = 100
 LONGEST = 3600  # seconds of a scene
-ROOM = 1.25  # the shorter side of a background over the side of a scene: room for random crops
+BACKGROUND_SCALE = 1.25  # shorter side of a background over the side of a scene, for random crops
 SOUND, PICTURE = 0, 1  # a scene's two streams of random numbers
 
 
@@ -44,11 +43,11 @@ def load_pack(
     split: str,
     classes: Sequence[str] | int | None = None,
 ) -> Pack:
-    """A pack by its name: `toys`, or `menagerie` from `folder` (by default the user's cache).
+    """Load a pack by its name: `toys`, or `menagerie` from `folder` (by default the user's cache).
 
     Args:
         name: one of `PACKS`.
-        folder: where the menagerie lies.
+        folder: of the menagerie.
         split: train or val; they share no cut-out, no stretch of a recording, no background.
         classes: names, or how many; None means every class that has both splits.
 
@@ -66,22 +65,12 @@ def load_pack(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
-    """Who plays in a scene: the class that sounds, and ids; the first cut-out is the source."""
-
-    label: str
-    recording: str
-    cutouts: tuple[str, ...]
-    background: int
-
-
 class Scenes:
-    """Clips composed on the fly, each from (seed, epoch, index) alone: the same bytes every time.
+    """Clips composed on demand, each a function of (seed, epoch, index): the same bytes every time.
 
-    The pictures are square. The one box bounds the visible part of the sounding object, which
-    the mask gives exactly: the pixels that show at least half of it. Its area follows
-    `composing.AREAS`; at most a quarter of the object is hidden behind others.
+    Frames are square. The mask holds the pixels of which the sounding object makes up at least
+    half; the one box bounds the mask. Its area follows `composing.AREAS`; at most a quarter of the
+    object is hidden behind others.
     """
 
     def __init__(
@@ -97,21 +86,21 @@ class Scenes:
         cutoff: float = CUTOFF,
         looks: int = 1,
     ) -> None:
-        """Make the pack ready to compose.
+        """Prepare the sprites, sounds and backgrounds of a pack.
 
         Args:
             pack: one split of a pack.
-            count: scenes, in an epoch if `endless`.
+            count: number of scenes, per epoch if `endless`.
             size: side of the frame in pixels, `SMALLEST` to `LARGEST`.
-            silent: fewest and most silent objects, drawn evenly.
-            seed: of everything that is drawn.
-            seconds: of sound.
-            endless: whether `set_epoch` gives other scenes, under the same ids.
-            cutoff: Hz, above which no scene sounds.
-            looks: in which each cut-out appears: as it is, and so many less one drawn by `vary`.
+            silent: fewest and most silent objects; their number is uniform between.
+            seed: of all randomness.
+            seconds: length of the sound.
+            endless: whether every epoch has new scenes, under the same ids.
+            cutoff: Hz, of the low-pass filter on all sounds.
+            looks: number of looks of each cut-out: the original, the others drawn by `vary`.
 
         Raises:
-            HearsightError: a number is out of range; silent objects wanted of a pack of one class.
+            HearsightError: a number is out of range, or a pack of one class with silent objects.
         """
         _check(count, size, silent, seconds, seed=seed, looks=looks)
         if len(pack.labels) == 1 and silent[1]:
@@ -127,30 +116,19 @@ class Scenes:
             _looks(cutout.pixels, at, seed, looks, size) for at, cutout in enumerate(pack.cutouts)
         ]
         self._bank = SoundBank((one.samples for one in pack.recordings), cutoff=cutoff)
-        room = (round(ROOM * size),) * 2
-        self._backgrounds = [fitted(pixels, room) for pixels in pack.backgrounds]
+        side = round(BACKGROUND_SCALE * size)
+        self._backgrounds = [cover(pixels, (side, side)) for pixels in pack.backgrounds]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def set_epoch(self, epoch: int) -> None:
-        """Change the scenes, if they are endless; epoch 0 comes first."""
+        """Change to the scenes of an epoch, counted from 0; no effect unless endless."""
         if self.endless:
             self.epoch = epoch
 
-    def cast(self, index: int) -> Cast:
-        """Who plays in the scene at `index`."""
-        label, recording, _ = self._draw_sound(index)
-        cutouts, background, _ = self._draw_picture(index, label)
-        return Cast(
-            label=self.labels[label],
-            recording=self.pack.recordings[recording].id,
-            cutouts=tuple(self.pack.cutouts[number].id for number in cutouts),
-            background=background,
-        )
-
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
-        """The sound of the scene at `index` alone: that of the whole scene."""
+        """The sound of the scene at `index`, without the cost of its frame."""
         _, recording, generator = self._draw_sound(index)
         return self._bank.play(generator, recording, self.samples)
 
@@ -161,7 +139,7 @@ class Scenes:
         sprites = [_one_look(generator, self._sprites[number]) for number in cutouts]
         layout = draw_layout(generator, sprites, self.size)
         for placed in layout.order:
-            paint(canvas, placed, draw_light(generator))
+            paste(canvas, placed, draw_light(generator))
         mask = layout.mask()
         return DecodedClip(
             id=self.ids[index],
@@ -173,33 +151,20 @@ class Scenes:
             source=f"{self.pack.cutouts[cutouts[0]].id} {self.pack.recordings[recording].id}",
         )
 
-    def clip(self, index: int) -> Clip:
-        """The scene at `index` encoded, to be written to a store."""
-        scene = self[index]
-        return encode_clip(
-            scene.id,
-            scene.frame,
-            scene.sound,
-            label=scene.label,
-            boxes=scene.boxes,
-            mask=scene.mask,
-            source=scene.source,
-        )
-
     def _stream(self, index: int, which: int) -> np.random.Generator:
-        """The random numbers of one scene, for its sound or its picture."""
-        number = range(len(self.ids))[index]  # refuses what is out of range, counts -1 from the end
+        """The random generator of one scene, for its sound or its picture."""
+        number = range(len(self.ids))[index]  # IndexError out of range; -1 is the last
         place = (self.epoch << 40) | (number << 1) | which
         return np.random.Generator(np.random.Philox(key=[self.seed, place]))
 
     def _draw_sound(self, index: int) -> tuple[int, int, np.random.Generator]:
-        """Class and recording by number, and the stream that goes on to play it."""
+        """Class and recording, by index, and the generator to play it with."""
         generator = self._stream(index, SOUND)
         label = int(generator.integers(len(self.labels)))
         return label, _one_of(generator, self._recordings[label]), generator
 
     def _draw_picture(self, index: int, label: int) -> tuple[list[int], int, np.random.Generator]:
-        """Cut-outs (the source first) and background by number, and the stream that goes on."""
+        """Cut-outs (the sounding one first) and background, by index, and the generator."""
         generator = self._stream(index, PICTURE)
         count = int(generator.integers(self.silent[0], self.silent[1], endpoint=True))
         others = generator.permutation(len(self.labels) - 1)
@@ -209,7 +174,7 @@ class Scenes:
         return cutouts, int(generator.integers(len(self._backgrounds))), generator
 
     def _draw_background(self, generator: np.random.Generator, number: int) -> Image.Image:
-        """A random part of a background, mirrored or not, in a random light."""
+        """A random crop of a background, mirrored or not, in a random light."""
         whole = self._backgrounds[number]
         x = int(generator.integers(whole.width - self.size, endpoint=True))
         y = int(generator.integers(whole.height - self.size, endpoint=True))
@@ -251,7 +216,7 @@ def open_scenes(
 def _check(
     count: int, size: int, silent: tuple[int, int], seconds: float, *, seed: int, looks: int
 ) -> None:
-    """Refuse what cannot be composed of any pack."""
+    """Refuse numbers out of range, whatever the pack."""
     if not 1 <= looks <= MOST_LOOKS:
         raise HearsightError(f"a cut-out has 1 to {MOST_LOOKS} looks, not {looks}")
     if not SMALLEST <= size <= LARGEST:
@@ -273,11 +238,11 @@ def _check(
 def _looks(
     pixels: UInt8[np.ndarray, "height width 4"], at: int, seed: int, looks: int, size: int
 ) -> list[Sprite]:
-    """A cut-out ready to paste, as it is and in other looks; its place in the pack seeds them."""
+    """The sprites of a cut-out in all its looks, seeded by `at`, its index in the pack."""
     sprites = [Sprite(pixels)]
     if looks > 1:
         image = Image.fromarray(pixels)
-        image.thumbnail((2 * size, 2 * size))  # no object is shown larger: `LONGEST`
+        image.thumbnail((2 * size, 2 * size))  # the largest size in a scene: `LONGEST`
         small = np.asarray(image)
         generator = np.random.default_rng((seed, at))
         sprites += [Sprite(vary(small, generator)) for _ in range(looks - 1)]
@@ -289,7 +254,7 @@ def _one_look(generator: np.random.Generator, looks: list[Sprite]) -> Sprite:
 
 
 def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
-    """For every class of the pack, the places where it stands in a list."""
+    """For every class of the pack, its indices in a list of labels."""
     return [[at for at, one in enumerate(labels) if one == label] for label in pack.labels]
 
 

@@ -1,4 +1,4 @@
-"""Recordings made ready to be played: endless loops of one bandwidth, at any pitch, with noise."""
+"""Random excerpts of recordings: loops of one bandwidth, at random pitch and gain, with noise."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -13,25 +13,26 @@ from hearsight.media.samples import RATE, round_samples
 Samples = TypeVar("Samples", Int16[np.ndarray, " _"], Float32[np.ndarray, " _"])
 
 CUTOFF = 3_400.0
-"""Hz: nothing plays above. The narrowest recordings at hand were sampled at 8 kHz and end, a
-semitone lower, here; without a common cutoff a model could tell classes by their file format."""
+"""Hz, of the low-pass filter on all sounds. The narrowest recordings of the menagerie were sampled
+at 8 kHz and, played a semitone lower, end here; without a common cutoff a model could tell classes
+by the sample rate of their files."""
 
-PITCH = 0.06  # a recording plays up to so much lower or higher
-PITCHES = 25  # different ones, evenly spaced
-FINER = 4  # loops are kept at so many times RATE: then linear interpolation leaves -50 dB behind
-LOUDNESS = 0.1  # root mean square of a recording at gain 1, where its peaks allow
-PEAK = 0.95
-QUICK = sorted(2**a * 3**b * 5**c for a in range(22) for b in range(5) for c in range(4))
-"""Lengths of loops, in samples: the Fourier transform is quick at these."""
+PITCH = 0.06  # largest change of a recording's pitch, up or down, as a share
+PITCHES = 25  # evenly spaced
+OVERSAMPLING = 4  # of loops over `RATE`: linear interpolation then has errors of -50 dB
+LOUDNESS = 0.1  # root mean square of a recording at 0 dB, of full scale, where `PEAK` allows
+PEAK = 0.95  # largest magnitude, of full scale
+FFT_LENGTHS = sorted(2**a * 3**b * 5**c for a in range(22) for b in range(5) for c in range(4))
+"""Lengths of loops, in samples, at which the Fourier transform is fast."""
 
 GAIN = (-12.0, 0.0)  # dB
-NOISE = (-45.0, -15.0)  # dB, against the sound
+NOISE = (-45.0, -15.0)  # dB, relative to the sound
 
 
 class SoundBank:
-    """Recordings as loops, all low-passed alike, and noise of the same bandwidth.
+    """Recordings as loops, all with the same low-pass filter, and noise of the same bandwidth.
 
-    A loop is cut by a circular filter, so its seam clicks no wider than anything else.
+    The filter is circular, so that the seam of a loop stays within the bandwidth too.
     """
 
     def __init__(
@@ -45,23 +46,25 @@ class SoundBank:
     def play(
         self, generator: np.random.Generator, number: int, samples: int
     ) -> Int16[np.ndarray, " samples"]:
-        """A random part of a recording, tiled, at a random pitch and gain, with some noise."""
-        sound = self.part(generator, number, samples)
+        """A random part of a recording, repeated at random pitch and gain, plus noise."""
+        sound = self.draw_part(generator, number, samples)
         gain = 10 ** (generator.uniform(*GAIN) / 20)
         level = gain * LOUDNESS * 32767 * 10 ** (generator.uniform(*NOISE) / 20)
         sound *= np.float32(gain)
-        sound += np.float32(level) * self.hiss(generator, samples)
+        sound += np.float32(level) * self.draw_noise(generator, samples)
         return round_samples(sound)
 
-    def hiss(self, generator: np.random.Generator, samples: int) -> Float32[np.ndarray, " samples"]:
-        """Noise with a root mean square of 1."""
+    def draw_noise(
+        self, generator: np.random.Generator, samples: int
+    ) -> Float32[np.ndarray, " samples"]:
+        """A random part of the noise, with a root mean square of 1."""
         return _tiled(self.noise, int(generator.integers(len(self.noise))), samples)
 
-    def part(
+    def draw_part(
         self, generator: np.random.Generator, number: int, samples: int
     ) -> Float32[np.ndarray, " samples"]:
-        """A random part of a recording, tiled, at a random pitch, in units of 16-bit samples."""
-        whole, share = _reading(samples, int(generator.integers(PITCHES)))
+        """A random part of a recording, repeated as needed, at random pitch, in 16-bit units."""
+        whole, share = _positions(samples, int(generator.integers(PITCHES)))
         loop = self.loops[number]
         source = _tiled(loop, int(generator.integers(len(loop))), int(whole[-1]) + 2)
         sound = source.take(whole).astype(np.float32)
@@ -73,7 +76,7 @@ class SoundBank:
 
 
 def _tiled(loop: Samples, start: int, length: int) -> Samples:
-    """So many samples of an endless loop."""
+    """`length` samples of an endless loop."""
     if start + length <= len(loop):
         return loop[start : start + length]
     samples = np.empty(length, loop.dtype)
@@ -85,25 +88,25 @@ def _tiled(loop: Samples, start: int, length: int) -> Samples:
 
 
 @lru_cache(maxsize=2 * PITCHES)
-def _reading(
+def _positions(
     samples: int, pitch: int
 ) -> tuple[Int64[np.ndarray, " samples"], Float32[np.ndarray, " samples"]]:
-    """Where in a loop each sample of a sound lies: whole position and the share of the next."""
+    """The position of each sample of a sound in a loop: whole part, and fraction."""
     factor = 1 + PITCH * (2 * pitch / (PITCHES - 1) - 1)
-    position = np.arange(samples) * (FINER * factor)
+    position = np.arange(samples) * (OVERSAMPLING * factor)
     whole = position.astype(np.int64)
     return whole, (position - whole).astype(np.float32)
 
 
 def _loop(recording: Int16[np.ndarray, " samples"], cutoff: float) -> Int16[np.ndarray, " fine"]:
-    """A recording low-passed, even in loudness, at `FINER` times its rate."""
-    length = QUICK[bisect_right(QUICK, len(recording)) - 1]  # at most a fifteenth goes
+    """A recording low-passed, of loudness `LOUDNESS`, at `OVERSAMPLING` times its rate."""
+    length = FFT_LENGTHS[bisect_right(FFT_LENGTHS, len(recording)) - 1]  # cuts at most a fifteenth
     sound = recording[:length].astype(np.float64) / 32768
     fade = min(len(sound) // 4, RATE // 100)
     ramp = np.linspace(0, 1, fade, endpoint=False)
     sound[:fade] *= ramp
     sound[len(sound) - fade :] *= ramp[::-1]
-    sound = _low_passed(sound - sound.mean(), cutoff, FINER)
+    sound = _low_passed(sound - sound.mean(), cutoff, OVERSAMPLING)
     level = max(float(np.sqrt(np.mean(sound**2))), 1e-6)
     scale = min(LOUDNESS / level, PEAK / max(float(np.abs(sound).max()), 1e-6))
     return round_samples(sound * scale * 32767)
@@ -112,7 +115,7 @@ def _loop(recording: Int16[np.ndarray, " samples"], cutoff: float) -> Int16[np.n
 def _low_passed(
     sound: Float64[np.ndarray, " samples"], cutoff: float, finer: int
 ) -> Float64[np.ndarray, " fine"]:
-    """A loop without what lies above `cutoff` (Hz; it fades out from 0.9 of it), finer sampled."""
+    """A loop at `finer` times its rate, low-passed: fading from 0.9 `cutoff` to `cutoff` (Hz)."""
     spectrum = np.fft.rfft(sound)
     frequency = np.fft.rfftfreq(len(sound), 1 / RATE)
     fading = np.clip((cutoff - frequency) / (0.1 * cutoff), 0, 1)

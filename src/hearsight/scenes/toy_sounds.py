@@ -1,4 +1,4 @@
-"""The voices of the toys: 12 ways to sound, each told by its pattern in time and its timbre."""
+"""Synthesised sounds of the 12 toy classes, told apart by temporal pattern and timbre."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Wave = Float64[np.ndarray, " samples"]
 
 
 def voice(label: str, generator: np.random.Generator, rate: int) -> Wave:
-    """A new sound of a class: 2 to 3 s at `rate` samples per second, of any level.
+    """A random sound of a class: 2 to 3 s at `rate` samples per second, of any level.
 
     Pitch (within a fifth), pace (within a fifth) and timbre are drawn.
     """
@@ -28,7 +28,7 @@ def _tone(time: Wave, hertz: float | Wave, partials: tuple[float, ...] = (1.0,))
 
 
 def _since(time: Wave, every: float) -> Wave:
-    """Seconds since the last beat."""
+    """Seconds since the last of the beats, one per `every` seconds."""
     return time % every
 
 
@@ -61,7 +61,7 @@ def _cross(time: Wave, pitch: float, pace: float, generator: np.random.Generator
 
 
 def _disc(time: Wave, pitch: float, pace: float, generator: np.random.Generator) -> Wave:
-    """A bell struck now and then: partials that are no multiples, slowly decaying."""
+    """A bell struck repeatedly: inharmonic partials, slowly decaying."""
     ring = np.exp(-3 * _since(time, 0.9 / pace))
     parts = [np.sin(2 * np.pi * pitch * hertz * time) for hertz in (520, 1435, 2808)]
     return np.asarray(ring * (parts[0] + 0.7 * parts[1] + 0.5 * ring * parts[2]))
@@ -100,7 +100,7 @@ def _ring(time: Wave, pitch: float, pace: float, generator: np.random.Generator)
 
 
 def _star(time: Wave, pitch: float, pace: float, generator: np.random.Generator) -> Wave:
-    """Four notes up and again."""
+    """A rising run of four notes, repeated."""
     note = np.floor(time * 7 * pace) % 4
     return np.asarray(
         _tone(time, pitch * 750 * 1.26**note, (1.0, 0.3)) * np.exp(-8 * (time * 7 * pace % 1) / 7)
@@ -108,7 +108,7 @@ def _star(time: Wave, pitch: float, pace: float, generator: np.random.Generator)
 
 
 def _triangle(time: Wave, pitch: float, pace: float, generator: np.random.Generator) -> Wave:
-    """A buzz: a low tone with many even partials, flickering."""
+    """A buzz: a low tone with many harmonics, flickering."""
     partials = tuple(1 / n for n in range(1, 20))
     return np.asarray(
         _tone(time, pitch * 130, partials) * (1 + 0.4 * np.sin(2 * np.pi * 31 * pace * time))
@@ -129,4 +129,4 @@ VOICES: dict[str, Callable[[Wave, float, float, np.random.Generator], Wave]] = {
     "star": _star,
     "triangle": _triangle,
 }
-"""A class's voice: from time (s), pitch and pace (factors), and random numbers."""
+"""Per class its sound, from time (s), pitch and pace (factors) and a random generator."""

@@ -1,8 +1,8 @@
-"""The toys: textured shapes and synthesised sounds of 12 classes, made in code, no file needed.
+"""The toys: a pack of 12 classes, textured shapes and synthesised sounds, generated in code.
 
-A class is a shape with a texture, and a way of sounding. Its instances differ in colours,
-proportions, angle and texture phase, and in pitch, pace and envelope: no single colour or pitch
-tells a class. Train and val have instances and backgrounds of their own.
+A class is a shape with a texture, and a kind of sound. Its instances differ in colours,
+proportions, angle and texture phase, and in pitch, pace and envelope, so no single colour or pitch
+tells a class. Train and val share neither instances nor backgrounds.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from hearsight.scenes.composing import bounds
 from hearsight.scenes.pack import Cutout, Pack, Recording
 from hearsight.scenes.toy_sounds import voice
 
-SIDE = 192  # pixels of a cut-out before it is cut to its bounds
+SIDE = 192  # pixels of a cut-out before it is cropped to its shape
 INSTANCES = {"train": 16, "val": 6}  # cut-outs, and as many recordings, of each class
 BACKGROUNDS = {"train": 32, "val": 12}
 BACKGROUND_SIDE = 320
@@ -27,7 +27,7 @@ Points = list[tuple[float, float]]
 
 
 def make_toys(*, split: str, classes: Sequence[str] | int | None = None) -> Pack:
-    """One split of the toys; the same every time.
+    """One split of the toys, the same on every call.
 
     Args:
         split: train or val.
@@ -64,7 +64,7 @@ def _choose(classes: Sequence[str] | int | None) -> list[str]:
 
 
 def _stream(what: str, split: str, number: int) -> np.random.Generator:
-    """Random numbers of one instance: of a split, a class (or `background`), a number."""
+    """The random generator of one instance: of a class (or background), split and number."""
     name = int.from_bytes(what.encode()[-8:], "little")
     return np.random.Generator(np.random.Philox(key=[name, number << 1 | (split == "val")]))
 
@@ -76,7 +76,7 @@ def _recording(label: str, split: str, number: int) -> Recording:
 
 
 def _cutout(label: str, split: str, number: int) -> Cutout:
-    """A shape in its texture of two random colours, turned and stretched a little."""
+    """A textured shape in two random colours, slightly rotated and stretched."""
     generator = _stream(label, split, number)
     shape, texture = SHAPES[label]
     stretch = 2 ** generator.uniform(-0.3, 0.3, 2)
@@ -99,7 +99,7 @@ def _cutout(label: str, split: str, number: int) -> Cutout:
 
 
 def _turned_grid(generator: np.random.Generator, side: int) -> tuple[Grid, Grid]:
-    """Coordinates -1..1, shifted and turned by up to 20 degrees."""
+    """Coordinates from -1 to 1, shifted and rotated by up to 20 degrees."""
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     angle = np.deg2rad(generator.uniform(-20, 20))
     shift = generator.uniform(-1, 1, 2)
@@ -110,7 +110,7 @@ def _turned_grid(generator: np.random.Generator, side: int) -> tuple[Grid, Grid]
 
 
 def _background(split: str, number: int) -> UInt8[np.ndarray, "side side 3"]:
-    """Clouds of several sizes in two colours, under a texture of a third, all at random."""
+    """Random clouds in two colours, blended with a texture in a third."""
     generator = _stream("back", split, number)
     colours = generator.uniform(20, 235, (3, 3))
     clouds = [_clouds(generator, BACKGROUND_SIDE) for _ in range(2)]
@@ -124,7 +124,7 @@ def _background(split: str, number: int) -> UInt8[np.ndarray, "side side 3"]:
 
 
 def _clouds(generator: np.random.Generator, side: int) -> Grid:
-    """Smooth noise of octaves, 0..1."""
+    """Smooth noise of several octaves, from 0 to 1."""
     total = np.zeros((side, side))
     for cells in (3, 6, 12, 24, 48):
         noise = Image.fromarray(generator.random((cells, cells)).astype(np.float32))
@@ -233,4 +233,4 @@ SHAPES: dict[str, tuple[Callable[[float], Points], Callable[..., Grid]]] = {
     "star": (lambda v: _spiked(5, 0.38 + 0.1 * v), _waves),
     "triangle": (lambda v: _spiked(3, 0.5), _rays),
 }
-"""A class's shape, from a number 0..1 to points in -1..1, and its texture."""
+"""Per class its shape (from a number in [0, 1] to points in [-1, 1]) and its texture."""
