@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,7 @@ from hearsight.progress import Progress
 from hearsight.version import __version__
 
 if TYPE_CHECKING:
+    from hearsight.clips.clip import Clips
     from hearsight.studies.comparison import ComparedMethod, Comparison, HeldOutClips
 
     Writer = Callable[[Comparison, list[ComparedMethod], HeldOutClips, Progress], None]
@@ -53,9 +54,9 @@ def compare(
     data: Data,
     test: Annotated[
         str | None,
-        typer.Option(help="Annotated clips to score; by itself the held-out ones of a pack."),
+        typer.Option(help="Annotated clips to score; by default the held-out ones of a pack."),
     ] = None,
-    protocols: Annotated[str, typer.Option(help="With commas.")] = "adaptive",
+    protocols: Annotated[str, typer.Option(help="Names, with commas.")] = "adaptive",
     seeds: Annotated[
         str, typer.Option(help="How many, from 4 on; or which, with commas: `7,` is one.")
     ] = "3",
@@ -65,23 +66,24 @@ def compare(
     ] = Path("comparison"),
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
     epochs: Annotated[
-        int | None, typer.Option(help="Of every method that trains; else its recipe's.", min=1)
+        int | None,
+        typer.Option(help="Of every trained method; by default its recipe's.", min=1),
     ] = None,
     epoch: Annotated[
         int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
     ] = None,
     count: Annotated[
-        int | None, typer.Option(help="Held-out scenes, if so; by itself 600.", min=1)
+        int | None, typer.Option(help="Held-out scenes, if composed; by default 600.", min=1)
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
+        int | None, typer.Option(help="Classes of composed scenes; by default all.")
     ] = None,
     validation: Annotated[
         str | None, typer.Option(help="Clips with boxes that choose the epoch.")
     ] = None,
     select_on_test: Annotated[
         bool,
-        typer.Option("--select-on-test", help="Let the test set choose the epoch; tables tell."),
+        typer.Option("--select-on-test", help="Let the test set choose the epoch; tables mark it."),
     ] = False,
     device: Device = None,
     workers: Workers = 1,
@@ -145,10 +147,12 @@ def add_epochs(changes: list[str], epochs: int | None) -> list[str]:
     Raises:
         HearsightError: two numbers of epochs.
     """
+    from hearsight.studies.comparison import changed_field
+
     if epochs is None:
         return changes
     for change in changes:
-        if change.partition("=")[0].strip() == "epochs":
+        if changed_field(change) == "epochs":
             raise HearsightError(f"--epochs {epochs} and --set {change}: leave one of them out.")
     return [*changes, f"epochs={epochs}"]
 
@@ -172,75 +176,105 @@ def run_comparison(
         comparison: without what the plan says of clips.
         data: names of clips to train on.
         test: name of clips to score; None for the held-out scenes of a pack.
-        write: writes tables and pages into the folder; is given the comparison with its whole
-            plan.
+        write: writes tables and pages into the folder, given the comparison with its whole plan.
         counts: `epoch`, `count` and `classes` of `open_data`.
         validation: name of clips that choose the epoch.
         select_on_test: whether the scored clips may choose the epoch.
         option: that names `test`.
         device: of training and scoring.
         workers: processes that load data.
+
+    Raises:
+        HearsightError: what opening and checking clips, and `compare_methods` raise.
     """
-    from hearsight.datasets.open import is_composed, open_clips
+    from hearsight.datasets.open import is_composed
     from hearsight.scoring.evaluation import check_truths
     from hearsight.studies.comparison import check, compare_methods, open_data, read_held_out
     from hearsight.studies.comparison_folder import SCENE_SIZE, scene_size
     from hearsight.training.run_folder import TrainingOptions
 
-    size, sized = check(comparison), dict[str, int]()
+    size, scenes = check(comparison), dict[str, int]()
     if any(map(is_composed, [*data, test or "", validation or ""])):
         size = scene_size(comparison.folder, size)
-        sized[SCENE_SIZE] = size
-    clips, scored, scenes = open_data(
+        scenes[SCENE_SIZE] = size
+    clips, scored, composed = open_data(
         data, test, size=size, validation=validation, option=option, **counts
     )
     held_out = read_held_out(scored)
     tell(check_truths(scored, test or data[0], held_out.annotations))
-    validated = (
-        None
-        if validation is None
-        else open_clips(validation, split="val", size=size, classes=counts["classes"])
-    )
-    chosen_by, known = check_data(
+    plan = {
+        "data": data,
+        "test": test,
+        "settings": list(comparison.changes),
+        "validation": validation,
+        "select_on_test": select_on_test,
+    }
+    comparison = replace(comparison, plan={**comparison.plan, **plan, **composed, **scenes})
+    validated, facts = open_validation(
+        validation,
         (" ".join(data), clips),
-        None if validation is None or validated is None else (validation, validated),
-        (test or f"{data[0]}, held out", scored),
+        (test or f"{data[0]}, held out", held_out),
+        size=size,
+        classes=counts["classes"],
         select_on_test=select_on_test,
     )
-    judged = held_out if chosen_by is scored else None
-    if chosen_by is not None and judged is None:
-        judged = read_held_out(chosen_by)
-        tell(check_truths(chosen_by, validation or "", judged.annotations))
-    comparison = replace(
-        comparison,
-        plan={
-            **comparison.plan,
-            "data": data,
-            "test": test,
-            "settings": list(comparison.changes),
-            "validation": validation,
-            "select_on_test": select_on_test,
-            **scenes,
-            **sized,
-        },
-    )
+    facts = {"command": command_line(), "data": data, "version": __version__, **facts}
     with Bars() as bars:
-        facts = {"command": command_line(), "data": data, "version": __version__, **known}
         return compare_methods(
             comparison,
             clips,
             held_out,
             TrainingOptions(device=device, workers=workers, facts=facts, progress=bars),
-            validation=judged,
+            validation=validated,
             finish=lambda methods: write(comparison, methods, held_out, bars),
         )
+
+
+def open_validation(
+    name: str | None,
+    training: tuple[str, "Clips"],
+    test: tuple[str, "HeldOutClips"],
+    *,
+    size: int,
+    classes: int | None,
+    select_on_test: bool,
+) -> tuple["HeldOutClips | None", dict[str, Any]]:
+    """The clips that choose the epoch, if any, and facts on leaks; warns of leaks on stderr.
+
+    Args:
+        name: of the validation clips.
+        training: name and clips.
+        test: name and clips.
+        size: of the frames of composed scenes, pixels.
+        classes: of composed scenes; None for all.
+        select_on_test: whether the test set may choose the epoch.
+
+    Raises:
+        HearsightError: what `check_data` and `check_truths` raise.
+    """
+    from hearsight.datasets.open import open_clips
+    from hearsight.scoring.evaluation import check_truths
+    from hearsight.studies.comparison import read_held_out
+
+    named = None
+    if name is not None:
+        named = name, open_clips(name, split="val", size=size, classes=classes)
+    chosen, facts = check_data(
+        training, named, (test[0], test[1].clips), select_on_test=select_on_test
+    )
+    if named is None:
+        return (None if chosen is None else test[1]), facts
+    validation = read_held_out(named[1])
+    tell(check_truths(named[1], named[0], validation.annotations))
+    return validation, facts
 
 
 def ablate(
     method: Annotated[str, typer.Argument(help="`ssl_tie` or `ssl_tie:small`.")],
     data: Data,
     held_out: Annotated[
-        str | None, typer.Option(help="Annotated clips to score; by itself --data's held-out ones.")
+        str | None,
+        typer.Option(help="Annotated clips to score; by default --data's held-out ones."),
     ] = None,
     out: Annotated[
         Path,
@@ -252,10 +286,10 @@ def ablate(
         int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
     ] = None,
     count: Annotated[
-        int | None, typer.Option(help="Held-out scenes, if so; by itself 600.", min=1)
+        int | None, typer.Option(help="Held-out scenes, if composed; by default 600.", min=1)
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(help="Classes of composed scenes; by itself all there are.")
+        int | None, typer.Option(help="Classes of composed scenes; by default all.")
     ] = None,
     device: Device = None,
     workers: Workers = 1,
@@ -287,7 +321,7 @@ def ablate(
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="Where everything goes.", metavar="PATH", parser=parse_folder)
+        Path, typer.Option(help="Folder of all files.", metavar="PATH", parser=parse_folder)
     ] = Path("demo"),
     minutes: Annotated[
         float,
@@ -295,11 +329,13 @@ def demo(
     ] = 6.5,
     pack: Annotated[
         str | None,
-        typer.Option(help="`menagerie`, `menagerie:FOLDER` or `toys`; else the best to be had."),
+        typer.Option(
+            help="`menagerie`, `menagerie:FOLDER` or `toys`; by default menagerie if there."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 4,
     looks: Annotated[
-        int, typer.Option(help="Of each training cut-out; 8 are for an hour, not minutes.", min=1)
+        int, typer.Option(help="Variants of each training cut-out; 8 suit an hour.", min=1)
     ] = 1,
     device: Device = None,
     workers: Workers = 1,
