@@ -1,10 +1,10 @@
-"""Transforms and spectrograms: ours, batched, against Pillow and numpy one sample at a time.
+"""Augmentation and spectrograms: ours, batched, against Pillow and numpy one sample at a time.
 
     python benchmarks/transforms.py [--device cuda] [--batch 32]
 
-Ours: random look (crop, colours, grey, blur, mirror) of 299-pixel frames to 224 pixels, one
+Ours: random appearance (crop, colours, grey, blur, mirror) of 299-pixel frames to 224 pixels, one
 released warp, mel spectrogram of 10 s with a random mask. Plain: the same work, with the same
-probabilities, by Pillow (look) and scipy (warp of the three channels, spectrogram) per sample.
+probabilities, by Pillow (appearance) and scipy (warp of three channels, spectrogram) per sample.
 Prints one JSON object: milliseconds per sample of each part, their sums and the ratio. The two
 sides take turns, so that both meet the same load of the machine; the fastest round counts.
 On a CPU: one thread, processor time.
@@ -53,21 +53,21 @@ def ours(batch: int, device: torch.device) -> Parts:
             count = len(images[rows])
             drawn = Warp().draw(count, generator)
             zooms = torch.full((count,), scale)
-            move = WarpDraw(
+            shrunk = WarpDraw(
                 degrees=drawn.degrees, zooms=zooms, mirrored=drawn.mirrored, resize=scale
             )
-            move.to(device)(images[rows])
+            shrunk.to(device)(images[rows])
 
     return {
-        "look": lambda: Appearance().draw(batch, generator).to(device)(frames, sizes, SIDE),
+        "appearance": lambda: Appearance().draw(batch, generator).to(device)(frames, sizes, SIDE),
         "warp": warp,
         "mel": lambda: front_end(pcm),
         "mask": lambda: SpectrogramMask().draw(batch, generator).to(device)(power),
     }
 
 
-def plain_look(frame: Image.Image) -> NDArray[np.float32]:
-    """The look of one frame by Pillow."""
+def plain_appearance(frame: Image.Image) -> NDArray[np.float32]:
+    """The appearance of one frame, changed by Pillow."""
     area = random.uniform(0.3, 1) * CANVAS**2
     ratio = 2 ** random.uniform(-0.4, 0.4)
     width, height = (min(CANVAS, round((area * r) ** 0.5)) for r in (ratio, 1 / ratio))
@@ -136,7 +136,7 @@ def plain() -> Parts:
     power = noise.random((257, 670), dtype=np.float32)
     samples = range(PLAIN_SAMPLES)
     return {
-        "look": lambda: [plain_look(frame) for _ in samples],
+        "appearance": lambda: [plain_appearance(frame) for _ in samples],
         "warp": lambda: [plain_warp(image, 1.0 if i % 2 else 0.5) for i in samples],
         "mel": lambda: [plain_mel(pcm, window, triangles) for _ in samples],
         "mask": lambda: [plain_mask(power) for _ in samples],

@@ -1,4 +1,4 @@
-"""One draw moves frame and map alike: the released numbers, the draws, a pointwise model."""
+"""One draw warps frame and map alike: the released numbers, the draws, a pointwise model."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The menagerie's folder: who belongs to which split, and folders that are none."""
+"""The menagerie's folder: which file belongs to which split, and damaged folders."""
 
 from collections.abc import Callable
 from pathlib import Path

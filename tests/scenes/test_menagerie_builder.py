@@ -1,4 +1,4 @@
-"""The menagerie cut from packages made by hand, and from what is no package."""
+"""The menagerie built from packages made by hand, and broken packages."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The toys: told by shape, texture and voice, not by colour or pitch alone."""
+"""The toys: shape and sound tell the class, colour or pitch alone do not."""
 
 import numpy as np
 import pytest

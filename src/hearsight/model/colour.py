@@ -1,4 +1,4 @@
-"""Changes of colour and sharpness, batched, with one value of each per image.
+"""Colour changes, blur and ImageNet normalisation, batched, with one parameter per image.
 
 Images are "b 3 h w", RGB in [0, 1]; every function returns new ones in that range.
 """
@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, red, green, blue
 DEVIATION = (0.229, 0.224, 0.225)
-BLUR_REACH = 3  # standard deviations, where the Gaussian is cut
+BLUR_REACH = 3  # standard deviations, at which the Gaussian is truncated
 
 
 def grey(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -25,14 +25,14 @@ def grey(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
 def brighten(
     images: Float[Tensor, "b 3 h w"], factors: Float[Tensor, " b"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Scale: factor 0 gives black, 1 the image."""
+    """Brightness: factor 0 gives black, 1 the image."""
     return (images * factors[:, None, None, None]).clamp_(0, 1)
 
 
 def change_contrast(
     images: Float[Tensor, "b 3 h w"], factors: Float[Tensor, " b"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Move away from the mean luminance: factor 0 gives uniform grey, 1 the image."""
+    """Contrast about the mean luminance: factor 0 gives uniform grey, 1 the image."""
     middle = grey(images.mean((2, 3), keepdim=True))
     offset = (1 - factors)[:, None, None, None] * middle
     return (images * factors[:, None, None, None]).add_(offset).clamp_(0, 1)
@@ -41,14 +41,14 @@ def change_contrast(
 def saturate(
     images: Float[Tensor, "b 3 h w"], factors: Float[Tensor, " b"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Move away from the own luminance: factor 0 gives a grey image, 1 the image."""
+    """Saturation: factor 0 gives the luminance of each pixel, 1 the image."""
     return torch.lerp(grey(images), images, factors[:, None, None, None]).clamp_(0, 1)
 
 
 def shift_hue(
     images: Float[Tensor, "b 3 h w"], turns: Float[Tensor, " b"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Turn the hue of HSV by a share of the colour circle; value and saturation stay.
+    """Shift the hue of HSV by a share of the colour circle; value and saturation stay.
 
     With channels scaled to [0, 1] (lowest to highest), the hue in sixths of the circle is
     1 + green + blue - red, below 0 where blue exceeds green. Each channel is a trapezium of it.
@@ -71,7 +71,7 @@ def shift_hue(
 def blur(
     images: Float[Tensor, "b 3 h w"], deviations: Float[Tensor, " b"], reach: int
 ) -> Float[Tensor, "b 3 h w"]:
-    """Gaussian blur, cut at `BLUR_REACH` deviations; beyond the border its pixels go on.
+    """Gaussian blur, truncated at `BLUR_REACH` deviations, border pixels repeated.
 
     Args:
         images: RGB.
@@ -96,18 +96,18 @@ def blur(
 
 
 def blur_reach(deviations: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """Whole pixels to each side that a blur takes in."""
+    """The radius of a truncated Gaussian, in whole pixels."""
     return (BLUR_REACH * deviations + 0.5).floor()
 
 
 def normalise(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Subtract ImageNet's mean and divide by its deviation, per channel."""
+    """Subtract ImageNet's mean and divide by its standard deviation, per channel."""
     scale, offset = _normal(images.device)
     return torch.addcmul(offset, images, scale)
 
 
 @cache
 def _normal(device: torch.device) -> tuple[Float[Tensor, "3 1 1"], Float[Tensor, "3 1 1"]]:
-    """What `normalise` multiplies by and adds."""
+    """Scale and offset of `normalise`."""
     scale = 1 / torch.tensor(DEVIATION, device=device)[:, None, None]
     return scale, -torch.tensor(MEAN, device=device)[:, None, None] * scale

@@ -1,4 +1,4 @@
-"""Where to compute: the GPU if there is one, else the CPU, unless named."""
+"""The device to compute on: the GPU if there is one, else the CPU, unless named."""
 
 import torch
 
@@ -7,7 +7,7 @@ from hearsight.model.encoders import Encoders
 
 
 def move(encoders: Encoders, device: torch.device | str | None) -> torch.device:
-    """Bring encoders to a device: the GPU if there is one, else the CPU, unless named.
+    """Move encoders to a device, by `find_device`, and return it.
 
     Raises:
         HearsightError: there is no such device.
@@ -18,7 +18,7 @@ def move(encoders: Encoders, device: torch.device | str | None) -> torch.device:
 
 
 def find_device(device: torch.device | str | None) -> torch.device:
-    """A device that computes: the GPU if there is one, else the CPU, unless named.
+    """A usable device: the GPU if there is one, else the CPU, unless named.
 
     Raises:
         HearsightError: there is no such device.
@@ -27,14 +27,14 @@ def find_device(device: torch.device | str | None) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         place = torch.device(device)
-        torch.zeros(1, device=place).cpu()  # some have a name and hold no values
+        torch.zeros(1, device=place).cpu()  # some, such as "meta", hold no values
     except (RuntimeError, AssertionError) as error:
         raise HearsightError(f"There is no device '{device}' here.") from error
     return place
 
 
 def on_cpu(device: str | None) -> bool:
-    """Whether to compute on the CPU; only then do several processes without a GPU find together.
+    """Whether to train on the CPU, which accelerate must be told to start several processes there.
 
     Raises:
         HearsightError: a device that is not there.
@@ -47,7 +47,7 @@ def on_cpu(device: str | None) -> bool:
 
 
 def place(encoders: Encoders, device: torch.device, *, channels_last: bool) -> Encoders:
-    """Move encoders to a device, in the memory layout that their recipe wants.
+    """Move encoders to a device, in the memory layout of their recipe.
 
     Raises:
         HearsightError: channels_last on a CPU with a width that is no multiple of 8. There torch's

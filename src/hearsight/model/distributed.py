@@ -48,7 +48,7 @@ class BatchNorm(nn.Module):
 
     In training with several processes (each with an equally large part of the batch) mean and
     variance are those of the joined batch, with gradients through both; torch's SyncBatchNorm
-    does the same on GPUs only. The gain starts from N(1, 0.02), the offset from 0.
+    does the same on GPUs only.
     """
 
     running_mean: Tensor

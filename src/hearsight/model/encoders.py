@@ -1,7 +1,7 @@
-"""From pixels and spectrograms to vectors: a frame becomes a grid of them, a sound becomes one.
+"""Frame and sound encoders: a frame becomes a grid of embeddings, a sound becomes one.
 
-Both encoders are residual networks of the ResNet-18 family. What some methods set on top of them
-(projections, a momentum encoder, a predictor, a classifier) is part of the same weights.
+Both are residual networks of the ResNet-18 family. Projections, momentum encoder, predictor and
+classifier of some methods are part of the same weights.
 """
 
 from collections.abc import Callable
@@ -20,39 +20,39 @@ from hearsight.model.response import response
 
 @dataclass(slots=True, kw_only=True)
 class Encoder:
-    """The shape of the two networks; the defaults are SSL-TIE's.
+    """The architecture of both encoders; the defaults are SSL-TIE's.
 
     Source
         SSL-TIE as released: ResNet-18 (He et al., CVPR 2016) with stride 1 in its last stage and
         no projection head; a frame of 3 x 224 x 224 gives 512 x 14 x 14, a spectrogram of
         1 x 257 x 670 gives 512 x 17 x 42, of which the largest value per channel is kept.
     Differs from the released code
-        When a clip's frame is seen twice (plain and warped) its sound is embedded once, not twice
-        with the same result. Running statistics of the sound network then move once a step;
-        `sound_momentum` 0.19 = 1 - 0.9^2 moves them as far as two updates at 0.1 do.
+        For the two branches (plain and warped frame) a clip's sound is embedded once, not twice
+        with the same result. Running statistics of the sound encoder are then updated once a step;
+        `sound_momentum` 0.19 = 1 - 0.9^2 equals two updates at 0.1.
 
     Raises:
-        HearsightError: a width, stride or kernel that makes no network.
+        HearsightError: a value out of range, or values that contradict each other.
     """
 
-    widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of each stage; the last embeds
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of each stage
     blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage
     strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for frames
     sound_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for spectrograms
     stem_kernel: int = 7  # pixels, odd
     stem_stride: int = 2
-    stem_pool: bool = True  # halve once more by a 3 x 3 maximum
-    momentum: float = 0.1  # share of the newest batch in the running statistics of frames
-    sound_momentum: float = 0.1  # the same for sounds; 0.19 repeats the released two updates
-    sync_batch_norm: bool = True  # with several processes: statistics of the joined batch
-    weights: str | None = None  # file of a torchvision ResNet-18 that the frame network starts from
-    projection: int | None = None  # channels of a linear map after each network; None: no such map
-    dropout: float = 0.0  # share of the frame network's values dropped before that map, training
-    heads: int = 1  # such maps side by side; their cosines are averaged
-    ema: float = 0.0  # share of itself that a momentum encoder keeps per step; 0: no copy
-    ema_eval: bool = False  # outside of training the momentum encoder is used, not what it follows
-    predictor: int | None = None  # hidden channels of a projector and a predictor; None: neither
-    classes: int = 0  # that a classifier tells apart by the sound vector; 0: no classifier
+    stem_pool: bool = True  # 3 x 3 max pooling of stride 2 after the stem
+    momentum: float = 0.1  # of the batch normalisation of frames: share of the newest batch
+    sound_momentum: float = 0.1  # the same for sounds; 0.19 equals the two released updates
+    sync_batch_norm: bool = True  # statistics of the joined batch of all processes
+    weights: str | None = None  # file of a torchvision ResNet-18 to start the frame encoder from
+    projection: int | None = None  # channels of a linear projection of each encoder; None: none
+    dropout: float = 0.0  # probability of dropout before the projection of frames, in training
+    heads: int = 1  # parallel projections, whose cosines are averaged
+    ema: float = 0.0  # decay of the momentum encoder (EMA of the weights) per step; 0: none
+    ema_eval: bool = False  # use the momentum encoder in evaluation
+    predictor: int | None = None  # hidden channels of projector and predictor; None: neither
+    classes: int = 0  # of a classifier of sound embeddings; 0: no classifier
 
     @property
     def channels(self) -> int:
@@ -93,7 +93,7 @@ def _convolution(inner: int, outer: int, kernel: int, stride: int) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut past them (He et al., CVPR 2016, Fig. 5 left)."""
+    """Basic residual block: two 3 x 3 convolutions (He et al., CVPR 2016, Fig. 5 left)."""
 
     def __init__(self, inner: int, outer: int, stride: int, norm: Norm) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """A residual network from pixels to a grid of vectors."""
+    """A residual network from an image or spectrogram to a grid of features."""
 
     def __init__(
         self, channels: int, encoder: Encoder, strides: tuple[int, ...], norm: Norm
@@ -138,7 +138,7 @@ class Trunk(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Vectors through one hidden layer: linear, batch normalisation, ReLU, linear."""
+    """MLP with one hidden layer: linear, batch normalisation, ReLU, linear."""
 
     def __init__(self, channels: int, hidden: int, norm: Norm) -> None:
         super().__init__()
@@ -153,11 +153,10 @@ class Perceptron(nn.Module):
 
 
 class Encoders(nn.Module):
-    """The frame network and the sound network of one model, with what stands on them.
+    """The frame encoder and the sound encoder of one model, with projections and heads.
 
-    Convolutions start from N(0, 2 / fan_out), gains of batch normalisation from N(1, 0.02), the
-    linear map after the sound network from N(0, 0.01); all drawn by torch's global generator, as is
-    what `Encoder.dropout` drops.
+    Initial weights: convolutions N(0, 2 / fan_out), gains of batch normalisation N(1, 0.02), the
+    projection of sounds N(0, 0.01). They and dropout use torch's global generator.
     """
 
     ema: nn.ModuleDict | None
@@ -201,14 +200,14 @@ class Encoders(nn.Module):
             self.ema.requires_grad_(False)
 
     def _used(self, name: str) -> nn.Module:
-        """One of the networks in `EMA_NETWORKS`, or its momentum encoder if that answers."""
+        """One of `EMA_NETWORKS`, or its momentum copy where `ema_eval` asks for it."""
         if self.ema is not None and self.ema_eval and not self.training:
             return self.ema[name]
         network: nn.Module = getattr(self, name)
         return network
 
     def embed_frames(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
-        """A vector for every place of every frame; not normalised, head after head."""
+        """Embeddings of every place of every frame, not normalised; heads are concatenated."""
         grid: Tensor = self._used("frame_projection")(self._drop(self._used("frames")(frames)))
         return grid
 
@@ -216,7 +215,7 @@ class Encoders(nn.Module):
         return dropout(values, self.dropout, self.training) if self.dropout else values
 
     def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
-        """A vector for every sound: the largest value of each channel; not normalised."""
+        """Embeddings of sounds, max-pooled over the spectrogram, not normalised."""
         largest = adaptive_max_pool2d(self._used("sounds")(spectrograms), 1).flatten(1)
         vectors: Tensor = self._used("sound_projection")(largest)
         return vectors
@@ -225,20 +224,20 @@ class Encoders(nn.Module):
     def embed_by_ema(
         self, frames: Float[Tensor, "b 3 y x"], spectrograms: Float[Tensor, "a 1 bins times"]
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "a c"]]:
-        """The same by the momentum encoder, without gradient.
+        """`embed_frames` and `embed_sounds` by the momentum encoder, without gradient.
 
         Raises:
-            ValueError: there is no copy (`Encoder.ema` is 0).
+            ValueError: there is no momentum encoder (`Encoder.ema` is 0).
         """
         if self.ema is None:
-            raise ValueError("these encoders keep no momentum encoders")
+            raise ValueError("these encoders have no momentum encoder")
         grid = self.ema["frame_projection"](self._drop(self.ema["frames"](frames)))
         largest = adaptive_max_pool2d(self.ema["sounds"](spectrograms), 1).flatten(1)
         return grid, self.ema["sound_projection"](largest)
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Let the momentum encoder, if there is one, take a step towards the weights."""
+        """Update the momentum encoder, if there is one, by the weights."""
         if self.ema is None:
             return
         for name, copy in self.ema.items():
@@ -250,7 +249,7 @@ class Encoders(nn.Module):
     def respond(
         self, grids: Float[Tensor, "b c h w"], sounds: Float[Tensor, "a c"]
     ) -> Float[Tensor, "b a h w"]:
-        """The response map of every embedded frame to every embedded sound."""
+        """The response map of every embedded frame to every embedded sound, cosines in [-1, 1]."""
         return response(grids, sounds, self.heads)
 
     def forward(

@@ -1,4 +1,4 @@
-"""Where each output pixel looks: crops and rotations, batched, bilinear."""
+"""Bilinear crops and rotations of images and maps, batched."""
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -14,15 +14,14 @@ def crop(
 ) -> Float[Tensor, "b 3 side side"]:
     """Each frame's box as a square image in [0, 1], mirrored left to right where asked.
 
-    Bilinear between the four nearest pixels, all of them inside the box. Nothing is averaged
-    beyond them: a box more than about twice `side` wide shows aliasing, so let the frames come
-    small.
+    Bilinear between the four nearest pixels, all of them inside the box, without antialiasing: a
+    box more than about twice `side` wide shows aliasing, so frames should be reduced beforehand.
 
     Args:
         frames: RGB, 0..255.
         boxes: [x0, y0, x1, y1] in whole pixels of the frame.
         mirrored: per image.
-        side: pixels.
+        side: of the result, pixels.
     """
     height, width = frames.shape[2:]
     middles = (torch.arange(side, device=frames.device) + 0.5) / side
@@ -50,9 +49,9 @@ def rotate(
     """Rotate and zoom on a square canvas, resize the canvas to `side`, mirror.
 
     Rotation is anticlockwise about pixel (canvas / 2, canvas / 2), counted from the middle of
-    the first pixel; what comes from outside is 0. Both resizings, of the image to the canvas
-    and of the canvas to `side`, are bilinear without averaging. Only those canvas pixels are
-    computed which the last resizing reads.
+    the first pixel; pixels from outside the image are 0. Both resizings, of the image to the
+    canvas and of the canvas to `side`, are bilinear without antialiasing. Only those canvas pixels
+    are computed that the last resizing reads.
 
     Source: SSL-TIE, Liu et al., ACM MM 2022, as released (warp_affine of kornia).
     """
@@ -80,14 +79,14 @@ def rotate(
 def _mirror(
     values: Float[Tensor, " side"], mirrored: Bool[Tensor, " b"]
 ) -> Float[Tensor, "b side"]:
-    """The values of each image's columns, from right to left where it is mirrored."""
+    """Values per column for each image, reversed where it is mirrored."""
     return torch.where(mirrored[:, None], values.flip(0), values)
 
 
 def _cos_sin(
     degrees: Float[Tensor, " b"], zooms: Float[Tensor, " b"]
 ) -> tuple[Float[Tensor, "b 1"], Float[Tensor, "b 1"]]:
-    """The rows of the inverse rotation, which leads from where a pixel is to where it was."""
+    """Cosine and sine of the inverse rotation and zoom, from output to input coordinates."""
     angles = torch.deg2rad(degrees)
     return (angles.cos() / zooms)[:, None], (angles.sin() / zooms)[:, None]
 
@@ -95,7 +94,7 @@ def _cos_sin(
 def _taps(
     canvas: int, side: int, device: torch.device
 ) -> list[tuple[Float[Tensor, " side"], Float[Tensor, " side"]]]:
-    """Canvas pixels which a bilinear resizing to `side` reads along one side, and their weights."""
+    """Canvas pixels that a bilinear resizing to `side` reads along one axis, and their weights."""
     places = (torch.arange(side, device=device) + 0.5) * (canvas / side) - 0.5
     lower = places.floor().clamp(0, canvas - 1)
     if side == canvas:

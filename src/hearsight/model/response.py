@@ -1,6 +1,6 @@
-"""From embeddings to response maps: where in each frame could each sound come from?
+"""Response maps: the cosine similarity of every place of a frame with a sound.
 
-Letters, here and everywhere in the package:
+Letters of the whole package:
     b  frames in the batch      c     embedding channels
     a  sounds in the batch      h, w  response grid (14 x 14 for a 224-pixel frame)
 """
@@ -16,7 +16,7 @@ def response(
 ) -> Float[Tensor, "b a h w"]:
     """Cosine similarity of every place of every frame with every sound, in [-1, 1].
 
-    Of several heads, whose channels stand one head after the other, the mean cosine.
+    Of several heads, whose channels are concatenated, the mean cosine.
 
     Always at least single precision, also under autocast: the masks of the contrast divide
     these cosines by 0.03, which would magnify the rounding of bfloat16.
@@ -36,7 +36,7 @@ def response(
 
 
 def matched(responses: Float[Tensor, "b a h w"], first: int = 0) -> Float[Tensor, "b h w"]:
-    """The response maps of each frame to its own sound, which is sound `first` + its row."""
+    """The response map of each frame to its own sound: sound `first` + i for frame i."""
     return responses.diagonal(first).movedim(-1, 0)
 
 

@@ -1,11 +1,11 @@
-"""From 16-bit samples to spectrograms, batched, on CPU and GPU: the front ends of the field.
+"""Mel and log spectrograms of 16-bit samples, batched, on CPU and GPU.
 
-Both front ends work in three stages that can be called one by one, since training mixes sounds
-as waveforms and masks spectrograms as power:
+Both front ends have three stages that can be called one by one, since training mixes waveforms and
+masks power spectrograms:
 
     waveforms   samples of any length -> `seconds` of them in [-1, 1]
     power       waveforms -> power per band and time
-    finish      power -> what the encoder hears: decibels or scaled logarithms
+    finish      power -> the encoder's input: decibels or scaled logarithms
 
 A spectrogram is "b 1 bins times", lowest band first.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE, fit_length
 
-QUIETEST = 1e-10  # power at -100 dB, the lowest that a decibel spectrogram shows
+QUIETEST = 1e-10  # power at -100 dB, the least of a decibel spectrogram
 CACHED_SOUNDS = 4  # per pass on a CPU: frames of 10 s take 1.4 MB per sound
 
 
@@ -29,20 +29,20 @@ CACHED_SOUNDS = 4  # per pass on a CPU: frames of 10 s take 1.4 MB per sound
 class MelSpectrogram:
     """Mel spectrogram in decibels; the defaults are SSL-TIE's 257 x 670 for 10 s.
 
-    Hann window, centred frames (the ends mirrored), power divided by the window's energy,
+    Hann window, centred frames (reflect padding), power divided by the window's energy,
     triangular filters without area norm on the mel scale 2595 log10(1 + f / 700), then
     10 log10(power), nothing below -100 dB.
 
     Source: SSL-TIE, Liu et al., ACM MM 2022, as released. With its defaults the lowest filters
-    are narrower than the step between two frequencies: 28 of the 257 stay empty, at -100 dB.
+    are narrower than the step between two frequencies: 28 of the 257 are empty, at -100 dB.
 
     Raises:
-        HearsightError: settings of which no spectrogram can be made.
+        HearsightError: a value out of range.
     """
 
-    seconds: float = 10.0  # heard: shorter sounds are repeated, longer ones cut to their middle
+    seconds: float = 10.0  # of input; shorter sounds are repeated, longer ones cut to their middle
     fft: int = 512  # samples per frame
-    hop: int = 239  # samples between the middles of two frames
+    hop: int = 239  # samples between two frames
     bins: int = 257  # mel bands, from 0 Hz to half the sample rate
 
     def __post_init__(self) -> None:
@@ -92,21 +92,21 @@ class MelSpectrogram:
 
 @dataclass(slots=True, kw_only=True)
 class LogSpectrogram:
-    """Log power spectrogram: LVS hears 10 s as 257 x 671, EZ-VSL and its heirs 3 s as 257 x 200.
+    """Log power spectrogram: 257 x 671 for the 10 s of LVS, 257 x 200 for the 3 s of EZ-VSL.
 
-    Density per hertz as `scipy.signal.spectrogram` computes it: each frame less its mean, Tukey
-    window, no padding, one-sided; then log(power + 1e-7) / 12.
+    Power density per hertz as `scipy.signal.spectrogram` computes it: mean of each frame
+    subtracted, Tukey window, no padding, one-sided; then log(power + 1e-7) / 12.
 
     Source: LVS, Chen et al., CVPR 2021 (10 s); EZ-VSL, Mo and Morgado, ECCV 2022 (3 s); both as
     released.
 
     Raises:
-        HearsightError: settings of which no spectrogram can be made.
+        HearsightError: a value out of range.
     """
 
-    seconds: float = 10.0  # heard: shorter sounds are repeated, longer ones cut to their middle
+    seconds: float = 10.0  # of input; shorter sounds are repeated, longer ones cut to their middle
     fft: int = 512  # samples per frame
-    overlap: int = 274  # samples that a frame shares with the next
+    overlap: int = 274  # samples shared by two frames
     taper: float = 0.25  # share of the window in its two cosine flanks
     floor: float = 1e-7  # power added before the logarithm
     divisor: float = 12.0  # of the logarithm
@@ -160,9 +160,9 @@ class LogSpectrogram:
 
 
 def fit(pcm: Int16[Tensor, "b n"], samples: int) -> Float[Tensor, "b samples"]:
-    """Sounds in [-1, 1]: shorter ones repeated from their start, longer ones cut to the middle.
+    """Waveforms in [-1, 1]: shorter ones repeated from their start, longer ones cut to the middle.
 
-    Differs from the released code: of a longer sound SSL-TIE and LVS hear the first 10 s; their
+    Differs from the released code: of a longer sound SSL-TIE and LVS take the first 10 s; their
     sounds are never longer.
 
     Raises:
@@ -176,10 +176,10 @@ def fit(pcm: Int16[Tensor, "b n"], samples: int) -> Float[Tensor, "b samples"]:
 
 
 def mel_triangles(fft: int, bins: int) -> Float[Tensor, "bins frequencies"]:
-    """Triangles of height 1, evenly spaced on the mel scale from 0 Hz to half of `RATE`.
+    """Triangular filters of height 1, evenly spaced on the mel scale from 0 Hz to half of `RATE`.
 
-    Each rises from the middle of the one below to its own and falls to the middle of the next;
-    what is returned are their heights at the `fft // 2 + 1` frequencies, in float64.
+    Each rises from the centre of the one below to its own and falls to the centre of the next.
+    Returned are their values at the `fft // 2 + 1` frequencies, in float64.
 
     Source: mel = 2595 log10(1 + f / 700), as in HTK.
     """
@@ -197,11 +197,11 @@ def mel_triangles(fft: int, bins: int) -> Float[Tensor, "bins frequencies"]:
 def mel_filters(
     fft: int, bins: int, device: torch.device
 ) -> list[tuple[slice, slice, Float[Tensor, "some few"]]]:
-    """`mel_triangles` in float32 as blocks: bands, what of the spectrum they hear, weights.
+    """`mel_triangles` in float32 as blocks: bands, the rows of the spectrum they cover, weights.
 
-    What they hear are rows of (real, imaginary, real, ...) squares. Each frequency lies in two
-    triangles, so on a CPU twelve narrow products take less than half of one wide one; a GPU
-    does the wide one.
+    These are rows of (real, imaginary, real, ...) squares. Each frequency lies in two triangles,
+    so on a CPU twelve narrow products take less than half the time of one wide one; a GPU does
+    the wide one.
     """
     triangles = mel_triangles(fft, bins).repeat_interleave(2, dim=1)
     count = min(12, bins) if device.type == "cpu" else 1
@@ -232,7 +232,7 @@ def tukey(fft: int, taper: float, device: torch.device) -> Float[Tensor, " fft"]
 
 @cache
 def one_sided(fft: int, device: torch.device) -> Float[Tensor, " frequencies"]:
-    """2 where a frequency stands for its negative twin too, 1 at 0 Hz and half the rate."""
+    """Factors of a one-sided spectrum: 2, but 1 at 0 Hz and at half the rate."""
     factors = torch.full((fft // 2 + 1,), 2.0, device=device)
     factors[0] = 1
     if fft % 2 == 0:
@@ -241,19 +241,19 @@ def one_sided(fft: int, device: torch.device) -> Float[Tensor, " frequencies"]:
 
 
 def _passes(waveforms: Float[Tensor, "b samples"]) -> list[slice]:
-    """Rows to work on at a time: on a CPU so few that their frames stay in its cache."""
+    """Slices of the batch: on a CPU so small that their frames stay in its cache."""
     size = CACHED_SOUNDS if waveforms.device.type == "cpu" else max(1, len(waveforms))
     return [slice(start, start + size) for start in range(0, len(waveforms), size)]
 
 
 def _centred(waveforms: Float[Tensor, "b samples"], half: int) -> Float[Tensor, "b more"]:
-    """Waveforms with `half` samples mirrored to each end; the same as a reflecting pad, faster."""
+    """Waveforms with `half` samples of reflect padding at each end; faster than `pad`."""
     before, after = waveforms[:, 1 : half + 1], waveforms[:, -half - 1 : -1]
     return torch.cat([before.flip(1), waveforms, after.flip(1)], dim=1)
 
 
 def _check(seconds: float, fft: int) -> None:
-    """Refuse what no frame fits into."""
+    """Refuse lengths that hold no frame."""
     if fft < 2:
         raise HearsightError(f"spectrogram.fft must be at least 2, not {fft}.")
     if round(seconds * RATE) < fft:

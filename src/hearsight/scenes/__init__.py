@@ -1,1 +1,1 @@
-"""Composed scenes: cut-outs, sounds and backgrounds become clips with exact truth."""
+"""Composed scenes: clips with exact boxes and masks, from cut-outs, recordings, backgrounds."""

@@ -24,7 +24,7 @@ from hearsight.scenes.composing import (
     scale_sprite,
 )
 from hearsight.scenes.pack import Pack
-from hearsight.scenes.sound_bank import CUTOFF, LOUDNESS, SoundBank
+from hearsight.scenes.sound_bank import LOUDNESS, SoundBank
 
 AREA = (0.1, 0.3)  # mean area of an object's box, as a share of the frame
 PERIOD = (6.0, 14.0)  # seconds of one oscillation of place or size
@@ -225,7 +225,7 @@ def _draw_sound(
     turns: Sequence[int | None],
 ) -> Int16[np.ndarray, " samples"]:
     """The recordings of the objects at their turns, over quiet noise of the same bandwidth."""
-    bank = SoundBank((pack.recordings[one.recording].samples for one in objects), cutoff=CUTOFF)
+    bank = SoundBank((pack.recordings[one.recording].samples for one in objects))
     sound: Float64[np.ndarray, " samples"] = np.zeros(len(turns) * RATE)
     start = 0
     while start < len(turns):
