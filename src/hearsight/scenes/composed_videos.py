@@ -225,7 +225,7 @@ def _draw_sound(
     turns: Sequence[int | None],
 ) -> Int16[np.ndarray, " samples"]:
     """The recordings of the objects at their turns, over quiet noise of the same bandwidth."""
-    bank = SoundBank((pack.recordings[one.recording].samples for one in objects))
+    bank = SoundBank(pack.recordings[one.recording].samples for one in objects)
     sound: Float64[np.ndarray, " samples"] = np.zeros(len(turns) * RATE)
     start = 0
     while start < len(turns):
