@@ -1,1 +1,1 @@
-"""Lists and JSON read safely, output folders locked, output files written whole."""
+"""Lists and JSON read safely, output folders locked, output files written whole, tables."""
