@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8
@@ -12,7 +14,7 @@ from PIL import Image
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
-from hearsight.media.read import LEAST, MediaError, probe, read_excerpt, read_sound_around
+from hearsight.media.read import LEAST, Excerpt, ExcerptReader, MediaError, probe, read_sound_around
 from hearsight.media.samples import RATE, to_samples
 
 SUFFIXES = (
@@ -85,6 +87,7 @@ class VideoClips:
         self._seconds, self._side = seconds, side
         self.ids: list[str] = []
         self._moments: list[tuple[str, float | None]] = []
+        self._readers: dict[tuple[int, int], ExcerptReader] = {}
         for path in find_videos(folder):
             name = path.relative_to(self._folder).as_posix()
             times = [None] if every is None else _times(path, every)
@@ -96,9 +99,8 @@ class VideoClips:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> DecodedClip:
-        path, time = self._moment(index)
         try:
-            time, frame, sound = read_excerpt(path, time, seconds=self._seconds, rate=RATE)
+            time, frame, sound = self._excerpt(index)
         except MediaError as error:
             raise UnreadableClip(self.ids[index], str(error)) from error
         return DecodedClip(
@@ -129,6 +131,25 @@ class VideoClips:
     def fingerprint(self, index: int) -> str:
         """The fingerprint of the video file."""
         return file_fingerprint(self._moment(index)[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_readers": {}}
+
+    def _excerpt(self, index: int) -> Excerpt:
+        """The frame and the sound; each thread leaves a video open until its last clip."""
+        path, time = self._moment(index)
+        thread = (os.getpid(), get_ident())  # a forked process must not share an open file
+        reader = self._readers.pop(thread, None)
+        if reader is None or reader.path != path:
+            if reader is not None:
+                reader.close()
+            reader = ExcerptReader(path, seconds=self._seconds, rate=RATE)
+        excerpt = reader.read(time)
+        if self._moments[index][0] in [name for name, _ in self._moments[index + 1 : index + 2]]:
+            self._readers[thread] = reader
+        else:
+            reader.close()
+        return excerpt
 
     def _moment(self, index: int) -> tuple[Path, float | None]:
         name, time = self._moments[index]

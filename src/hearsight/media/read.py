@@ -357,39 +357,67 @@ def read_sound(
     return _first_samples(_sound(path, rate, start), wanted)
 
 
-def read_excerpt(
-    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
-) -> Excerpt:
-    """The frame shown at `time` (seconds; None for the middle) and `seconds` of sound around it.
+class ExcerptReader:
+    """Frames of one video with `seconds` of sound around each; frames are decoded once.
 
-    The sound is centred on the frame, moved inwards at the ends of the video. mp4, mov, Matroska
-    and WebM are opened once; others, whose clocks are not exact after a seek, a second time.
-
-    Raises:
-        MediaError: if the file cannot be read, has no moving pictures or no sound, or none of
-            either can be decoded.
+    The sound is centred on the frame, moved inwards at the ends of the video. While times rise,
+    decoding goes on from the last frame. The first excerpt opens an mp4, mov, Matroska or WebM
+    file once and others, whose clocks are not exact after a seek, twice; each further one opens
+    it for the sound. After an error, and by `close`, nothing stays open.
     """
-    with ExitStack() as opened:
-        container, stream = _open_picture(opened, path)
-        time, start = _around(path, container, time, seconds)
-        sound: Samples | MediaError
+
+    def __init__(self, path: Path, *, seconds: float, rate: int = 16_000) -> None:
+        self.path = path
+        self._seconds, self._rate = seconds, rate
+        self._opened = ExitStack()
+        self._frames: Iterator[Frame] | None = None
+        self._wanted = 0.0
+
+    def read(self, time: float | None = None) -> Excerpt:
+        """The frame shown at `time` (seconds; None for the middle) and the sound around it.
+
+        Raises:
+            MediaError: if the file cannot be read, has no moving pictures or no sound, or none of
+                either can be decoded.
+        """
         try:
-            sound = _first_samples(_sound_in(container, path, rate, start), round(seconds * rate))
-        except MediaError as error:
-            sound = error
-        if not _rewind(container, stream):
-            opened.close()
-            container, stream = _open_picture(opened, path)
-        shown = next(_frames_at(opened, path, container, stream, [time]))
-    if isinstance(sound, MediaError):  # said only where there is a frame
-        raise sound
-    return Excerpt(time, shown.pixels, sound)
+            return self._read(time)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._opened.close()
+        self._frames = None
+
+    def _read(self, time: float | None) -> Excerpt:
+        with ExitStack() as opened:
+            container, stream = _open_picture(opened, self.path)
+            self._wanted, start = _around(self.path, container, time, self._seconds)
+            blocks = _sound_in(container, self.path, self._rate, start)
+            sound: Samples | MediaError
+            try:
+                sound = _first_samples(blocks, round(self._seconds * self._rate))
+            except MediaError as error:
+                sound = error
+            if self._frames is None:
+                if not _rewind(container, stream):
+                    opened.close()
+                    container, stream = _open_picture(opened, self.path)
+                self._opened = opened.pop_all()
+                self._frames = _frames_at(
+                    self._opened, self.path, container, stream, iter(lambda: self._wanted, None)
+                )
+        shown = next(self._frames)
+        if isinstance(sound, MediaError):  # said only where there is a frame
+            raise sound
+        return Excerpt(self._wanted, shown.pixels, sound)
 
 
 def read_sound_around(
     path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
 ) -> tuple[float, Samples]:
-    """The time and sound of `read_excerpt`, without the frame; the same errors."""
+    """The time and sound of an excerpt, without its frame; errors as of `ExcerptReader.read`."""
     with ExitStack() as opened:
         container, _ = _open_picture(opened, path)
         time, start = _around(path, container, time, seconds)
