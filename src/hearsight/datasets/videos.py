@@ -1,4 +1,4 @@
-"""A folder of one's own videos as clips: a frame and the sound around it."""
+"""A folder of videos as clips: frames at regular times, or the middle one, and their sound."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -57,15 +57,15 @@ def find_videos(folder: Path | str) -> list[Path]:
 
 
 class VideoClips:
-    """The middle frame of every video below a folder, or one frame every so many seconds.
+    """Clips of every video below a folder: the middle frame, or a frame every `every` seconds.
 
     seconds: length of the sound, centred on the frame and moved inwards at the video's ends.
-    every: seconds between frames, the first one at half of that; None means the middle frame
-    alone. side: longer frames are shrunk so that their shorter side has that many pixels.
-    The id is the path below the folder, with `@SECOND` behind it where there are several.
+    every: seconds between frames, the first at half of that; None for the middle frame alone.
+    side: larger frames are reduced until their shorter side has this many pixels. The id is the
+    path below the folder, followed by `@SECOND` in videos that `every` divides.
 
     Raises:
-        HearsightError: no such folder, no video in it, or a length that is not positive.
+        HearsightError: the folder is missing or holds no video, or an option is out of range.
     """
 
     def __init__(
@@ -165,9 +165,9 @@ class VideoClips:
 
 
 def _times(path: Path, every: float) -> list[float | None]:
-    """The middle of every whole stretch of a video; None alone where there is nothing to divide.
+    """The middle of every full interval of a video; [None] if it is shorter than one.
 
-    A video that cannot be read, or has no sound, is one clip, to be reported once.
+    A video that cannot be read, or has no sound, is also one clip, so that it is reported once.
     """
     try:
         info = probe(path)

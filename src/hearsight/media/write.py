@@ -1,4 +1,4 @@
-"""Videos written: frames painted over with their sound kept, or frames and sound composed.
+"""Writing videos: a source's frames painted over and its sound copied, or given frames and sound.
 
 A video appears under its name only when it is whole.
 Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but needs even sizes:
@@ -45,41 +45,41 @@ OPTIONS = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
 }
 MATROSKA = (".mkv", ".webm")
-FINEST = 1 << 24  # ticks per second; a clock finer than this is of no use to any container
-LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # of sounds that do not say, for .mp4
-BT709 = 1  # its number in every colour property of FFmpeg
+FINEST = 1 << 24  # ticks per second; no container takes a finer clock
+LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # mp4 needs a layout where none is stored
+BT709 = 1  # FFmpeg's number of BT.709 in every colour property
 LIMITED = 1  # FFmpeg's number of the colour range 16 to 235
 
 
 def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame], Pixels]) -> None:
     """Write `source` to `target` with every frame painted over and its sound copied untouched.
 
-    `paint` gets each frame once, upright, in order, and returns pixels; the first ones decide the
-    size of all. Timestamps are kept, also where the frame rate varies; they begin at zero. Where
+    `paint` gets each frame once, upright, in order, and returns pixels; all must have the size of
+    the first. Timestamps are kept, variable frame rates included, and begin at zero. Where
     the source's clock is too coarse for a broadcast rate (milliseconds for 30000/1001) the exact
     times of that rate are restored. Rotation is baked in. The first sound stream is copied packet
-    by packet; subtitles are not kept. Memory is constant.
+    by packet; subtitles are dropped. Memory is constant.
 
     Raises:
         HearsightError: the source cannot be read, `target` cannot be written or its kind of file
             cannot hold the source's sound. Nothing is left behind then; an older target stays.
     """
-    with open_media(source) as original, _video_file(Path(target)) as film:
+    with open_media(source) as original, _video_file(Path(target)) as video:
         track = waiting = None
         packets: Iterator[Encoded] = iter(())
         for decoded, frame in decode_pictures(source):
             pixels = paint(frame)
             if track is None:
-                track = _track_like(original, film, frame, pixels)
-                packets = _copied_sound(original, film)
+                track = _track_like(original, video, frame, pixels)
+                packets = _copied_sound(original, video)
                 waiting = next(packets, None)
             while waiting is not None and _begin(waiting) <= frame.time:
-                film.mux(waiting)
+                video.mux(waiting)
                 waiting = next(packets, None)
             moment = timestamp(decoded) - clock_zero(original)
             track.add(pixels, moment, _duration(decoded))
         while waiting is not None:
-            film.mux(waiting)
+            video.mux(waiting)
             waiting = next(packets, None)
         if track is not None:
             track.finish()
@@ -93,37 +93,37 @@ def write_video(
     sound: Int16[np.ndarray, " samples"] | Float32[np.ndarray, " samples"] | None = None,
     rate: int = 16_000,
 ) -> None:
-    """Write frames, all of one size, at a constant rate, with mono sound at `rate` hertz beside.
+    """Write frames, all of one size, at a constant rate, with mono sound at `rate` hertz.
 
-    Sound is AAC (Opus in .webm); float samples lie in [-1, 1].
+    Sound becomes AAC (Opus in .webm); float samples lie in [-1, 1].
 
     Raises:
-        HearsightError: no frame, or `target` cannot be written; nothing is left behind.
+        HearsightError: there is no frame, or `target` cannot be written; nothing is left behind.
     """
-    with _video_file(Path(target)) as film:
+    with _video_file(Path(target)) as video:
         track = None
         samples: Iterator[Encoded] = iter(())
         for number, pixels in enumerate(frames):
             if track is None:
                 clock = Fraction(frame_rate.denominator, frame_rate.numerator)
-                track = _Track.begin(film, pixels, frame_rate, clock)
+                track = _Track.begin(video, pixels, frame_rate, clock)
                 if sound is not None:
-                    samples = _encoded_sound(film, sound, rate)
+                    samples = _encoded_sound(video, sound, rate)
             track.add(pixels, number / frame_rate, 1 / frame_rate)
             for packet in samples:
-                film.mux(packet)
+                video.mux(packet)
                 if _begin(packet) >= number / frame_rate:
                     break
         if track is None:
             raise MediaError(f"'{target}' is not written: there is no frame.")
         track.finish()
         for packet in samples:
-            film.mux(packet)
+            video.mux(packet)
 
 
 @dataclass(slots=True, kw_only=True)
 class _VideoFile:
-    """A file being written; `target` is the name it will have."""
+    """A video file being written; `target` is its final name."""
 
     target: Path
     output: OutputContainer
@@ -148,7 +148,8 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
     file, suffix = PartFile(target), target.suffix.lower()
     try:
         with _said_plainly(target):
-            # a sound decoder's lead-in lies before zero; moving all up by it would delay the frames
+            # the sound decoder's priming samples lie before zero; by default FFmpeg would shift
+            # everything to make them begin at zero, which delays the frames
             options = {"avoid_negative_ts": "disabled"} if suffix in MATROSKA else {}
             output = av.open(f"file:{file.part}", "w", format=FORMATS[suffix], options=options)
         try:
@@ -166,13 +167,13 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
 
 @dataclass(slots=True, kw_only=True)
 class _Track:
-    """The picture track of a film."""
+    """The video track of a file being written."""
 
-    film: _VideoFile
+    video: _VideoFile
     stream: VideoStream
-    clock: Fraction  # seconds per tick
-    frame_rate: Fraction | None  # a broadcast rate that times too coarse are set right to
-    coarse: Fraction  # seconds per tick of the times given
+    clock: Fraction  # seconds per tick of the written timestamps
+    frame_rate: Fraction | None  # a broadcast rate to which coarse times are corrected
+    coarse: Fraction  # seconds per tick of the given times
     shape: tuple[int, ...]  # of every frame
     first: Fraction | None = None
     last: int = -1  # ticks
@@ -180,7 +181,7 @@ class _Track:
 
     @classmethod
     def begin(
-        cls, film: _VideoFile, pixels: Pixels, rate: Fraction | None, coarse: Fraction
+        cls, video: _VideoFile, pixels: Pixels, rate: Fraction | None, coarse: Fraction
     ) -> "_Track":
         """Open the track for frames like `pixels` with times in multiples of `coarse` seconds."""
         clock = coarse
@@ -189,8 +190,8 @@ class _Track:
             finer = Fraction(1, lcm(coarse.denominator, rate.numerator))
             if (1 / rate / coarse).denominator != 1 and finer.denominator <= FINEST:
                 clock, broadcast = finer, rate
-        name = "libx264" if film.target.suffix.lower() != ".webm" else "libvpx-vp9"
-        stream = film.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
+        name = "libx264" if video.target.suffix.lower() != ".webm" else "libvpx-vp9"
+        stream = video.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
         assert isinstance(stream, VideoStream)
         height, width, _ = pixels.shape
         context = stream.codec_context
@@ -200,7 +201,7 @@ class _Track:
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
         return cls(
-            film=film,
+            video=video,
             stream=stream,
             clock=clock,
             frame_rate=broadcast,
@@ -209,10 +210,10 @@ class _Track:
         )
 
     def add(self, pixels: Pixels, moment: Fraction, duration: Fraction) -> None:
-        """Show `pixels` from `moment` (seconds) on, for `duration` if nothing follows."""
+        """Show `pixels` from `moment` on; `duration` counts for the last frame (both seconds)."""
         height, width, _ = pixels.shape
         if pixels.shape != self.shape:
-            raise ValueError(f"a frame of shape {pixels.shape} in a film of {self.shape}")
+            raise ValueError(f"a frame of shape {pixels.shape} in a video of {self.shape}")
         padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         frame = VideoFrame.from_ndarray(padded).reformat(
             format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation="AREA"
@@ -239,15 +240,17 @@ class _Track:
         for packet in packets:
             assert packet.pts is not None
             packet.duration = self.durations.pop(packet.pts, 0)
-            self.film.mux(packet)
+            self.video.mux(packet)
 
 
-def _track_like(original: InputContainer, film: _VideoFile, frame: Frame, pixels: Pixels) -> _Track:
+def _track_like(
+    original: InputContainer, video: _VideoFile, frame: Frame, pixels: Pixels
+) -> _Track:
     stream = picture_stream(original)
     assert stream is not None
     assert stream.time_base is not None
     rate = stream.average_rate or stream.guessed_rate
-    track = _Track.begin(film, pixels, rate, stream.time_base)
+    track = _Track.begin(video, pixels, rate, stream.time_base)
     aspect = stream.sample_aspect_ratio  # of one pixel
     if aspect:
         turned = frame.pixels.shape[1] != stream.codec_context.width
@@ -255,20 +258,20 @@ def _track_like(original: InputContainer, film: _VideoFile, frame: Frame, pixels
     return track
 
 
-def _copied_sound(original: InputContainer, film: _VideoFile) -> Iterator[Encoded]:
-    """The sound packets of the original, for a stream of their kind that is added to the film."""
+def _copied_sound(original: InputContainer, video: _VideoFile) -> Iterator[Encoded]:
+    """The sound packets of the original; a stream of their codec is added to the written file."""
     stream = sound_stream(original)
     if stream is None:
         return iter(())
     try:
-        copied = film.output.add_stream_from_template(stream)
+        copied = video.output.add_stream_from_template(stream)
         layout = LAYOUTS.get(stream.codec_context.layout.name)
         if layout is not None:
             copied.codec_context.layout = layout
     except ValueError as error:
         codec = stream.codec_context.name
         raise MediaError(
-            f"'{film.target}' cannot hold the sound of '{_name(original)}', which is {codec};"
+            f"'{video.target}' cannot hold the sound of '{_name(original)}', which is {codec};"
             " write to a name ending in .mkv instead."
         ) from error
     return _packets(original, stream, copied)
@@ -281,14 +284,14 @@ def _name(original: InputContainer) -> str:
 def _packets(
     original: InputContainer, stream: AudioStream, copied: AudioStream
 ) -> Iterator[Encoded]:
-    """Each packet as it is, its time counted from the clock's zero."""
+    """Each packet unchanged, but for its time, which is counted from the clock's zero."""
     assert stream.time_base is not None
     zero = round(clock_zero(original) / stream.time_base)
     with suppress(av.FFmpegError):  # a damaged file: its sound ends here
         for packet in original.demux(stream):
             stated = packet.dts if packet.pts is None else packet.pts
             if stated is None:
-                continue  # the sign of the end
+                continue  # the flush packet at the end
             packet.pts = packet.dts = stated - zero
             packet.stream = copied
             yield packet
@@ -304,10 +307,10 @@ def _begin(packet: Encoded) -> Fraction:
 
 
 def _encoded_sound(
-    film: _VideoFile, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
+    video: _VideoFile, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
 ) -> Iterator[Encoded]:
-    name = "libopus" if film.target.suffix.lower() == ".webm" else "aac"
-    stream = film.output.add_stream(name, rate=rate, layout="mono")
+    name = "libopus" if video.target.suffix.lower() == ".webm" else "aac"
+    stream = video.output.add_stream(name, rate=rate, layout="mono")
     assert isinstance(stream, AudioStream)
     stream.codec_context.bit_rate = min(128_000, 4 * rate)
     return _encode(stream, sound, rate)
