@@ -331,7 +331,7 @@ def bad_media(folder: Path) -> dict[str, Path]:
 
 def test_bad_files_end_in_one_plain_sentence(tmp_path: Path) -> None:
     damaged = "is not a media file, or its beginning is damaged."
-    cut = "is cut off or damaged: it begins as an mp4 film, but has no index of one."
+    cut = "is cut off or damaged: it begins as an mp4 file, but its index is missing."
     sentences = {
         "cut": cut,
         "stub": cut,

@@ -1,1 +1,1 @@
-"""Clips: a frame and the sound around it, on disk, in lists, and compared for leaks."""
+"""Clips (a frame and the sound around it): records, stores on disk, lists, leaks, truth masks."""

@@ -1,8 +1,8 @@
 """A clip: one frame and the sound around it, with what is known of their source.
 
-`Clip` is what a file or shard holds (encoded bytes), `DecodedClip` what training and scoring
-use (arrays). Whatever gives `DecodedClip`s by number is a `Clips`: a store of shards, a folder
-in an official layout, composed scenes.
+`Clip` holds encoded files, as a shard does; `DecodedClip` holds arrays, as training and scoring
+use them. Every source that gives `DecodedClip`s by index is a `Clips`: a store of shards, a
+folder in an official layout, composed scenes.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from PIL import Image, UnidentifiedImageError
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 
-MOST_PIXELS = 2**26  # of one frame: a hostile header must not claim the whole memory
-MOST_SAMPLES = 2**27  # of one sound, likewise: 2.3 hours at `RATE`
+MOST_PIXELS = 2**26  # of one frame; a hostile header may claim any size
+MOST_SAMPLES = 2**27  # of one sound: 2.3 hours at `RATE`
 
 Box = tuple[float, float, float, float]
-"""[x0, y0, x1, y1] as fractions of the frame's width and height; raw, so perhaps outside 0..1."""
+"""[x0, y0, x1, y1] as fractions of the frame's width and height, unclamped: may exceed 0..1."""
 
 
 class UnreadableClip(HearsightError):
-    """One clip that cannot be read: skip it, keep it by name for the summary, never replace it."""
+    """A clip that cannot be read: skip it and name it in the summary, never substitute another."""
 
     def __init__(self, id: str, reason: str = "") -> None:
         super().__init__(id, reason)
@@ -41,9 +41,10 @@ class UnreadableClip(HearsightError):
 class DecodedClip:
     """A clip as arrays.
 
-    frame: RGB, 0..255. sound: 16-bit samples at `RATE`, one channel. boxes: fractions of the
-    frame, unclamped; None where nobody annotated, () where annotators saw no source.
-    mask: true on the source, the size of the frame. time: seconds into the source.
+    frame: RGB, 0..255. sound: 16-bit mono samples at `RATE`. boxes: fractions of the frame,
+    unclamped; None if not annotated, () if annotated as having no visible source. mask: True on
+    the sounding object, the size of the frame. source: file or pack it was taken from. time:
+    seconds into the source.
     """
 
     id: str
@@ -58,10 +59,10 @@ class DecodedClip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """A clip as it is stored.
+    """A clip as encoded files, as it is stored.
 
-    frame: a JPEG, WebP or PNG file. sound: a FLAC or WAV file, 16 bit, one channel, `RATE`.
-    mask: a PNG file of one channel, 255 on the source. The rest as in `DecodedClip`.
+    frame: JPEG, WebP or PNG. sound: FLAC or WAV, 16-bit mono at `RATE`. mask: PNG of one channel,
+    255 on the sounding object. The rest as in `DecodedClip`.
     """
 
     id: str
@@ -100,11 +101,11 @@ class Clip:
 
 @runtime_checkable
 class Clips(Protocol):
-    """Clips by number, from any process, in any order."""
+    """Random access to clips by index, from any process or thread."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """The name of every clip; each occurs once."""
+        """The id of every clip, each unique."""
 
     def __len__(self) -> int: ...
 
@@ -112,12 +113,12 @@ class Clips(Protocol):
         """The clip at `index`; raises `UnreadableClip` if its files are damaged or missing."""
 
     def sound(self, index: int, /) -> Int16[np.ndarray, " samples"]:
-        """The sound alone, without the cost of the frame; raises `UnreadableClip`."""
+        """The sound alone, without decoding the frame; raises `UnreadableClip`."""
 
 
 @runtime_checkable
 class AnnotatedClips(Clips, Protocol):
-    """Clips whose annotation can be had without their frames and sounds."""
+    """Clips whose annotation can be read without decoding frame and sound."""
 
     def annotation(self, index: int, /) -> tuple[str | None, tuple[Box, ...] | None]:
         """The label and the boxes of the clip at `index`; raises `UnreadableClip`."""
@@ -125,7 +126,7 @@ class AnnotatedClips(Clips, Protocol):
 
 @runtime_checkable
 class StoredClips(Clips, Protocol):
-    """Clips that lie somewhere in encoded form."""
+    """Clips that are stored in encoded form."""
 
     def clip(self, index: int, /) -> Clip:
         """The clip at `index`, still encoded; raises `UnreadableClip`."""
@@ -133,14 +134,14 @@ class StoredClips(Clips, Protocol):
 
 @runtime_checkable
 class EndlessClips(Clips, Protocol):
-    """Clips that are others in every epoch, under the same ids."""
+    """Clips that are generated anew for every epoch, under the same ids."""
 
     def set_epoch(self, epoch: int, /) -> None:
-        """Change to the clips of an epoch, the first of which is 0."""
+        """Switch to the clips of an epoch, counted from 0."""
 
 
 def annotation(clips: Clips, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
-    """The label and the boxes of the clip at `index`, without decoding it where that can be.
+    """The label and the boxes of the clip at `index`, without decoding it where possible.
 
     Raises:
         UnreadableClip: the clip or its annotation is damaged.
@@ -152,7 +153,7 @@ def annotation(clips: Clips, index: int) -> tuple[str | None, tuple[Box, ...] | 
 
 
 def encoded(clips: Clips, index: int) -> Clip:
-    """The clip at `index` encoded: with its own bytes where it has some; raises UnreadableClip."""
+    """The clip at `index` encoded, in its stored bytes if there are any; raises UnreadableClip."""
     if isinstance(clips, StoredClips):
         return clips.clip(index)
     clip = clips[index]
@@ -169,7 +170,7 @@ def encoded(clips: Clips, index: int) -> Clip:
 
 
 def list_unreadable(unreadable: Sequence[UnreadableClip], total: int, *, most: int = 20) -> str:
-    """What was skipped, by name: a first line with the count, one line for each of `most`."""
+    """The number of skipped clips and, a line each, the ids and reasons of the first `most`."""
     if not unreadable:
         return ""
     lines = [f"{len(unreadable):,} of {total:,} clips were left out:"]
@@ -192,9 +193,9 @@ def encode_clip(
     source: str = "",
     time: float | None = None,
 ) -> Clip:
-    """A clip from arrays: the sound becomes FLAC, the frame JPEG (or `picture` WEBP or PNG).
+    """Encode a clip: the sound as FLAC, the frame as JPEG (`picture`: JPEG, WEBP or PNG).
 
-    quality: of JPEG and WebP, 1..100; PNG loses nothing. The same arrays give the same bytes.
+    quality: of JPEG and WebP, 1..100; PNG is lossless. The same arrays give the same bytes.
     """
     return Clip(
         id=id,
@@ -211,14 +212,14 @@ def encode_clip(
 def encode_picture(
     pixels: UInt8[np.ndarray, "height width *colours"], picture: str = "JPEG", quality: int = 90
 ) -> bytes:
-    """A picture file from 8-bit pixels."""
+    """8-bit pixels as a picture file: JPEG, WEBP or PNG."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, picture, quality=quality)
     return file.getvalue()
 
 
 def encode_sound(sound: Int16[np.ndarray, " samples"]) -> bytes:
-    """A FLAC file at `RATE`: about half the bytes of WAV, the same samples."""
+    """Samples as a FLAC file at `RATE`: lossless, about half the bytes of WAV."""
     import soundfile  # type: ignore[import-untyped]
 
     file = BytesIO()
@@ -227,7 +228,7 @@ def encode_sound(sound: Int16[np.ndarray, " samples"]) -> bytes:
 
 
 def picture_suffix(file: bytes) -> str | None:
-    """`jpg`, `png` or `webp` by the first bytes of a picture file; None for anything else."""
+    """`jpg`, `png` or `webp` by the magic bytes of a picture file; None for any other."""
     if file[:3] == b"\xff\xd8\xff":
         return "jpg"
     if file[:8] == b"\x89PNG\r\n\x1a\n":
@@ -236,7 +237,7 @@ def picture_suffix(file: bytes) -> str | None:
 
 
 def sound_suffix(file: bytes) -> str | None:
-    """`flac` or `wav` by the first bytes of a sound file; None for anything else."""
+    """`flac` or `wav` by the magic bytes of a sound file; None for any other."""
     if file[:4] == b"fLaC":
         return "flac"
     return "wav" if file[:4] == b"RIFF" and file[8:12] == b"WAVE" else None
@@ -245,7 +246,7 @@ def sound_suffix(file: bytes) -> str | None:
 def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """The RGB pixels of a picture file, as stored (an EXIF rotation is not applied).
 
-    JPEG goes through simplejpeg where it is installed, twice as fast and the same pixels.
+    JPEG is decoded by simplejpeg where it is installed: twice as fast, the same pixels.
 
     Raises:
         ValueError: not a picture, damaged, or larger than `MOST_PIXELS`.
@@ -259,7 +260,7 @@ def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
-    """Through simplejpeg; None where it is missing or in doubt, and Pillow has the word."""
+    """Decode by simplejpeg; None where it is not installed or refuses, so that Pillow decides."""
     try:
         import simplejpeg  # type: ignore[import-untyped]
     except ImportError:
@@ -274,7 +275,7 @@ def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
 
 
 def _open_picture(file: bytes) -> Image.Image:
-    """A loaded picture, or ValueError saying what is wrong."""
+    """Load a picture; raises ValueError with the reason."""
     try:
         image = Image.open(BytesIO(file))
         if image.width * image.height > MOST_PIXELS:
@@ -333,9 +334,9 @@ def read_whole(opened: Any, kind: str) -> Shaped[np.ndarray, "samples channels"]
 
 
 def check_wav_length(file: bytes) -> None:
-    """Raise ValueError for a WAV file that was cut: libsndfile takes what is left for the whole."""
+    """Raise ValueError for a truncated WAV file, which libsndfile would read without complaint."""
     told = int.from_bytes(file[4:8], "little") + 8
-    if sound_suffix(file) == "wav" and len(file) < told < 0x7FFF0000:  # more: "not known"
+    if sound_suffix(file) == "wav" and len(file) < told < 0x7FFF0000:  # above: length unknown
         raise ValueError(f"the sound is cut: {len(file):,} of {told:,} bytes are there")
 
 
@@ -354,7 +355,7 @@ def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
 
 
 def as_box(values: Sequence[float | int]) -> Box:
-    """Four finite numbers as a box, whatever they are; ValueError or OverflowError otherwise."""
+    """Four finite numbers as a box, unclamped; raises ValueError or OverflowError otherwise."""
     if len(values) != 4 or not all(map(isfinite, values)):
         raise ValueError(f"{list(values)} is not four numbers")
     x0, y0, x1, y1 = map(float, values)

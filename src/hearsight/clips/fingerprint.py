@@ -1,4 +1,4 @@
-"""What a clip was taken from, so that another clip of the same id is told from it undecoded."""
+"""Fingerprints: digests that tell different clips of the same id apart without decoding them."""
 
 import os
 from hashlib import blake2b
@@ -7,19 +7,19 @@ from typing import Protocol, runtime_checkable
 
 from hearsight.clips.clip import Clips, UnreadableClip
 
-SAMPLE = 2**16  # bytes looked at in each of three places of a file
+SAMPLE = 2**16  # bytes hashed at each of three places of a file
 
 
 @runtime_checkable
 class FingerprintedClips(Clips, Protocol):
-    """Clips that tell what each was taken from."""
+    """Clips that know the fingerprint of each."""
 
     def fingerprint(self, index: int, /) -> str:
-        """A digest, `KIND:DIGITS`, or nothing where it is not known; raises `UnreadableClip`."""
+        """A digest as `KIND:DIGITS`, empty if unknown; raises `UnreadableClip`."""
 
 
 def fingerprint(clips: Clips, index: int) -> str:
-    """What the clip at `index` was taken from; empty where that is not known."""
+    """The fingerprint of the clip at `index`; empty if unknown or unreadable."""
     try:
         return clips.fingerprint(index) if isinstance(clips, FingerprintedClips) else ""
     except UnreadableClip:
@@ -27,15 +27,15 @@ def fingerprint(clips: Clips, index: int) -> str:
 
 
 def fingerprints_differ(first: str, second: str) -> bool:
-    """Whether two clips of one id are known to be different ones; kinds cannot be compared."""
+    """Whether two clips are known to differ; unknown ones, or two of different kinds, are not."""
     alike = first.partition(":")[0] == second.partition(":")[0]
     return alike and bool(first and second) and first != second
 
 
 def file_fingerprint(*paths: Path) -> str:
-    """By the lengths of files, and by `SAMPLE` bytes at the beginning, middle and end of each.
+    """Digest of the lengths of files and of `SAMPLE` bytes at beginning, middle and end of each.
 
-    Empty if one cannot be read.
+    Empty if one of them cannot be read.
     """
     digest = blake2b(digest_size=16)
     try:
@@ -52,7 +52,7 @@ def file_fingerprint(*paths: Path) -> str:
 
 
 def bytes_fingerprint(*parts: bytes) -> str:
-    """By every byte of what a clip consists of."""
+    """Digest of every byte of a clip's files."""
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))

@@ -1,7 +1,6 @@
-"""Leaks: clips and videos that are trained on and tested on, found by their ids.
+"""Leaks: clips and videos in both a training set and a test set, found by their ids.
 
-A clip of a test video is a leak even where it begins at another second: scene, voices and
-microphone are the same.
+Another second of a test video is a leak as well: scene, voices and microphone are the same.
 """
 
 import re
@@ -19,9 +18,10 @@ SELECTED, LEAKED = "*", "†"  # marks of rows in tables
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leak:
-    """What two sets of clips have in common; every name as the training set writes it.
+    """The clips and videos that a training set shares with a test set.
 
-    clips: that are test clips. siblings: that are not, but whose video has test clips.
+    clips: training clips that are test clips. siblings: training clips that are not, but whose
+    video has test clips. Ids as the training set writes them.
     """
 
     train: str
@@ -33,10 +33,10 @@ class Leak:
     clips: tuple[str, ...]
     siblings: tuple[str, ...]
     videos: tuple[str, ...]  # with clips in both
-    comparable: bool  # False if no id of the one has the form of any id of the other
+    comparable: bool  # False if the ids of the two sets have no form in common
 
     def row(self, most: int | None = None) -> dict[str, Any]:
-        """Counts, and at most so many names, as JSON."""
+        """Counts, and at most `most` ids of each kind, as JSON."""
         return {
             "train": self.train,
             "test": self.test,
@@ -54,7 +54,7 @@ class Leak:
         }
 
     def sentence(self) -> str:
-        """The counts in words."""
+        """The counts as a clause for warnings and errors."""
         share = 100 * len(self.clips) / max(1, self.test_clips)
         return (
             f"{len(self.clips):,} of the {self.test_clips:,} clips of '{self.test}' "
@@ -64,7 +64,7 @@ class Leak:
 
 
 def named(ids: Sequence[str]) -> dict[ClipName, str]:
-    """Every clip once, with the id that names it first."""
+    """Every clip once, with the first id that names it."""
     found: dict[ClipName, str] = {}
     for name, id in zip(clip_names(ids), ids, strict=True):
         found.setdefault(name, id)
@@ -72,7 +72,7 @@ def named(ids: Sequence[str]) -> dict[ClipName, str]:
 
 
 def find_leak(train: str, train_ids: Sequence[str], test: str, test_ids: Sequence[str]) -> Leak:
-    """Compare two sets of clips, `train` and `test` by name, however their ids are written."""
+    """Compare two sets of clips; `train` and `test` are their names, ids may be of any form."""
     learned, tested = named(train_ids), named(test_ids)
     videos = {(name.kind, name.video) for name in tested}
     touched = {name: id for name, id in learned.items() if (name.kind, name.video) in videos}
@@ -92,10 +92,10 @@ def find_leak(train: str, train_ids: Sequence[str], test: str, test_ids: Sequenc
 
 
 def check_comparable(leak: Leak, train_ids: Sequence[str], test_ids: Sequence[str]) -> None:
-    """Refuse an answer that would mean nothing.
+    """Refuse to call two sets clean whose ids cannot be compared.
 
     Raises:
-        HearsightError: one set names videos of YouTube or Flickr, the other neither.
+        HearsightError: one set has ids of YouTube or Flickr, the other has neither.
     """
     if leak.comparable:
         return
@@ -107,7 +107,7 @@ def check_comparable(leak: Leak, train_ids: Sequence[str], test_ids: Sequence[st
 
 
 def clean(train: ClipList, leaks: Sequence[Leak], *, by: str) -> list[ListEntry]:
-    """The entries of a training list that touch no test clip; `by` video, no test video either."""
+    """The entries of a training list that are no test clip; `by` video: of no test video either."""
     bad = set(clip_names(id for leak in leaks for id in leak.clips))
     if by == "video":
         bad |= set(clip_names(id for leak in leaks for id in leak.siblings))
@@ -116,7 +116,7 @@ def clean(train: ClipList, leaks: Sequence[Leak], *, by: str) -> list[ListEntry]
 
 
 def leaks_text(leak: Leak, *, most: int | None = 20) -> str:
-    """Counts and names for the terminal."""
+    """Counts and ids for the terminal, at most `most` ids of each kind."""
     lines = [
         f"{leak.train}: {leak.train_clips:,} clips of {leak.train_videos:,} videos",
         f"{leak.test}: {leak.test_clips:,} clips of {leak.test_videos:,} videos",
@@ -137,7 +137,7 @@ def leaks_text(leak: Leak, *, most: int | None = 20) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeakReport:
-    """What is known of a training run's data before it begins.
+    """The leak check of a training run, made before it begins.
 
     facts: for the checkpoint. warnings: a sentence each.
     """
@@ -153,7 +153,7 @@ def check_training(
     *,
     select_on_test: bool = False,
 ) -> LeakReport:
-    """Compare the clips of a training run; each set is given by its name and its ids.
+    """Check a training run for leaks; each set is given by its name and its ids.
 
     Raises:
         HearsightError: the epoch would be chosen on the test set without `select_on_test`.
@@ -174,7 +174,7 @@ def check_training(
 
 
 def leak_facts(leaks: Mapping[str, Leak]) -> list[dict[str, Any]]:
-    """What a checkpoint keeps of the check: counts; the key is the role of the test set."""
+    """The counts that a checkpoint keeps; keys are `validation` and `test`."""
     return [
         {
             "role": role,
@@ -191,17 +191,17 @@ def leak_facts(leaks: Mapping[str, Leak]) -> list[dict[str, Any]]:
 def merge_leaks(
     before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What a resumed run keeps of both checks; the newer one of the same test set counts."""
+    """The leak checks of a run before and after it was resumed; the newer of a test set counts."""
     again = {(one["role"], one["test"]) for one in now}
     kept = [one for one in before if (one["role"], one["test"]) not in again]
     return [dict(one) for one in (*kept, *now)]
 
 
 def names_test_set(spec: str) -> bool:
-    """Whether clips are called a test set: by `test` in their name, or in a list's rows.
+    """Whether `--data` names a test set: `test` is in its name, or in the rows of its list.
 
-    The name is the last part of a path, or of the list in `FOLDER@LIST`; `test` must be a word
-    of it, as in `vggss_test.csv`, not a part of one, as in `latest`.
+    The name is the last part of a path, or of the list in `FOLDER@LIST`; `test` must be a whole
+    word of it, as in `vggss_test.csv`, not a part of one, as in `latest`.
     """
     folder, _, listed = spec.rpartition("@")
     chosen = bool(folder) and not Path(spec).is_dir()
@@ -217,12 +217,12 @@ def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> boo
     """Whether the epoch is chosen on the test set.
 
     Args:
-        validation: the clips that choose, by name.
-        test: what they have in common with the test set, if that is known.
-        allowed: whether the user has asked for it.
+        validation: the name of the clips that choose the epoch.
+        test: what they share with the test set, if there is one.
+        allowed: whether the user asked for it, by --select-on-test.
 
     Raises:
-        HearsightError: it is, and was not asked for.
+        HearsightError: it is, and is not allowed.
     """
     if test is not None and test.videos:
         why = test.sentence()
@@ -239,9 +239,9 @@ def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> boo
 
 
 def marks(facts: Mapping[str, Any], *, epochs: int) -> dict[str, str]:
-    """The marks that a checkpoint's row carries in tables, each with its footnote.
+    """The marks of a checkpoint's row in tables, each with its footnote.
 
-    epochs: of its recipe; without one nothing was learned from, nor chosen.
+    epochs: of its recipe; with 0 nothing was trained and no epoch chosen, so there is no mark.
     """
     if not epochs:
         return {}
@@ -259,5 +259,5 @@ def marks(facts: Mapping[str, Any], *, epochs: int) -> dict[str, str]:
 
 
 def footnotes(signs: Mapping[str, str]) -> list[str]:
-    """The marks with what they mean, a line each."""
+    """A footnote for each mark."""
     return [f"{sign} {why}" for sign, why in signs.items()]

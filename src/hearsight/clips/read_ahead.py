@@ -1,4 +1,4 @@
-"""Reading by threads before it is asked for, in order."""
+"""Reading ahead by threads, results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,10 +13,10 @@ Read = TypeVar("Read")
 def read_ahead(
     read: Callable[[Key], Read], keys: Iterable[Key], *, workers: int, ahead: int
 ) -> Iterator[Read]:
-    """What `read` gives for each key, in order, `ahead` of them read by threads beforehand.
+    """`read(key)` for each key, in order; `workers` threads read up to `ahead` keys beforehand.
 
-    Keys are taken only as fast as they are read, so they may be endless. What `read` raises is
-    raised in its place; whatever ends the iteration, nothing more is begun.
+    Keys are consumed only as fast as results are, so there may be infinitely many. An exception
+    of `read` is raised in its turn. When the iteration ends, no further read is started.
     """
     waiting: deque[Future[Read]] = deque()
     pool = ThreadPoolExecutor(workers)

@@ -15,8 +15,8 @@ from hearsight.errors import HearsightError
 class JoinedClips:
     """Several `Clips` as one, in the order given.
 
-    Where two hold a clip of the same id, the first one counts; `repeated` names the ids that
-    were left out for it, here or in one of the parts.
+    Of clips with the same id the first counts; `repeated` holds the ids of those left out, here
+    or in one of the parts.
     """
 
     def __init__(self, parts: Sequence[Clips]) -> None:
@@ -42,7 +42,7 @@ class JoinedClips:
         return self._parts[number][inside]
 
     def annotation(self, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
-        """The label and the boxes of the clip at `index`; its part decides what that costs."""
+        """The label and the boxes of the clip at `index`, undecoded if its part allows."""
         number, inside = self._places[index]
         return annotation(self._parts[number], inside)
 
@@ -65,7 +65,7 @@ class JoinedClips:
 
 
 class ChosenClips(JoinedClips):
-    """Some clips of a `Clips`, by their numbers, in that order."""
+    """The clips of a `Clips` at some indices, in that order."""
 
     def __init__(self, clips: Clips, indices: Sequence[int]) -> None:
         super().__init__([clips])
@@ -142,9 +142,9 @@ def repeated_in(clips: Clips) -> Sequence[str]:
 
 
 def name_repeated(clips: Clips, name: str, *, most: int = 5) -> list[str]:
-    """One sentence that counts these clips and names the first of them; none if there are none.
+    """A sentence on the clips left out for a repeated id: their number and the first `most` ids.
 
-    name: of all the clips.
+    name: what the clips are called in it. Empty if there are none.
     """
     ids = repeated_in(clips)
     if not ids:

@@ -1,4 +1,4 @@
-"""Writing a store: clips go into shards that are whole or not there."""
+"""Writing stores: shards of clips that are complete on disk, or not there at all."""
 
 import os
 import re
@@ -38,12 +38,12 @@ SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
 
 
 class StoreWriter:
-    """Adds clips to a store; a clip whose id is already there is left as it is.
+    """Adds clips to a store; a clip whose id is already there is not replaced.
 
-    A shard gets its name when it is whole and on the disk, so whatever ends the writer, the
-    store holds whole shards only; what was written to an unfinished one is lost and may be
-    added again. Leaving the `with` block, by an error too, finishes the last shard; a folder that
-    it made and that stayed empty is removed.
+    A shard gets its name once it is complete and synced to disk, so a store never holds a partial
+    shard; clips of an unfinished one are lost if the process is killed, and may be added again.
+    Leaving the `with` block finishes the last shard, also after an error; a new folder that is
+    still empty is removed.
 
     Raises:
         HearsightError: the folder cannot be written, the disk is full, or another process
@@ -62,7 +62,7 @@ class StoreWriter:
             self._lock = locked.pop_all()
 
     def _continue(self) -> None:
-        """Learn what is there and clear away what a killed writer left."""
+        """Read the ids that are there; delete part files that a killed writer left."""
         for part in self.folder.glob(".*.part"):
             part.unlink()
         for shard in self.folder.glob("*.tar"):
@@ -87,10 +87,10 @@ class StoreWriter:
     def add(self, clip: Clip, fingerprint: str = "") -> bool:
         """Add a clip; False if the store has one of that id.
 
-        fingerprint: what it was taken from, as `origins` tells it.
+        fingerprint: of the files it was taken from, as `fingerprint.fingerprint` gives it.
 
         Raises:
-            UnreadableClip: its frame is no JPEG, PNG or WebP, or its sound no FLAC or WAV.
+            UnreadableClip: its frame is not JPEG, PNG or WebP, or its sound not FLAC or WAV.
             HearsightError: the disk is full or the folder cannot be written.
         """
         if clip.id in self._ids:
@@ -106,7 +106,7 @@ class StoreWriter:
         return True
 
     def close(self) -> None:
-        """Finish the last shard and let others write."""
+        """Finish the last shard and release the lock."""
         try:
             with self._whole_or_not():
                 self._finish()
@@ -115,7 +115,7 @@ class StoreWriter:
 
     @contextmanager
     def _whole_or_not(self) -> Iterator[None]:
-        """Drop the shard in writing at any error: its last clip may be half there."""
+        """Discard the unfinished shard at any error: its last clip may be incomplete."""
         try:
             yield
         except OSError as error:
@@ -139,7 +139,7 @@ class StoreWriter:
 
 
 def _clip_files(clip: Clip, fingerprint: str = "") -> list[tuple[int, str, bytes]]:
-    """Column of the index, suffix and content of each file of a clip."""
+    """Index column, suffix and content of each file of a clip."""
     if not clip.id:
         raise UnreadableClip(clip.id, "it has no id")
     frame, sound = picture_suffix(clip.frame), sound_suffix(clip.sound)
@@ -155,7 +155,7 @@ def _clip_files(clip: Clip, fingerprint: str = "") -> list[tuple[int, str, bytes
 
 
 class _ShardInWriting:
-    """A shard under a temporary name."""
+    """A shard that is being written, under the name of a part file."""
 
     def __init__(self, path: Path) -> None:
         self.ids: list[str] = []
@@ -176,7 +176,7 @@ class _ShardInWriting:
         self._places.append(places)
 
     def finish(self) -> None:
-        """Give the shard its name once every byte is on the disk."""
+        """Sync the shard to disk, give it its name and write its index."""
         self._tar.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -194,9 +194,9 @@ class _ShardInWriting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSummary:
-    """What `write_store` did: clips added, clips that were there before, clips left out.
+    """What `write_store` did: clips added, already present, and left out.
 
-    others: ids under which the store holds another clip.
+    others: ids under which the store already holds a different clip.
     """
 
     added: int = 0
@@ -222,13 +222,13 @@ def write_store(
     Args:
         clips: what to write.
         folder: the store.
-        clips_per_shard: so many, but for the last shard.
+        clips_per_shard: fewer only in the last shard.
         workers: threads that read ahead.
         progress: told after each clip how many are done, and of how many.
         stage: its name in `progress`.
 
     Raises:
-        HearsightError: not one clip can be read, or what `StoreWriter` raises.
+        HearsightError: no clip can be read; or as `StoreWriter`.
     """
     added = 0
     unreadable: list[UnreadableClip] = []
@@ -260,7 +260,7 @@ def write_store(
 
 
 def _others(clips: Clips, store: Store) -> tuple[str, ...]:
-    """The ids that clips and a store have in common, but for different clips."""
+    """The ids under which a store holds a different clip, by their fingerprints."""
     places = {id: place for place, id in enumerate(store.ids)}
     return tuple(
         id

@@ -1,10 +1,10 @@
 """Clips on disk: tar shards as `webdataset` reads them, with an index for reading at random.
 
 A store is a folder of `clips-000000.tar`, `clips-000000.index`, ... Each clip is three or four
-neighbouring files of one shard: `KEY.jpg` (or webp, png), `KEY.flac` (or wav), `KEY.json` with
-what is known of it, and `KEY.mask.png`. The key is the id made safe for tar and webdataset,
-which split names at the first dot; the true id stands in the json. The index holds the bytes'
-places only and is made anew from its shard whenever it is missing or does not fit.
+consecutive files of one shard: `KEY.jpg` (or webp, png), `KEY.flac` (or wav), `KEY.json` with
+its metadata, and `KEY.mask.png`. The key is the id made safe for tar and webdataset, which split
+names at the first dot; the id itself is in the json. The index holds byte offsets only and is
+rebuilt from its shard whenever it is missing or does not fit.
 """
 
 import json
@@ -27,7 +27,7 @@ from hearsight.files.output import temporary_beside
 from hearsight.files.text import parse_json
 
 INDEX_VERSION = 1
-MOST_OPEN = 256  # shards a process keeps open; many systems allow 1,024 files
+MOST_OPEN = 256  # shards that a process keeps open; many systems allow 1,024 files
 PARTS = {  # file suffix -> column of the index
     "jpg": 0,
     "jpeg": 0,
@@ -44,8 +44,8 @@ FRAME, SOUND, FACTS, MASK = range(4)
 def shard_key(id: str) -> str:
     """The name of a clip's files: letters, digits, `_`, `-`, and `%XX` for every other byte.
 
-    Different ids have different keys. A key longer than a plain tar name may be is cut and ends
-    in a digest of the id instead.
+    Different ids have different keys. A key too long for a plain tar name is cut and ends in a
+    digest of the id.
     """
     key = quote(id.encode("utf-8", "surrogatepass"), safe="").replace(".", "%2E")
     key = key.replace("~", "%7E")
@@ -56,7 +56,7 @@ def shard_key(id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardIndex:
-    """Where the files of each clip lie in one shard: column FRAME, SOUND, FACTS, MASK.
+    """Byte offsets of the files of each clip in one shard, in columns FRAME, SOUND, FACTS, MASK.
 
     places: offset and length in bytes; length 0 where a clip has no such file.
     """
@@ -66,7 +66,7 @@ class ShardIndex:
 
 
 def read_index(shard: Path) -> ShardIndex:
-    """The index of a shard: its file where that fits, else made anew (and kept, if it may be).
+    """The index of a shard, from its index file or else rebuilt (and saved, if the store allows).
 
     Raises:
         HearsightError: the shard is truncated, damaged or cannot be read.
@@ -80,13 +80,13 @@ def read_index(shard: Path) -> ShardIndex:
         index = scan_shard(shard)
     except OSError as error:
         raise HearsightError(f"'{shard}' cannot be read: {error.strerror}") from error
-    with suppress(OSError):  # a store that may only be read keeps its new index in memory
+    with suppress(OSError):  # of a read-only store the new index stays in memory
         write_index(path, index, size)
     return index
 
 
 def _load_index(path: Path, size: int) -> ShardIndex | None:
-    """The index in a file, or None if it is missing, damaged or of a shard of another size."""
+    """The index in a file; None if it is missing, damaged or of a shard of another size."""
     try:
         held = parse_json(path.read_bytes())
         if held["version"] != INDEX_VERSION or held["bytes"] != size:
@@ -103,7 +103,7 @@ def _load_index(path: Path, size: int) -> ShardIndex | None:
 
 
 def write_index(path: Path, index: ShardIndex, size: int) -> None:
-    """Write the index of a shard of `size` bytes whole, or not at all."""
+    """Write the index of a shard of `size` bytes."""
     held = {
         "version": INDEX_VERSION,
         "bytes": size,
@@ -115,10 +115,10 @@ def write_index(path: Path, index: ShardIndex, size: int) -> None:
 
 
 def scan_shard(shard: Path) -> ShardIndex:
-    """Make the index of a shard by reading its headers and facts.
+    """Rebuild the index of a shard from its tar headers and json files.
 
     Raises:
-        HearsightError: the shard is not a whole tar file.
+        HearsightError: the shard is not a complete tar file.
     """
     found: dict[str, dict[int, tuple[int, int]]] = {}
     ids: dict[str, str] = {}
@@ -147,7 +147,7 @@ def scan_shard(shard: Path) -> ShardIndex:
 
 
 def _check_end(shard: Path, offset: int) -> None:
-    """A tar file ends in zeros; tarfile takes any other end, or damage, for the end as well."""
+    """Check that a tar file ends in a block of zeros: tarfile takes truncation for the end."""
     with shard.open("rb") as file:
         file.seek(offset)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -157,7 +157,7 @@ def _check_end(shard: Path, offset: int) -> None:
 
 
 def _id_in(facts: bytes, key: str) -> str:
-    """The true id in a clip's json; the key itself where there is none."""
+    """The id in a clip's json; the key if there is none."""
     try:
         held = parse_json(facts)
     except ValueError:
@@ -167,7 +167,7 @@ def _id_in(facts: bytes, key: str) -> str:
 
 
 def encode_facts(clip: Clip, fingerprint: str = "") -> bytes:
-    """The json of a clip: id, and label, boxes, source, time and fingerprint where known."""
+    """The json of a clip: its id, and label, boxes, source, time and fingerprint if known."""
     known = {"label": clip.label, "boxes": clip.boxes, "source": clip.source, "time": clip.time}
     known["fingerprint"] = fingerprint
     facts = {key: value for key, value in known.items() if value not in (None, "")}
@@ -175,7 +175,7 @@ def encode_facts(clip: Clip, fingerprint: str = "") -> bytes:
 
 
 def decode_facts(facts: bytes, id: str) -> dict[str, Any]:
-    """The arguments of `Clip` in a clip's json; raises ValueError if they are not of clip `id`."""
+    """Label, boxes, source and time in a clip's json; raises ValueError if not of clip `id`."""
     held = parse_json(facts) if facts else {}
     if not isinstance(held, dict) or held.get("id", id) != id:
         raise ValueError("its json is that of another clip; delete the .index files to renew them")
@@ -200,7 +200,7 @@ def _boxes(held: Any) -> tuple[Box, ...] | None:
 
 
 def find_shards(folder: Path) -> list[Path]:
-    """The shards of a store in order; raises HearsightError where there are none."""
+    """The shards of a store in order; raises HearsightError if there are none."""
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
     shards = sorted(path for path in folder.glob("*.tar") if not path.name.startswith("."))
@@ -210,7 +210,7 @@ def find_shards(folder: Path) -> list[Path]:
 
 
 class _OpenShard:
-    """A shard opened for reading, closed when the last reader lets go of it."""
+    """A shard open for reading, closed when it is garbage collected."""
 
     descriptor = -1
 
@@ -223,11 +223,11 @@ class _OpenShard:
 
 
 class Store:
-    """The clips of a folder of shards, read at random from any process or thread.
+    """The clips of a folder of shards, with random access from any process or thread.
 
-    Files are opened at the first read and read by place, so there is no position to share: a
-    store may be forked or pickled to as many workers as wished. Where two shards hold a clip
-    of the same id, the first one counts; `repeated` names what was left out for it.
+    Files are opened at the first read and read by `pread`, so no file position is shared: a store
+    may be forked or pickled to any number of workers. Of clips with the same id the first counts;
+    `repeated` holds the ids of those left out.
 
     Raises:
         HearsightError: no such folder, no shards in it, or a shard that is truncated.
@@ -303,7 +303,7 @@ class Store:
             raise UnreadableClip(id, str(error)) from error
 
     def fingerprint(self, index: int) -> str:
-        """What the clip was taken from, if its json tells, else by its own bytes."""
+        """The fingerprint in the clip's json; without one that of the clip's own bytes."""
         id, places, number = self._place(index)
         try:
             facts = self._read(id, number, *places[FACTS].tolist())

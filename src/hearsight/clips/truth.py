@@ -1,4 +1,4 @@
-"""Truth masks: the annotated boxes of a clip on the canvas of 224 x 224 pixels that papers use."""
+"""Truth masks: the boxes of a clip rasterised at 224 x 224 pixels, as the papers score them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 
 from hearsight.clips.clip import Box
 
-SIDE = 224  # pixels; all truths and all compared maps have this width and height
+SIDE = 224  # pixels; width and height of all truth masks and of the maps compared with them
 PIXELS = SIDE * SIDE
 SIZES = {"small": 32, "medium": 96, "large": 144, "huge": SIDE + 1}
 """SLAVC's size classes (Mo and Morgado, NeurIPS 2022): truths of fewer pixels than this squared."""
@@ -19,13 +19,13 @@ Annotation = Literal["union", "unclamped union", "pixels", "consensus"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthMask:
-    """Where one clip's sound comes from, pixel by pixel, with weights 0, 1/2 or 1.
+    """The sounding pixels of one clip, with weights 0, 1/2 or 1.
 
-    Half weights occur where several people annotated a frame (Flickr) and one drew a box.
+    Weight 1/2 occurs where several people annotated a frame (Flickr) and only one marked a pixel.
     """
 
     inside: Bool[np.ndarray, "h w"]  # weight above 0
-    full: Bool[np.ndarray, "h w"] | None  # weight 1; None where it is the same as `inside`
+    full: Bool[np.ndarray, "h w"] | None  # weight 1; None if the same as `inside`
     pixels: int  # number of pixels inside
     weight: float  # sum of the weights
 
@@ -33,7 +33,7 @@ class TruthMask:
     def of(
         cls, inside: Bool[np.ndarray, "h w"], full: Bool[np.ndarray, "h w"] | None = None
     ) -> "TruthMask":
-        """Count the pixels of a truth given by its two levels."""
+        """A truth mask from the pixels above weight 0 and those of weight 1."""
         pixels = int(np.count_nonzero(inside))
         whole = pixels if full is None else int(np.count_nonzero(full))
         return cls(inside=inside, full=full, pixels=pixels, weight=(pixels + whole) / 2)
@@ -46,7 +46,7 @@ class TruthMask:
 
 
 def rasterise(boxes: Sequence[Box], annotation: Annotation) -> TruthMask:
-    """The truth of one clip on the canvas of `SIDE` x `SIDE` pixels.
+    """The truth mask of one clip at `SIDE` x `SIDE` pixels.
 
     Args:
         boxes: [x0, y0, x1, y1] as finite fractions of the frame, corrupt ones included.
@@ -78,7 +78,7 @@ def size_class(pixels: int | float) -> str:
 
 
 def covers_nothing(box: Box) -> bool:
-    """Whether a box has no pixel once its corrupt edges are clamped."""
+    """Whether a box covers no pixel after clamping to the frame."""
     x0, y0, x1, y1 = (int(SIDE * max(value, 0.0)) for value in box)
     return x1 <= x0 or y1 <= y0 or x0 >= SIDE or y0 >= SIDE
 

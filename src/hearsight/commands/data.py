@@ -1,4 +1,4 @@
-"""`hearsight data`: get clips, make clips, look at clips."""
+"""`hearsight data`: import, compose, show, check and count clips."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from hearsight.commands.options import WholeSentences, parse_folder
 from hearsight.errors import HearsightError, nearest
 
 data = typer.Typer(
-    help="Get clips, make clips, look at clips.",
+    help="Import, compose, show, check and count clips.",
     no_args_is_help=True,
     rich_markup_mode=None,
     cls=WholeSentences,
@@ -24,14 +24,14 @@ Out = Annotated[
 Split = Annotated[
     str | None,
     typer.Option(
-        help="`train` or `val`, of scenes and of lists that tell (their test rows are val); by "
-        "itself train."
+        help="`train` or `val`, for scenes and for lists with splits (their test rows are val); "
+        "by default train."
     ),
 ]
 
 
 def tell_skipped(unreadable: dict[str, str]) -> None:
-    """Name on stderr what could not be read."""
+    """Name on stderr each clip that was skipped, with the reason."""
     for name, reason in unreadable.items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
 
@@ -43,12 +43,12 @@ def import_clips(
     ],
     out: Out,
     every: Annotated[
-        float | None, typer.Option(help="Videos: a clip every so many seconds, not one each.")
+        float | None, typer.Option(help="Of videos: a clip every so many seconds, not one each.")
     ] = None,
     split: Split = None,
     workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=1)] = 2,
 ) -> None:
-    """Write clips into a store; run it again to continue after an interruption.
+    """Write clips into a store; run again to continue after an interruption.
 
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
@@ -86,11 +86,11 @@ def scenes(
     size: Annotated[int, typer.Option(help="Side of the frames, 32 to 1024 pixels.")] = 224,
     split: Annotated[str, typer.Option(help="`train` or `val`: no instance is in both.")] = "train",
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    classes: Annotated[int | None, typer.Option(help="How many; by itself all there are.")] = None,
+    classes: Annotated[int | None, typer.Option(help="How many; by default all.")] = None,
     silent: Annotated[
         tuple[int, int], typer.Option(help="Fewest and most silent objects in a scene.")
     ] = (0, 3),
-    looks: Annotated[int, typer.Option(help="In which each cut-out appears.", min=1)] = 1,
+    looks: Annotated[int, typer.Option(help="Looks in which each cut-out appears.", min=1)] = 1,
 ) -> None:
     """Compose scenes of cut-outs and sounds with exact truth, and write them into a store.
 
@@ -127,7 +127,7 @@ def menagerie(
         Path | None, typer.Option(help="A folder that holds the .deb files already.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The pack's folder; by itself one in the user's cache.")
+        Path | None, typer.Option(help="The pack's folder; by default one in the user's cache.")
     ] = None,
 ) -> None:
     """Build the pack of real photographs and recordings from two Debian packages.
@@ -181,28 +181,28 @@ def check(
         list[str],
         typer.Argument(
             metavar="TRAIN",
-            help="A list of clips, or anything --data takes; what follows it are TESTs.",
+            help="A list of clips, or anything --data takes; further arguments are TESTs.",
         ),
     ],
     against: Annotated[
         list[str],
-        typer.Option(metavar="TEST...", help="Test sets, likewise: one, or several in a row."),
+        typer.Option(metavar="TEST...", help="Test sets, named in the same way: one or more."),
     ],
     by: Annotated[
         str,
         typer.Option(help="What counts as a leak: `video`, a clip of a test video, or `clip`."),
     ] = "video",
     write: Annotated[
-        Path | None, typer.Option(help="Write the list without what leaks, in its own format.")
+        Path | None, typer.Option(help="Write TRAIN without its leaks, in its own format.")
     ] = None,
     whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
-    """Look for test clips, and clips of test videos, among training clips; exit code 1 on a leak.
+    """Find test clips, and clips of test videos, among training clips; exit code 1 on a leak.
 
     Lists are text or csv files in the forms of VGGSound, Flickr-SoundNet, AudioSet and their
-    followers, or vggss.json. Where a source tells its splits, the train split of TRAIN is compared
-    with the val split (a list's test rows) of each TEST, and the output says so.
+    followers, or vggss.json. Where a source has splits, the train split of TRAIN is compared with
+    the val split (a list's test rows) of each TEST, and the output says so.
 
     Example: hearsight data check vggss_144k.txt --against vggss.json --write clean.txt
     """
@@ -212,7 +212,7 @@ def check(
     if by not in ("video", "clip"):
         raise HearsightError(f"--by may be video or clip, not '{by}'.")
     most = None if whole else 20
-    name, *more = train  # what stands behind the one value of an option counts as an argument
+    name, *more = train  # an option takes one value: further TESTs arrive as arguments
     learned = read_clips(name, "train")
     leaks = []
     for test in [*against, *more]:
@@ -239,17 +239,17 @@ def stats(
     split: Annotated[
         str | None,
         typer.Option(
-            help="`train` or `val`, of scenes (by itself train) and of lists that tell (by itself "
-            "all rows; val are their test rows)."
+            help="`train` or `val`, for scenes (by default train) and for lists with splits (by "
+            "default all rows; test rows are val)."
         ),
     ] = None,
     decode: Annotated[
-        bool, typer.Option("--decode", help="Read every frame and sound, too; slower.")
+        bool, typer.Option("--decode", help="Decode every frame and sound as well; slower.")
     ] = False,
     whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Count classes and box sizes; name what is corrupt, empty, unreadable or there twice.
+    """Count classes and box sizes; name corrupt, empty, unreadable and repeated entries.
 
     Example: hearsight data stats vggss.json
     """

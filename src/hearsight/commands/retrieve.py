@@ -1,6 +1,6 @@
 """`hearsight retrieve`, the retrieval benchmark, and `hearsight data splits`, its lists.
 
-`hearsight data splits` stands here because it makes the lists that retrieval is measured on.
+`hearsight data splits` is here because it makes the lists on which retrieval is measured.
 """
 
 import json
@@ -20,7 +20,7 @@ from hearsight.errors import HearsightError
 def splits(
     table: Annotated[Path, typer.Argument(help="VGGSound's csv: id, second, label, split.")],
     out: Annotated[
-        Path, typer.Option(help="The folder for the lists.", metavar="PATH", parser=parse_folder)
+        Path, typer.Option(help="Folder of the lists.", metavar="PATH", parser=parse_folder)
     ] = Path("splits"),
 ) -> None:
     """Write VGGSound's lists for retrieval: 35 unseen classes, the other 274, the heard 110.

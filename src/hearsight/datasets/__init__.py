@@ -1,1 +1,1 @@
-"""The field's data sets and one's own videos as clips, one file per source."""
+"""Data sets of the field, and the user's own videos, as clips: one file per source."""

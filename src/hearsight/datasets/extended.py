@@ -1,7 +1,7 @@
-"""Test clips that show nothing of what is heard: the frame of one clip, the sound of another.
+"""The extended test sets: clips without a visible source, one clip's frame with another's sound.
 
-A list has the columns video, audio and label under that head; its rows of the label
-`non-sounding` are read. Frames and sounds lie in a test layout of VGGSound or Flickr-SoundNet.
+A list has the columns video, audio and label under that head; its rows labelled `non-sounding`
+are read. Frames and sounds are in a test layout of VGGSound or Flickr-SoundNet.
 
 Source: the extended test sets of SLAVC, Mo and Morgado, NeurIPS 2022.
 """
@@ -19,7 +19,7 @@ from hearsight.datasets.folders import decode_any_sound, subfolder
 from hearsight.errors import HearsightError
 
 LABEL = "non-sounding"
-BETWEEN = "~"  # in an id, between the two clips it is made of
+BETWEEN = "~"  # separates the two ids in the id of a pair
 SOUNDS = ("wav", "flac", "mp3")
 
 
@@ -36,7 +36,7 @@ def read_extended(listed: Path) -> list[tuple[str, str]]:
     """The ids of frame and sound in each row, each pair once.
 
     Raises:
-        HearsightError: the list cannot be read, has another head, or no such row.
+        HearsightError: the list cannot be read, has another head, or no non-sounding row.
     """
     rows = read_pairs(listed)
     short = next((row for row in rows if len(row) < 3 or not row[0] or not row[1]), None)
@@ -49,10 +49,10 @@ def read_extended(listed: Path) -> list[tuple[str, str]]:
 
 
 class ExtendedClips:
-    """Clips `VIDEO~AUDIO` whose list of boxes is empty: nobody sees what is heard.
+    """Clips `VIDEO~AUDIO`, annotated with no box, since the source of the sound is not visible.
 
     Raises:
-        HearsightError: not one of the frames, or not one of the sounds, is in its folder.
+        HearsightError: none of the frames, or none of the sounds, is in its folder.
     """
 
     def __init__(self, pairs: Sequence[tuple[str, str]], *, frames: Path, sounds: Path) -> None:
@@ -91,12 +91,12 @@ class ExtendedClips:
             raise UnreadableClip(self.ids[index], str(error)) from error
 
     def clip(self, index: int) -> Clip:
-        """The clip encoded, to be written to a store."""
+        """The clip encoded for a store."""
         clip = self[index]
         return encode_clip(clip.id, clip.frame, clip.sound, boxes=clip.boxes)
 
     def fingerprint(self, index: int) -> str:
-        """The bytes of the frame file and of the sound file, some of them."""
+        """The fingerprint of the frame file and the sound file."""
         video, audio = self._pairs[index]
         return file_fingerprint(self._frame_path(video), self._sound_path(audio))
 
@@ -109,7 +109,7 @@ class ExtendedClips:
 
 
 def open_extended(folder: Path, listed: Path) -> ExtendedClips:
-    """The clips of a list, their files below `folder`: `frame` or `frames`, `audio` or `mp3`.
+    """The clips of a list, from `frame` (or `frames`) and `audio` (or `mp3`) below `folder`.
 
     Raises:
         HearsightError: as `read_extended` and `ExtendedClips`, or a folder is missing.

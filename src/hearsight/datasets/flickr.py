@@ -1,4 +1,4 @@
-"""Flickr-SoundNet as its users lay it out, with the boxes of its annotators.
+"""Flickr-SoundNet in the layouts that released code uses, with the boxes of its annotators.
 
 Test: `frame/ID.jpg` (or `frames`), `audio/ID.wav` or `mp3/ID.mp3`, and `anno/ID.xml` (or
 `Annotations`). Training: `frames/ID/00000003.jpg` and `mp3/ID.mp3`, of which the first four
@@ -28,14 +28,14 @@ SOUNDS = {"audio": ("wav", "flac", "mp3"), "mp3": ("mp3",)}
 ANNOTATIONS = ("anno", "Annotations", "annotations")
 TRAINING_FRAME = "00000003.jpg"
 TRAINING_SECONDS = 4.0
-SIDE = 256  # pixels of the square the annotators saw
+SIDE = 256  # pixels of the square frames that were annotated
 
 
 class AnnotatorBoxes:
     """One `ID.xml` per clip: the boxes of every annotator in order, as fractions of `SIDE`.
 
-    Two who agree give two boxes, so that the truth can weigh a place by how many marked it.
-    In each `bbox` the first child is no coordinate.
+    Each annotator's boxes are kept, so that the consensus truth can weigh a pixel by how many
+    marked it. The first child of each `bbox` is not a coordinate.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -53,7 +53,7 @@ class AnnotatorBoxes:
 
 
 def read_flickr_list(path: Path) -> list[ListedClip]:
-    """The clips of a list: `ID`, `ID.jpg`, or `ID,FRAME`, whose second column is ignored."""
+    """The clips of a list of `ID`, `ID.jpg` or `ID,FRAME`; the second column is ignored."""
     return unique(ListedClip(id=one.ids[0].removesuffix(".jpg")) for one in read_entries(path))
 
 
@@ -62,12 +62,11 @@ def open_flickr(
 ) -> FolderClips:
     """The clips of a folder in the test or the training layout.
 
-    listed: a file that names the clips wanted, in order; by default all. truth: the folder of the
-    annotators' XML; by default the one in the folder, if any.
+    listed: a list of the clips to use, in order; by default all. truth: the folder of the
+    annotators' XML; by default the one in `folder`, if any.
 
     Raises:
-        HearsightError: the folder, list or truth is missing, or they do not belong together: not
-            one clip has its files.
+        HearsightError: the folder, list or truth is missing, or no listed clip has its files.
     """
     folder = Path(folder)
     frames, heard = subfolder(folder, *FRAMES), subfolder(folder, *SOUNDS)

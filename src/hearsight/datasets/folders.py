@@ -43,10 +43,10 @@ class ListedClip:
 
 @runtime_checkable
 class BoxAnnotations(Protocol):
-    """Where the sources are."""
+    """The annotated boxes of clips, by id."""
 
     def boxes(self, id: str, /) -> tuple[Box, ...] | None:
-        """The boxes of a clip as annotated; None if it is not; ValueError if they are damaged."""
+        """The boxes of a clip, unclamped; None if not annotated; ValueError if damaged."""
 
 
 def read_entries(path: Path) -> tuple[ListEntry, ...]:
@@ -72,7 +72,7 @@ def unique(named: Iterator[ListedClip]) -> list[ListedClip]:
 
 
 def first_existing(patterns: Sequence[str], ids: Sequence[str]) -> str | None:
-    """The first pattern under which one of the ids has a file; `*` stands for the id."""
+    """The first pattern for which one of the ids has a file; `*` is replaced by the id."""
     for id in ids:
         for pattern in patterns:
             if Path(pattern.replace("*", id)).is_file():
@@ -81,7 +81,7 @@ def first_existing(patterns: Sequence[str], ids: Sequence[str]) -> str | None:
 
 
 def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    """The names of a folder's files of some suffixes, without these, sorted."""
+    """The sorted names, without suffix, of a folder's files that have one of some suffixes."""
     return sorted(
         path.stem
         for path in folder.iterdir()
@@ -90,7 +90,7 @@ def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
 
 
 def subfolder(folder: Path, *names: str) -> Path:
-    """The first of some subfolders that is there; raises HearsightError if none is."""
+    """The first of some subfolders that exists; raises HearsightError if none does."""
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
     for name in names:
@@ -102,11 +102,12 @@ def subfolder(folder: Path, *names: str) -> Path:
 class FolderClips:
     """Clips read from one frame file and one sound file each.
 
-    frames, sounds: paths in which `*` stands for the id. Sounds of another rate are resampled,
-    several channels averaged. seconds: only so much of each sound's beginning is used.
+    frames, sounds: paths in which `*` is replaced by the id. Sounds of another rate are
+    resampled, several channels averaged. seconds: of each sound only the beginning of this length
+    is used.
 
     Raises:
-        HearsightError: none of the named clips has both files.
+        HearsightError: none of the named clips has a frame file, or none a sound file.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class FolderClips:
         return samples if self._seconds is None else samples[: round(self._seconds * RATE)]
 
     def clip(self, index: int) -> Clip:
-        """The clip as a store keeps it: the frame's own bytes, the sound as FLAC at `RATE`."""
+        """The clip encoded for a store: the frame file's own bytes, the sound as FLAC at `RATE`."""
         id = self.ids[index]
         _, frame = self._file(id, self._frames)
         try:
@@ -179,7 +180,7 @@ class FolderClips:
         )
 
     def fingerprint(self, index: int) -> str:
-        """The bytes of its frame file and its sound file, some of them."""
+        """The fingerprint of its frame file and its sound file."""
         id = self.ids[index]
         return file_fingerprint(_path(id, self._frames), _path(id, self._sounds))
 
@@ -198,20 +199,20 @@ class FolderClips:
 
 
 def _path(id: str, patterns: list[str]) -> Path:
-    """The first of a clip's possible files that is there, else the first of all."""
+    """The first of a clip's possible files that exists; if none does, the first."""
     paths = [Path(pattern.replace("*", id)) for pattern in patterns]
     return next((path for path in paths if path.is_file()), paths[0])
 
 
 def decode_any_sound(path: Path, file: bytes) -> Int16[np.ndarray, " samples"]:
-    """The content of any sound file as 16-bit mono samples at `RATE`.
+    """Any sound file as 16-bit mono samples at `RATE`.
 
     Raises:
-        ValueError: damaged, empty or no sound.
+        ValueError: it is damaged, empty or not a sound.
     """
     import soundfile  # type: ignore[import-untyped]
 
-    if sound_suffix(file) is None:  # compressed in some other way
+    if sound_suffix(file) is None:  # neither FLAC nor WAV, for example MP3
         samples = _decode_compressed(path)
     else:
         check_wav_length(file)
@@ -245,7 +246,7 @@ def _decode_compressed(path: Path) -> Int16[np.ndarray, " samples"]:
 
 
 def read_xml(path: Path) -> Element | None:
-    """The root of an annotation, None if there is no such file; ValueError if it is damaged."""
+    """The root element of an XML annotation; None if there is no file; ValueError if damaged."""
     try:
         root: Element = ElementTree.parse(path).getroot()
         return root

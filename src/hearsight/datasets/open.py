@@ -1,4 +1,4 @@
-"""Where clips and their truth come from, one file per source."""
+"""Opening clips by what `--data` names: a folder, `FOLDER@LIST`, or a pack of composed scenes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from hearsight.datasets.folders import read_xml
 from hearsight.errors import HearsightError, nearest
 
 PACKS = ("toys", "menagerie")
-MIXED = ("pairs", "duets", "offscreen")  # what is composed of a pack's scenes
+MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
 SPLITS = ("train", "val")
 NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
 COUNTS = {"train": 10_000, "val": 500}  # scenes
@@ -34,9 +34,9 @@ def open_joined(
     count: int | None = None,
     classes: int | None = None,
 ) -> Clips:
-    """Several `open_clips` as one; where two hold a clip of the same id, the first counts.
+    """Several sources as one; of clips with the same id the first counts.
 
-    `name_repeated` tells which were left out for it.
+    `selection.name_repeated` names those left out.
     """
     opened = [
         open_clips(spec, split=split, seed=seed, size=size, count=count, classes=classes)
@@ -57,26 +57,28 @@ def open_clips(
     looks: int = 1,
     every: float | None = None,
 ) -> Clips:
-    """Clips by what a user may name them.
+    """The clips that a value of `--data` names.
 
     Args:
         spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
-            `FOLDER@LIST` for the clips a list names, LIST being a path from here, from the folder
-            or from beside it; `toys`, `menagerie` or `menagerie:PACK` for composed scenes; with
-            `pairs:` before one of these three each picture twice, in which two objects sound in
-            turn, with `duets:` once, in which both sound, with `offscreen:` as it is, but with
-            silence or the sound of something that is not there.
+            `FOLDER@LIST` for the clips that a list names, LIST being a path from the working
+            folder, from FOLDER or from the folder above it; `toys`, `menagerie` or
+            `menagerie:PACK` for composed scenes. With `pairs:` before one of these three, every
+            picture appears twice and two of its objects sound in turn; with `duets:` once, and
+            both sound together; with `offscreen:` it has silence or the sound of an object that
+            is not in the picture.
         split: train or val; which scenes, and which rows of a list that tells its splits.
         seed: of the scenes.
-        size: of the scenes' frames, pixels.
-        count: of the scenes.
-        classes: of the scenes; None for all that the pack has in both splits.
-        silent: fewest and most silent objects in a scene; None for what `Scenes` takes itself.
-        looks: in which each cut-out of the scenes appears.
-        every: seconds between the clips of a video; None for the middle one alone.
+        size: side of the scenes' frames, pixels.
+        count: number of scenes.
+        classes: number of classes in the scenes; None for all that the pack has in both splits.
+        silent: fewest and most silent objects in a scene; None for 0 to 3.
+        looks: number of looks in which each cut-out appears.
+        every: seconds between the clips of a video; None for one clip, at the middle.
 
     Raises:
-        HearsightError: it is none of these, it is damaged, or `every` is given for no videos.
+        HearsightError: it names nothing of these, it is damaged, or `every` is given for clips
+            that are not videos.
     """
     name, colon, pack = spec.partition(":")
     if every is not None and is_composed(spec):
@@ -109,16 +111,16 @@ def open_clips(
 
 
 def is_composed(spec: str) -> bool:
-    """Whether clips are composed of a pack, and not read from a folder."""
+    """Whether the clips are composed from a pack, not read from a folder."""
     name, colon, _ = spec.partition(":")
     return name in PACKS or bool(colon and name in MIXED)
 
 
 def check_split(spec: str, split: str) -> None:
-    """Refuse a split that was asked for and would change nothing.
+    """Refuse a split that would have no effect.
 
     Raises:
-        HearsightError: it is neither train nor val, or the clips do not tell the two apart.
+        HearsightError: it is neither train nor val, or the source has no such splits.
     """
     if split not in SPLITS:
         raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, SPLITS)}")
@@ -127,10 +129,10 @@ def check_split(spec: str, split: str) -> None:
 
 
 def tells_splits(spec: str) -> bool:
-    """Whether train and val are different clips of what a user may name so.
+    """Whether a source has different clips for train and val.
 
     Raises:
-        HearsightError: a list that is not there or cannot be read.
+        HearsightError: its list is missing or cannot be read.
     """
     if is_composed(spec):
         return True
@@ -144,7 +146,7 @@ def tells_splits(spec: str) -> bool:
 def _open_others(
     kind: str, scenes: str, split: str, *, seed: int, size: int, count: int, classes: int | None
 ) -> Clips:
-    """Pairs, duets or scenes without a source, of the pack that the rest of a name means."""
+    """Pairs, duets or offscreen scenes of the pack named after the colon."""
     from hearsight.scenes.offscreen import open_offscreen
     from hearsight.scenes.pairs import Duets, open_pairs
 
@@ -159,7 +161,7 @@ def _open_others(
 
 
 def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
-    """A folder by what lies in it."""
+    """The clips of a folder, whose kind is found from its content."""
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
     if listed is not None and is_extended(listed):
@@ -188,7 +190,7 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
 
 
 def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
-    """What a folder is by what lies in it; `videos` where it is nothing else."""
+    """The kind of a folder, from its content; `videos` if it is no other."""
     if any(folder.glob("*.tar")):
         return "store"
     has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
@@ -200,7 +202,7 @@ def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
 
 
 def _is_flickr(folder: Path) -> bool:
-    """Whether the first annotation has the form of Flickr-SoundNet's annotators."""
+    """Whether the first annotation file has the form of Flickr-SoundNet's."""
     for name in flickr.ANNOTATIONS:
         for path in sorted((folder / name).glob("*.xml"))[:1]:
             try:
@@ -211,16 +213,16 @@ def _is_flickr(folder: Path) -> bool:
     return False
 
 
-LISTED = {"train": "train", "val": "test"}  # what lists call a split
+LISTED = {"train": "train", "val": "test"}  # our split -> its name in VGGSound's lists
 
 
 def read_clips(spec: str, split: str) -> ClipList:
-    """A list by its path, or the ids of anything that --data takes; its name tells the split.
+    """The ids of a list, or of anything that --data takes, as a list whose name tells the split.
 
-    split: train or val; of lists and packs that tell their splits (a list's test rows are val).
+    split: train or val, for sources that have splits (a list's test rows are val).
 
     Raises:
-        HearsightError: neither a list nor clips.
+        HearsightError: it is neither a list nor clips.
     """
     if not Path(spec).is_file():
         if not (is_composed(spec) or "@" in spec or Path(spec).exists()):

@@ -1,4 +1,4 @@
-"""What is in a data set: classes, sizes, and everything in it that is damaged or there twice."""
+"""Statistics of a data set: classes, box sizes, and damaged, empty or repeated entries."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,11 +31,11 @@ AnnotatedId = tuple[str, str | None, tuple[Box, ...] | None]  # id, label, boxes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """What was counted; names are ids of clips, in the order of the source.
+    """Counts, and ids of clips in the order of the source.
 
-    A truth is all boxes of a clip together, on the canvas of 224 x 224 pixels that protocols use.
-    sizes: clips by their truth's pixels, in SLAVC's classes of size. box_areas, truth_areas:
-    quantile: share of the frame, of those that cover a pixel.
+    A truth is the union of a clip's boxes at 224 x 224 pixels, as protocols score it. sizes: clips
+    per size class of SLAVC, by the pixels of their truth. box_areas, truth_areas: quantile to
+    share of the frame, over those that cover a pixel.
     """
 
     source: str
@@ -43,22 +43,22 @@ class Statistics:
     videos: int
     classes: dict[str, int]  # most clips first
     unlabelled: int
-    annotated: int  # clips with boxes, or known to have no source
+    annotated: int  # clips with boxes, or annotated as having no visible source
     boxes: int
     box_areas: dict[str, float]
     truth_areas: dict[str, float]
     sizes: dict[str, int]
-    corrupt: tuple[str, ...]  # with an edge outside the frame, or one that is no number
-    degenerate: tuple[str, ...]  # with a box that covers no pixel; once per box
-    empty: tuple[str, ...]  # with boxes, not one of which covers a pixel
+    corrupt: tuple[str, ...]  # once per box with an edge outside the frame, or not finite
+    degenerate: tuple[str, ...]  # once per box that covers no pixel
+    empty: tuple[str, ...]  # with boxes, none of which covers a pixel
     sourceless: tuple[str, ...]  # annotated with no box
-    repeated: tuple[str, ...]  # clips that are there twice; the later ones
+    repeated: tuple[str, ...]  # once per further occurrence of an id
     shared_videos: dict[str, int]  # videos of several clips, most clips first
     unreadable: dict[str, str]  # id: reason
-    decoded: bool | None  # whether frames and sounds were looked at, too; None of a list
+    decoded: bool | None  # whether frames and sounds were decoded; None for a list
 
     def row(self, most: int | None = None) -> dict[str, Any]:
-        """All of it as JSON, at most so many names of each kind, each with their count."""
+        """All of it as JSON, with at most `most` ids of each kind beside their count."""
         found: dict[str, Any] = {}
         for name, value in asdict(self).items():
             if isinstance(value, tuple):
@@ -78,18 +78,19 @@ def read_entries(
     unreadable: dict[str, str],
     progress: Progress,
 ) -> Iterator[AnnotatedId]:
-    """Every clip of a source with its annotation; what cannot be read goes into `unreadable`.
+    """Id, label and boxes of every clip of a source; unreadable clips go into `unreadable`.
 
     Args:
         source: a list (vggss.json has boxes, others at most labels), or what --data takes.
-        split: train or val, of scenes and of lists that tell their splits; None for the train
-            split of scenes and all rows of a list.
-        decode: read frames and sounds, too. A list has none.
+        split: train or val, for scenes and for lists with splits; None for the train split of
+            scenes and all rows of a list.
+        decode: decode frames and sounds as well; not possible for a list.
         unreadable: filled with id: reason.
         progress: told how many clips are done, and of how many, in the stage "counting".
 
     Raises:
-        HearsightError: neither a list nor clips, a list to decode, or a split it does not tell.
+        HearsightError: it is neither a list nor clips, a list is to be decoded, or the source
+            does not have the split.
     """
     if Path(source).is_file():
         if decode:
@@ -113,7 +114,7 @@ def read_entries(
 
 
 def _rows_of(source: str, split: str | None) -> tuple[ListEntry, ...]:
-    """The entries of a list, or those of a split."""
+    """The entries of a list, all or those of one split."""
     if split is None:
         return read_list(Path(source)).entries
     if split in SPLITS and any(one.split for one in read_list(Path(source)).entries):
@@ -140,7 +141,7 @@ def count(
     decode: bool = False,
     progress: Progress = no_progress,
 ) -> Statistics:
-    """Count what is in a source; arguments and errors are those of `read_entries`."""
+    """The statistics of a source; arguments and errors as of `read_entries`."""
     unreadable: dict[str, str] = {}
     found: dict[str, AnnotatedId] = {}
     repeated = []
@@ -172,7 +173,7 @@ def count(
 
 
 def _measure(truths: dict[str, tuple[Box, ...]]) -> dict[str, Any]:
-    """The fields of `Statistics` that need the boxes."""
+    """The fields of `Statistics` that are computed from boxes."""
     whole = {id: [b for b in boxes if np.isfinite(b).all()] for id, boxes in truths.items()}
     pixels = {id: rasterise(boxes, "union").pixels for id, boxes in whole.items() if boxes}
     single = [
@@ -199,7 +200,7 @@ def _measure(truths: dict[str, tuple[Box, ...]]) -> dict[str, Any]:
 
 
 def _quantiles(areas: Sequence[int]) -> dict[str, float]:
-    """Share of the frame at each of `QUANTILES`; nothing where there are no areas."""
+    """Areas (pixels) at each of `QUANTILES` as shares of the frame; empty if there are none."""
     if not areas:
         return {}
     shares = np.quantile(np.array(areas) / PIXELS, QUANTILES)
@@ -215,7 +216,7 @@ def _sizes(areas: Sequence[int]) -> dict[str, int]:
 
 
 def statistics_text(found: Statistics, *, most: int | None = 20) -> str:
-    """The counts as tables for the terminal, and names below them."""
+    """The statistics for the terminal: tables of counts, then ids, at most `most` of each kind."""
     tables: list[tuple[str, list[dict[str, str]], tuple[str, ...]]] = []
     if found.classes:
         rows = [

@@ -1,9 +1,9 @@
-"""VGGSound as its users lay it out, with VGG-SS boxes.
+"""VGGSound in the layouts that released code uses, with the boxes of VGG-SS.
 
 Training: `total_video_frames/ID/125.jpg` (the frame 5 s into the clip) and
 `total_video_3s_audio/ID.wav`. Test: `frame/ID.jpg` (or `frames`), `audio/ID.wav` and the boxes
-as `anno/ID.xml` or as the authors' `vggss.json`. ID is a YouTube id and the second where the
-clip begins there, as `zpWuikVorYg_000032`.
+as `anno/ID.xml` or as the authors' `vggss.json`. ID is a YouTube id and the second at which the
+clip begins, as `zpWuikVorYg_000032`.
 
 Source: VGGSound, Chen et al., ICASSP 2020; VGG-SS, Chen et al., CVPR 2021; the XML and the
 training layout are those of SSL-TIE, Liu et al., ACM MM 2022.
@@ -30,13 +30,13 @@ TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
 
 
 class VggSsBoxes:
-    """The boxes of `vggss.json`: fractions of the frame, exactly as they stand there.
+    """The boxes of `vggss.json`: fractions of the frame, unclamped.
 
     A few of its coordinates are corrupt (down to -2.9e16) and some boxes have no area. They are
-    kept: what becomes of them is the protocol's business.
+    kept: protocols differ in how they treat them.
 
     Raises:
-        HearsightError: the file is missing or not of that form.
+        HearsightError: the file is missing or has another form.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -64,7 +64,7 @@ def _name(value: object) -> str:
 
 
 class XmlBoxes:
-    """One `ID.xml` per clip: below each `bbox` of the root, boxes of four fractions, unclamped."""
+    """One `ID.xml` per clip: in each `bbox` of the root, boxes of four fractions, unclamped."""
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
@@ -109,12 +109,13 @@ def open_vggsound(
 ) -> FolderClips:
     """The clips of a folder in the training or the test layout.
 
-    listed: a file that names the clips wanted, in order; by default those of vggss.json, else
-    all. truth: a folder of XML or a vggss.json; by default `anno` or `vggss.json` in the folder.
+    listed: a list of the clips to use, in order; by default those of vggss.json, else all. truth:
+    a folder of XML or a vggss.json; by default `vggss.json` or `anno` in `folder`. split: train
+    or test, of a list that tells.
 
     Raises:
-        HearsightError: the folder, list or truth is missing, of another form, or they do not
-            belong together: not one clip has its files.
+        HearsightError: the folder, list or truth is missing or of another form, or no listed clip
+            has its files.
     """
     folder = Path(folder)
     known = _open_truth(folder, truth)

@@ -2,10 +2,10 @@
 
 Source: SSL-TIE, Liu et al., ACM MM 2022, retrieves sounds of 35 classes that its training never
 saw, among clips of the other 274.
-Not certain: which 35 classes these are is not printed. `UNSEEN_35` are the classes that have no
-clip in the released list of 144,000 training clips. `HEARD_110` are the classes of the VGG-SS
-clips in the released list of heard open-set test clips; that the paper's retrieval with 110
-classes trains on these is a guess, and 15 of them are among `UNSEEN_35`.
+Not certain: the paper does not print the 35 classes. `UNSEEN_35` are the classes without a clip in
+the released list of 144,000 training clips. `HEARD_110` are the classes of the VGG-SS clips in the
+released list of heard open-set test clips; that the paper's retrieval with 110 classes trains on
+these is a guess, and 15 of them are among `UNSEEN_35`.
 """
 
 import csv
@@ -22,11 +22,11 @@ TEST = "test"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VGGSoundRow:
-    """A line of VGGSound's csv."""
+    """One row of VGGSound's csv."""
 
     id: str  # YouTube id and second, as `zpWuikVorYg_000032`
     label: str
-    test: bool  # of VGGSound's own test split
+    test: bool  # whether it is in VGGSound's own test split
 
     @property
     def video(self) -> str:
@@ -36,11 +36,11 @@ class VGGSoundRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splits:
-    """Rows for each list.
+    """The rows of each list.
 
-    Differs from the released lists: those are random parts (144,000 and 70,000 clips) of such
+    Differs from the released lists: those are random subsets (144,000 and 70,000 clips) of such
     rows, drawn from VGGSound's training and test clips alike. `train_110` has training clips
-    alone; `trainval_274` has both, so it holds clips of VGG-SS, which `clips.leaks` finds.
+    only; `trainval_274` has both, so it contains clips of VGG-SS, which `clips.leaks` finds.
     """
 
     unseen_35: tuple[VGGSoundRow, ...]  # every clip of the unseen classes: queries and gallery
@@ -49,7 +49,7 @@ class Splits:
 
     @property
     def shared_videos(self) -> int:
-        """Videos that have clips both in `unseen_35` and in `trainval_274`."""
+        """The number of videos with clips both in `unseen_35` and in `trainval_274`."""
         return len({one.video for one in self.unseen_35} & {one.video for one in self.trainval_274})
 
 
@@ -71,10 +71,10 @@ def read_vggsound_csv(path: Path) -> list[VGGSoundRow]:
 
 
 def split_vggsound(rows: Sequence[VGGSoundRow]) -> Splits:
-    """The lists, in the order of the rows.
+    """Divide the rows of the csv into the lists, keeping their order.
 
     Raises:
-        HearsightError: the rows hold no clip of the unseen classes.
+        HearsightError: no row has one of the unseen classes.
     """
     unseen, heard = frozenset(UNSEEN_35), frozenset(HEARD_110)
     splits = Splits(
@@ -91,7 +91,7 @@ def split_vggsound(rows: Sequence[VGGSoundRow]) -> Splits:
 
 
 def write_list(rows: Sequence[VGGSoundRow], path: Path) -> None:
-    """Write `ID,LABEL` lines, as `--data FOLDER@LIST` reads them; whole or not at all.
+    """Write rows as `ID,LABEL`, the form that `--data FOLDER@LIST` reads.
 
     Raises:
         HearsightError: it cannot be written.

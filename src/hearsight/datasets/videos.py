@@ -1,9 +1,11 @@
-"""A folder of one's own videos as clips: a frame and the sound around it."""
+"""A folder of videos as clips: frames at regular times, or the middle one, and their sound."""
 
 import os
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8
@@ -12,7 +14,7 @@ from PIL import Image
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
-from hearsight.media.read import LEAST, MediaError, probe, read_excerpt, read_sound_around
+from hearsight.media.read import LEAST, Excerpt, ExcerptReader, MediaError, probe, read_sound_around
 from hearsight.media.samples import RATE, to_samples
 
 SUFFIXES = (
@@ -55,15 +57,15 @@ def find_videos(folder: Path | str) -> list[Path]:
 
 
 class VideoClips:
-    """The middle frame of every video below a folder, or one frame every so many seconds.
+    """Clips of every video below a folder: the middle frame, or a frame every `every` seconds.
 
     seconds: length of the sound, centred on the frame and moved inwards at the video's ends.
-    every: seconds between frames, the first one at half of that; None means the middle frame
-    alone. side: longer frames are shrunk so that their shorter side has that many pixels.
-    The id is the path below the folder, with `@SECOND` behind it where there are several.
+    every: seconds between frames, the first at half of that; None for the middle frame alone.
+    side: larger frames are reduced until their shorter side has this many pixels. The id is the
+    path below the folder, followed by `@SECOND` in videos that `every` divides.
 
     Raises:
-        HearsightError: no such folder, no video in it, or a length that is not positive.
+        HearsightError: the folder is missing or holds no video, or an option is out of range.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class VideoClips:
         self._seconds, self._side = seconds, side
         self.ids: list[str] = []
         self._moments: list[tuple[str, float | None]] = []
+        self._readers: dict[tuple[int, int], ExcerptReader] = {}
         for path in find_videos(folder):
             name = path.relative_to(self._folder).as_posix()
             times = [None] if every is None else _times(path, every)
@@ -96,9 +99,8 @@ class VideoClips:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> DecodedClip:
-        path, time = self._moment(index)
         try:
-            time, frame, sound = read_excerpt(path, time, seconds=self._seconds, rate=RATE)
+            time, frame, sound = self._excerpt(index)
         except MediaError as error:
             raise UnreadableClip(self.ids[index], str(error)) from error
         return DecodedClip(
@@ -130,6 +132,25 @@ class VideoClips:
         """The fingerprint of the video file."""
         return file_fingerprint(self._moment(index)[0])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_readers": {}}
+
+    def _excerpt(self, index: int) -> Excerpt:
+        """The frame and the sound; each thread leaves a video open until its last clip."""
+        path, time = self._moment(index)
+        thread = (os.getpid(), get_ident())  # a forked process must not share an open file
+        reader = self._readers.pop(thread, None)
+        if reader is None or reader.path != path:
+            if reader is not None:
+                reader.close()
+            reader = ExcerptReader(path, seconds=self._seconds, rate=RATE)
+        excerpt = reader.read(time)
+        if self._moments[index][0] in [name for name, _ in self._moments[index + 1 : index + 2]]:
+            self._readers[thread] = reader
+        else:
+            reader.close()
+        return excerpt
+
     def _moment(self, index: int) -> tuple[Path, float | None]:
         name, time = self._moments[index]
         return self._folder / name, time
@@ -144,9 +165,9 @@ class VideoClips:
 
 
 def _times(path: Path, every: float) -> list[float | None]:
-    """The middle of every whole stretch of a video; None alone where there is nothing to divide.
+    """The middle of every full interval of a video; [None] if it is shorter than one.
 
-    A video that cannot be read, or has no sound, is one clip, to be reported once.
+    A video that cannot be read, or has no sound, is also one clip, so that it is reported once.
     """
     try:
         info = probe(path)

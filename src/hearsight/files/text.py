@@ -1,4 +1,4 @@
-"""Text files that others wrote: what of them is text, rows of cells, or JSON."""
+"""Untrusted text files (lists, csv, JSON) read safely, and names that are safe to print."""
 
 import csv
 import io
@@ -10,10 +10,10 @@ from hearsight.errors import HearsightError
 
 
 def read_text(path: Path) -> str:
-    """The text of a list, its lines as they end there, without a byte order mark.
+    """The text of a list, line ends unchanged, without a byte order mark.
 
     Raises:
-        HearsightError: no such file, or no text in UTF-8.
+        HearsightError: no such file, or not UTF-8 text.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -27,10 +27,10 @@ def read_text(path: Path) -> str:
 
 
 def cells_of(text: str, path: Path) -> list[list[str]]:
-    """The rows of a csv text, its cells stripped, empty rows left out; `path` is named in errors.
+    """The non-empty rows of a csv text, cells stripped; `path` is named in errors.
 
     Raises:
-        HearsightError: it cannot be divided into cells.
+        HearsightError: it is not valid csv.
     """
     try:
         read = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
@@ -41,10 +41,10 @@ def cells_of(text: str, path: Path) -> list[list[str]]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What a JSON text holds.
+    """The value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or nested so deeply that it cannot be read.
+        ValueError: it is not JSON, or nested too deeply to be read.
     """
     try:
         return json.loads(text)
@@ -53,12 +53,12 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def writable(name: str) -> str:
-    """A name as text that can be written: what is no character in it stands there by its code."""
+    r"""A file name as UTF-8 text; bytes that are not UTF-8 appear as escapes such as `\udcff`."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def is_text(name: str) -> bool:
-    """Whether a name can be written: a JSON text may hold halves of characters."""
+    """Whether a name can be encoded as UTF-8; JSON may contain lone surrogates, which cannot."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,1 +1,1 @@
-"""Videos, sounds and pictures: read, written, and cut into windows of sound."""
+"""Videos, sounds and pictures: decoded, written, and cut into windows of sound."""

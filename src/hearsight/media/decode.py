@@ -1,4 +1,4 @@
-"""What an open file decodes to: upright frames, and sound without holes at a wanted rate."""
+"""Decoding of an open file: upright frames, and gapless sound resampled to one rate."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -26,18 +26,19 @@ else:
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
-# a, b, c, d of x' = a x + c y, y' = b x + d y, with y pointing down; only their signs count
+# a, b, c, d of x' = a x + c y, y' = b x + d y, with y pointing down; only their signs matter
 Matrix: TypeAlias = tuple[int, int, int, int]
 
 JITTER = 0.05  # seconds; smaller steps in a sound's timestamps are rounding, larger ones are holes
 LONGEST_HOLE = 3600.0  # seconds; a hole longer than this is a broken clock and is not filled
 PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
 CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
-EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "flac"}  # a true clock after a seek
+# containers whose timestamps are still true after a seek
+EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "flac"}
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures that can be decoded, if any; cover art is none."""
+    """The first video stream that can be decoded, if any; cover art does not count."""
     for stream in container.streams.video:
         cover = stream.disposition & av.stream.Disposition.attached_pic
         if not cover and stream.codec_context is not None:
@@ -51,7 +52,7 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
 
 
 def clock_zero(container: InputContainer) -> Fraction:
-    """The timestamp, in seconds, at which the file's own clock stands when it begins."""
+    """The timestamp of the first frame or sample, in seconds: zero of the common clock."""
     starts = [
         stream.start_time * stream.time_base
         for stream in (picture_stream(container), sound_stream(container))
@@ -63,7 +64,7 @@ def clock_zero(container: InputContainer) -> Fraction:
 def decode_frames(
     container: InputContainer, stream: VideoStream, packets: Iterator[Encoded] | None = None
 ) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded from here on, each with a timestamp."""
+    """Every frame that can be decoded from the current position on, each with a timestamp."""
     following = 0
     for frame in decode(container, stream, packets):
         assert isinstance(frame, VideoFrame)
@@ -81,9 +82,9 @@ def decode(
     stream: VideoStream | AudioStream,
     packets: Iterator[Encoded] | None = None,
 ) -> Iterator[VideoFrame | AudioFrame]:
-    """Leave out what the decoder refuses; end where a damaged file stops making sense.
+    """Decode a stream; packets that the decoder refuses are skipped, damage in the file ends it.
 
-    packets: of the stream; by default all that the container still holds.
+    packets: of the stream; by default the rest of the container.
     """
     packets = container.demux(stream) if packets is None else packets
     ended = False
@@ -100,10 +101,10 @@ def decode(
 
 
 def display_matrix(frame: VideoFrame) -> Matrix:
-    """How the frames of a stream must be turned and mirrored, told by one of them.
+    """How the frames of a stream must be rotated and mirrored, from the side data of one of them.
 
-    Ask only the first: PyAV keeps a frame whose side data was looked at until the next full
-    garbage collection, and frames are large.
+    Call it for the first frame only: PyAV keeps a frame whose side data was read until the next
+    full garbage collection, and frames are large.
     """
     stored = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(stored, Buffer):
@@ -113,7 +114,7 @@ def display_matrix(frame: VideoFrame) -> Matrix:
 
 
 def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = None) -> Pixels:
-    """The pixels of a decoded frame, scaled to `size` (width, height) if wanted, then turned."""
+    """RGB pixels of a decoded frame, scaled to `size` (width, height) if given, then rotated."""
     width, height = size or (None, None)
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
     a, b, c, d = matrix
@@ -126,14 +127,14 @@ def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = No
 
 
 def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:
-    """When a decoded frame begins, in seconds on the clock of its file."""
+    """Presentation time of a decoded frame, in seconds on the clock of its file."""
     assert frame.pts is not None
     assert frame.time_base is not None
     return frame.pts * frame.time_base
 
 
 def mono(frame: AudioFrame) -> Samples:
-    """The mean of the channels, full scale being 1; what is no number is silent."""
+    """The mean of the channels, full scale being 1; NaN becomes 0."""
     samples = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
@@ -146,18 +147,18 @@ def mono(frame: AudioFrame) -> Samples:
 
 
 class Piece(NamedTuple):
-    """Decoded samples and the place of the first, counted at `rate` since the clock's zero."""
+    """Decoded samples and the index of the first, counted at `rate` from the clock's zero."""
 
     rate: int  # hertz
-    place: int
+    place: int  # samples
     samples: Samples
 
 
 def decode_sound(container: InputContainer, stream: AudioStream, start: float) -> Iterator[Piece]:
-    """Pieces of sound from a little before `start` (seconds) on; their places are exact.
+    """Pieces of sound from shortly before `start` (seconds) on, at sample-exact places.
 
-    Where the clock of the container is too coarse to know the place after a seek, everything
-    before `start` is decoded as well.
+    The stream must be at its first packet. Where the container's clock is too coarse to tell the
+    place after a seek, everything before `start` is decoded as well.
     """
     pieces = _pieces(container, stream)
     first = next(pieces, None)
@@ -204,7 +205,7 @@ def _pieces(container: InputContainer, stream: AudioStream) -> Iterator[Piece]:
 
 
 def continuous(pieces: Iterable[Piece], first: int) -> Iterator[Samples]:
-    """The samples from place `first` on, one rate throughout: silence in holes, overlaps cut."""
+    """The samples from place `first` on: silence in holes, overlaps cut. All at one rate."""
     expected = None
     done = first
     for rate, stamped, samples in pieces:

@@ -1,7 +1,7 @@
-"""Videos, sounds and pictures read: what a file holds, its frames, its sound.
+"""Reading media files by path: metadata, frames at given times, sound, still pictures.
 
 All times are seconds since the file's first frame or sample, whichever comes first; picture and
-sound share that clock. `hearsight.media.write` writes videos.
+sound share that clock.
 """
 
 import math
@@ -39,11 +39,10 @@ from hearsight.media.decode import (
     upright,
 )
 
-LEAST = 0.01  # seconds between two moments that are asked for; no film has more frames
-FAR = 3.0  # seconds; a wanted frame further ahead than this is sought, a nearer one decoded up to
+LEAST = 0.01  # seconds between two wanted moments: no video has more frames
+FAR = 3.0  # seconds; a frame further ahead than this is reached by a seek, a nearer one by decoding
 
-
-BLIND = {"mpeg"}  # containers whose timestamps are only guessed after a seek
+BLIND = {"mpeg"}  # containers whose timestamps are guesses after a seek
 
 
 class MediaError(HearsightError):
@@ -52,7 +51,7 @@ class MediaError(HearsightError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaInfo:
-    """What a media file says it holds."""
+    """Metadata of a media file."""
 
     path: Path
     duration: float  # seconds
@@ -64,7 +63,7 @@ class MediaInfo:
 
     @property
     def has_picture(self) -> bool:
-        """Whether there are moving pictures; cover art is none."""
+        """Whether there is a video stream; cover art does not count."""
         return self.width is not None
 
     @property
@@ -73,7 +72,7 @@ class MediaInfo:
 
 
 class Frame(NamedTuple):
-    """One picture of a video, upright, from `time` (seconds) on."""
+    """One upright frame of a video, shown from `time` (seconds) on."""
 
     time: float
     pixels: Pixels
@@ -107,17 +106,17 @@ def _existing(path: Path | str) -> Path:
 
 @contextmanager
 def open_media(path: Path | str) -> Iterator[InputContainer]:
-    """The file, open for demuxing; no file it may refer to over a network is fetched.
+    """Open a file for demuxing; URLs that it refers to are never fetched.
 
     Raises:
-        MediaError: if it is missing, no file, empty, unreadable or not a media file.
+        MediaError: if it is missing, not a file, empty, unreadable or not a media file.
     """
     path = _existing(path)
     try:
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, ValueError) as error:
         if _begins_as_mp4(path):
-            why = "is cut off or damaged: it begins as an mp4 film, but has no index of one."
+            why = "is cut off or damaged: it begins as an mp4 file, but its index is missing."
         else:
             why = "is not a media file, or its beginning is damaged."
         raise MediaError(f"'{path}' {why}") from error
@@ -129,7 +128,7 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
 
 
 def _begins_as_mp4(path: Path) -> bool:
-    """Whether a file's first box is that of mp4, mov and their kin."""
+    """Whether the first box of a file is that of mp4 or mov."""
     with path.open("rb") as file:
         return file.read(8)[4:] == b"ftyp"
 
@@ -137,7 +136,7 @@ def _begins_as_mp4(path: Path) -> bool:
 def decode_pictures(
     container: InputContainer, path: Path | str, packets: Iterator[Encoded] | None = None
 ) -> Iterator[tuple[VideoFrame, Frame]]:
-    """Every decoded frame with its `Frame`, in the order they are shown, all of the first's size.
+    """Every decoded frame with its `Frame`, in presentation order, all of the first one's size.
 
     packets: of the picture; by default all that the container holds.
 
@@ -156,7 +155,7 @@ def decode_pictures(
 
 
 def stream_frames(path: Path | str) -> Iterator[Frame]:
-    """Every frame of a video in the order they are shown, in constant memory.
+    """Every frame of a video in presentation order, in constant memory.
 
     A damaged video gives the frames that can be decoded.
 
@@ -176,10 +175,10 @@ def _wanted_picture(container: InputContainer, path: Path | str) -> VideoStream:
 
 
 def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
-    """For each wanted time (seconds, in any order) the frame shown then; seeks.
+    """For each wanted time (seconds, in any order) the frame shown then, reached by seeking.
 
-    Before the first frame it is the first, after the end the last. `Frame.time` is the frame's
-    own time, not the wanted one.
+    Before the first frame that is the first one, after the end the last. `Frame.time` is the
+    frame's own time, not the wanted one.
 
     Raises:
         MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
@@ -191,7 +190,7 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
 def _seek_frames(
     container: InputContainer, stream: VideoStream, moment: Fraction, zero: Fraction
 ) -> Iterator[VideoFrame] | None:
-    """Frames from a key frame at or before `moment` (a timestamp in seconds) on, if any."""
+    """Frames from a key frame at or before the timestamp `moment` (seconds) on; None if none."""
     if container.format.name in BLIND or stream.time_base is None:
         return None
     back = Fraction(0)
@@ -209,7 +208,7 @@ def _seek_frames(
 
 
 def probe(path: Path | str) -> MediaInfo:
-    """What the file holds. One frame is decoded, to know which way up it is.
+    """The metadata of a file. One frame is decoded to know its rotation.
 
     Raises:
         MediaError: if the file cannot be read, or holds neither sound nor moving pictures.
@@ -222,7 +221,7 @@ def _duration(path: Path | str, container: InputContainer) -> float:
     if container.duration is not None:
         return container.duration / 1_000_000
     end = zero = clock_zero(container)
-    with open_media(path) as again:  # a recording without a length: its last packet tells
+    with open_media(path) as again:  # no duration in the header: the last packet tells it
         for packet in again.demux(*again.streams.video, *again.streams.audio):
             begin = end if packet.pts is None else packet.pts * packet.time_base
             end = max(end, begin + (packet.duration or 0) * packet.time_base)
@@ -230,10 +229,10 @@ def _duration(path: Path | str, container: InputContainer) -> float:
 
 
 def read_picture(path: Path | str) -> Pixels:
-    """A picture file as RGB, upright as its EXIF data asks; grey becomes RGB, clear becomes white.
+    """A picture file as RGB, rotated as its EXIF data says, transparency on white.
 
     Raises:
-        MediaError: if it is missing, no picture, damaged, or has too many pixels to be honest.
+        MediaError: if it is missing, not a picture, damaged, or claims too many pixels.
     """
     path = _existing(path)
     try:
@@ -248,7 +247,7 @@ def read_picture(path: Path | str) -> Pixels:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow itself would cut off at 255
+    if image.mode.startswith("I"):  # 16 bits per pixel, which Pillow would clip at 255
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -306,36 +305,62 @@ def read_sound(
     return _first_samples(_sound(path, rate, start), wanted)
 
 
-def read_excerpt(
-    path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
-) -> Excerpt:
-    """The frame shown at `time` (seconds; None for the middle) and `seconds` of sound around it.
+class ExcerptReader:
+    """Frames of one video with `seconds` of sound around each; frames are decoded once.
 
-    The sound is centred on the frame, moved inwards at the ends of the video. mp4, mov, Matroska
-    and WebM are opened once; others, whose clocks are not exact after a seek, a second time.
-
-    Raises:
-        MediaError: if the file cannot be read, has no moving pictures or no sound, or none of
-            either can be decoded.
+    The sound is centred on the frame, moved inwards at the ends of the video. While times rise,
+    decoding goes on from the last frame. The first excerpt opens an mp4, mov, Matroska or WebM
+    file once and others, whose clocks are not exact after a seek, twice; each further one opens
+    it for the sound. After an error, and by `close`, nothing stays open.
     """
-    with VideoReader(path) as video:
-        time, start = video.around(time, seconds)
-        sound: Samples | MediaError
+
+    def __init__(self, path: Path, *, seconds: float, rate: int = 16_000) -> None:
+        self.path = path
+        self._seconds, self._rate = seconds, rate
+        self._opened = ExitStack()
+        self._frames: Iterator[Frame] | None = None
+        self._wanted = 0.0
+
+    def read(self, time: float | None = None) -> Excerpt:
+        """The frame shown at `time` (seconds; None for the middle) and the sound around it.
+
+        Raises:
+            MediaError: if the file cannot be read, has no moving pictures or no sound, or none of
+                either can be decoded.
+        """
         try:
-            sound = video.sound(start, seconds, rate)
-        except MediaError as error:
-            sound = error
-        video.rewind()
-        shown = next(video.frames_at([time]))
-    if isinstance(sound, MediaError):  # said only where there is a frame
-        raise sound
-    return Excerpt(time, shown.pixels, sound)
+            return self._read(time)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._opened.close()
+        self._frames = None
+
+    def _read(self, time: float | None) -> Excerpt:
+        with ExitStack() as opened:
+            video = opened.enter_context(VideoReader(self.path))
+            self._wanted, start = video.around(time, self._seconds)
+            sound: Samples | MediaError
+            try:
+                sound = video.sound(start, self._seconds, self._rate)
+            except MediaError as error:
+                sound = error
+            if self._frames is None:
+                video.rewind()
+                self._opened = opened.pop_all()  # stays open for the frames of later excerpts
+                self._frames = video.frames_at(iter(lambda: self._wanted, None))
+        shown = next(self._frames)
+        if isinstance(sound, MediaError):  # said only where there is a frame
+            raise sound
+        return Excerpt(self._wanted, shown.pixels, sound)
 
 
 def read_sound_around(
     path: Path | str, time: float | None = None, *, seconds: float, rate: int = 16_000
 ) -> tuple[float, Samples]:
-    """The time and sound of `read_excerpt`, without the frame; the same errors."""
+    """The time and sound of an excerpt, without its frame; errors as of `ExcerptReader.read`."""
     with VideoReader(path) as video:
         time, start = video.around(time, seconds)
         return time, video.sound(start, seconds, rate)
@@ -344,7 +369,7 @@ def read_sound_around(
 def stream_sound(
     path: Path | str, *, rate: int = 16_000, seconds: float = 10.0
 ) -> Iterator[Samples]:
-    """The same sound in blocks of `seconds` (the last one shorter), in constant memory.
+    """The sound as `read_sound` gives it, in blocks of `seconds`, in constant memory.
 
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.

@@ -1,4 +1,4 @@
-"""16-bit samples at one rate: from waveforms, fitted to a length, and mixed."""
+"""16-bit sound at the rate of all clips: from waveforms, fitted to a length, and mixed."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ def fit_sound(sound: Int16[np.ndarray, " _"], samples: int) -> Int16[np.ndarray,
 
 
 def mix(sounds: Sequence[Int16[np.ndarray, " _"]]) -> Int16[np.ndarray, " samples"]:
-    """Sounds added, as long as the shortest; what is too loud is clipped."""
+    """The sum of sounds, as long as the shortest, clipped to 16 bits."""
     samples = min(map(len, sounds))
     total = np.sum([sound[:samples] for sound in sounds], axis=0, dtype=np.int32)
     return round_samples(np.asarray(total))

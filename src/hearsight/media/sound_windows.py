@@ -1,4 +1,4 @@
-"""What is heard at a moment: the sound around it, cut from a sound that arrives in blocks."""
+"""Windows of sound around given moments, cut from a sound that is streamed in blocks."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -14,13 +14,13 @@ from hearsight.media.samples import RATE
 class SoundWindow:
     """The sound around a moment."""
 
-    time: float  # seconds
+    time: float  # seconds, the moment
     samples: Float32[np.ndarray, " samples"]
     level: float  # dBFS, root mean square; -inf where there is no sound
 
 
 def _level(samples: Float32[np.ndarray, " samples"]) -> float:
-    """Root mean square in decibels below full scale; -inf for no sound at all."""
+    """Root mean square in dBFS; -inf for silence."""
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     return 10 * math.log10(power) if power > 0 else -math.inf
 
@@ -28,11 +28,11 @@ def _level(samples: Float32[np.ndarray, " samples"]) -> float:
 def sound_windows(
     blocks: Iterable[Float32[np.ndarray, " _"]], times: Iterable[float], seconds: float
 ) -> Iterator[SoundWindow]:
-    """The window around each of the rising times, from a sound that arrives in blocks.
+    """The window around each of the rising times (seconds), from a sound streamed in blocks.
 
-    All windows have the same length, `seconds` or that of the whole sound if it is shorter, and
-    lie within the sound. The level is that of the second around the moment. Keeps one window and
-    one block at a time.
+    All windows lie within the sound and have the same length: `seconds`, or the whole sound if
+    that is shorter. The level is measured over the second around the moment. Memory: one window
+    and one block.
     """
     length = round(seconds * RATE)
     half = min(RATE, length) // 2

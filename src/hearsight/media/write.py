@@ -1,4 +1,4 @@
-"""Videos written: frames painted over with their sound kept, or frames and sound composed.
+"""Writing videos: a source's frames painted over and its sound copied, or given frames and sound.
 
 A video appears under its name only when it is whole.
 Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but needs even sizes:
@@ -46,17 +46,17 @@ OPTIONS = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
 }
 MATROSKA = (".mkv", ".webm")
-FINEST = 1 << 24  # ticks per second; a clock finer than this is of no use to any container
-LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # of sounds that do not say, for .mp4
-BT709 = 1  # its number in every colour property of FFmpeg
+FINEST = 1 << 24  # ticks per second; no container takes a finer clock
+LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # mp4 needs a layout where none is stored
+BT709 = 1  # FFmpeg's number of BT.709 in every colour property
 LIMITED = 1  # FFmpeg's number of the colour range 16 to 235
 
 
 def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame], Pixels]) -> None:
     """Write `source` to `target` with every frame painted over and its sound copied untouched.
 
-    `paint` gets each frame once, upright, in order, and returns pixels; the first ones decide the
-    size of all. Timestamps are kept, also where the frame rate varies; they begin at zero. Where
+    `paint` gets each frame once, upright, in order, and returns pixels; all must have the size of
+    the first. Timestamps are kept, variable frame rates included, and begin at zero. Where
     the source's clock is too coarse for a broadcast rate (milliseconds for 30000/1001) the exact
     times of that rate are restored. Rotation is baked in. The first sound stream is copied packet
     by packet; subtitles are not kept. Memory is constant if the source interleaves picture and
@@ -66,14 +66,14 @@ def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame],
         HearsightError: the source cannot be read, `target` cannot be written or its kind of file
             cannot hold the source's sound. Nothing is left behind then; an older target stays.
     """
-    with open_media(source) as original, _video_file(Path(target)) as film:
+    with open_media(source) as original, _video_file(Path(target)) as video:
         zero = clock_zero(original)
-        sound = _CopiedSound.of(original, film)
+        sound = _CopiedSound.of(original, video)
         track = None
         for decoded, frame in decode_pictures(original, source, sound.pictures()):
             pixels = paint(frame)
             if track is None:
-                track = _track_like(original, film, frame, pixels)
+                track = _track_like(original, video, frame, pixels)
                 sound.add_stream()
             sound.copy(until=frame.time)
             track.add(pixels, timestamp(decoded) - zero, _duration(decoded))
@@ -90,37 +90,37 @@ def write_video(
     sound: Int16[np.ndarray, " samples"] | Float32[np.ndarray, " samples"] | None = None,
     rate: int = 16_000,
 ) -> None:
-    """Write frames, all of one size, at a constant rate, with mono sound at `rate` hertz beside.
+    """Write frames, all of one size, at a constant rate, with mono sound at `rate` hertz.
 
-    Sound is AAC (Opus in .webm); float samples lie in [-1, 1].
+    Sound becomes AAC (Opus in .webm); float samples lie in [-1, 1].
 
     Raises:
-        HearsightError: no frame, or `target` cannot be written; nothing is left behind.
+        HearsightError: there is no frame, or `target` cannot be written; nothing is left behind.
     """
-    with _video_file(Path(target)) as film:
+    with _video_file(Path(target)) as video:
         track = None
         samples: Iterator[Encoded] = iter(())
         for number, pixels in enumerate(frames):
             if track is None:
                 clock = Fraction(frame_rate.denominator, frame_rate.numerator)
-                track = _Track.begin(film, pixels, frame_rate, clock)
+                track = _Track.begin(video, pixels, frame_rate, clock)
                 if sound is not None:
-                    samples = _encoded_sound(film, sound, rate)
+                    samples = _encoded_sound(video, sound, rate)
             track.add(pixels, number / frame_rate, 1 / frame_rate)
             for packet in samples:
-                film.mux(packet)
+                video.mux(packet)
                 if _begin(packet) >= number / frame_rate:
                     break
         if track is None:
             raise MediaError(f"'{target}' is not written: there is no frame.")
         track.finish()
         for packet in samples:
-            film.mux(packet)
+            video.mux(packet)
 
 
 @dataclass(slots=True, kw_only=True)
 class _VideoFile:
-    """A file being written; `target` is the name it will have."""
+    """A video file being written; `target` is its final name."""
 
     target: Path
     output: OutputContainer
@@ -145,7 +145,8 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
     file, suffix = PartFile(target), target.suffix.lower()
     try:
         with _said_plainly(target):
-            # a sound decoder's lead-in lies before zero; moving all up by it would delay the frames
+            # the sound decoder's priming samples lie before zero; by default FFmpeg would shift
+            # everything to make them begin at zero, which delays the frames
             options = {"avoid_negative_ts": "disabled"} if suffix in MATROSKA else {}
             output = av.open(f"file:{file.part}", "w", format=FORMATS[suffix], options=options)
         try:
@@ -163,13 +164,13 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
 
 @dataclass(slots=True, kw_only=True)
 class _Track:
-    """The picture track of a film."""
+    """The video track of a file being written."""
 
-    film: _VideoFile
+    video: _VideoFile
     stream: VideoStream
-    clock: Fraction  # seconds per tick
-    frame_rate: Fraction | None  # a broadcast rate that times too coarse are set right to
-    coarse: Fraction  # seconds per tick of the times given
+    clock: Fraction  # seconds per tick of the written timestamps
+    frame_rate: Fraction | None  # a broadcast rate to which coarse times are corrected
+    coarse: Fraction  # seconds per tick of the given times
     shape: tuple[int, ...]  # of every frame
     first: Fraction | None = None
     last: int = -1  # ticks
@@ -177,7 +178,7 @@ class _Track:
 
     @classmethod
     def begin(
-        cls, film: _VideoFile, pixels: Pixels, rate: Fraction | None, coarse: Fraction
+        cls, video: _VideoFile, pixels: Pixels, rate: Fraction | None, coarse: Fraction
     ) -> "_Track":
         """Open the track for frames like `pixels` with times in multiples of `coarse` seconds."""
         clock = coarse
@@ -186,8 +187,8 @@ class _Track:
             finer = Fraction(1, lcm(coarse.denominator, rate.numerator))
             if (1 / rate / coarse).denominator != 1 and finer.denominator <= FINEST:
                 clock, broadcast = finer, rate
-        name = "libx264" if film.target.suffix.lower() != ".webm" else "libvpx-vp9"
-        stream = film.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
+        name = "libx264" if video.target.suffix.lower() != ".webm" else "libvpx-vp9"
+        stream = video.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
         assert isinstance(stream, VideoStream)
         height, width, _ = pixels.shape
         context = stream.codec_context
@@ -197,7 +198,7 @@ class _Track:
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
         return cls(
-            film=film,
+            video=video,
             stream=stream,
             clock=clock,
             frame_rate=broadcast,
@@ -206,10 +207,10 @@ class _Track:
         )
 
     def add(self, pixels: Pixels, moment: Fraction, duration: Fraction) -> None:
-        """Show `pixels` from `moment` (seconds) on, for `duration` if nothing follows."""
+        """Show `pixels` from `moment` on; `duration` counts for the last frame (both seconds)."""
         height, width, _ = pixels.shape
         if pixels.shape != self.shape:
-            raise ValueError(f"a frame of shape {pixels.shape} in a film of {self.shape}")
+            raise ValueError(f"a frame of shape {pixels.shape} in a video of {self.shape}")
         padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         frame = VideoFrame.from_ndarray(padded).reformat(
             format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation="AREA"
@@ -236,15 +237,17 @@ class _Track:
         for packet in packets:
             assert packet.pts is not None
             packet.duration = self.durations.pop(packet.pts, 0)
-            self.film.mux(packet)
+            self.video.mux(packet)
 
 
-def _track_like(original: InputContainer, film: _VideoFile, frame: Frame, pixels: Pixels) -> _Track:
+def _track_like(
+    original: InputContainer, video: _VideoFile, frame: Frame, pixels: Pixels
+) -> _Track:
     stream = picture_stream(original)
     assert stream is not None
     assert stream.time_base is not None
     rate = stream.average_rate or stream.guessed_rate
-    track = _Track.begin(film, pixels, rate, stream.time_base)
+    track = _Track.begin(video, pixels, rate, stream.time_base)
     aspect = stream.sample_aspect_ratio  # of one pixel
     if aspect:
         turned = frame.pixels.shape[1] != stream.codec_context.width
@@ -254,10 +257,10 @@ def _track_like(original: InputContainer, film: _VideoFile, frame: Frame, pixels
 
 @dataclass(slots=True, kw_only=True)
 class _CopiedSound:
-    """The sound packets of a file, met between those of its picture, for a film."""
+    """The sound packets of a file, met between those of its picture, for a video."""
 
     original: InputContainer
-    film: _VideoFile
+    video: _VideoFile
     stream: AudioStream | None
     packets: Iterator[Encoded]  # of picture and sound, as they lie in the file
     zero: Fraction  # seconds: the timestamp at which the file begins
@@ -265,11 +268,11 @@ class _CopiedSound:
     waiting: deque[Encoded] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, original: InputContainer, film: _VideoFile) -> "_CopiedSound":
+    def of(cls, original: InputContainer, video: _VideoFile) -> "_CopiedSound":
         streams = (picture_stream(original), sound_stream(original))
         return cls(
             original=original,
-            film=film,
+            video=video,
             stream=sound_stream(original),
             packets=original.demux(*(stream for stream in streams if stream is not None)),
             zero=clock_zero(original),
@@ -287,18 +290,18 @@ class _CopiedSound:
                 self.waiting.append(packet)
 
     def add_stream(self) -> None:
-        """Add a stream of the sound's kind to the film."""
+        """Add a stream of the sound's kind to the video."""
         if self.stream is None:
             return
         try:
-            self.copied = self.film.output.add_stream_from_template(self.stream)
+            self.copied = self.video.output.add_stream_from_template(self.stream)
             layout = LAYOUTS.get(self.stream.codec_context.layout.name)
             if layout is not None:
                 self.copied.codec_context.layout = layout
         except ValueError as error:
             codec = self.stream.codec_context.name
             raise MediaError(
-                f"'{self.film.target}' cannot hold the sound of '{_name(self.original)}', which is"
+                f"'{self.video.target}' cannot hold the sound of '{_name(self.original)}', which is"
                 f" {codec}; write to a name ending in .mkv instead."
             ) from error
 
@@ -307,7 +310,7 @@ class _CopiedSound:
         while self.waiting and _begin(self.waiting[0]) <= until:
             packet = self.waiting.popleft()
             packet.stream = self.copied
-            self.film.mux(packet)
+            self.video.mux(packet)
 
     def copy_rest(self) -> None:
         """Write all that is left of the sound."""
@@ -331,10 +334,10 @@ def _begin(packet: Encoded) -> Fraction:
 
 
 def _encoded_sound(
-    film: _VideoFile, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
+    video: _VideoFile, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
 ) -> Iterator[Encoded]:
-    name = "libopus" if film.target.suffix.lower() == ".webm" else "aac"
-    stream = film.output.add_stream(name, rate=rate, layout="mono")
+    name = "libopus" if video.target.suffix.lower() == ".webm" else "aac"
+    stream = video.output.add_stream(name, rate=rate, layout="mono")
     assert isinstance(stream, AudioStream)
     stream.codec_context.bit_rate = min(128_000, 4 * rate)
     return _encode(stream, sound, rate)
