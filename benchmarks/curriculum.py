@@ -8,11 +8,11 @@ these partners, whose sounds are composed too, and once more without partners. W
 processes, so that all work is counted. Embedding grows with the clips as training does, so its
 share holds for any number; the search grows with their square and is told apart.
 
-The search: the nearest other of as many vectors of 512 numbers by `rank` against the plain way, the
+The search: `nearest_other` of as many vectors of 512 numbers against the plain way, the
 whole matrix of scores at once, each in a process of its own: processor seconds, and by how much the
 process grew at its peak, the vectors themselves not counted. Both must find the same. What is said
 of 144,000 vectors is computed from that, not measured: time by the square of the count, the matrix
-by its size. A block keeps its size whatever the count above 10,240.
+by its size. A block keeps its size whatever the count above 16,384.
 
 One thread, processor time. Prints one JSON object.
 """
@@ -33,7 +33,7 @@ from zlib import crc32
 
 import torch
 
-from hearsight.model.nearest import rank
+from hearsight.model.nearest import nearest_other
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.scenes.scenes import open_scenes
 from hearsight.training.batches import COMPOSED
@@ -77,11 +77,6 @@ def shares(folder: Path, batches: int) -> dict[str, float]:
     }
 
 
-def blocks(vectors: torch.Tensor) -> torch.Tensor:
-    """The nearest other as training finds it."""
-    return rank(vectors, vectors, 1, exclude=torch.arange(len(vectors)))[1][:, 0]
-
-
 def whole_matrix(vectors: torch.Tensor) -> torch.Tensor:
     """The nearest other by all scores at once."""
     scores = vectors @ vectors.T
@@ -106,7 +101,7 @@ def search(form: str, count: int) -> None:
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(count, WIDTH, generator=generator)
     vectors /= vectors.norm(dim=1, keepdim=True)
-    way = {"blocks": blocks, "matrix": whole_matrix}[form]
+    way = {"blocks": nearest_other, "matrix": whole_matrix}[form]
     way(vectors[:64])
     forget_peak()
     before, begin = peak(), time.process_time()

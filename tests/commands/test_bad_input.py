@@ -64,7 +64,7 @@ def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
         ("data stats deep.json", "'deep.json' is not a list of"),
         ("data stats names.json", "a name that is no text"),
         ("data stats nul.csv", "'nul.csv' is not a text file"),
-        ("data stats layout@deep.json", "'deep.json' is JSON, not one clip on each line"),
+        ("data stats layout@deep.json", "'deep.json' is not a list of"),
         ("data stats layout@long.txt", "x ..."),
         ("data stats good --split val", "'good' does not tell train from val"),
         ("data show good --split val", "'good' does not tell train from val"),

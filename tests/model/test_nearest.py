@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hearsight.model.nearest import NO_NEIGHBOUR, SPARE, rank, unit
+from hearsight.model.nearest import NO_NEIGHBOUR, SPARE, nearest_other, rank, unit
 
 
 def vectors(count: int, channels: int = 16, seed: int = 0) -> Tensor:
@@ -94,26 +94,28 @@ def test_any_sizes_blocks_and_ties(
     assert indices.tolist() == by_loops(queries, gallery, sizes[2], exclude, groups)
 
 
-def nearest_other(points: Tensor, rows: int = 512, columns: int = 10_240) -> Tensor:
-    itself = torch.arange(len(points))
-    return rank(points, points, 1, exclude=itself, rows=rows, columns=columns)[1][:, 0]
-
-
 @settings(max_examples=30, deadline=None)
-@given(count=st.integers(2, 40), rows=st.integers(1, 50), columns=st.integers(1, 50))
+@given(
+    count=st.integers(2, 40),
+    rows=st.integers(1, 50),
+    columns=st.integers(1, 50),
+    exact=st.booleans(),
+)
 def test_the_nearest_other_is_the_definition_whatever_the_blocks(
-    count: int, rows: int, columns: int
+    count: int, rows: int, columns: int, exact: bool
 ) -> None:
     points = vectors(count, 8).double()
     own = torch.arange(count)
-    found = nearest_other(points, rows, columns)
-    assert found.tolist() == [one for (one,) in by_loops(points, points, 1, exclude=own)]
+    _, found = rank(points, points, 1, exclude=own, exact=exact, rows=rows, columns=columns)
+    expected = by_loops(points, points, 1, exclude=own)
+    assert found.tolist() == expected
+    assert nearest_other(points).tolist() == [one for (one,) in expected]
 
 
 def test_a_twin_is_found_and_never_the_vector_itself() -> None:
     points = vectors(10, 8)
     points[7] = points[2]
-    found = nearest_other(points, rows=3, columns=4)
+    found = nearest_other(points)
     assert found[2] == 7
     assert found[7] == 2
     assert all(found[i] != i for i in range(10))

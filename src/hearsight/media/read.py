@@ -494,9 +494,14 @@ class VideoReader:
         return _first_samples(blocks, round(seconds * rate))
 
     def rewind(self) -> None:
-        """Go back to the first frame: by a seek if the container's clock is exact after one."""
+        """Go back to the first frame: by a seek if the container's clock is exact after one.
+
+        A clock that begins below zero misleads the seek; the file is opened anew instead.
+        """
         stream = self._picture
-        exact = self._container.format.name in EXACT
+        starts = [each.start_time for each in self._container.streams]
+        below = any(start is not None and start < 0 for start in starts)
+        exact = self._container.format.name in EXACT and not below
         if not exact or stream is None or stream.start_time is None:
             self._open()
             return

@@ -89,6 +89,7 @@ def rank(
     allow: Int64[Tensor, " q"] | None = None,
     groups_of_queries: Int64[Tensor, " q"] | None = None,
     groups_of_gallery: Int64[Tensor, " n"] | None = None,
+    exact: bool = True,
     rows: int = 512,
     columns: int = 10_240,
 ) -> tuple[Float[Tensor, "q k"], Int64[Tensor, "q k"]]:
@@ -108,6 +109,8 @@ def rank(
         allow: per query the index of a vector it may find in spite of its group, or -1.
         groups_of_queries: a number per query; vectors with the same number are excluded.
         groups_of_gallery: the numbers of the gallery.
+        exact: whether the second step is taken; without it the scores of the fast product stand,
+            and those that differ by rounding alone may fall either way.
         rows: queries compared at once.
         columns: vectors of the gallery compared at once.
 
@@ -119,15 +122,15 @@ def rank(
     """
     if k < 1 or (groups_of_queries is None) != (groups_of_gallery is None):
         raise ValueError(f"k is {k}; groups are given for both sides or for none")
-    exact = torch.promote_types(queries.dtype, torch.float32)
-    queries, gallery = queries.to(exact), gallery.to(exact)
+    dtype = torch.promote_types(queries.dtype, torch.float32)
+    queries, gallery = queries.to(dtype), gallery.to(dtype)
     lengths = queries.norm(dim=1), gallery.norm(dim=1)
     if not all(each.isfinite().all() for each in lengths):
         raise ValueError("only finite vectors can be ranked")
     groups = None if groups_of_gallery is None else groups_of_gallery.sort(stable=True)
     exclusions = _Exclusions(exclude, allow, groups_of_queries, *(groups or (None, None)))
     longest = lengths[1].max() if len(gallery) else 0.0
-    slack = lengths[0] * longest * (queries.shape[1] * torch.finfo(exact).eps)
+    slack = lengths[0] * longest * (queries.shape[1] * torch.finfo(dtype).eps)
     board = queries.new_empty(min(rows, len(queries)) * (min(columns, len(gallery)) + FOLD))
     scores = queries.new_full((len(queries), k), -torch.inf)
     indices = torch.full_like(scores, NO_NEIGHBOUR, dtype=torch.int64)
@@ -135,16 +138,31 @@ def rank(
         block = slice(top, top + rows)
         excluded = exclusions.pairs(block, queries.device)
         rough, found = _candidates(queries[block], gallery, k + SPARE, excluded, columns, board)
+        if not exact:
+            rough, found = _ordered(rough, found)
+            scores[block], indices[block] = rough[:, :k], found[:, :k]
+            continue
         close = (rough >= rough[:, k - 1 : k] - slack[block, None]) & (found != NO_NEIGHBOUR)
         found = found[:, : max(k, int(close.sum(1).max()))]  # what rounding may have misplaced
         precise, found = _ordered(_products(queries[block], gallery, found), found)
-        scores[block], indices[block] = precise[:, :k].to(exact), found[:, :k]
+        scores[block], indices[block] = precise[:, :k].to(dtype), found[:, :k]
         again = close[:, -1].nonzero()[:, 0]
         if len(again):
             few = excluded.of(again, len(found))
             precise, found = _rank_precisely(queries[block][again], gallery, k, few, columns)
-            scores[again + top], indices[again + top] = precise.to(exact), found
+            scores[again + top], indices[again + top] = precise.to(dtype), found
     return scores, indices
+
+
+def nearest_other(vectors: Float[Tensor, "n c"]) -> Int64[Tensor, " n"]:
+    """For each vector the index of the other one with the highest dot product; -1 for a lone one.
+
+    As precise as the vectors are: scores that differ by rounding alone may fall either way.
+    Memory stays at 2,048 x 16,384 scores.
+    """
+    itself = torch.arange(len(vectors), device=vectors.device)
+    _, found = rank(vectors, vectors, 1, exclude=itself, exact=False, rows=2048, columns=16_384)
+    return found[:, 0]
 
 
 def _candidates(
@@ -193,8 +211,8 @@ def _products(
 
 
 def _ordered(
-    scores: Float64[Tensor, "rows count"], found: Int64[Tensor, "rows count"]
-) -> tuple[Float64[Tensor, "rows count"], Int64[Tensor, "rows count"]]:
+    scores: Float[Tensor, "rows count"], found: Int64[Tensor, "rows count"]
+) -> tuple[Float[Tensor, "rows count"], Int64[Tensor, "rows count"]]:
     """Candidates by falling score, ties by rising index."""
     found, order = found.sort(dim=1)
     scores, order = scores.gather(1, order).sort(stable=True, dim=1, descending=True)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.encoders import Encoders
-from hearsight.model.nearest import rank
+from hearsight.model.nearest import nearest_other
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import NO_PARTNER, one_thread, set_epoch
 
@@ -138,7 +138,5 @@ def find_mixing_partners(
     embeddings, indices = embeddings[finite], indices[finite]
     chosen = np.full(len(clips), NO_PARTNER, dtype=np.int64)
     if len(indices) > 1:
-        itself = torch.arange(len(indices), device=indices.device)
-        _, nearest = rank(embeddings, embeddings, 1, exclude=itself)
-        chosen[indices.cpu().numpy()] = indices[nearest[:, 0]].cpu().numpy()
+        chosen[indices.cpu().numpy()] = indices[nearest_other(embeddings)].cpu().numpy()
     return chosen
