@@ -23,7 +23,9 @@ SOURCE = Path(hearsight.__file__).parent
 def imported(text: str, module: str, modules: set[str]) -> Iterator[str]:
     """The modules of the package that a file imports, in whatever form and wherever in it."""
     package = module if module.endswith("__init__") else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    importers = {"__import__", *called_as(tree)}
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in modules)
         elif isinstance(node, ast.ImportFrom):
@@ -35,12 +37,22 @@ def imported(text: str, module: str, modules: set[str]) -> Iterator[str]:
             for alias in node.names:
                 inside = f"{origin}.{alias.name}"
                 yield inside if inside in modules else origin
-        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in importers:
             yield from (
                 one.value
-                for one in node.args
+                for one in [*node.args, *(keyword.value for keyword in node.keywords)]
                 if isinstance(one, ast.Constant) and one.value in modules
             )
+
+
+def called_as(tree: ast.AST) -> Iterator[str]:
+    """The names by which a file may call `importlib.import_module`."""
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            if isinstance(node, ast.Import) and alias.name.partition(".")[0] == "importlib":
+                yield f"{alias.asname or 'importlib'}.import_module"
+            elif alias.name == "import_module":
+                yield alias.asname or alias.name
 
 
 def module_name(file: Path) -> str:
@@ -74,7 +86,7 @@ def faults(files: dict[str, str]) -> list[str]:
             if ROOMS.index(room_of(used)) > ROOMS.index(room):
                 found.append(f"{module} imports {used}, of a later room")
             elif room_of(used) == room:
-                inside.setdefault(module, set()).add(used)
+                inside.setdefault(module.removesuffix(".__init__"), set()).add(used)
     try:
         TopologicalSorter(inside).prepare()
     except CycleError as error:
@@ -101,6 +113,11 @@ def test_rooms_import_only_rooms_before_them() -> None:
         "def late():\n    from hearsight.commands.cli import main",
         "import typing\nif typing.TYPE_CHECKING:\n    from hearsight.commands import cli",
         "import importlib\nimportlib.import_module('hearsight.commands.cli')",
+        "import importlib as il\nil.import_module('hearsight.commands.cli')",
+        "import importlib.util\nimportlib.import_module('hearsight.commands.cli')",
+        "from importlib import import_module\nimport_module(name='hearsight.commands.cli')",
+        "from importlib import import_module as im\nim('hearsight.commands.cli')",
+        "__import__('hearsight.commands.cli')",
     ],
 )
 def test_upward_import_of_every_form_is_seen(planted: str) -> None:
@@ -120,3 +137,13 @@ def test_circle_inside_a_room_is_seen(planted: str) -> None:
     module = "hearsight.scenes.pack"
     found = faults({**FILES, module: f"{FILES[module]}\n{planted}\n"})
     assert any("circle" in fault for fault in found)
+
+
+def test_circle_through_the_init_of_a_room_is_seen() -> None:
+    planted = {
+        "hearsight.media.__init__": "from hearsight.media.read import probe",
+        "hearsight.media.samples": "from hearsight.media import probe",
+        "hearsight.media.read": "from hearsight.media.samples import RATE",
+    }
+    found = faults({**FILES, **planted})
+    assert any("circle" in fault and "hearsight.media " in f"{fault} " for fault in found)
