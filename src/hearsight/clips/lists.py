@@ -124,7 +124,7 @@ def read_list(path: Path) -> ClipList:
     """
     text = read_text(path)
     if text.lstrip()[:1] in ("[", "{"):
-        return ClipList(name=str(path), entries=tuple(_read_json(path, text)), form="json")
+        return ClipList(name=str(path), entries=tuple(parse_list(path, text)), form="json")
     head, lines = _lines(text, path)
     if not lines:
         raise HearsightError(f"The list '{path}' is empty.")
@@ -193,8 +193,14 @@ def _six_digits(second: str) -> str:
     return f"{second:>06}" if fraction.strip("0") else f"{int(whole):06d}"
 
 
-def _read_json(path: Path, text: str) -> list[ListEntry]:
-    """The entries of a JSON list: objects with file, class and bbox, or ids alone."""
+def parse_list(path: Path, text: str | bytes, *, truth: bool = False) -> list[ListEntry]:
+    """The entries of a JSON list: objects with file, class and bbox, or ids alone.
+
+    truth: every entry has boxes, and a class may be a number.
+
+    Raises:
+        HearsightError: it has another form, or a name that cannot be encoded.
+    """
     wrong = f"'{path}' is not a list of file, class and bbox as vggss.json is."
     try:
         held: Any = parse_json(text)
@@ -202,11 +208,11 @@ def _read_json(path: Path, text: str) -> list[ListEntry]:
             raise HearsightError(wrong)
         found = [
             ListEntry(json.dumps(item), (item,))
-            if isinstance(item, str)
+            if isinstance(item, str) and not truth
             else ListEntry(
                 json.dumps(item),
                 (_text(item["file"]),),
-                _text(item["class"]),
+                str(item["class"]) if truth else _text(item["class"]),
                 tuple(map(as_box, item["bbox"])),
             )
             for item in held

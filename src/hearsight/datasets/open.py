@@ -13,10 +13,10 @@ from hearsight.datasets import flickr, vggsound
 from hearsight.datasets.extended import is_extended, open_extended
 from hearsight.datasets.folders import read_xml
 from hearsight.errors import HearsightError, nearest
+from hearsight.scenes.pack import PACKS as PACKS
+from hearsight.scenes.pack import SPLITS
 
-PACKS = ("toys", "menagerie")
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
-SPLITS = ("train", "val")
 NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
 COUNTS = {"train": 10_000, "val": 500}  # scenes
 KINDS = (

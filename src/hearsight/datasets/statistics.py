@@ -19,10 +19,11 @@ from hearsight.clips.truth import (
     rasterise,
     size_class,
 )
-from hearsight.datasets.open import SPLITS, check_split, open_clips, read_clips
+from hearsight.datasets.open import check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import text_table
 from hearsight.progress import Progress, no_progress
+from hearsight.scenes.pack import SPLITS
 
 STAGE = "counting"  # of the progress
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)

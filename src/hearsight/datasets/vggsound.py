@@ -12,7 +12,7 @@ training layout are those of SSL-TIE, Liu et al., ACM MM 2022.
 from pathlib import Path
 
 from hearsight.clips.clip import Box, as_box
-from hearsight.clips.lists import without_suffix
+from hearsight.clips.lists import parse_list, without_suffix
 from hearsight.datasets.folders import (
     BoxAnnotations,
     FolderClips,
@@ -24,7 +24,6 @@ from hearsight.datasets.folders import (
     unique,
 )
 from hearsight.errors import HearsightError
-from hearsight.files.text import is_text, parse_json
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
 
@@ -41,26 +40,14 @@ class VggSsBoxes:
 
     def __init__(self, path: Path | str) -> None:
         try:
-            held = parse_json(Path(path).read_bytes())
-            if not isinstance(held, list) or not held:
-                raise ValueError("no list, or an empty one")
-            self.labels = {_name(item["file"]): _name(str(item["class"])) for item in held}
-            self._boxes = {item["file"]: tuple(map(as_box, item["bbox"])) for item in held}
+            entries = parse_list(Path(path), Path(path).read_bytes(), truth=True)
         except OSError as error:
             raise HearsightError(f"'{path}' cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise HearsightError(
-                f"'{path}' is not a list of file, class and bbox as vggss.json is"
-            ) from error
+        self.labels = {one.ids[0]: one.label for one in entries}
+        self._boxes = {one.ids[0]: one.boxes for one in entries}
 
     def boxes(self, id: str) -> tuple[Box, ...] | None:
         return self._boxes.get(id)
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not is_text(value):
-        raise ValueError(f"{value!a} is no text")
-    return value
 
 
 class XmlBoxes:

@@ -54,7 +54,7 @@ from hearsight.media.read import (
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
 from hearsight.media.write import SUFFIXES, paint_video
-from hearsight.model.colour import normalise
+from hearsight.model.colour import as_batch, normalise
 from hearsight.model.device import move
 from hearsight.model.response import matched
 from hearsight.progress import Progress, no_progress
@@ -256,8 +256,8 @@ def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) 
     long = side if height == width else max(side, round(long / STEP) * STEP)
     size = (long, side) if width > height else (side, long)
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    colours = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None] / 255
-    return EncoderFrame(colours=normalise(colours)[0], height=height, width=width)
+    colours = normalise(as_batch(np.asarray(small)))[0]
+    return EncoderFrame(colours=colours, height=height, width=width)
 
 
 def _moments(

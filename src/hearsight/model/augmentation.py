@@ -409,7 +409,7 @@ def evaluation_frame(
     image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
     left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
     square = np.asarray(image.crop((left, top, left + side, top + side)))
-    return colour.normalise(torch.from_numpy(square.copy()).permute(2, 0, 1)[None] / 255)[0]
+    return colour.normalise(colour.as_batch(square))[0]
 
 
 def _change(

@@ -5,8 +5,9 @@ Images are "b 3 h w", RGB in [0, 1]; every function returns new ones in that ran
 
 from functools import cache
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -98,6 +99,11 @@ def blur(
 def blur_reach(deviations: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     """The radius of a truncated Gaussian, in whole pixels."""
     return (BLUR_REACH * deviations + 0.5).floor()
+
+
+def as_batch(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "1 3 h w"]:
+    """A batch of one frame, (1, 3, h, w) in [0, 1], copied from bytes (h, w, 3)."""
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None] / 255
 
 
 def normalise(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

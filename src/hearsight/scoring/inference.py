@@ -17,7 +17,7 @@ from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.model.augmentation import evaluation_frame
-from hearsight.model.colour import normalise
+from hearsight.model.colour import as_batch, normalise
 from hearsight.model.encoders import Encoders
 from hearsight.model.response import matched
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
@@ -69,8 +69,7 @@ def prepare_frame(
 ) -> Float[Tensor, "3 side side"]:
     """A test frame cropped or stretched as the protocol says, ImageNet-normalised."""
     if way == "stretch plainly":
-        values = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None] / 255
-        grown = interpolate(values, (side, side), mode="bicubic", align_corners=False)
+        grown = interpolate(as_batch(pixels), (side, side), mode="bicubic", align_corners=False)
         return normalise(grown)[0]
     if way == "stretch":
         small = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hearsight.clips.clip import Clips
-from hearsight.errors import HearsightError, nearest
+from hearsight.errors import HearsightError
 from hearsight.scoring.detection import evaluate_detection
 from hearsight.scoring.duets import evaluate_duets
 from hearsight.scoring.evaluation import evaluate_model
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.interactive import evaluate_interactive
 from hearsight.scoring.negatives import evaluate_negatives
-from hearsight.scoring.protocols import PROTOCOLS, Protocol, load_protocol
+from hearsight.scoring.protocols import PROTOCOLS, Protocol, check_known, load_protocol
 from hearsight.scoring.results import Results
 from hearsight.scoring.segmentation import evaluate_segmentation
 
@@ -121,14 +121,7 @@ def check_name(name: str) -> None:
     Raises:
         HearsightError: no protocol has it; the message suggests the nearest name.
     """
-    known = [
-        *(protocol.name for protocol in PROTOCOLS),
-        *(custom.base.name for custom in CUSTOM_PROTOCOLS),
-    ]
-    if name not in known:
-        raise HearsightError(
-            f"There is no protocol '{name}': choose from {', '.join(known)}.{nearest(name, known)}"
-        )
+    check_known(name, [one.name for one in (*PROTOCOLS, *(own.base for own in CUSTOM_PROTOCOLS))])
 
 
 def check_options(name: str, *, guided: bool, draws: int | None) -> None:

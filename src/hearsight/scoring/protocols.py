@@ -7,6 +7,7 @@ Every truth here is made of boxes; `segmentation` scores the exact masks of comp
 Sounds are prepared by the recipe's own front end; how frames are prepared is part of a protocol.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
@@ -207,11 +208,16 @@ def load_protocol(name: str) -> Protocol:
         HearsightError: there is none of that name; the message suggests the nearest.
     """
     known = {protocol.name: protocol for protocol in PROTOCOLS}
+    check_known(name, known)
+    return known[name]
+
+
+def check_known(name: str, known: Collection[str]) -> None:
+    """Refuse a protocol that is not among the known ones, as `load_protocol` does."""
     if name not in known:
         raise HearsightError(
             f"There is no protocol '{name}': choose from {', '.join(known)}.{nearest(name, known)}"
         )
-    return known[name]
 
 
 @cache

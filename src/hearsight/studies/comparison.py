@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips
 from hearsight.clips.leaks import marks
-from hearsight.datasets.open import PACKS, is_composed, open_clips, open_joined
+from hearsight.datasets.open import is_composed, open_clips, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import EMA_NETWORKS, Encoders
@@ -22,6 +22,7 @@ from hearsight.progress import Progress, of_stage
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign
+from hearsight.scenes.pack import PACKS
 from hearsight.scoring.evaluation import Annotations, read_annotations
 from hearsight.scoring.map_scores import blind_scores
 from hearsight.scoring.protocol_registry import check_name
