@@ -24,7 +24,12 @@ def imported(text: str, module: str, modules: set[str]) -> Iterator[str]:
     """The modules of the package that a file imports, in whatever form and wherever in it."""
     package = module if module.endswith("__init__") else module.rpartition(".")[0]
     tree = ast.parse(text)
-    importers = {"__import__", *called_as(tree)}
+    importers = {"__import__"}.union(
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        for alias in (node.names if isinstance(node, ast.ImportFrom) else ())
+        if alias.name in ("import_module", "__import__")
+    )
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in modules)
@@ -37,22 +42,14 @@ def imported(text: str, module: str, modules: set[str]) -> Iterator[str]:
             for alias in node.names:
                 inside = f"{origin}.{alias.name}"
                 yield inside if inside in modules else origin
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in importers:
+        elif isinstance(node, ast.Call) and (
+            ast.unparse(node.func) in importers or "import_module" in ast.unparse(node.func)
+        ):
             yield from (
                 one.value
                 for one in [*node.args, *(keyword.value for keyword in node.keywords)]
                 if isinstance(one, ast.Constant) and one.value in modules
             )
-
-
-def called_as(tree: ast.AST) -> Iterator[str]:
-    """The names by which a file may call `importlib.import_module`."""
-    for node in ast.walk(tree):
-        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
-            if isinstance(node, ast.Import) and alias.name.partition(".")[0] == "importlib":
-                yield f"{alias.asname or 'importlib'}.import_module"
-            elif alias.name == "import_module":
-                yield alias.asname or alias.name
 
 
 def module_name(file: Path) -> str:
