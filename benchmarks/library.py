@@ -277,7 +277,7 @@ def measure_search(rows: int, queries: int) -> dict[str, Any]:
 def main() -> None:
     """Measure the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help="speed, memory, search; by itself all")
+    parser.add_argument("parts", nargs="*", help="speed, memory, search; by default all")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--minutes", type=int, default=120)

@@ -43,7 +43,8 @@ def import_clips(
     ],
     out: Out,
     every: Annotated[
-        float | None, typer.Option(help="Of videos: a clip every so many seconds, not one each.")
+        float | None,
+        typer.Option(help="Videos only: seconds between clips; by default one each."),
     ] = None,
     split: Split = None,
     workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=1)] = 2,
@@ -97,7 +98,8 @@ def scenes(
     Example: hearsight data scenes toys --out stores/toys --count 500
     """
     from hearsight.clips.shard_writer import write_store
-    from hearsight.datasets.open import PACKS, is_composed, open_clips
+    from hearsight.datasets.open import is_composed, open_clips
+    from hearsight.scenes.pack import PACKS
 
     if not is_composed(pack):
         hint = nearest(pack, PACKS)

@@ -20,11 +20,11 @@ def localise(
         Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(help="Seconds between two moments of a video; by itself 1.")
+        float | None, typer.Option(help="Seconds between two moments of a video; by default 1.")
     ] = None,
     style: Annotated[
         str | None,
-        typer.Option(help="How -o paints: `heat`, `contour` or `box`; by itself `heat`."),
+        typer.Option(help="How -o paints: `heat`, `contour` or `box`; by default `heat`."),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Confidence below which there is no source.")

@@ -23,7 +23,9 @@ Data = Annotated[
 RecipeChanges = Annotated[
     list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
 ]
-Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`; by itself the best there is.")]
+Device = Annotated[
+    str | None, typer.Option(help="`cpu` or `cuda`; by default a GPU if there is one.")
+]
 Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1, max=1024)]
 Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
 

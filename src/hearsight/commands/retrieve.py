@@ -70,7 +70,7 @@ def retrieve(
     ] = "sound-sound",
     pooling: Annotated[
         str | None,
-        typer.Option(help="Of a frame's grid to one vector: `mean` or `max`; else `mean`."),
+        typer.Option(help="How a frame's grid is pooled: `mean` (by default) or `max`."),
     ] = None,
     same_video: Annotated[
         str, typer.Option(help="`keep` or `drop` other clips of the query's own video.")
@@ -85,7 +85,7 @@ def retrieve(
     count: Annotated[int | None, typer.Option(help="Scenes, if they are composed.", min=1)] = None,
     classes: Annotated[
         int | None,
-        typer.Option(help="Classes of composed scenes; by itself all there are.", min=1),
+        typer.Option(help="Classes of composed scenes; by default all there are.", min=1),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table: .csv.")] = None,
     sheet: Annotated[

@@ -24,12 +24,14 @@ def evaluate(
     ] = None,
     ogl_share: Annotated[
         float | None,
-        typer.Option(help="Of the response map in the mixture, 0 to 1; else the protocol's."),
+        typer.Option(help="Weight of the response map, 0 to 1; by default the protocol's."),
     ] = None,
     draws: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1000, help="Of noise and of other clips per clip, `negatives` only; else 3."
+            min=1,
+            max=1000,
+            help="Draws of noise and of other clips per clip; `negatives` only, by default 3.",
         ),
     ] = None,
     scores: Annotated[

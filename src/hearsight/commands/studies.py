@@ -58,7 +58,7 @@ def compare(
     ] = None,
     protocols: Annotated[str, typer.Option(help="Names, with commas.")] = "adaptive",
     seeds: Annotated[
-        str, typer.Option(help="How many, from 4 on; or which, with commas: `7,` is one.")
+        str, typer.Option(help="Number of seeds, counted from 4; or a list: `4,9`, `7,`.")
     ] = "3",
     out: Annotated[
         Path,
@@ -325,7 +325,7 @@ def demo(
     ] = Path("demo"),
     minutes: Annotated[
         float,
-        typer.Option(help="Of training; the rest takes one or two.", callback=above_zero),
+        typer.Option(help="Minutes of training; the rest takes 1 to 2 more.", callback=above_zero),
     ] = 6.5,
     pack: Annotated[
         str | None,

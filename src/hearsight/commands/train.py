@@ -34,7 +34,7 @@ def train(
         str | None, typer.Option(help="Clips with boxes, scored while training.")
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Protocol of the validation; by itself `adaptive`.")
+        str | None, typer.Option(help="Protocol of the validation; by default `adaptive`.")
     ] = None,
     test: Annotated[
         str | None, typer.Option(help="Clips of a later test; leaks into training are reported.")

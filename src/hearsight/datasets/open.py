@@ -13,8 +13,7 @@ from hearsight.datasets import flickr, vggsound
 from hearsight.datasets.extended import is_extended, open_extended
 from hearsight.datasets.folders import read_xml
 from hearsight.errors import HearsightError, nearest
-from hearsight.scenes.pack import PACKS as PACKS
-from hearsight.scenes.pack import SPLITS
+from hearsight.scenes.pack import PACKS, SPLITS
 
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
 NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"

@@ -152,7 +152,7 @@ def evaluate_protocol(
         model: on its device.
         clips: as the protocol needs them.
         name: of the protocol.
-        draws: how often `negatives` draws noise and another clip for each clip; by itself 3.
+        draws: how often `negatives` draws noise and another clip for each clip; by default 3.
 
     Raises:
         HearsightError: no such protocol, options that it does not use, or clips that do not fit it.
