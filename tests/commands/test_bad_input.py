@@ -82,6 +82,8 @@ def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
         ("data scenes toys --out out --count 1000000000000", "1 to 10,000,000 scenes"),
         ("data scenes toys --out out --seed 99999999999999999999", "below 2^63"),
         ("data scenes toys --out out --looks 1000000000", "1 to 100 looks"),
+        ("data scenes duets:toys --out out --looks 2", "leave --looks out"),
+        ("data scenes pairs:toys --out out --silent 0 3", "at least one silent object"),
     ],
 )
 def test_data_that_cannot_be_had(hearsight: Hearsight, line: str, said: str) -> None:

@@ -121,6 +121,42 @@ def test_scenes_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     ]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("seed", 1), ("size", 64), ("count", 5), ("classes", 2), ("silent", (0, 3)), ("looks", 2)],
+)
+def test_what_is_said_of_scenes_is_refused_for_other_clips(
+    tmp_path: Path, option: str, value: object
+) -> None:
+    fill(tmp_path, range(2))
+    given: dict[str, Any] = {option: value}
+    with pytest.raises(HearsightError, match=f"is not composed of scenes: leave --{option} out"):
+        open_clips(str(tmp_path), **given)
+    (tmp_path / "list.txt").write_text("clip 1\n")
+    with pytest.raises(HearsightError, match=f"leave --{option} out"):
+        open_clips(f"{tmp_path}@list.txt", **given)
+
+
+def test_an_unknown_split_of_a_folder_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, range(2))
+    with pytest.raises(HearsightError, match=r"train or val, not 'vall'.*Did you mean 'val'"):
+        open_clips(str(tmp_path), split="vall")
+
+
+def test_silent_objects_hold_for_pairs_duets_and_offscreen_scenes_too() -> None:
+    for kind, silent in (("pairs", (2, 2)), ("duets", (1, 1)), ("offscreen", (0, 1))):
+        clips: Any = open_clips(f"{kind}:toys", split="val", size=48, count=2, silent=silent)
+        assert getattr(clips, "pairs", clips).silent == silent
+    with pytest.raises(HearsightError, match="at least one silent object"):
+        open_clips("pairs:toys", split="val", size=48, count=2, silent=(0, 3))
+
+
+@pytest.mark.parametrize("kind", ["pairs", "duets", "offscreen"])
+def test_looks_are_refused_where_there_is_one(kind: str) -> None:
+    with pytest.raises(HearsightError, match=rf"'{kind}:toys' has one look .* leave --looks out"):
+        open_clips(f"{kind}:toys", split="val", size=48, count=2, looks=2)
+
+
 def test_toys_are_clips() -> None:
     clips = open_clips("toys", split="val", size=64, count=2)
     assert isinstance(clips, Clips)

@@ -89,9 +89,18 @@ def scenes(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     classes: Annotated[int | None, typer.Option(help="How many; by default all.")] = None,
     silent: Annotated[
-        tuple[int, int], typer.Option(help="Fewest and most silent objects in a scene.")
-    ] = (0, 3),
-    looks: Annotated[int, typer.Option(help="Looks in which each cut-out appears.", min=1)] = 1,
+        tuple[int, int] | None,
+        typer.Option(
+            help="Fewest and most silent objects in a scene; by default 0 to 3, of pairs and duets "
+            "1 to 3."
+        ),
+    ] = None,
+    looks: Annotated[
+        int,
+        typer.Option(
+            help="Looks in which each cut-out appears; not of pairs: and the like.", min=1
+        ),
+    ] = 1,
 ) -> None:
     """Compose scenes of cut-outs and sounds with exact truth, and write them into a store.
 

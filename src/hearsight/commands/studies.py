@@ -252,13 +252,13 @@ def open_validation(
     Raises:
         HearsightError: what `check_data` and `check_truths` raise.
     """
-    from hearsight.datasets.open import open_clips
+    from hearsight.datasets.open import open_joined
     from hearsight.scoring.evaluation import check_truths
     from hearsight.studies.comparison import read_held_out
 
     named = None
     if name is not None:
-        named = name, open_clips(name, split="val", size=size, classes=classes)
+        named = name, open_joined([name], split="val", size=size, classes=classes)
     chosen, facts = check_data(
         training, named, (test[0], test[1].clips), select_on_test=select_on_test
     )

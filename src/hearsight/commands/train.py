@@ -59,7 +59,7 @@ def train(
     """
     import torch
 
-    from hearsight.datasets.open import open_clips, open_joined
+    from hearsight.datasets.open import open_joined
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.serialisation import assign
     from hearsight.scoring.evaluation import check_truths
@@ -77,7 +77,7 @@ def train(
     size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
     opened = [
-        None if spec is None else (spec, open_clips(spec, split="val", size=method.frame_size))
+        None if spec is None else (spec, open_joined([spec], split="val", size=method.frame_size))
         for spec in (validation, test)
     ]
     held_out, known = check_data((" ".join(data), clips), *opened, select_on_test=select_on_test)

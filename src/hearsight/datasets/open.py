@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hearsight.clips.clip import Clips
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
@@ -17,6 +17,15 @@ from hearsight.scenes.pack import PACKS, SPLITS
 
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
 NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
+NO_SCENES = "'{}' is not composed of scenes: leave --{} out"
+OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and its defaults
+    "seed": 0,
+    "size": 224,
+    "count": None,
+    "classes": None,
+    "silent": None,
+    "looks": 1,
+}
 COUNTS = {"train": 10_000, "val": 500}  # scenes
 KINDS = (
     "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie, "
@@ -32,13 +41,19 @@ def open_joined(
     size: int = 224,
     count: int | None = None,
     classes: int | None = None,
+    silent: tuple[int, int] | None = None,
 ) -> Clips:
     """Several sources as one; of clips with the same id the first counts.
 
-    `selection.name_repeated` names those left out.
+    `selection.name_repeated` names those left out. What is said of scenes holds for the sources
+    that are composed of a pack.
     """
     opened = [
-        open_clips(spec, split=split, seed=seed, size=size, count=count, classes=classes)
+        open_clips(
+            spec, split=split, seed=seed, size=size, count=count, classes=classes, silent=silent
+        )
+        if is_composed(spec)
+        else open_clips(spec, split=split)
         for spec in specs
     ]
     return opened[0] if len(opened) == 1 else JoinedClips(opened)
@@ -71,20 +86,24 @@ def open_clips(
         size: side of the scenes' frames, pixels.
         count: number of scenes.
         classes: number of classes in the scenes; None for all that the pack has in both splits.
-        silent: fewest and most silent objects in a scene; None for 0 to 3.
-        looks: number of looks in which each cut-out appears.
+        silent: fewest and most silent objects in a scene; None for 0 to 3, of pairs and duets 1
+            to 3.
+        looks: number of looks in which each cut-out appears, in scenes without a prefix.
         every: seconds between the clips of a video; None for one clip, at the middle.
 
     Raises:
-        HearsightError: it names nothing of these, it is damaged, or `every` is given for clips
-            that are not videos.
+        HearsightError: it names nothing of these, it is damaged, there is no such split, `every`
+            is given for clips that are not videos, or what is said of scenes for others.
     """
     name, colon, pack = spec.partition(":")
     if every is not None and is_composed(spec):
         raise HearsightError(NO_VIDEOS.format(spec))
     if colon and name in MIXED:
-        count = COUNTS["val"] if count is None else count
-        return _open_others(name, pack, split, seed=seed, size=size, count=count, classes=classes)
+        if looks != 1:
+            raise HearsightError(f"'{spec}' has one look of each cut-out: leave --looks out.")
+        numbers: dict[str, Any] = {} if silent is None else {"silent": silent}
+        numbers |= {"count": COUNTS["val"] if count is None else count, "classes": classes}
+        return _open_others(name, pack, split=split, seed=seed, size=size, **numbers)
     if name in PACKS and not (colon and name == "toys"):
         from hearsight.scenes.scenes import open_scenes
 
@@ -101,11 +120,18 @@ def open_clips(
             looks=looks,
         )
     folder, _, listed = spec.rpartition("@")
-    if folder and not Path(spec).is_dir():
-        return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
-    if not spec or not Path(spec).is_dir():
+    chosen = bool(folder) and not Path(spec).is_dir()
+    if not chosen and (not spec or not Path(spec).is_dir()):
         hint = nearest(spec, PACKS)
         raise HearsightError(f"'{spec}' names no clips: it may be {KINDS}.{hint}")
+    _check_known(split)
+    given: dict[str, Any] = {"seed": seed, "size": size, "count": count, "classes": classes}
+    given |= {"silent": silent, "looks": looks}
+    for option, value in given.items():
+        if value != OF_SCENES[option]:
+            raise HearsightError(NO_SCENES.format(spec, option))
+    if chosen:
+        return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
     return _open_folder(Path(spec), None, split, every)
 
 
@@ -121,10 +147,15 @@ def check_split(spec: str, split: str) -> None:
     Raises:
         HearsightError: it is neither train nor val, or the source has no such splits.
     """
-    if split not in SPLITS:
-        raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, SPLITS)}")
+    _check_known(split)
     if not tells_splits(spec):
         raise HearsightError(f"'{spec}' does not tell train from val: leave --split out.")
+
+
+def _check_known(split: str) -> None:
+    """Refuse a split that is neither train nor val."""
+    if split not in SPLITS:
+        raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, SPLITS)}")
 
 
 def tells_splits(spec: str) -> bool:
@@ -142,9 +173,7 @@ def tells_splits(spec: str) -> bool:
     return not is_extended(path) and vggsound.lists_splits(path)
 
 
-def _open_others(
-    kind: str, scenes: str, split: str, *, seed: int, size: int, count: int, classes: int | None
-) -> Clips:
+def _open_others(kind: str, scenes: str, **options: Any) -> Clips:
     """Pairs, duets or offscreen scenes of the pack named after the colon."""
     from hearsight.scenes.offscreen import open_offscreen
     from hearsight.scenes.pairs import Duets, open_pairs
@@ -152,10 +181,8 @@ def _open_others(
     name, _, folder = scenes.partition(":")
     pack = Path(folder) if folder else None
     if kind == "offscreen":
-        return open_offscreen(
-            name, pack, split=split, seed=seed, size=size, count=count, classes=classes
-        )
-    pairs = open_pairs(name, pack, split=split, seed=seed, size=size, count=count, classes=classes)
+        return open_offscreen(name, pack, **options)
+    pairs = open_pairs(name, pack, **options)
     return Duets(pairs) if kind == "duets" else pairs
 
 

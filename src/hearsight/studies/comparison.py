@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips
 from hearsight.clips.leaks import marks
-from hearsight.datasets.open import is_composed, open_clips, open_joined
+from hearsight.datasets.open import is_composed, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import EMA_NETWORKS, Encoders
@@ -260,13 +260,13 @@ def open_data(
     scenes = scene_counts(data, held, epoch=epoch, count=count, classes=classes)
     side = round(size * COMPOSED)
     clips = open_joined(data, split="train", size=side, count=epoch, classes=classes)
-    held_out = open_clips(
-        scored,
+    held_out = open_joined(
+        [scored],
         split="val",
         size=size,
         count=scenes.get("count"),
         classes=classes,
-        silent=(1, 2),
+        silent=(1, 2) if scored.partition(":")[0] in PACKS else None,
     )
     return clips, held_out, scenes
 
