@@ -22,6 +22,7 @@ from hearsight.studies.comparison import (
     reference_scores,
 )
 from hearsight.studies.comparison_folder import write_text
+from hearsight.studies.comparison_table import summarised
 
 PROTOCOL = "ssl-tie"
 DISC = "blind: centred disc"
@@ -62,9 +63,7 @@ class Rung:
         """Mean and sample standard deviation over seeds, and the paper's numbers."""
         row: dict[str, Any] = {"rung": self.letter.upper(), "what": self.adds}
         for name in ("ciou", "auc", "adaptive"):
-            values = np.array(getattr(self, name))
-            row[name] = float(values.mean())
-            row[f"{name}_spread"] = float(values.std(ddof=1)) if len(values) > 1 else None
+            row |= summarised(name, getattr(self, name))
         row["paper_ciou"], row["paper_auc"] = PAPER[self.letter]
         return row
 
@@ -193,7 +192,7 @@ def table(
     signs = {sign: why for rung in rungs for sign, why in rung.marks.items()}
 
     def shown(row: dict[str, Any], name: str) -> str:
-        spread = row[f"{name}_spread"]
+        spread = row.get(f"{name} ±")
         return f"{100 * row[name]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
 
     lines = [
