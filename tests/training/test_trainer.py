@@ -162,6 +162,26 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(
     assert [entry["step"] for entry in read_log(folder)] == [1, 2, 3]
 
 
+def test_the_last_checkpoint_is_written_once_at_the_end(
+    tiny: Recipe, scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saved = Run.save, list[tuple[int, str]]()
+
+    def counted(run: Run, name: str, threshold: float | None = None) -> None:
+        saved.append((run.position.step, name))
+        save(run, name, threshold)
+
+    monkeypatch.setattr(Run, "save", counted)
+    recipe = replace(tiny, epochs=1)
+    train(recipe, scenes, tmp_path / "often", options=replace(QUIET, save_every=1))
+    assert saved == [(1, LAST), (2, LAST), (3, LAST), (3, BEST)]
+    train(recipe, scenes, tmp_path / "once", options=QUIET)
+    for name in (LAST, BEST):
+        often, once = (load_checkpoint(tmp_path / run / name) for run in ("often", "once"))
+        assert same(often.weights, once.weights)
+        assert often.facts == once.facts
+
+
 @pytest.mark.parametrize("save_every", [1, 500])
 def test_weights_that_the_last_step_made_useless_are_not_kept(
     tiny: Recipe, scenes: Scenes, tmp_path: Path, save_every: int

@@ -322,7 +322,8 @@ def train_epoch(run: Run) -> bool:
         terms = run.train_step(batch)
         position.step += 1
         clips_seen += len(batch) * run.accelerator.num_processes
-        options.progress("training", position.epoch * len(run.batches) + position.batch, total)
+        done = position.epoch * len(run.batches) + position.batch
+        options.progress("training", done, total)
         if position.step % options.log_every == 0:
             run.nan_guard.check_loss()
             now = time.monotonic()
@@ -336,7 +337,7 @@ def train_epoch(run: Run) -> bool:
                 samples_per_second=clips_seen / (now - window),
             )
             window, clips_seen = now, 0
-        if position.step % options.save_every == 0:
+        if position.step % options.save_every == 0 and done < total:  # else `save_final` does
             run.nan_guard.check_weights(position.step)
             run.save(LAST)
         if run.out_of_time():
