@@ -149,6 +149,11 @@ def test_results_alone_go_to_stdout(hearsight: Hearsight) -> None:
         ("ssl_tie --data toys --out run --workers -1", "--workers"),
         ("ssl_tie --data toys --out run --threads many", "--threads"),
         ("ssl_tie --data toys --out run --protocol adaptiv", "'adaptive'"),
+        (
+            "ssl_tie --data toys --out run --protocol negatives",
+            "The protocol 'negatives' cannot score a validation: choose from ssl-tie",
+        ),
+        ("random:small --data toys --out run --validation toys", "not trained, so it cannot be"),
         ("ssl_tie --data toys --out run --protocol lvs", "name them by --validation"),
         ("ssl_tie --data toys --out run --protocol lvs --test toys", "name them by --validation"),
         ("ssl_tie --data toys --out run --nonsense", "--nonsense"),

@@ -146,9 +146,17 @@ def test_classes_hold_for_validation_scenes_too(
         return clips
 
     monkeypatch.setattr("hearsight.datasets.open.open_clips", counted)
-    line = "compare random:small --data train --test test --validation toys --classes 3"
-    code, _, err = hearsight(f"{line} {FEW} --set batch_size=2")
+    tiny = "--set encoder.widths=[8,8,8,8] --set frame_size=32 --epochs 1"
+    line = "compare random:small lvs:small --data train --test test --validation toys --classes 3"
+    code, _, err = hearsight(f"{line} {FEW} --set batch_size=2 {tiny}")
     assert code == 0, err
     scenes = [each for each in opened if hasattr(each, "labels")]
     assert [len(each.labels) for each in scenes] == [3]
     assert plan()["classes"] == 3
+
+
+@pytest.mark.parametrize("option", ["--validation toys", "--select-on-test"])
+def test_no_epoch_is_chosen_where_nothing_is_trained(hearsight: Hearsight, option: str) -> None:
+    said = told(hearsight(f"{STORES} {option}"))
+    assert f"{option.split()[0]} has no effect: none of these methods is trained." in said
+    assert not Path("out").exists()

@@ -189,11 +189,23 @@ def run_comparison(
     """
     from hearsight.datasets.open import is_composed
     from hearsight.scoring.evaluation import check_truths
-    from hearsight.studies.comparison import check, compare_methods, open_data, read_held_out
+    from hearsight.studies.comparison import (
+        check,
+        compare_methods,
+        open_data,
+        read_held_out,
+        trains,
+    )
     from hearsight.studies.comparison_folder import SCENE_SIZE, scene_size
     from hearsight.training.run_folder import TrainingOptions
 
     size, scenes = check(comparison), dict[str, int]()
+    for chooser, given in (
+        ("--validation", validation is not None),
+        ("--select-on-test", select_on_test),
+    ):
+        if given and not trains(comparison):
+            raise HearsightError(f"{chooser} has no effect: none of these methods is trained.")
     if any(map(is_composed, [*data, test or "", validation or ""])):
         size = scene_size(comparison.folder, size)
         scenes[SCENE_SIZE] = size

@@ -63,14 +63,14 @@ def train(
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.serialisation import assign
     from hearsight.scoring.evaluation import check_truths
-    from hearsight.scoring.protocols import load_protocol
+    from hearsight.scoring.protocol_registry import check_validation
     from hearsight.training.batches import COMPOSED
     from hearsight.training.run_folder import PROTOCOL, TrainingOptions
     from hearsight.training.trainer import train as run_training
 
     torch.set_num_threads(threads)
     if protocol is not None:
-        load_protocol(protocol)  # a wrong name is said now, not at the end of the first epoch
+        check_validation(protocol)  # a wrong name is said now, not at the end of the first epoch
         if validation is None and not select_on_test:
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
     method = assign(load_recipe(recipe), *changes)

@@ -124,6 +124,20 @@ def check_name(name: str) -> None:
     check_known(name, [one.name for one in (*PROTOCOLS, *(own.base for own in CUSTOM_PROTOCOLS))])
 
 
+def check_validation(name: str) -> None:
+    """Refuse a name that no protocol for validation has.
+
+    Raises:
+        HearsightError: the protocol has an evaluation of its own, or there is none of that name.
+    """
+    known = [one.name for one in PROTOCOLS]
+    if name in {own.base.name for own in CUSTOM_PROTOCOLS}:
+        raise HearsightError(
+            f"The protocol '{name}' cannot score a validation: choose from {', '.join(known)}."
+        )
+    check_known(name, known)
+
+
 def check_options(name: str, *, guided: bool, draws: int | None) -> None:
     """Refuse options that a protocol does not use.
 

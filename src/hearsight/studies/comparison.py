@@ -188,6 +188,12 @@ def check(comparison: Comparison) -> int:
     return max(recipe.frame_size for recipe in recipes)
 
 
+def trains(comparison: Comparison) -> bool:
+    """Whether any of the methods is trained."""
+    changes, seed = comparison.changes, comparison.seeds[0]
+    return any(make_recipe(name, changes, seed).epochs for name in comparison.recipes)
+
+
 def scene_counts(
     data: Sequence[str],
     held_out: Sequence[str],
@@ -335,7 +341,9 @@ def _train_and_score(
             title = f"{comparison.titles.get(name, name)}, seed {seed}"
             run_options = replace(options, progress=_titled(options.progress, title))
             folder = comparison.run_folder(name, seed)
-            run = train_once(recipes[name, seed], clips, folder, run_options, validation=validated)
+            recipe = recipes[name, seed]
+            judged = validated if recipe.epochs else None
+            run = train_once(recipe, clips, folder, run_options, validation=judged)
             speeds[name].append(run["samples_per_second"])
             for protocol in comparison.protocols:
                 one = score_once(folder, held_out, protocol, run_options, name=name)

@@ -254,9 +254,12 @@ def train(
 
     Raises:
         HearsightError: a folder that holds another run or is written to by another process, fewer
-            clips than a batch, too few readable clips, NaN or infinity in the loss or the weights.
+            clips than a batch, too few readable clips, NaN or infinity in the loss or the weights,
+            validation clips for a recipe without epochs.
             A run that fails before its first checkpoint leaves nothing behind.
     """
+    if validation is not None and recipe.epochs == 0:
+        raise HearsightError(f"'{recipe.name}' is not trained, so it cannot be validated.")
     folder = Path(folder)
     run = Run(recipe, clips, folder, options or TrainingOptions())
     recipe, position, finished = run.recipe, run.position, True
