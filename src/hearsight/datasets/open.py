@@ -81,7 +81,7 @@ def open_clips(
             picture appears twice and two of its objects sound in turn; with `duets:` once, and
             both sound together; with `offscreen:` it has silence or the sound of an object that
             is not in the picture.
-        split: train or val; which scenes, and which rows of a list that tells its splits.
+        split: train or val; which scenes, and which rows of a list with a split column.
         seed: of the scenes.
         size: side of the scenes' frames, pixels.
         count: number of scenes.
@@ -101,9 +101,10 @@ def open_clips(
     if colon and name in MIXED:
         if looks != 1:
             raise HearsightError(f"'{spec}' has one look of each cut-out: leave --looks out.")
-        numbers: dict[str, Any] = {} if silent is None else {"silent": silent}
-        numbers |= {"count": COUNTS["val"] if count is None else count, "classes": classes}
-        return _open_others(name, pack, split=split, seed=seed, size=size, **numbers)
+        options: dict[str, Any] = {"seed": seed, "size": size}
+        options |= {} if silent is None else {"silent": silent}
+        count = COUNTS["val"] if count is None else count
+        return _open_others(name, pack, split, count, classes, **options)
     if name in PACKS and not (colon and name == "toys"):
         from hearsight.scenes.scenes import open_scenes
 
@@ -173,16 +174,19 @@ def tells_splits(spec: str) -> bool:
     return not is_extended(path) and vggsound.lists_splits(path)
 
 
-def _open_others(kind: str, scenes: str, **options: Any) -> Clips:
+def _open_others(
+    kind: str, scenes: str, split: str, count: int, classes: int | None, **options: Any
+) -> Clips:
     """Pairs, duets or offscreen scenes of the pack named after the colon."""
-    from hearsight.scenes.offscreen import open_offscreen
-    from hearsight.scenes.pairs import Duets, open_pairs
+    from hearsight.scenes.offscreen import Offscreen
+    from hearsight.scenes.pairs import Duets, Pairs
+    from hearsight.scenes.scenes import load_pack
 
     name, _, folder = scenes.partition(":")
-    pack = Path(folder) if folder else None
+    pack = load_pack(name, Path(folder) if folder else None, split=split, classes=classes)
     if kind == "offscreen":
-        return open_offscreen(name, pack, **options)
-    pairs = open_pairs(name, pack, **options)
+        return Offscreen(pack, count, **options)
+    pairs = Pairs(pack, count, **options)
     return Duets(pairs) if kind == "duets" else pairs
 
 
@@ -243,7 +247,7 @@ LISTED = {"train": "train", "val": "test"}  # our split -> its name in VGGSound'
 
 
 def read_clips(spec: str, split: str) -> ClipList:
-    """The ids of a list, or of anything that --data takes, as a list whose name tells the split.
+    """The ids of a list, or of anything that --data takes, as a list whose name includes the split.
 
     split: train or val, for sources that have splits (a list's test rows are val).
 

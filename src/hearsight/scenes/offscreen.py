@@ -3,9 +3,7 @@
 The frames are those of `Scenes` of the same pack, seed and size.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int16
@@ -13,7 +11,7 @@ from jaxtyping import Int16
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.scenes.pack import Pack
-from hearsight.scenes.scenes import Scenes, load_pack
+from hearsight.scenes.scenes import Scenes
 
 
 class Offscreen(Scenes):
@@ -40,8 +38,8 @@ class Offscreen(Scenes):
         super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
         if len(self.labels) < silent[1] + 2:
             raise HearsightError(
-                f"the pack '{pack.name}' has {len(self.labels)} classes: none is left to sound "
-                f"beside pictures of up to {silent[1] + 1}"
+                f"the pack '{pack.name}' has {len(self.labels)} classes: a picture may show all "
+                "of them, so none is left for the off-screen sound"
             )
         self.ids = [f"offscreen-{id}" for id in self.ids]
 
@@ -75,19 +73,3 @@ class Offscreen(Scenes):
         recording = recordings[int(generator.integers(len(recordings)))]
         sound = self._bank.play(generator, recording, self.samples)
         return sound, self.pack.recordings[recording].id
-
-
-def open_offscreen(
-    name: str,
-    folder: Path | None = None,
-    *,
-    split: str = "val",
-    seed: int = 0,
-    size: int = 224,
-    count: int = 500,
-    classes: Sequence[str] | int | None = None,
-    silent: tuple[int, int] = (0, 3),
-) -> Offscreen:
-    """Scenes without a visible source of a pack by its name: `load_pack`, then `Offscreen`."""
-    pack = load_pack(name, folder, split=split, classes=classes)
-    return Offscreen(pack, count, size=size, silent=silent, seed=seed)

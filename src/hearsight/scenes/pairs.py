@@ -4,9 +4,6 @@ Interactive protocols need the pairs: member 0 is a scene as `Scenes` composes i
 second object of the same picture sounds. In a duet both sound.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Bool, Int16
 
@@ -15,7 +12,7 @@ from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
 from hearsight.scenes.composing import Layout, box_of, draw_layout, draw_light, paste
 from hearsight.scenes.pack import Pack
-from hearsight.scenes.scenes import SOUND, Scenes, load_pack
+from hearsight.scenes.scenes import SOUND, Scenes
 
 MEMBERS = 2
 
@@ -134,19 +131,3 @@ class Duets:
         """The sum of both sounds, without the cost of the frame."""
         first = MEMBERS * range(len(self.ids))[index]
         return mix([self.pairs.sound(first + member) for member in range(MEMBERS)])
-
-
-def open_pairs(
-    name: str,
-    folder: Path | None = None,
-    *,
-    split: str = "val",
-    seed: int = 0,
-    size: int = 224,
-    count: int = 500,
-    classes: Sequence[str] | int | None = None,
-    silent: tuple[int, int] = (1, 3),
-) -> Pairs:
-    """Pairs of a pack by its name: `load_pack`, then `Pairs`."""
-    pack = load_pack(name, folder, split=split, classes=classes)
-    return Pairs(pack, count, size=size, silent=silent, seed=seed)
