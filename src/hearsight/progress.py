@@ -11,5 +11,5 @@ def no_progress(stage: str, done: int, total: int | None) -> None:
 
 
 def of_stage(progress: Progress, stage: str) -> Callable[[int, int | None], None]:
-    """The progress of one stage, told what is done and of how much."""
+    """A callable (done, total) that reports to one stage."""
     return lambda done, total: progress(stage, done, total)

@@ -116,7 +116,7 @@ LEAK: dict[str, object] = {"role": "test", "test": "kept", "clips_in_both": 0, "
         {"threshold": 0},
         {"threshold": 0.31, "selected_on_test": True, "leak_check": [], "position": POSITION},
         {"leak_check": [LEAK | {"comparable": True}], "position": POSITION | {"judge": "lvs:0"}},
-        {"position": {"epoch": 1, "batch": 0, "step": 3, "best": 0.5}},  # as it once was
+        {"position": {"epoch": 1, "batch": 0, "step": 3, "best": 0.5}},  # without a judge
         {"clips": 5, "own": [None, {"threshold": "high"}]},
     ],
 )

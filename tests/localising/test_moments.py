@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hearsight.localising import painting as draw
+from hearsight.localising import painting
 from hearsight.localising.moments import (
     Moment,
     MomentHeatmap,
@@ -97,7 +97,7 @@ def test_heat_fades_from_a_source_to_none() -> None:
 def test_boxes_move_between_two_moments_and_a_lone_one_stays_for_its_half() -> None:
     moved = localised(2.0, (30, 20, 50, 40), 255)
     middle = paint_between(PIXELS, SEEN, moved, 0.5, "box")
-    assert np.array_equal(middle, draw.box(PIXELS, (20, 15, 40, 35), label="0.70"))
+    assert np.array_equal(middle, painting.box(PIXELS, (20, 15, 40, 35), label="0.70"))
     assert np.array_equal(
         paint_between(PIXELS, SEEN, UNSEEN, 0.4, "box"), paint(PIXELS, SEEN, "box")
     )

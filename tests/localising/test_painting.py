@@ -8,7 +8,7 @@ from PIL import Image
 
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
-from hearsight.localising import painting as draw
+from hearsight.localising import painting
 
 SIZES = [(96, 96), (96, 171), (1, 1), (3, 2), (33, 200), (720, 1280)]
 
@@ -26,7 +26,7 @@ def lightness(colours: np.ndarray) -> np.ndarray:
 
 
 def test_colours_grow_lighter_in_even_steps() -> None:
-    light = lightness(draw.colour_map())
+    light = lightness(painting.colour_map())
     steps = np.diff(light[::15])
     assert steps.min() > 0.6 * steps.mean()
     assert steps.max() < 1.5 * steps.mean()
@@ -36,7 +36,7 @@ def test_colours_grow_lighter_in_even_steps() -> None:
 def test_upsampling_keeps_cell_centres_in_place() -> None:
     grid = np.zeros((4, 6), np.float32)
     grid[1, 4] = 1
-    wide = draw.upsample(grid, 40, 60)
+    wide = painting.upsample(grid, 40, 60)
     y, x = np.unravel_index(wide.argmax(), wide.shape)
     assert abs(y + 0.5 - 15) <= 1
     assert abs(x + 0.5 - 45) <= 1
@@ -49,16 +49,16 @@ def test_heat_leaves_weak_places_alone_and_covers_strong_ones_by_70_percent(
     height: int, width: int
 ) -> None:
     frame = frame_of(height, width)
-    assert np.array_equal(draw.heat(frame, np.full((3, 3), 0.3, np.float32)), frame)
-    covered = draw.heat(frame, np.ones((3, 3), np.float32))
-    expected = 0.3 * frame + 0.7 * draw.colour_map()[255]
+    assert np.array_equal(painting.heat(frame, np.full((3, 3), 0.3, np.float32)), frame)
+    covered = painting.heat(frame, np.ones((3, 3), np.float32))
+    expected = 0.3 * frame + 0.7 * painting.colour_map()[255]
     assert np.abs(covered - expected).max() <= 1.5
 
 
 def test_contour_runs_where_the_heatmap_passes_the_level() -> None:
     frame = np.zeros((100, 100, 3), np.uint8)
     ramp = np.repeat(np.linspace(-0.005, 1.005, 102)[None, 1:-1], 100, 0).astype(np.float32)
-    painted = draw.contour(frame, ramp)
+    painted = painting.contour(frame, ramp)
     bright = painted[50].sum(1) > 200
     assert 48 <= np.flatnonzero(bright).mean() <= 51
     assert 1 <= bright.sum() <= 3
@@ -72,11 +72,11 @@ def test_every_painter_keeps_the_size_and_the_original(height: int, width: int) 
     heatmap = np.random.default_rng(1).random((5, 7)).astype(np.float32)
     edges = (0.2 * width, 0.1 * height, 0.9 * width, 0.8 * height)
     for painted in (
-        draw.heat(frame, heatmap),
-        draw.contour(frame, heatmap),
-        draw.box(frame, edges, label="a label much too long for a small frame"),
-        draw.box(frame, edges, dashed=True, colour=draw.TRUTH),
-        draw.timeline(frame, strip_of(width, height), 0.5),
+        painting.heat(frame, heatmap),
+        painting.contour(frame, heatmap),
+        painting.box(frame, edges, label="a label much too long for a small frame"),
+        painting.box(frame, edges, dashed=True, colour=painting.TRUTH),
+        painting.timeline(frame, strip_of(width, height), 0.5),
     ):
         assert painted.shape == frame.shape
         assert painted.dtype == np.uint8
@@ -85,31 +85,31 @@ def test_every_painter_keeps_the_size_and_the_original(height: int, width: int) 
 
 def test_a_box_has_its_colour_inside_its_edges_and_nothing_else_changes() -> None:
     frame = np.full((100, 200, 3), 128, np.uint8)
-    painted = draw.box(frame, (20, 30, 150, 90))
+    painted = painting.box(frame, (20, 30, 150, 90))
     changed = np.argwhere((painted != frame).any(2))
     assert changed.min(0).tolist() == [30, 20]
     assert (changed.max(0) + 1).tolist() == [90, 150]
-    assert (painted[60, 21] == draw.FOUND).all()
+    assert (painted[60, 21] == painting.FOUND).all()
     assert (painted[35:85, 25:145] == 128).all()
 
 
 def test_a_box_outside_the_frame_changes_nothing() -> None:
     frame = frame_of(50, 60)
-    assert np.array_equal(draw.box(frame, (70, 10, 90, 20)), frame)
+    assert np.array_equal(painting.box(frame, (70, 10, 90, 20)), frame)
 
 
 def test_a_label_stays_inside_the_frame_at_every_corner() -> None:
     frame = np.full((96, 96, 3), 128, np.uint8)
     for edges in ((0, 0, 20, 20), (76, 0, 96, 20), (0, 76, 20, 96), (76, 76, 96, 96)):
-        with_label = draw.box(frame, edges, label="0.71")
-        without = draw.box(frame, edges)
+        with_label = painting.box(frame, edges, label="0.71")
+        without = painting.box(frame, edges)
         chip = np.argwhere((with_label != without).any(2))
         assert np.ptp(chip[:, 0]) >= 8
         assert np.ptp(chip[:, 1]) >= 15
 
 
 def strip_of(width: int, height: int) -> np.ndarray:
-    return draw.timeline_strip(
+    return painting.timeline_strip(
         width,
         height,
         times=np.arange(10.0),
@@ -133,7 +133,7 @@ def test_the_timeline_is_amber_where_there_is_a_source_and_high_where_it_is_sure
 def test_the_most_confident_of_many_moments_in_a_column_shows() -> None:
     times = np.arange(10_000) / 100
     confidences = np.where(times == 50.0, 0.9, 0.1)
-    strip = draw.timeline_strip(
+    strip = painting.timeline_strip(
         100,
         120,
         times=times,
@@ -149,7 +149,7 @@ def test_the_most_confident_of_many_moments_in_a_column_shows() -> None:
 def test_the_timeline_lets_the_picture_through_and_leaves_the_rest_untouched() -> None:
     frame = np.full((240, 400, 3), 200, np.uint8)
     frame[:, ::2] = 40
-    painted = draw.timeline(frame, strip_of(400, 240), 0.25)
+    painted = painting.timeline(frame, strip_of(400, 240), 0.25)
     assert np.array_equal(painted[:220], frame[:220])
     quiet = painted[222, 220:240].astype(int)
     assert np.abs(np.diff(quiet[:, 0])).min() > 60
@@ -159,17 +159,17 @@ def test_the_timeline_lets_the_picture_through_and_leaves_the_rest_untouched() -
 
 def test_a_gallery_holds_every_picture_and_caption() -> None:
     pictures = [np.full((50, 80, 3), 40 * i, np.uint8) for i in range(1, 6)]
-    sheet = draw.gallery(pictures, [f"picture {i}" for i in range(5)], columns=3, side=96)
+    sheet = painting.gallery(pictures, [f"picture {i}" for i in range(5)], columns=3, side=96)
     for i in range(1, 6):
         assert (sheet == 40 * i).all(2).sum() >= 96 * 58
     with pytest.raises(ValueError, match="captions"):
-        draw.gallery(pictures, ["one"])
+        painting.gallery(pictures, ["one"])
 
 
 def test_a_dashed_line_is_not_a_whole_one() -> None:
     frame = np.zeros((200, 200, 3), np.uint8)
-    whole = (draw.box(frame, (10, 10, 190, 190)) == draw.FOUND).all(2).sum()
-    dashed = (draw.box(frame, (10, 10, 190, 190), dashed=True) == draw.FOUND).all(2).sum()
+    whole = (painting.box(frame, (10, 10, 190, 190)) == painting.FOUND).all(2).sum()
+    dashed = (painting.box(frame, (10, 10, 190, 190), dashed=True) == painting.FOUND).all(2).sum()
     assert 0.4 * whole < dashed < 0.8 * whole
 
 
@@ -181,10 +181,10 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(HearsightError, match="No space left"):
-        draw.save_picture(frame_of(5, 5), tmp_path / "painted.png")
+        painting.save_picture(frame_of(5, 5), tmp_path / "painted.png")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(HearsightError, match="must end in"):
-        draw.save_picture(frame_of(5, 5), tmp_path / "painted.txt")
+        painting.save_picture(frame_of(5, 5), tmp_path / "painted.txt")
 
 
 def test_a_sheet_of_clips_shows_their_truth(tmp_path: Path) -> None:
@@ -201,10 +201,10 @@ def test_a_sheet_of_clips_shows_their_truth(tmp_path: Path) -> None:
         )
         for i in range(2)
     ]
-    draw.save_sheet(clips, tmp_path / "sheet.png")
+    painting.save_sheet(clips, tmp_path / "sheet.png")
     sheet = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
-    turquoise = np.abs(sheet - draw.TRUTH).max(2) < 40
+    turquoise = np.abs(sheet - painting.TRUTH).max(2) < 40
     assert not turquoise[:, : sheet.shape[1] // 2].any()
     assert turquoise[:, sheet.shape[1] // 2 :].sum() > 100
     with pytest.raises(HearsightError, match="no clip"):
-        draw.save_sheet([], tmp_path / "none.png")
+        painting.save_sheet([], tmp_path / "none.png")

@@ -14,8 +14,7 @@ from numpy.testing import assert_allclose
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.model import colour
-from hearsight.model import resampling as resample
+from hearsight.model import colour, resampling
 from hearsight.model.augmentation import (
     Appearance,
     AppearanceDraw,
@@ -147,7 +146,7 @@ def test_a_look_is_its_changes_in_order() -> None:
     frames, sizes = frames_and_sizes(20)
     looks = Appearance().draw(20, seeded(3))
     ours = looks(frames, sizes, 20)
-    cropped = resample.crop(frames, looks.boxes(sizes), looks.mirrored, 20)
+    cropped = resampling.crop(frames, looks.boxes(sizes), looks.mirrored, 20)
     changes = [colour.brighten, colour.change_contrast, colour.saturate, colour.shift_hue]
     for index in range(20):
         image = cropped[index : index + 1]

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from torch import Tensor
 
-from hearsight.model import resampling as resample
+from hearsight.model import resampling
 
 UPRIGHT = torch.zeros(1, dtype=torch.bool)
 
@@ -23,7 +23,7 @@ def frame() -> Tensor:
 @pytest.mark.parametrize("box", [(0, 0, 30, 20), (5, 3, 17, 19), (29, 0, 30, 20), (7, 7, 8, 8)])
 def test_an_enlarged_crop_is_pillows(frame: Tensor, box: tuple[int, int, int, int]) -> None:
     side = 32
-    ours = resample.crop(frame, torch.tensor([box]).float(), UPRIGHT, side)[0]
+    ours = resampling.crop(frame, torch.tensor([box]).float(), UPRIGHT, side)[0]
     for channel, found in zip(frame[0].numpy(), ours, strict=True):
         exact = Image.fromarray(channel.astype(np.float32)).crop(box)
         known = np.asarray(exact.resize((side, side), Image.Resampling.BILINEAR)) / 255
@@ -32,7 +32,7 @@ def test_an_enlarged_crop_is_pillows(frame: Tensor, box: tuple[int, int, int, in
 
 def test_a_reduced_crop_takes_the_four_nearest_pixels(frame: Tensor) -> None:
     x0, y0, x1, y1, side = 3, 2, 25, 19, 7
-    ours = resample.crop(frame, torch.tensor([[x0, y0, x1, y1]]).float(), UPRIGHT, side)[0]
+    ours = resampling.crop(frame, torch.tensor([[x0, y0, x1, y1]]).float(), UPRIGHT, side)[0]
     for row in range(side):
         for column in range(side):
             y = y0 + (row + 0.5) / side * (y1 - y0) - 0.5
@@ -48,15 +48,15 @@ def test_a_reduced_crop_takes_the_four_nearest_pixels(frame: Tensor) -> None:
 def test_a_mirrored_crop_is_the_crop_mirrored(frame: Tensor) -> None:
     boxes = torch.tensor([[2.0, 1, 20, 18], [0, 0, 30, 20]])
     both = frame.repeat(2, 1, 1, 1)
-    plain = resample.crop(both, boxes, torch.tensor([False, False]), 16)
-    mirrored = resample.crop(both, boxes, torch.tensor([True, False]), 16)
+    plain = resampling.crop(both, boxes, torch.tensor([False, False]), 16)
+    mirrored = resampling.crop(both, boxes, torch.tensor([True, False]), 16)
     assert_allclose(mirrored[0], plain[0].flip(-1), atol=1e-6)
     assert torch.equal(mirrored[1], plain[1])
 
 
 def test_a_frame_of_one_pixel_fills_the_crop() -> None:
     frame = torch.full((1, 3, 1, 1), 51, dtype=torch.uint8)
-    ours = resample.crop(frame, torch.tensor([[0.0, 0, 1, 1]]), UPRIGHT, 4)
+    ours = resampling.crop(frame, torch.tensor([[0.0, 0, 1, 1]]), UPRIGHT, 4)
     assert_allclose(ours, 0.2, rtol=1e-6)
 
 
@@ -75,7 +75,7 @@ def test_rotation_is_its_definition(degrees: int, zoom: float, mirrored: bool) -
     """Each pixel looks back along the inverse rotation about (side / 2, side / 2)."""
     side = 12
     image = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(1))
-    ours = resample.rotate(
+    ours = resampling.rotate(
         image,
         torch.tensor([float(degrees)]),
         torch.tensor([zoom]),
@@ -98,17 +98,17 @@ def test_rotation_is_its_definition(degrees: int, zoom: float, mirrored: bool) -
 def test_the_canvas_is_resized_after_the_rotation(canvas: int, side: int) -> None:
     image = torch.rand(2, 2, canvas, canvas, generator=torch.Generator().manual_seed(1))
     move = (torch.tensor([25.0, -4]), torch.tensor([0.5, 1]), torch.tensor([True, False]))
-    whole = resample.rotate(image, *move, canvas=canvas, side=canvas)
+    whole = resampling.rotate(image, *move, canvas=canvas, side=canvas)
     known = torch.nn.functional.interpolate(whole, size=(side, side), mode="bilinear")
-    ours = resample.rotate(image, *move, canvas=canvas, side=side)
+    ours = resampling.rotate(image, *move, canvas=canvas, side=side)
     assert_allclose(ours, known, atol=1e-5)
 
 
 def test_a_turn_of_zero_changes_nothing() -> None:
     image = torch.rand(2, 3, 14, 14)
     still = (torch.zeros(2), torch.ones(2), torch.zeros(2, dtype=torch.bool))
-    assert_allclose(resample.rotate(image, *still, canvas=14, side=14), image, atol=1e-5)
-    mirrored = resample.rotate(image, *still[:2], ~still[2], canvas=14, side=14)
+    assert_allclose(resampling.rotate(image, *still, canvas=14, side=14), image, atol=1e-5)
+    mirrored = resampling.rotate(image, *still[:2], ~still[2], canvas=14, side=14)
     assert_allclose(mirrored, image.flip(-1), atol=1e-5)
 
 
@@ -116,5 +116,5 @@ def test_gradients_flow_through_a_rotation() -> None:
     image = torch.rand(1, 1, 8, 8, dtype=torch.float64, requires_grad=True)
     move = (torch.tensor([20.0]), torch.tensor([0.5]), torch.tensor([True]))
     assert torch.autograd.gradcheck(
-        lambda x: resample.rotate(x, *move, canvas=16, side=4), [image], atol=1e-4
+        lambda x: resampling.rotate(x, *move, canvas=16, side=4), [image], atol=1e-4
     )

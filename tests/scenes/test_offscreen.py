@@ -38,7 +38,7 @@ def test_the_pictures_stay_and_the_sounds_do_not() -> None:
 
 
 def test_a_class_must_be_left() -> None:
-    with pytest.raises(HearsightError, match="4 classes: none is left to sound"):
+    with pytest.raises(HearsightError, match="4 classes: a picture may show all of them"):
         Offscreen(make_pack(), 1, silent=(0, 3))
 
 

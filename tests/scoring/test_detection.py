@@ -170,8 +170,8 @@ def test_a_model_that_is_dark_in_silence_detects() -> None:
 
 
 def test_clips_of_one_kind_are_refused() -> None:
-    with pytest.raises(HearsightError, match="Every clip shows what sounds"):
+    with pytest.raises(HearsightError, match="Every clip has a visible source"):
         evaluate_protocol(make_model(Follower), make_pairs(2), "slavc-relative-extended")
     clips = make_pairs(1).change(0, boxes=()).change(1, boxes=())
-    with pytest.raises(HearsightError, match="No clip shows what sounds"):
+    with pytest.raises(HearsightError, match="No clip has a visible source"):
         evaluate_protocol(make_model(Follower), clips, "slavc-extended:flickr")

@@ -23,7 +23,7 @@ def test_groups_are_all_before_the_last_token() -> None:
 
 
 def released(ciou: np.ndarray, groups: dict[str, Any]) -> tuple[float, float]:
-    """iIoU@0.5 and iAUC, demand by demand and group by group."""
+    """iIoU@0.5 and iAUC, threshold by threshold and group by group."""
     rates = []
     for i in range(21):
         lowest = []

@@ -94,7 +94,7 @@ def test_known_rates_and_areas(scores: list[float], rate: float, area: float) ->
     assert area_under_curve(np.array(scores)) == pytest.approx(area, abs=1e-12)
 
 
-def test_demands_are_the_floating_products() -> None:
+def test_thresholds_are_the_floating_products() -> None:
     # 0.05 * 3 is 0.15000000000000002: a score of 0.15 does not reach it
     assert area_under_curve(np.array([0.15])) < area_under_curve(np.array([0.05 * 3]))
 

@@ -88,7 +88,7 @@ def test_draws_follow_their_seed_and_unreadable_clips_are_named() -> None:
 
 
 def test_the_other_sound_is_of_no_class_in_the_frame() -> None:
-    with pytest.raises(HearsightError, match="No other clip sounds unlike 'scene 0_0'"):
+    with pytest.raises(HearsightError, match="No clip of another class than that of 'scene 0_0'"):
         evaluate_protocol(make_model(Follower), make_pairs(1), "negatives")
     one_class = make_pairs(3)
     for place in range(6):

@@ -127,7 +127,7 @@ def test_the_command_runs_every_task(run: Command) -> None:
     ("words", "said"),
     [
         ("--protocol negatives", "negative sounds need clips of two classes"),
-        ("--protocol slavc-extended", "Every clip shows what sounds"),
+        ("--protocol slavc-extended", "Every clip has a visible source"),
         ("--protocol duet", "Did you mean 'duets'?"),
         ("--ids none.txt", "none.txt"),
         ("--ids other.txt", "None of the 1 ids in 'other.txt'"),

@@ -32,7 +32,7 @@ from hearsight.progress import no_progress
 from hearsight.recipes.catalogue import load_recipe, recipe_names
 from hearsight.scenes.scenes import Scenes
 from hearsight.scoring.evaluation import check_truths, evaluate
-from hearsight.scoring.metrics import DEMANDS, area_under_curve, success_curve, success_rate
+from hearsight.scoring.metrics import THRESHOLDS, area_under_curve, success_curve, success_rate
 from hearsight.scoring.results import Results
 from hearsight.studies.comparison import (
     FROM_IMAGENET,
@@ -390,9 +390,9 @@ def test_the_file_holds_what_the_table_says(tmp_path: Path) -> None:
 
 def test_curves_and_bars_are_those_of_the_definition() -> None:
     scores = [0.0, 0.12, 0.5, 0.77, 1.0]
-    demands, shares = DEMANDS.tolist(), success_curve(np.array(scores)).tolist()
-    assert shares == [sum(one >= demand for one in scores) / 5 for demand in demands]
-    assert np.trapezoid(shares, demands) == pytest.approx(area_under_curve(np.array(scores)))
+    thresholds, shares = THRESHOLDS.tolist(), success_curve(np.array(scores)).tolist()
+    assert shares == [sum(one >= threshold for one in scores) / 5 for threshold in thresholds]
+    assert np.trapezoid(shares, thresholds) == pytest.approx(area_under_curve(np.array(scores)))
     both = made_method().results["lvs"]
     assert rates_by(both, lambda clip: clip["label"]) == {"a": 0.75, "b": 0.5}
     assert rates_by(both, lambda clip: None) == {}

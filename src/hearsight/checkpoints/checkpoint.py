@@ -43,7 +43,7 @@ def is_number(fact: object) -> bool:
 
 
 def is_position(fact: object) -> bool:
-    """Whether a JSON value is a training position; `judge` may be missing, as in older runs."""
+    """Whether a JSON value is a training position; `judge` may be missing."""
     match fact:
         case {"epoch": epoch, "batch": batch, "step": step, "best": best, **rest}:
             counted = all(is_count(number) for number in (epoch, batch, step))

@@ -107,7 +107,7 @@ def check_comparable(leak: Leak, train_ids: Sequence[str], test_ids: Sequence[st
 
 
 def clean(train: ClipList, leaks: Sequence[Leak], *, by: str) -> list[ListEntry]:
-    """The entries of a training list that are no test clip; `by` video: of no test video either."""
+    """Entries that do not leak: no test clip and, with `by="video"`, no clip of a test video."""
     bad = set(clip_names(id for leak in leaks for id in leak.clips))
     if by == "video":
         bad |= set(clip_names(id for leak in leaks for id in leak.siblings))

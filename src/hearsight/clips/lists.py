@@ -27,7 +27,7 @@ class ClipName(NamedTuple):
     """Which clip an id means: ids that are written differently for one clip have equal names.
 
     video: YouTube's 11 characters, Flickr's number, of other ids the part before `@SECOND`, or
-    the whole id. start: seconds into the video; None where the id does not tell.
+    the whole id. start: seconds into the video; None where the id holds no time.
     """
 
     kind: Kind
@@ -70,7 +70,7 @@ class ListEntry(NamedTuple):
 
     text: the line as written, without its line end. ids: of its clips; two where the frame of one
     is paired with the sound of another. boxes: as written, corrupt ones included. split: train or
-    test, where the list tells.
+    test, in lists with a split column.
     """
 
     text: str

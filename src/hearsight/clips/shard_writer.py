@@ -224,7 +224,7 @@ def write_store(
         folder: the store.
         clips_per_shard: fewer only in the last shard.
         workers: threads that read ahead.
-        progress: told after each clip how many are done, and of how many.
+        progress: called after each clip with (`stage`, done, total).
         stage: its name in `progress`.
 
     Raises:

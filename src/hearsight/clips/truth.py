@@ -73,7 +73,7 @@ def rasterise(boxes: Sequence[Box], annotation: Annotation) -> TruthMask:
 
 
 def size_class(pixels: int | float) -> str:
-    """The name in `SIZES` of a truth of so many pixels, or of such a weight."""
+    """The name in `SIZES` of a truth with `pixels` pixels, or with that weight."""
     return next(name for name, side in SIZES.items() if pixels < side**2)
 
 

@@ -33,7 +33,7 @@ def import_weights(
     method: Annotated[
         str, typer.Option(help="Whose weights: `ssl-tie`, `lvs`, `ez-vsl` or `slavc`.")
     ] = "ssl-tie",
-    out: Annotated[Path | None, typer.Option(help="Default: FILE with .safetensors.")] = None,
+    out: Annotated[Path | None, typer.Option(help="By default FILE with .safetensors.")] = None,
 ) -> None:
     """Turn weights that authors released into a checkpoint of this package.
 

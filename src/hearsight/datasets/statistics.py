@@ -87,7 +87,7 @@ def read_entries(
             scenes and all rows of a list.
         decode: decode frames and sounds as well; not possible for a list.
         unreadable: filled with id: reason.
-        progress: told how many clips are done, and of how many, in the stage "counting".
+        progress: called after each clip with ("counting", done, total).
 
     Raises:
         HearsightError: it is neither a list nor clips, a list is to be decoded, or the source
@@ -273,5 +273,5 @@ def _notes(found: Statistics, most: int | None) -> list[str]:
             more = f" and {len(names) - len(names[:most]):,} more" if names[:most] != names else ""
             lines.append(f"{len(names):,} {what}: {'; '.join(names[:most])}{more}")
     if found.decoded is False:
-        lines.append("Frames and sounds were not looked at: --decode does.")
+        lines.append("Frames and sounds were not decoded (add --decode).")
     return lines

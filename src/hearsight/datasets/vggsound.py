@@ -70,7 +70,7 @@ class XmlBoxes:
 def read_vggsound_list(path: Path, split: str | None = None) -> list[ListedClip]:
     """The clips of a list: `ID`, `ID.mp4`, `ID.mp4,LABEL`, or `YOUTUBE,SECOND,LABEL,SPLIT`.
 
-    split: train or test, of lists that tell; None for both.
+    split: train or test, of lists with a split column; None for both.
     """
     named = unique(
         ListedClip(id=without_suffix(one.ids[0]), label=one.label)
@@ -98,7 +98,7 @@ def open_vggsound(
 
     listed: a list of the clips to use, in order; by default those of vggss.json, else all. truth:
     a folder of XML or a vggss.json; by default `vggss.json` or `anno` in `folder`. split: train
-    or test, of a list that tells.
+    or test, of a list with a split column.
 
     Raises:
         HearsightError: the folder, list or truth is missing or of another form, or no listed clip

@@ -53,7 +53,7 @@ def text_table(
         title_at: where the title stands.
         caption: below the table, centred.
         footnotes: below the caption, a line each.
-        groups: numbers of rows; a line is drawn below each group of so many.
+        groups: numbers of rows in each group; a line is drawn below each group.
         ruled: with lines around all columns; else one below the header alone.
         width: in characters.
     """

@@ -44,7 +44,7 @@ class FileMoments:
 
     version: FileVersion
     count: int  # of moments
-    rows: IO[bytes]  # an Arrow stream; whoever takes the rows out closes it
+    rows: IO[bytes]  # an Arrow stream; the reader closes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -297,7 +297,7 @@ def _create(library: str, embedder: Embedder, every: float) -> MomentTable:
     info = LibraryInfo(
         model=embedder.source,
         recipe=embedder.recipe.name,
-        fingerprint=embedder.fingerprint(),
+        fingerprint=embedder.digest(),
         channels=embedder.sounds([silence]).shape[1],
         every=every,
         seconds=embedder.seconds,
@@ -363,7 +363,7 @@ class _Writer:
         return rest
 
     def add(self, path: Path, extracted: FileMoments | str) -> None:
-        """Take the moments of a file, or the reason why there are none."""
+        """Queue a file's extracted moments, or record why extraction failed."""
         if isinstance(extracted, str):
             self.summary.unreadable[str(path)] = extracted
             return

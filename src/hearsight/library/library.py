@@ -335,11 +335,11 @@ def check_model(table: MomentTable, embedder: Embedder) -> None:
     Raises:
         HearsightError: the weights differ.
     """
-    info, fingerprint = table.info, embedder.fingerprint()
-    if fingerprint != info.fingerprint:
+    info, digest = table.info, embedder.digest()
+    if digest != info.fingerprint:
         raise HearsightError(
             f"The library '{table.library}' was made with '{info.model}'"
             f" ({info.recipe}, {info.fingerprint[:8]}), not with '{embedder.source}'"
-            f" ({embedder.recipe.name}, {fingerprint[:8]}), and vectors of two models cannot be"
+            f" ({embedder.recipe.name}, {digest[:8]}), and vectors of two models cannot be"
             " compared: name the first with --model, or index the videos into a new library."
         )

@@ -317,7 +317,7 @@ class MomentTable:
         )
 
     def needs_vector_index(self, index_from: int = INDEX_FROM) -> bool:
-        """Whether there are at least so many moments, and too few of them in the vector index."""
+        """Whether at least `index_from` moments are there, too few of them in the vector index."""
         count = len(self)
         if count < index_from:
             return False

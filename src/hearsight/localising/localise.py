@@ -91,10 +91,10 @@ def localise_video(
     Args:
         video: any file with a picture and a sound track.
         model: a checkpoint, or the name of weights that come with the package.
-        every: seconds between two moments, at least `media.LEAST`.
+        every: seconds between two moments, at least `media.read.LEAST`.
         overlay: where to write the video with every frame painted, maps blended from moment to
             moment, a timeline of confidence along the bottom, and the original sound. Written
-            once the last moment has been taken.
+            after the iterator is exhausted.
         style: `heat`, `contour` or `box`.
         threshold: confidence below which there is no source; by default what the checkpoint says
             (its fact `threshold`), else `THRESHOLD`.

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from hearsight.errors import HearsightError, nearest
-from hearsight.localising import painting as draw
+from hearsight.localising import painting
 from hearsight.media.read import Frame
 
 STYLES = ("heat", "contour", "box")
@@ -54,17 +54,17 @@ def region_box(
 ) -> tuple[tuple[int, int, int, int], float]:
     """The bounding box of the region around a heatmap's peak, in a frame of `height` x `width`.
 
-    The region is the connected component, around the peak, of the places above `draw.LEVEL`
+    The region is the connected component, around the peak, of the places above `painting.LEVEL`
     (half-way from the lowest response to the peak), after bicubic upsampling to `RASTER` pixels.
     Returns its box in pixels of the frame, [x0, y0, x1, y1], and its share of the frame's area,
     in (0, 1].
     """
     scale = min(1.0, RASTER / max(height, width))
     tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
-    raster = draw.upsample(heatmap, tall, wide)
+    raster = painting.upsample(heatmap, tall, wide)
     peak = np.zeros(raster.shape, bool)
     peak.flat[raster.argmax()] = True
-    region = connected((raster >= draw.LEVEL) | peak, peak)
+    region = connected((raster >= painting.LEVEL) | peak, peak)
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     box = (
         int(columns[0] * width / wide),
@@ -119,13 +119,13 @@ class VideoPainter:
         painted = paint_between(
             frame.pixels, self.localised[before], self.localised[after], weight, self.style
         )
-        return draw.timeline(painted, self._strip(frame), frame.time / max(self.duration, 1e-3))
+        return painting.timeline(painted, self._strip(frame), frame.time / max(self.duration, 1e-3))
 
     def _strip(self, frame: Frame) -> UInt8[np.ndarray, "strip width 4"]:
         height, width, _ = frame.pixels.shape
         if self.strip is None or self.strip.shape[1] != width:
             moments = [one.moment for one in self.localised]
-            self.strip = draw.timeline_strip(
+            self.strip = painting.timeline_strip(
                 width,
                 height,
                 times=np.array([moment.time for moment in moments]),
@@ -162,7 +162,9 @@ def paint_between(
     heatmap = (first * np.float32(1 - weight) + second * np.float32(weight)) / np.float32(255)
     if not heatmap.any():
         return pixels
-    return draw.contour(pixels, heatmap) if style == "contour" else draw.heat(pixels, heatmap)
+    return (
+        painting.contour(pixels, heatmap) if style == "contour" else painting.heat(pixels, heatmap)
+    )
 
 
 def _paint_box(
@@ -176,4 +178,4 @@ def _paint_box(
     if before.box is not None and after.box is not None:
         box = (1 - weight) * np.array(before.box) + weight * np.array(after.box)
         confidence = (1 - weight) * before.confidence + weight * after.confidence
-    return draw.box(pixels, box.tolist(), label=f"{confidence:.2f}")
+    return painting.box(pixels, box.tolist(), label=f"{confidence:.2f}")

@@ -419,7 +419,7 @@ class VideoReader:
             self._frames = decode_frames(self._container, self._picture)
 
     def info(self) -> MediaInfo:
-        """What the file holds; to be asked before its frames. The first of them is decoded.
+        """What the file holds; call before reading frames. The first of them is decoded.
 
         Raises:
             MediaError: if the file holds neither sound nor moving pictures.
@@ -450,7 +450,7 @@ class VideoReader:
         return frame
 
     def frames_at(self, times: Iterable[float]) -> Iterator[Frame]:
-        """As the function `frames_at`; to be asked once."""
+        """As the function `frames_at`; call once."""
         stream = _wanted_picture(self._container, self.path)
         far = math.inf if self._container.format.name in BLIND else FAR
         shown = self._first()
@@ -485,7 +485,7 @@ class VideoReader:
         return time, min(max(time - seconds / 2, 0.0), max(duration - seconds, 0.0))
 
     def sound(self, start: float, seconds: float, rate: int) -> Samples:
-        """`seconds` of sound from `start` on, as `read_sound`; to be asked before `rewind`.
+        """`seconds` of sound from `start` on, as `read_sound`; call before `rewind`.
 
         Raises:
             MediaError: if the file has no sound, or none can be decoded.

@@ -28,8 +28,7 @@ from PIL import Image
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.model import colour
-from hearsight.model import resampling as resample
+from hearsight.model import colour, resampling
 
 TRIES = 10  # crops drawn per image, of which the first that fits into the frame is taken
 CACHED_PIXELS = 2**19  # of the output per pass on a CPU: ten images of 224 x 224
@@ -170,7 +169,7 @@ class AppearanceDraw(Draw):
         if frames.device.type == "cpu" and len(frames) > count:
             spans = [slice(start, start + count) for start in range(0, len(frames), count)]
             return torch.cat([self.part(s.start, s.stop)(frames[s], sizes[s], side) for s in spans])
-        images = resample.crop(frames, self.boxes(sizes), self.mirrored, side)
+        images = resampling.crop(frames, self.boxes(sizes), self.mirrored, side)
         images = _change(images, self.coloured, self._shade, self.shades)
         colourless = 1 - self.greyed.float()
         images = _change(images, self.greyed, colour.saturate, colourless)
@@ -262,7 +261,7 @@ class WarpDraw(Draw):
                 Give the frames' side for a response map, so that it is warped exactly alike.
         """
         side = images.shape[-1]
-        return resample.rotate(
+        return resampling.rotate(
             images,
             self.degrees,
             self.zooms,
@@ -393,7 +392,7 @@ def centre_crop(
     low = torch.stack([(width - square) / 2, (height - square) / 2], dim=1)
     boxes = torch.cat([low, low + square[:, None]], dim=1)
     upright = torch.zeros(len(frames), dtype=torch.bool, device=frames.device)
-    return colour.normalise(resample.crop(frames, boxes, upright, side))
+    return colour.normalise(resampling.crop(frames, boxes, upright, side))
 
 
 def evaluation_frame(

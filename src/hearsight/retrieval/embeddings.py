@@ -85,7 +85,7 @@ class Embedder:
         """Pixels of the shorter side of a frame."""
         return self.recipe.frame_size
 
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """A digest of the weights: 32 hexadecimal digits."""
         digest = blake2b(digest_size=16)
         for name, values in sorted(self.encoders.state_dict().items()):

@@ -236,10 +236,11 @@ def _check_both(found: Detections) -> None:
     """Refuse clips that are all sounding, or none of them."""
     if found.sounding.all():
         raise HearsightError(
-            "Every clip shows what sounds, so there is nothing to be told apart: add clips without "
-            "a source, such as offscreen:toys, or FOLDER@LIST with a list of video, audio, label."
+            "Every clip has a visible source, but detection needs clips with and clips without "
+            "one: add offscreen:toys, or FOLDER@LIST with a list of video, audio, label."
         )
     if not found.sounding.any():
         raise HearsightError(
-            "No clip shows what sounds, so there is nothing to be told apart: add annotated clips."
+            "No clip has a visible source, but detection needs clips with and clips without one: "
+            "add annotated clips."
         )

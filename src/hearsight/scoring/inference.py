@@ -174,7 +174,7 @@ def check_boxes(clips: Clips) -> None:
 
 
 def no_boxes(total: int) -> HearsightError:
-    """The error where none of so many clips has boxes."""
+    """The error where none of `total` clips has boxes."""
     return HearsightError(
         f"None of the {total:,} clips has boxes: only clips with an annotated source can be scored."
     )

@@ -13,7 +13,7 @@ from hearsight.clips.truth import TruthMask
 
 # cIoU of the success curve: 0, 0.05, ... 1, each 0.05 * i in floating point (0.15000000000000002
 # among them), as in the released code
-DEMANDS = np.array([0.05 * i for i in range(21)])
+THRESHOLDS = np.array([0.05 * i for i in range(21)])
 STRIDE = 83  # of the sample; without a common factor with 224, so that it covers all columns
 MARGIN = 12  # ranks in the sample by which its estimate of a rank may be wrong
 
@@ -40,17 +40,17 @@ def success_rate(scores: Float64[np.ndarray, " n"], least: float = 0.5) -> float
 
 def area_under_curve(scores: Float64[np.ndarray, " n"]) -> float:
     """AUC, the area under the success curve."""
-    return area_over_demands(success_curve(scores))
+    return area_over_thresholds(success_curve(scores))
 
 
 def success_curve(scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " 21"]:
-    """The success rate at each of `DEMANDS`."""
-    return np.array([success_rate(scores, demand) for demand in DEMANDS])
+    """The success rate at each of `THRESHOLDS`."""
+    return np.array([success_rate(scores, threshold) for threshold in THRESHOLDS])
 
 
-def area_over_demands(rates: Float64[np.ndarray, " 21"]) -> float:
-    """The area under a curve that is known at `DEMANDS`, by trapezoids."""
-    return float(np.sum(np.diff(DEMANDS) * (rates[1:] + rates[:-1]) / 2))
+def area_over_thresholds(rates: Float64[np.ndarray, " 21"]) -> float:
+    """The area under a curve that is known at `THRESHOLDS`, by trapezoids."""
+    return float(np.sum(np.diff(THRESHOLDS) * (rates[1:] + rates[:-1]) / 2))
 
 
 def pointing(values: Float[np.ndarray, "h w"], truth: TruthMask) -> bool:

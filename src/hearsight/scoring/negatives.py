@@ -27,7 +27,7 @@ from hearsight.scoring.inference import (
 )
 from hearsight.scoring.interactive import group_key, groups_of
 from hearsight.scoring.map_scores import centred_disc
-from hearsight.scoring.metrics import DEMANDS, area_over_demands, area_under_curve, ciou
+from hearsight.scoring.metrics import THRESHOLDS, area_over_thresholds, area_under_curve, ciou
 from hearsight.scoring.protocols import Protocol, upsample
 from hearsight.scoring.results import EvaluatedClips, Results
 
@@ -69,7 +69,7 @@ def area_under_shares(shares: Float64[np.ndarray, " n"]) -> float:
 
     Source: Juanola et al., ICASSP 2025, as released.
     """
-    return area_over_demands(np.array([np.mean(shares <= limit) for limit in DEMANDS]))
+    return area_over_thresholds(np.array([np.mean(shares <= limit) for limit in THRESHOLDS]))
 
 
 def harmonic_mean(first: float, second: float) -> float:
@@ -157,7 +157,8 @@ class _NegativeSounds:
                 if len(sound):
                     return sound
         raise HearsightError(
-            f"No other clip sounds unlike '{item.id}': negative sounds need clips of two classes."
+            f"No clip of another class than that of '{item.id}' was found: negative sounds need "
+            "clips of two classes."
         )
 
 

@@ -139,7 +139,9 @@ def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) ->
         protocol,
         [found.row(model.name), *blind_masks(truths, protocol)],
         evaluated.lines(protocol, iou=found.median, adaptive_iou=found.adaptive),
-        notes=name_ids("clips without a masked pixel: the darker their map the better", empty),
+        notes=name_ids(
+            "clips without a masked pixel, scored by the share of pixels that are not marked", empty
+        ),
     )
 
 

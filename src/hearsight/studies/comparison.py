@@ -259,7 +259,7 @@ def open_data(
     """
     if test is None and data[0].partition(":")[0] not in PACKS:
         raise HearsightError(
-            f"Name annotated clips to score with {option}: '{data[0]}' has none kept apart."
+            f"Name annotated clips to score with {option}: '{data[0]}' has no held-out clips."
         )
     scored = test or data[0]
     held = [scored, *([] if validation is None else [validation])]

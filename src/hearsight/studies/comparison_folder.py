@@ -106,7 +106,7 @@ def locked_folder(folder: Path, plan: Mapping[str, Any], kind: str) -> Iterator[
 def check_plan(folder: Path, plan: Mapping[str, Any], kind: str) -> None:
     """Compare a plan with the one in the folder; write it if there is none.
 
-    Only what both name is compared: an earlier version did not write everything.
+    Only entries that both plans have are compared.
 
     Raises:
         HearsightError: they differ.
@@ -174,7 +174,7 @@ def train_once(
         }
 
     trained: dict[str, Any] = read_or_make(folder / TRAINED, run)
-    held = to_json(from_json(trained.get("recipe")))  # fields that came later have their defaults
+    held = to_json(from_json(trained.get("recipe")))  # absent fields have their defaults
     changed = [key for key, value in wanted.items() if held[key] != value]
     if changed:
         raise HearsightError(

@@ -14,14 +14,14 @@ from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import PIXELS, SIZES, size_class
 from hearsight.files.tables import Row
-from hearsight.localising import painting as draw
+from hearsight.localising import painting
 from hearsight.localising.moments import to_heatmap
 from hearsight.model.response import matched
 from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.inference import prepare_frame, spectrograms_of
-from hearsight.scoring.metrics import DEMANDS, success_curve
+from hearsight.scoring.metrics import THRESHOLDS, success_curve
 from hearsight.studies.comparison import ComparedMethod, Comparison
 from hearsight.studies.comparison_table import (
     COSTS,
@@ -101,7 +101,7 @@ def _summary(comparison: Comparison, methods: Sequence[ComparedMethod], clips: i
     return (
         f"{len(methods)} methods, each trained with {seeds} on the same clips and scored on the "
         f"same {clips:,} others under {', '.join(comparison.protocols)}. A score is comparable "
-        "only under one protocol, and says something only beside the blind rows and the ceiling."
+        "only under one protocol, and is meaningful only next to the blind rows and the ceiling."
     )
 
 
@@ -120,7 +120,7 @@ def _table(methods: Sequence[ComparedMethod], protocol: str) -> Table:
 
 def _cost_table(methods: Sequence[ComparedMethod]) -> Table:
     return Table(
-        title="What each method asks for",
+        title="Cost of each method",
         rows=[{"name": one.name, **costs(one)} for one in methods],
         roles=["model"] * len(methods),
         note="samples/s: of training, the median, on the machine that trained. parameters: of what "
@@ -156,7 +156,7 @@ def _score_plots(
 
 
 def _curve(name: str, shares: Sequence[float], *, dashed: bool = False) -> Curve:
-    return Curve(name=name, steps=DEMANDS, values=100 * np.array(shares), dashed=dashed)
+    return Curve(name=name, steps=THRESHOLDS, values=100 * np.array(shares), dashed=dashed)
 
 
 def _by_size(clip: Row) -> str | None:
@@ -277,10 +277,10 @@ def paint(
         whole = Image.fromarray(clip.frame)
         scale = WIDE / max(whole.size)
         size = (round(scale * whole.width), round(scale * whole.height))
-        painted = draw.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), heatmap)
+        painted = painting.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), heatmap)
         for x0, y0, x1, y1 in clip.boxes or ():
             edges = (x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1])
-            painted = draw.box(painted, edges, colour=draw.TRUTH, dashed=True)
+            painted = painting.box(painted, edges, colour=painting.TRUTH, dashed=True)
         score = scores[clip.id]
         pictures[clip.id] = Picture(
             pixels=painted,

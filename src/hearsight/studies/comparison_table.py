@@ -13,7 +13,7 @@ from hearsight.studies.comparison import ComparedMethod
 
 COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
 WORDS = ("name", "protocol")  # columns of text
-SAID = ("ceiling", "ceiling AUC")  # columns left out: the ceiling has a row of its own
+CEILING_COLUMNS = ("ceiling", "ceiling AUC")  # columns left out: the ceiling has a row of its own
 Value = str | int | float | None
 
 
@@ -61,7 +61,9 @@ def rows(methods: Sequence[ComparedMethod], protocol: str) -> list[dict[str, Val
 
 
 def _without(row: Row) -> dict[str, Value]:
-    return {name: value for name, value in row.items() if name.removesuffix(" ±") not in SAID}
+    return {
+        name: value for name, value in row.items() if name.removesuffix(" ±") not in CEILING_COLUMNS
+    }
 
 
 def is_reference(row: Row) -> bool:
@@ -137,7 +139,7 @@ def table_text(
 def over(seeds: int) -> str:
     """How numbers of a table were summarised over seeds."""
     if seeds == 1:
-        return "of one seed, so that nothing is known of the spread"
+        return "one seed; spread unknown"
     return f"mean ± sample standard deviation over {seeds} seeds"
 
 

@@ -14,7 +14,7 @@ from hearsight.checkpoints.checkpoint import LAST, load_model, save_checkpoint
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
-from hearsight.localising import painting as draw
+from hearsight.localising import painting
 from hearsight.localising.localise import ResponseFunction, localise_video
 from hearsight.localising.moments import Moment, to_heatmap
 from hearsight.media.samples import RATE
@@ -338,10 +338,10 @@ def describe(
         for title, clips in zip((KNOWN, NEW), scenes, strict=True)
         for picture in paint_scenes(encoders, recipe, [clips[i] for i in range(SHOWN)], title)
     ]
-    sheet = draw.gallery(
+    sheet = painting.gallery(
         [picture.pixels for picture in pictures], [one.caption for one in pictures], columns=8
     )
-    draw.save_picture(sheet, folder / "gallery.jpg")
+    painting.save_picture(sheet, folder / "gallery.jpg")
     moments = f"In the video {found[0]} of {found[1]} sounding moments are found."
     return Report(
         title="Where does the sound come from?",
@@ -373,11 +373,11 @@ def paint_scenes(
     maps = matched(encoders(frames, recipe.spectrogram(sounds))).numpy()
     pictures = []
     for clip, one in zip(clips, maps, strict=True):
-        painted = draw.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), to_heatmap(one))
+        painted = painting.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), to_heatmap(one))
         height, width, _ = painted.shape
         for x0, y0, x1, y1 in clip.boxes or ():
             edges = (x0 * width, y0 * height, x1 * width, y1 * height)
-            painted = draw.box(painted, edges, colour=draw.TRUTH, dashed=True)
+            painted = painting.box(painted, edges, colour=painting.TRUTH, dashed=True)
         label = clip.label or "unknown"
         pictures.append(
             Picture(
