@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from hearsight.clips.truth import SIDE, rasterise
-from hearsight.scoring.map_scores import MapScores, centred_disc, make_table, score_maps
+from hearsight.scoring.box_scores import MapScores, centred_disc, make_table, score_maps
 from hearsight.scoring.metrics import area_under_curve, success_rate
 from hearsight.scoring.protocols import load_protocol, upsampling_matrix
 

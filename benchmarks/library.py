@@ -38,7 +38,7 @@ from media_memory import make as make_long_video
 
 from hearsight.library import extraction
 from hearsight.library.indexing import index_videos
-from hearsight.library.moment_table import LibraryInfo, MomentTable
+from hearsight.library.lance_table import LibraryInfo, MomentTable
 from hearsight.retrieval.embeddings import Embedder
 
 CHANNELS = 512

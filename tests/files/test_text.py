@@ -12,7 +12,7 @@ from hearsight.clips.clip import UnreadableClip
 from hearsight.clips.lists import read_list
 from hearsight.clips.selection import JoinedClips, restrict
 from hearsight.clips.shards import decode_facts
-from hearsight.datasets.extended import read_extended
+from hearsight.datasets.extended_test_sets import read_extended
 from hearsight.datasets.flickr import read_flickr_list
 from hearsight.datasets.folders import read_entries
 from hearsight.datasets.open import read_clips

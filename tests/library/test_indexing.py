@@ -22,7 +22,7 @@ from hearsight.errors import HearsightError
 from hearsight.library import extraction
 from hearsight.library.extraction import moment_times
 from hearsight.library.indexing import index_videos
-from hearsight.library.moment_table import MomentTable, sole_writer
+from hearsight.library.lance_table import MomentTable, sole_writer
 from hearsight.localising.localise import prepare_whole_frame
 from hearsight.media.read import frames_at, read_sound
 from hearsight.media.write import write_video

@@ -12,8 +12,8 @@ from PIL import Image
 
 from hearsight.errors import HearsightError
 from hearsight.library.indexing import index_videos
+from hearsight.library.lance_table import MomentTable
 from hearsight.library.library import Library, SilenceWarning
-from hearsight.library.moment_table import MomentTable
 
 
 @pytest.fixture(scope="module")
@@ -203,9 +203,9 @@ def test_an_open_library_sees_what_is_added(
 ) -> None:
     from datetime import timedelta
 
-    from hearsight.library import moment_table
+    from hearsight.library import lance_table
 
-    monkeypatch.setattr(moment_table, "FRESH", timedelta(0))
+    monkeypatch.setattr(lance_table, "FRESH", timedelta(0))
     model = folder / "tiny.safetensors"
     index_videos(tmp_path / "library", [folder / "0.mp4"], model=model)
     library = Library.open(tmp_path / "library")

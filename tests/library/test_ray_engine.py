@@ -14,7 +14,7 @@ from made_library import make_clip, tiny_model
 
 from hearsight.library import ray_engine
 from hearsight.library.indexing import index_videos
-from hearsight.library.moment_table import MomentTable
+from hearsight.library.lance_table import MomentTable
 from hearsight.library.ray_engine import extract_with_ray
 
 pytestmark = [

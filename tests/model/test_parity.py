@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import load_model
-from hearsight.checkpoints.released import import_weights, released_names
+from hearsight.checkpoints.import_weights import import_weights, released_names
 from hearsight.model.augmentation import WarpDraw
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.model.response import matched, response

@@ -203,7 +203,7 @@ from time import process_time
 import numpy as np
 from hearsight.clips.truth import rasterise
 from hearsight.scoring.protocols import load_protocol
-from hearsight.scoring.map_scores import score_maps
+from hearsight.scoring.box_scores import score_maps
 maps = np.random.default_rng(0).standard_normal((5_000, 14, 14)).astype(np.float32)
 protocol = load_protocol("ssl-tie")
 begin = process_time()

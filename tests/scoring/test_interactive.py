@@ -8,8 +8,8 @@ from made_models import Deaf, Follower, make_model, make_pairs
 
 from hearsight.clips.clip import UnreadableClip
 from hearsight.errors import HearsightError
+from hearsight.scoring.box_scores import MapScores
 from hearsight.scoring.interactive import group_key, groups_of, interactive_row, worst_of_each
-from hearsight.scoring.map_scores import MapScores
 from hearsight.scoring.protocol_registry import evaluate_protocol
 
 

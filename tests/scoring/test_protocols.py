@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from hearsight.clips.truth import PIXELS, SIDE, covers_nothing, is_corrupt, rasterise
 from hearsight.errors import HearsightError
-from hearsight.scoring.map_scores import (
+from hearsight.scoring.box_scores import (
     ObjectMaps,
     confidences,
     make_table,

@@ -39,8 +39,8 @@ def import_weights(
 
     Example: hearsight import-weights SSL_TIE_vggss144k.pth.tar --out vggss144k.safetensors
     """
-    from hearsight.checkpoints.released import import_weights as convert
-    from hearsight.checkpoints.released import target_of
+    from hearsight.checkpoints.import_weights import import_weights as convert
+    from hearsight.checkpoints.import_weights import target_of
 
     target = target_of(file) if out is None else out
     if target.exists() and file.exists() and target.samefile(file):

@@ -10,7 +10,7 @@ from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
 from hearsight.clips.selection import JoinedClips, choose
 from hearsight.clips.shards import Store
 from hearsight.datasets import flickr, vggsound
-from hearsight.datasets.extended import is_extended, open_extended
+from hearsight.datasets.extended_test_sets import is_extended, open_extended
 from hearsight.datasets.folders import read_xml
 from hearsight.errors import HearsightError, nearest
 from hearsight.scenes.pack import PACKS, SPLITS

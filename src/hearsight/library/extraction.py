@@ -20,7 +20,7 @@ from jaxtyping import Float32, UInt8
 from hearsight.clips.clip import encode_picture, fit_frame
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError
-from hearsight.library.moment_table import FileVersion, LibraryInfo, schema
+from hearsight.library.lance_table import FileVersion, LibraryInfo, schema
 from hearsight.localising.localise import EncoderFrame, prepare_whole_frame
 from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
 from hearsight.media.samples import RATE

@@ -31,8 +31,7 @@ from hearsight.library.extraction import (
     file_version,
     row_buffer,
 )
-from hearsight.library.library import Library, check_model
-from hearsight.library.moment_table import (
+from hearsight.library.lance_table import (
     INDEX_FROM,
     FileVersion,
     LibraryInfo,
@@ -40,6 +39,7 @@ from hearsight.library.moment_table import (
     absolute_path,
     sole_writer,
 )
+from hearsight.library.library import Library, check_model
 from hearsight.localising.localise import MODEL
 from hearsight.media.read import LEAST
 from hearsight.media.samples import RATE

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hearsight.errors import HearsightError, nearest
-from hearsight.library.moment_table import MODALITIES, Modality, MomentTable, absolute_path
+from hearsight.library.lance_table import MODALITIES, Modality, MomentTable, absolute_path
 from hearsight.localising.localise import QUIET, prepare_whole_frame
 from hearsight.media.read import frames_at, probe, read_picture, read_sound, stream_sound
 from hearsight.media.samples import RATE

@@ -17,7 +17,7 @@ from typing import Any
 
 from hearsight.errors import HearsightError
 from hearsight.library.extraction import Extractor, FileMoments, extract_moments, row_buffer
-from hearsight.library.moment_table import FileVersion
+from hearsight.library.lance_table import FileVersion
 from hearsight.model.device import move
 from hearsight.progress import Progress
 

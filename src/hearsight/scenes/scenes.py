@@ -24,7 +24,7 @@ from hearsight.scenes.composing import (
     paste,
     relight,
 )
-from hearsight.scenes.looks import vary
+from hearsight.scenes.cutout_variants import vary
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
 from hearsight.scenes.sound_bank import CUTOFF, SoundBank
 

@@ -15,8 +15,8 @@ from hearsight.clips.clip import Box, Clips
 from hearsight.clips.truth import SIZES, rasterise, size_class
 from hearsight.errors import HearsightError
 from hearsight.files.tables import Row, rounded
+from hearsight.scoring.box_scores import MapScores, blind_scores, confidences
 from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
-from hearsight.scoring.map_scores import MapScores, blind_scores, confidences
 from hearsight.scoring.metrics import area_under_curve
 from hearsight.scoring.protocols import Protocol
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids

@@ -15,6 +15,7 @@ from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
 from hearsight.media.samples import mix
+from hearsight.scoring.box_scores import centred_disc, confidences
 from hearsight.scoring.detection import Detections, average_precision, released_average_precision
 from hearsight.scoring.inference import (
     Inference,
@@ -25,7 +26,6 @@ from hearsight.scoring.inference import (
     waveforms_of,
 )
 from hearsight.scoring.interactive import group_key
-from hearsight.scoring.map_scores import centred_disc, confidences
 from hearsight.scoring.metrics import area_under_curve, ciou
 from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids

@@ -19,8 +19,7 @@ from hearsight.errors import HearsightError
 from hearsight.files.tables import text_table, write_rows
 from hearsight.model.device import move
 from hearsight.progress import Progress, no_progress
-from hearsight.scoring.inference import Inference, MapBatch, evaluation_mode, score_clips
-from hearsight.scoring.map_scores import (
+from hearsight.scoring.box_scores import (
     MapScores,
     ObjectMaps,
     Score,
@@ -29,6 +28,7 @@ from hearsight.scoring.map_scores import (
     make_table,
     score_maps,
 )
+from hearsight.scoring.inference import Inference, MapBatch, evaluation_mode, score_clips
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocols import Protocol, load_protocol
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids, name_unreadable

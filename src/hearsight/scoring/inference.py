@@ -23,7 +23,7 @@ from hearsight.model.response import matched
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
 from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
-from hearsight.scoring.map_scores import MapScores, ObjectMaps, score_maps
+from hearsight.scoring.box_scores import MapScores, ObjectMaps, score_maps
 from hearsight.scoring.object_guidance import SIDE, ObjectGuide, object_maps
 from hearsight.scoring.protocols import Frame, Protocol
 from hearsight.scoring.results import EvaluatedClips

@@ -9,8 +9,8 @@ from jaxtyping import Float64, Int64
 from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
+from hearsight.scoring.box_scores import MapScores, blind_scores, joined_scores
 from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
-from hearsight.scoring.map_scores import MapScores, blind_scores, joined_scores
 from hearsight.scoring.metrics import area_under_curve, success_rate
 from hearsight.scoring.protocols import Protocol
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids

@@ -17,6 +17,7 @@ from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
+from hearsight.scoring.box_scores import centred_disc
 from hearsight.scoring.inference import (
     Inference,
     PreparedClip,
@@ -26,7 +27,6 @@ from hearsight.scoring.inference import (
     waveforms_of,
 )
 from hearsight.scoring.interactive import group_key, groups_of
-from hearsight.scoring.map_scores import centred_disc
 from hearsight.scoring.metrics import THRESHOLDS, area_over_thresholds, area_under_curve, ciou
 from hearsight.scoring.protocols import Protocol, upsample
 from hearsight.scoring.results import EvaluatedClips, Results

@@ -1,6 +1,6 @@
 """Object maps for object-guided localisation (OGL), from a ResNet-18 trained on ImageNet.
 
-`map_scores.mix_object_map` mixes them into response maps.
+`box_scores.mix_object_map` mixes them into response maps.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hearsight.checkpoints.released import load_resnet18
+from hearsight.checkpoints.import_weights import load_resnet18
 from hearsight.errors import HearsightError
 from hearsight.model.distributed import BatchNorm
 from hearsight.model.encoders import Encoder, Trunk

@@ -42,7 +42,7 @@ class Protocol:
     frame: "crop" brings the shorter side to the encoder's size and takes the middle square,
     "stretch" the whole frame to that square, both bicubic with Pillow; "stretch plainly" is the
     latter as torch does it, without antialiasing; truths are fractions of the whole frame in all.
-    mixing, objects, share: how an object map is mixed in, see `map_scores.mix_object_map`; objects
+    mixing, objects, share: how an object map is mixed in, see `box_scores.mix_object_map`; objects
     is its up-sampling, share that of the response map in the mixture.
     sets: how many clips of which test sets its authors score.
     """

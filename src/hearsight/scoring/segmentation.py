@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from hearsight.clips.clip import Clips
 from hearsight.clips.truth import PIXELS, SIDE, TruthMask
 from hearsight.files.tables import rounded
+from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.inference import (
     Inference,
     evaluation_mode,
@@ -16,7 +17,6 @@ from hearsight.scoring.inference import (
     own_maps,
     prepare_clips,
 )
-from hearsight.scoring.map_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.metrics import best_possible, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise
 from hearsight.scoring.results import EvaluatedClips, Results, name_ids

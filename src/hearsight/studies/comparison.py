@@ -23,8 +23,8 @@ from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign
 from hearsight.scenes.pack import PACKS
+from hearsight.scoring.box_scores import blind_scores
 from hearsight.scoring.evaluation import Annotations, read_annotations
-from hearsight.scoring.map_scores import blind_scores
 from hearsight.scoring.protocol_registry import check_name
 from hearsight.scoring.protocols import PROTOCOLS, load_protocol
 from hearsight.scoring.results import Results

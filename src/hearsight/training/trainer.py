@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
-from hearsight.checkpoints.released import load_trunk
+from hearsight.checkpoints.import_weights import load_trunk
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
@@ -25,7 +25,7 @@ from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
 from hearsight.training.batches import Batch, Batches, label_names
-from hearsight.training.confidence import choose_threshold
+from hearsight.training.confidence_threshold import choose_threshold
 from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.nan_guard import NanGuard, all_finite
 from hearsight.training.run_folder import (

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.library.moment_table import MODALITIES, LibraryInfo, MomentTable, sole_writer
+from hearsight.library.lance_table import MODALITIES, LibraryInfo, MomentTable, sole_writer
 
 CHANNELS = 32
 

@@ -12,7 +12,7 @@ from hearsight.clips.clip import DecodedClip, UnreadableClip
 from hearsight.model.encoders import Encoders
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.recipes.catalogue import load_recipe
-from hearsight.training.confidence import MIN_RECALL, best_threshold, choose_threshold
+from hearsight.training.confidence_threshold import MIN_RECALL, best_threshold, choose_threshold
 
 
 def balanced_accuracy(high: list[float], low: list[float], cut: float) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import UInt8
 
-from hearsight.scenes.looks import deform, recolour, vary
+from hearsight.scenes.cutout_variants import deform, recolour, vary
 from hearsight.scenes.pack import Cutout, Pack, Recording
 from hearsight.scenes.scenes import Scenes
 

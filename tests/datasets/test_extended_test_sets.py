@@ -8,7 +8,7 @@ import pytest
 from made_layouts import FLICKR_IDS, VGGSOUND_IDS, flickr_layout, scoring_layout, vggss
 
 from hearsight.clips.clip import UnreadableClip
-from hearsight.datasets.extended import ExtendedClips, is_extended, read_extended
+from hearsight.datasets.extended_test_sets import ExtendedClips, is_extended, read_extended
 from hearsight.datasets.open import open_clips, open_joined
 from hearsight.errors import HearsightError
 

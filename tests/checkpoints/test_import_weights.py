@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import load_checkpoint
-from hearsight.checkpoints.released import (
+from hearsight.checkpoints.import_weights import (
     METHODS,
     import_weights,
     load_trunk,
