@@ -19,7 +19,7 @@ from made_embedded import (
 
 from hearsight.errors import HearsightError
 from hearsight.objectives.embedded_batch import EmbeddedBatch
-from hearsight.objectives.hard_positives import HardPositiveContrast
+from hearsight.objectives.hard_positives import HardPositiveContrast, nearest_neighbours
 from hearsight.objectives.trimap_contrast import TrimapContrast
 
 
@@ -85,6 +85,32 @@ def test_clips_that_sound_and_look_alike_find_each_other() -> None:
     embedded.grids, embedded.sounds = grids, sounds
     heard, seen = HardPositiveContrast().find_neighbours(embedded)
     assert heard.flatten().tolist() == seen.flatten().tolist() == [1, 0, 3, 2, 5, 4]
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("count", [0, 1, 3, 20])
+def test_neighbours_are_those_of_loops_and_equal_ones_the_first(
+    count: int, kind: torch.dtype
+) -> None:
+    torch.manual_seed(1)
+    few = torch.randint(-1, 2, (30, 3)).to(kind)  # equal directions many times, zeros too
+    found = nearest_neighbours(few[9:17], few, start=9, count=count)
+    vectors = few.tolist()
+    wanted = []
+    for own in range(9, 17):
+        cosines = [cosine(vectors[own], other) for other in vectors]
+        others = [i for i in range(30) if i != own]
+        wanted.append(sorted(others, key=lambda i, c=cosines: (-round(c[i], 5), i))[:count])
+    assert found.tolist() == wanted
+
+
+def test_embeddings_that_are_nan_give_a_loss_that_is_nan() -> None:
+    embedded = made()
+    embedded.sounds = embedded.sounds.detach().clone()
+    embedded.sounds[1] = torch.nan
+    embedded.responses = embedded.responses.detach().clone()
+    embedded.responses[:, 1] = torch.nan
+    assert HardPositiveContrast()(embedded).isnan()
 
 
 def test_where_all_is_alike_every_candidate_counts_the_same() -> None:

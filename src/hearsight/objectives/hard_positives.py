@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import normalize, softplus
+from torch.nn.functional import softplus
 
 from hearsight.errors import HearsightError
 from hearsight.model.distributed import gather
+from hearsight.model.nearest import rank, unit
 from hearsight.model.response import matched, region_mean
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.max_contrast import first_own_frame, scores_by_sound, target_columns
@@ -21,16 +22,22 @@ def nearest_neighbours(
 ) -> Int64[Tensor, "b k"]:
     """The k nearest neighbours by cosine; k = `count`, or all others where these are fewer.
 
+    NaN counts as 0 here: the loss is NaN anyway, and training stops at it.
+
     Args:
         own: row i is row `start` + i of `others`, and not its own neighbour.
         others: the candidates.
         start: see `own`.
         count: neighbours wanted.
     """
+    count = min(count, len(others) - 1)
+    itself = torch.arange(start, start + len(own), device=own.device)
+    if count == 0:
+        return itself.new_empty(len(own), 0)
+    queries, gallery = (unit(vectors.float().nan_to_num()) for vectors in (own, others))
     with torch.autocast(own.device.type, enabled=False):
-        cosines = normalize(own.float(), dim=1) @ normalize(others.float(), dim=1).T
-    cosines = cosines.masked_fill(true_pairs(cosines, start), -torch.inf)
-    return cosines.topk(min(count, len(others) - 1), dim=1).indices
+        _, found = rank(queries, gallery, count, exclude=itself)
+    return found
 
 
 @dataclass(slots=True, kw_only=True)
