@@ -6,7 +6,15 @@ from pathlib import Path
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from hearsight.files.tables import ROW_FILES, cell, plain_table, rounded, text_table, write_rows
+from hearsight.files.tables import (
+    ROW_FILES,
+    cell,
+    markdown_table,
+    plain_table,
+    rounded,
+    text_table,
+    write_rows,
+)
 
 ROWS = [
     {"name": "model", "clips": 7, "cIoU@0.5": 0.25},
@@ -16,6 +24,7 @@ ROWS = [
 
 def test_values_in_cells() -> None:
     assert [cell(value) for value in ("word", 12, 0.12345, None)] == ["word", "12", "12.35", "-"]
+    assert cell(0.12345, 1) == "12.3"
     assert rounded({"name": "x", "share": 1 / 3, "clips": 3}) == {
         "name": "x",
         "share": 0.33333,
@@ -54,6 +63,15 @@ def test_groups_end_with_a_line() -> None:
     lines = text_table(rows, groups=[1, 3]).splitlines()
     assert [at for at, line in enumerate(lines) if line.startswith("├")] == [4]
     assert lines[3].split()[1] == "a"
+
+
+def test_a_table_in_markdown_keeps_its_columns_whatever_is_in_a_cell() -> None:
+    assert markdown_table(["", "score"], [["a|b", "1"], ["", ""]]) == [
+        "| | score |",
+        "|---|---|",
+        r"| a\|b | 1 |",
+        "| | |",
+    ]
 
 
 def test_a_table_ruled_below_its_header_alone() -> None:

@@ -1,4 +1,4 @@
-"""Tables of rows: as text for a terminal, as .csv or .parquet.
+"""Tables of rows: as text for a terminal, as Markdown, as .csv or .parquet.
 
 A row is a mapping from column to value. In a table for reading, a float is a fraction and is shown
 in percent.
@@ -18,11 +18,11 @@ LEFT = ("name", "protocol")  # columns of words, aligned to the left
 ROW_FILES = (".parquet", ".csv")  # what `write_rows` writes
 
 
-def cell(value: str | int | float | None) -> str:
-    """A value as a table shows it: a float in percent with two digits, None as a dash."""
+def cell(value: str | int | float | None, digits: int = 2) -> str:
+    """A value as a table shows it: a float in percent with some digits, None as a dash."""
     if value is None:
         return "-"
-    return f"{100 * value:.2f}" if isinstance(value, float) else str(value)
+    return f"{100 * value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
 def rounded(row: Row) -> dict[str, Any]:
@@ -92,6 +92,16 @@ def plain_table(rows: Sequence[Mapping[str, str]]) -> str:
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown; each row has as many cells as there are columns."""
+
+    def line(cells: Sequence[str]) -> str:
+        escaped = [text.replace("|", r"\|") for text in cells]
+        return "|" + "".join(f" {text} |" if text else " |" for text in escaped)
+
+    return [line(columns), "|" + "---|" * len(columns), *map(line, rows)]
 
 
 def write_rows(rows: Sequence[Row], path: Path, endings: Sequence[str] = ROW_FILES) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from hearsight.clips.clip import MOST_PIXELS
 from hearsight.errors import HearsightError
+from hearsight.files.tables import markdown_table
 from hearsight.media.samples import RATE, round_samples
 from hearsight.progress import Progress
 from hearsight.scenes.composing import SOLID, bounds
@@ -192,13 +193,9 @@ def attribute(
         "trimmed, mixed to one channel, resampled, made even in loudness and encoded anew.",
     ]
     for name, version in sorted(versions.items()):
-        lines += ["", f"## {name} {version}", "", "| file | path in the package | licence |"]
-        lines.append("|---|---|---|")
-        lines += [
-            f"| {entry.file} | {entry.path} | {entry.licence} |"
-            for entry in entries
-            if entry.package == name
-        ]
+        mine = [(one.file, one.path, one.licence) for one in entries if one.package == name]
+        lines += ["", f"## {name} {version}", ""]
+        lines += markdown_table(("file", "path in the package", "licence"), mine)
         if name in notices:
             lines += ["", "The package's own notice:", "", "```", notices[name].rstrip(), "```"]
     return "\n".join(lines) + "\n"

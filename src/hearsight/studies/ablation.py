@@ -13,6 +13,7 @@ import numpy as np
 from hearsight.clips.leaks import footnotes
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
+from hearsight.files.tables import markdown_table
 from hearsight.progress import Progress
 from hearsight.scoring.metrics import area_under_curve, success_rate
 from hearsight.studies.comparison import (
@@ -22,7 +23,7 @@ from hearsight.studies.comparison import (
     reference_scores,
 )
 from hearsight.studies.comparison_folder import write_text
-from hearsight.studies.comparison_table import summarised
+from hearsight.studies.comparison_table import summarised, summary_cell
 
 PROTOCOL = "ssl-tie"
 DISC = "blind: centred disc"
@@ -190,28 +191,21 @@ def table(
     blind: by name, the rows below the rungs.
     """
     signs = {sign: why for rung in rungs for sign, why in rung.marks.items()}
-
-    def shown(row: dict[str, Any], name: str) -> str:
-        spread = row.get(f"{name} ±")
-        return f"{100 * row[name]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
-
-    lines = [
-        f"| | | cIoU@0.5 ({protocol}) | AUC ({protocol}) | adaptive cIoU@0.5 "
-        "| paper: cIoU | paper: AUC |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    scores = {
+        "ciou": f"cIoU@0.5 ({protocol})",
+        "auc": f"AUC ({protocol})",
+        "adaptive": "adaptive cIoU@0.5",
+    }
+    paper = {"paper_ciou": "paper: cIoU", "paper_auc": "paper: AUC"}
+    rows = []
     for rung in rungs:
         row = rung.row()
-        lines.append(
-            f"| {row['rung']} | {' '.join([row['what'], *rung.marks])} | {shown(row, 'ciou')} "
-            f"| {shown(row, 'auc')} | {shown(row, 'adaptive')} | {100 * row['paper_ciou']:.2f} "
-            f"| {100 * row['paper_auc']:.2f} |"
-        )
-    lines += [
-        f"| | {name} | {100 * row['ciou']:.1f} | {100 * row['auc']:.1f} "
-        f"| {100 * row['adaptive']:.1f} | | |"
-        for name, row in blind.items()
-    ]
+        own = [summary_cell(row, name, digits=1) for name in scores]
+        printed = [summary_cell(row, name) for name in paper]
+        rows.append([row["rung"], " ".join([row["what"], *rung.marks]), *own, *printed])
+    for name, numbers in blind.items():
+        rows.append(["", name, *(summary_cell(numbers, one, digits=1) for one in scores), "", ""])
+    lines = markdown_table(["", "", *scores.values(), *paper.values()], rows)
     several = f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}"
     lines += [
         "",

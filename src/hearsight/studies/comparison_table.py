@@ -87,18 +87,17 @@ def costs(method: ComparedMethod) -> dict[str, Value]:
     }
 
 
-def shown(rows: Sequence[dict[str, Value]]) -> list[dict[str, str]]:
-    """Rows as text: per cent, mean ± spread in one cell, a dash where there is no number."""
+def summary_cell(row: Row, column: str, digits: int = 2) -> str:
+    """A number of a row as text: per cent, mean ± spread, a dash where there is no number."""
+    value, around = row.get(column), row.get(f"{column} ±")
+    text = f"{value:,}" if isinstance(value, int) else cell(value, digits)
+    return text + (f" ± {cell(around, digits)}" if around is not None else "")
+
+
+def shown(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Rows as text, a cell for mean and spread."""
     columns = list(dict.fromkeys(name for row in rows for name in row if not name.endswith(" ±")))
-    table = []
-    for row in rows:
-        line = {}
-        for name in columns:
-            value, around = row.get(name), row.get(f"{name} ±")
-            text = f"{value:,}" if isinstance(value, int) else cell(value)
-            line[name] = text + (f" ± {cell(around)}" if around is not None else "")
-        table.append(line)
-    return table
+    return [{name: summary_cell(row, name) for name in columns} for row in rows]
 
 
 def signs(methods: Sequence[ComparedMethod]) -> list[str]:
