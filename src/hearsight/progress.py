@@ -10,6 +10,11 @@ def no_progress(stage: str, done: int, total: int | None) -> None:
     """Show nothing."""
 
 
+def renamed(progress: Progress, *, before: str = "", after: str = "") -> Progress:
+    """Progress whose stages get words before or after their names."""
+    return lambda stage, done, total: progress(f"{before}{stage}{after}", done, total)
+
+
 def of_stage(progress: Progress, stage: str) -> Callable[[int, int | None], None]:
     """A callable (done, total) that reports to one stage."""
     return lambda done, total: progress(stage, done, total)

@@ -20,7 +20,7 @@ from hearsight.datasets.statistics import count
 from hearsight.datasets.vggsound import VggSsBoxes, open_vggsound, read_vggsound_list
 from hearsight.datasets.vggsound_splits import read_vggsound_csv
 from hearsight.errors import HearsightError
-from hearsight.files.text import cells_of, is_text, parse_json, read_text
+from hearsight.files.text import cells_of, first_names, is_text, parse_json, read_text
 from hearsight.scenes.menagerie import read_menagerie
 
 DEEP = b"[" * 100_000
@@ -122,3 +122,11 @@ def test_cells_and_text_are_what_they_say(tmp_path: Path) -> None:
     assert parse_json(b'{"a": 1}') == {"a": 1}
     with pytest.raises(ValueError, match="deeply"):
         parse_json(DEEP)
+
+
+def test_the_first_names_and_how_many_more() -> None:
+    names = [str(number) for number in range(1_500)]
+    assert first_names(names, 2) == "0, 1 and 1,498 more"
+    assert first_names(names[:3], 2, separator="; ") == "0; 1 and 1 more"
+    assert first_names(names[:2], 2) == first_names(names[:2], None) == "0, 1"
+    assert first_names([], 2) == ""

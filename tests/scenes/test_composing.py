@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from made_packs import flat_cutout
 from PIL import Image
 
+from hearsight.clips.truth import box_of
 from hearsight.scenes.composing import (
     AREAS,
     LEAST_VISIBLE,
@@ -14,8 +15,6 @@ from hearsight.scenes.composing import (
     Layout,
     PlacedSprite,
     Sprite,
-    bounds,
-    box_of,
     cover,
     draw_area,
     draw_layout,
@@ -132,15 +131,6 @@ def test_paint_blends_by_alpha() -> None:
     expected = np.full((8, 8, 3), (0, 0, 100))
     expected[4:6, 3:5] = (157, 157, 178)
     assert np.abs(np.asarray(canvas).astype(int) - expected).max() <= 1
-
-
-def test_bounds_and_boxes() -> None:
-    mask = np.zeros((10, 20), bool)
-    assert bounds(mask) == (0, 0, 0, 0)
-    mask[2:5, 4:15] = True
-    mask[3, 6] = False
-    assert bounds(mask) == (4, 2, 15, 5)
-    assert box_of(mask) == (0.2, 0.2, 0.75, 0.5)
 
 
 @pytest.mark.parametrize("size", [(50, 50), (64, 32), (30, 90)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float64
 
+from hearsight.clips.truth import bounds
 from hearsight.media.samples import RATE
-from hearsight.scenes.composing import bounds
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.toys import BACKGROUNDS, INSTANCES, SHAPES, make_toys
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import layout, save_weights
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.text import first_names
 from hearsight.model.encoders import Encoder, Encoders, Trunk
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
@@ -193,9 +194,8 @@ def _check_keys(file: Path, title: str, used: set[str], theirs: Mapping[str, Ten
     unexpected = sorted(key for key in theirs.keys() - used if not UNUSED.match(key))
     for kind, keys in (("lacks", missing), ("holds the unexpected", unexpected)):
         if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             raise HearsightError(
-                f"{file} is not a released {title} model: it {kind} {', '.join(keys[:3])}{more}."
+                f"{file} is not a released {title} model: it {kind} {first_names(keys, 3)}."
             )
 
 

@@ -255,7 +255,7 @@ def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
         pixels = _decode_jpeg(file)
         if pixels is not None:
             return pixels
-    with _open_picture(file) as image:
+    with open_picture(file) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -274,22 +274,22 @@ def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
         return None
 
 
-def _open_picture(file: bytes) -> Image.Image:
-    """Load a picture; raises ValueError with the reason."""
+def open_picture(file: bytes) -> Image.Image:
+    """Load a picture file; raises ValueError if it is none, damaged, or above `MOST_PIXELS`."""
     try:
         image = Image.open(BytesIO(file))
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"the picture claims {image.width} x {image.height} pixels")
         image.load()
     except UnidentifiedImageError as error:
-        raise ValueError("the frame is not a picture") from error
+        raise ValueError("the file is not a picture") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"the picture is damaged ({error})") from error
     return image
 
 
 def _decode_mask(file: bytes, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    with _open_picture(file) as image:
+    with open_picture(file) as image:
         mask = np.asarray(image.convert("L")) > 127
     if mask.shape != size:
         raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the frame is not")

@@ -12,6 +12,7 @@ from typing import Any
 
 from hearsight.clips.lists import ClipList, ClipName, ListEntry, clip_names, find_list, read_list
 from hearsight.errors import HearsightError
+from hearsight.files.text import first_names
 
 SELECTED, LEAKED = "*", "†"  # marks of rows in tables
 
@@ -126,10 +127,8 @@ def leaks_text(leak: Leak, *, most: int | None = 20) -> str:
         ("videos in both", leak.videos),
         ("other clips of these videos", leak.siblings),
     ):
-        shown = ", ".join(names[:most])
-        more = len(names) - len(names[:most])
-        rest = f" and {more:,} more" if more else ""
-        lines.append(f"  {what}: {len(names):,}" + (f": {shown}{rest}" if names else ""))
+        named = f": {first_names(names, most)}" if names else ""
+        lines.append(f"  {what}: {len(names):,}{named}")
     if not leak.comparable:
         lines.append("  Their ids have no form in common: no clip of one could be in the other.")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from hearsight.clips.clip import Box, Clip, Clips, DecodedClip, EndlessClips, an
 from hearsight.clips.fingerprint import fingerprint
 from hearsight.clips.lists import ClipName, clip_names, read_list, without_suffix
 from hearsight.errors import HearsightError
+from hearsight.files.text import first_names
 
 
 class JoinedClips:
@@ -149,8 +150,7 @@ def name_repeated(clips: Clips, name: str, *, most: int = 5) -> list[str]:
     ids = repeated_in(clips)
     if not ids:
         return []
-    more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
     return [
         f"{len(ids):,} of {len(clips) + len(ids):,} clips of '{name}' were left out because their "
-        f"ids stand in an earlier source or shard too: {', '.join(ids[:most])}{more}."
+        f"ids stand in an earlier source or shard too: {first_names(ids, most)}."
     ]

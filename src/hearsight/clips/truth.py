@@ -77,6 +77,21 @@ def size_class(pixels: int | float) -> str:
     return next(name for name, side in SIZES.items() if pixels < side**2)
 
 
+def bounds(mask: Bool[np.ndarray, "height width"]) -> tuple[int, int, int, int]:
+    """The bounding box [x0, y0, x1, y1) of a mask in pixels; (0, 0, 0, 0) of an empty one."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    if not len(columns):
+        return (0, 0, 0, 0)
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def box_of(mask: Bool[np.ndarray, "height width"]) -> Box:
+    """The bounding box of a mask as fractions of the frame."""
+    x0, y0, x1, y1 = bounds(mask)
+    height, width = mask.shape
+    return x0 / width, y0 / height, x1 / width, y1 / height
+
+
 def covers_nothing(box: Box) -> bool:
     """Whether a box covers no pixel after clamping to the frame."""
     x0, y0, x1, y1 = (int(SIDE * max(value, 0.0)) for value in box)

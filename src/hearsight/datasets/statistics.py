@@ -22,6 +22,7 @@ from hearsight.clips.truth import (
 from hearsight.datasets.open import check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import text_table
+from hearsight.files.text import first_names
 from hearsight.progress import Progress, no_progress
 from hearsight.scenes.pack import SPLITS
 
@@ -270,8 +271,8 @@ def _notes(found: Statistics, most: int | None) -> list[str]:
     lines = []
     for what, names in kinds.items():
         if names:
-            more = f" and {len(names) - len(names[:most]):,} more" if names[:most] != names else ""
-            lines.append(f"{len(names):,} {what}: {'; '.join(names[:most])}{more}")
+            named = first_names(names, most, separator="; ")
+            lines.append(f"{len(names):,} {what}: {named}")
     if found.decoded is False:
         lines.append("Frames and sounds were not decoded (add --decode).")
     return lines

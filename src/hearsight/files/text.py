@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def first_names(names: Sequence[str], most: int | None, *, separator: str = ", ") -> str:
+    """The first `most` names, and how many more there are: "a, b and 1,234 more"."""
+    shown = names[:most]
+    more = len(names) - len(shown)
+    return separator.join(shown) + (f" and {more:,} more" if more else "")
 
 
 def writable(name: str) -> str:

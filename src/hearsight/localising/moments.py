@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from hearsight.clips.truth import bounds
 from hearsight.errors import HearsightError, nearest
 from hearsight.localising import painting
 from hearsight.media.read import Frame
@@ -65,12 +66,12 @@ def region_box(
     peak = np.zeros(raster.shape, bool)
     peak.flat[raster.argmax()] = True
     region = connected((raster >= painting.LEVEL) | peak, peak)
-    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    left, top, right, bottom = bounds(region)
     box = (
-        int(columns[0] * width / wide),
-        int(rows[0] * height / tall),
-        min(width, int(np.ceil((columns[-1] + 1) * width / wide))),
-        min(height, int(np.ceil((rows[-1] + 1) * height / tall))),
+        int(left * width / wide),
+        int(top * height / tall),
+        min(width, int(np.ceil(right * width / wide))),
+        min(height, int(np.ceil(bottom * height / tall))),
     )
     return box, float(region.mean())
 

@@ -3,7 +3,6 @@
 The page contains all that it shows; its content policy forbids scripts and other files.
 """
 
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
+from hearsight.clips.clip import encode_picture
 from hearsight.pages.curves import Curve, plot
 from hearsight.pages.html_page import data_url, html_page, write_page
 
@@ -171,8 +170,9 @@ def _pictures(pictures: Sequence[Picture]) -> str:
 
 
 def _picture(picture: Picture) -> str:
+    file = encode_picture(picture.pixels, quality=88)
     return (
-        f'<figure><img src="{data_url(_jpeg(picture.pixels), "image/jpeg")}" '
+        f'<figure><img src="{data_url(file, "image/jpeg")}" '
         f'width="{picture.pixels.shape[1]}" height="{picture.pixels.shape[0]}" '
         f'alt="{escape(picture.description or picture.caption)}">'
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
@@ -197,12 +197,6 @@ def _gallery(gallery: Gallery) -> str:
         f'aria-label="{escape(gallery.title)}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
-
-
-def _jpeg(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=88)
-    return file.getvalue()
 
 
 def _curves(log: Sequence[Mapping[str, Any]]) -> str:

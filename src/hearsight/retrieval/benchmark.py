@@ -28,7 +28,7 @@ from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import rounded, text_table
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import rank
-from hearsight.progress import Progress, no_progress
+from hearsight.progress import Progress, no_progress, renamed
 from hearsight.recipes.recipe import Recipe
 from hearsight.retrieval.embedding_files import read_embeddings
 from hearsight.retrieval.embeddings import ClipEmbeddings, Pooling, embed_clips, embed_statistics
@@ -506,7 +506,7 @@ def _embed(
         batch_size=options.batch_size,
         device=options.device,
         workers=options.workers,
-        progress=_naming(options.progress, name),
+        progress=renamed(options.progress, after=f", {name}"),
     )
 
 
@@ -515,13 +515,8 @@ def _statistics(open_at: Callable[[int], Clips], options: RetrievalOptions) -> C
         open_at(96),  # the side of composed frames does not matter: only sounds are embedded
         batch_size=options.batch_size,
         workers=options.workers,
-        progress=_naming(options.progress, "mel statistics"),
+        progress=renamed(options.progress, after=", mel statistics"),
     )
-
-
-def _naming(progress: Progress, method: str) -> Progress:
-    """Progress whose stages name a method, too."""
-    return lambda stage, done, total: progress(f"{stage}, {method}", done, total)
 
 
 def _vectors(

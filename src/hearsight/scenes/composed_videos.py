@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int16, UInt8
 from PIL import Image
 
 from hearsight.clips.clip import Box
+from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE, round_samples
 from hearsight.scenes.composing import (
@@ -16,7 +17,6 @@ from hearsight.scenes.composing import (
     Light,
     PlacedSprite,
     Sprite,
-    box_of,
     cover,
     draw_light,
     paste,
@@ -24,7 +24,7 @@ from hearsight.scenes.composing import (
     scale_sprite,
 )
 from hearsight.scenes.pack import Pack
-from hearsight.scenes.sound_bank import LOUDNESS, SoundBank
+from hearsight.scenes.sound_bank import FULL_SCALE, LOUDNESS, SoundBank
 
 AREA = (0.1, 0.3)  # mean area of an object's box, as a share of the frame
 PERIOD = (6.0, 14.0)  # seconds of one oscillation of place or size
@@ -240,7 +240,7 @@ def _draw_sound(
             part[-FADE:] *= ramp[::-1]
             sound[start * RATE : stop * RATE] = part
         start = stop
-    sound += BACKGROUND_NOISE * LOUDNESS * 32767 * bank.draw_noise(generator, len(sound))
+    sound += BACKGROUND_NOISE * LOUDNESS * FULL_SCALE * bank.draw_noise(generator, len(sound))
     return round_samples(sound)
 
 

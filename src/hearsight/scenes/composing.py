@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from hearsight.clips.clip import Box
+from hearsight.clips.truth import bounds
 
 AREAS = ((0.0, 0.01), (0.1, 0.056), (0.5, 0.255), (0.9, 0.7), (1.0, 0.95))
 """(probability, share of the frame): quantiles of the drawn area of an object's box.
@@ -249,21 +250,6 @@ def cover(pixels: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> Image.Im
         max(round(scale * edge), least) for edge, least in zip(image.size, size, strict=True)
     )
     return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def bounds(mask: Bool[np.ndarray, "height width"]) -> tuple[int, int, int, int]:
-    """The bounding box [x0, y0, x1, y1) of a mask in pixels; (0, 0, 0, 0) of an empty one."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    if not len(columns):
-        return (0, 0, 0, 0)
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def box_of(mask: Bool[np.ndarray, "height width"]) -> Box:
-    """The bounding box of a mask as fractions of the frame."""
-    x0, y0, x1, y1 = bounds(mask)
-    height, width = mask.shape
-    return x0 / width, y0 / height, x1 / width, y1 / height
 
 
 def _continue_colours(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int16, UInt8
-from PIL import Image
 
+from hearsight.clips.clip import open_picture
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.text import read_text
 from hearsight.media.samples import RATE
@@ -192,9 +192,9 @@ def _choose(
 
 def _pixels(folder: Path, row: PackRow, mode: str) -> UInt8[np.ndarray, "height width colours"]:
     try:
-        with Image.open(folder / row.file) as image:
+        with open_picture((folder / row.file).read_bytes()) as image:
             pixels = np.array(image.convert(mode))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError) as error:
         raise HearsightError(f"cannot read the picture '{folder / row.file}'") from error
     if row.kind == "cutout" and not (pixels[..., 3] >= 128).any():
         raise HearsightError(f"the cut-out '{folder / row.file}' is transparent all over")

@@ -13,19 +13,21 @@ import numpy as np
 from jaxtyping import Float64, Int16
 from PIL import Image
 
-from hearsight.clips.clip import MOST_PIXELS
+from hearsight.clips.clip import encode_picture, open_picture
+from hearsight.clips.truth import bounds
 from hearsight.errors import HearsightError
 from hearsight.files.tables import markdown_table
 from hearsight.media.samples import RATE, round_samples
 from hearsight.progress import Progress
-from hearsight.scenes.composing import SOLID, bounds
+from hearsight.scenes.composing import SOLID
 from hearsight.scenes.debian_packages import Deb, download_debs, find_debs, read_members
 from hearsight.scenes.menagerie import trim_silence
+from hearsight.scenes.sound_bank import FULL_SCALE, scale_to_loudness
 
 CUTOUT_SIDE = 256  # pixels: the longer side of a cut-out at most
 BACKGROUND_SIDE = 320  # pixels: the shorter side of a background at most
 LONGEST = 8.0  # seconds of a sound
-LOUDNESS, PEAK = 0.08, 0.95  # root mean square and largest magnitude of a sound, of full scale
+LOUDNESS = 0.08  # root mean square of a sound, of full scale, where `PEAK` allows
 FOLDERS = {"cutout": "cutouts", "sound": "sounds", "background": "backgrounds"}
 SUFFIXES = {"cutout": "webp", "sound": "opus", "background": "webp"}
 
@@ -137,21 +139,21 @@ def _cut(entry: CatalogueEntry, content: bytes) -> bytes:
 
 def cut_out(file: bytes) -> bytes:
     """A WebP picture with alpha, cropped to its object, from a picture file of any format."""
-    image = _open_picture(file, "RGBA")
+    image = open_picture(file).convert("RGBA")
     box = bounds(np.asarray(image.getchannel("A")) >= SOLID)
     if box == (0, 0, 0, 0):
         raise ValueError("it is transparent all over")
     image = image.crop(box)
     image.thumbnail((CUTOUT_SIDE, CUTOUT_SIDE), Image.Resampling.LANCZOS)
-    return _webp(image)
+    return encode_picture(np.asarray(image), "WEBP")
 
 
 def cut_background(file: bytes) -> bytes:
     """A WebP picture from a picture file of any format, its shorter side `BACKGROUND_SIDE`."""
-    image = _open_picture(file, "RGB")
+    image = open_picture(file).convert("RGB")
     scale = min(1, BACKGROUND_SIDE / min(image.size))
     size = (round(image.width * scale), round(image.height * scale))
-    return _webp(image.resize(size, Image.Resampling.LANCZOS))
+    return encode_picture(np.asarray(image.resize(size, Image.Resampling.LANCZOS)), "WEBP")
 
 
 def cut_sound(file: bytes) -> bytes:
@@ -174,12 +176,10 @@ def normalise_loudness(
 
     level = max(float(np.abs(sound).max(initial=0)), 1e-9)
     sound = soxr.resample(sound / level * 0.9, rate, RATE)
-    trimmed = trim_silence(round_samples(sound * 32767))[: round(LONGEST * RATE)]
+    trimmed = trim_silence(round_samples(sound * FULL_SCALE))[: round(LONGEST * RATE)]
     if not len(trimmed):
         raise ValueError("it is silent")
-    part = trimmed / 32767
-    scale = min(LOUDNESS / np.sqrt(np.mean(part**2)), PEAK / np.abs(part).max())
-    return round_samples(part * scale * 32767)
+    return scale_to_loudness(trimmed / FULL_SCALE, LOUDNESS)
 
 
 def attribute(
@@ -226,16 +226,3 @@ def _put_in_place(pack: Path, target: Path, aside: Path) -> None:
         if aside.exists():
             aside.replace(target)
         raise
-
-
-def _open_picture(file: bytes, mode: str) -> Image.Image:
-    with Image.open(BytesIO(file)) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise ValueError("it is too large")
-        return image.convert(mode)
-
-
-def _webp(image: Image.Image) -> bytes:
-    file = BytesIO()
-    image.save(file, "WEBP", quality=90, method=4)
-    return file.getvalue()

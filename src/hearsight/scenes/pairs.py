@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Int16
 
 from hearsight.clips.clip import DecodedClip
+from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
-from hearsight.scenes.composing import Layout, box_of, draw_layout, draw_light, paste
+from hearsight.scenes.composing import Layout, draw_layout, draw_light, paste
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.scenes import SOUND, Scenes
 

@@ -12,18 +12,11 @@ from jaxtyping import Int16, UInt8
 from PIL import Image
 
 from hearsight.clips.clip import DecodedClip
+from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError, nearest
 from hearsight.media.samples import RATE
 from hearsight.scenes import menagerie, toys
-from hearsight.scenes.composing import (
-    Sprite,
-    box_of,
-    cover,
-    draw_layout,
-    draw_light,
-    paste,
-    relight,
-)
+from hearsight.scenes.composing import Sprite, cover, draw_layout, draw_light, paste, relight
 from hearsight.scenes.cutout_variants import vary
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
 from hearsight.scenes.sound_bank import CUTOFF, SoundBank

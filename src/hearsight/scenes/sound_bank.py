@@ -22,6 +22,7 @@ PITCHES = 25  # evenly spaced
 OVERSAMPLING = 4  # of loops over `RATE`: linear interpolation then has errors of -50 dB
 LOUDNESS = 0.1  # root mean square of a recording at 0 dB, of full scale, where `PEAK` allows
 PEAK = 0.95  # largest magnitude, of full scale
+FULL_SCALE = 32_767  # the largest 16-bit sample; a waveform is scaled by 32,768, see `to_samples`
 FFT_LENGTHS = sorted(2**a * 3**b * 5**c for a in range(22) for b in range(5) for c in range(4))
 """Lengths of loops, in samples, at which the Fourier transform is fast."""
 
@@ -49,7 +50,7 @@ class SoundBank:
         """A random part of a recording, repeated at random pitch and gain, plus noise."""
         sound = self.draw_part(generator, number, samples)
         gain = 10 ** (generator.uniform(*GAIN) / 20)
-        level = gain * LOUDNESS * 32767 * 10 ** (generator.uniform(*NOISE) / 20)
+        level = gain * LOUDNESS * FULL_SCALE * 10 ** (generator.uniform(*NOISE) / 20)
         sound *= np.float32(gain)
         sound += np.float32(level) * self.draw_noise(generator, samples)
         return round_samples(sound)
@@ -107,9 +108,19 @@ def _loop(recording: Int16[np.ndarray, " samples"], cutoff: float) -> Int16[np.n
     sound[:fade] *= ramp
     sound[len(sound) - fade :] *= ramp[::-1]
     sound = _low_passed(sound - sound.mean(), cutoff, OVERSAMPLING)
+    return scale_to_loudness(sound, LOUDNESS)
+
+
+def scale_to_loudness(
+    sound: Float64[np.ndarray, " samples"], loudness: float
+) -> Int16[np.ndarray, " samples"]:
+    """16-bit samples of a sound scaled to a root mean square, or quieter where `PEAK` demands it.
+
+    loudness: of full scale.
+    """
     level = max(float(np.sqrt(np.mean(sound**2))), 1e-6)
-    scale = min(LOUDNESS / level, PEAK / max(float(np.abs(sound).max()), 1e-6))
-    return round_samples(sound * scale * 32767)
+    scale = min(loudness / level, PEAK / max(float(np.abs(sound).max()), 1e-6))
+    return round_samples(sound * scale * FULL_SCALE)
 
 
 def _low_passed(

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image, ImageDraw
 
+from hearsight.clips.truth import bounds
 from hearsight.errors import HearsightError, nearest
 from hearsight.media.samples import RATE, round_samples
-from hearsight.scenes.composing import bounds
 from hearsight.scenes.pack import Cutout, Pack, Recording
 from hearsight.scenes.toy_sounds import voice
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hearsight.clips.clip import Box, UnreadableClip, list_unreadable
 from hearsight.files.tables import Row
+from hearsight.files.text import first_names
 from hearsight.scoring.protocols import Protocol
 
 
@@ -72,8 +73,7 @@ def name_ids(what: str, ids: Sequence[str], *, most: int = 20) -> list[str]:
     """One line that counts ids and names the first `most`; no line if there are no ids."""
     if not ids:
         return []
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return [f"{len(ids)} {what}: {', '.join(ids[:most])}{more}"]
+    return [f"{len(ids)} {what}: {first_names(ids, most)}"]
 
 
 def name_unreadable(skipped: Sequence[UnreadableClip], total: int, *, most: int = 20) -> list[str]:

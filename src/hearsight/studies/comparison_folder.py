@@ -16,6 +16,7 @@ from hearsight.files.locks import LOCK, sole_writer
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
 from hearsight.model.device import move
+from hearsight.progress import renamed
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import from_json, to_json
 from hearsight.scoring.inference import Inference
@@ -199,7 +200,7 @@ def score_once(
             recipe=recipe,
             device=move(encoders, options.device),
             name=name,
-            progress=lambda stage, *done: options.progress(f"{stage}, {protocol}", *done),
+            progress=renamed(options.progress, after=f", {protocol}"),
         )
         return asdict(evaluate_protocol(model, held_out, protocol))
 

@@ -22,7 +22,7 @@ from hearsight.media.write import write_video
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.response import matched
 from hearsight.pages.report import PaintedVideo, Picture, Report, Role, Table, write_report
-from hearsight.progress import Progress, no_progress
+from hearsight.progress import Progress, no_progress, renamed
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
@@ -255,9 +255,7 @@ def score_model(
             "ssl-tie",
             name="SSL-TIE, small",
             device=options.device,
-            progress=lambda stage, *done, title=title: options.progress(
-                f"{stage} {title.lower()}", *done
-            ),
+            progress=renamed(options.progress, after=f" {title.lower()}"),
         )
         for title, scenes in kinds.items()
     }
