@@ -92,6 +92,14 @@ def test_folders_without_such_files(tmp_path: Path) -> None:
     assert not is_extended(folder / "frame")
 
 
+def test_several_clips_of_a_video_are_refused_for_a_list_of_pairs(tmp_path: Path) -> None:
+    folder = scoring_layout(tmp_path)
+    (folder / "silent.csv").write_text(f"video,audio,label\n{A},{B},non-sounding\n")
+    assert len(open_clips(f"{folder}@silent.csv")) == 1
+    with pytest.raises(HearsightError, match="leave --every out"):
+        open_clips(f"{folder}@silent.csv", every=1.0)
+
+
 @pytest.mark.parametrize(
     ("name", "rows", "alike"),
     [("vggss_test_plus_silent.csv", 5158, 379), ("flickr_test_plus_silent.csv", 250, 0)],

@@ -12,8 +12,9 @@ from made_layouts import flickr_layout, scoring_layout, training_layout, vggss, 
 from made_media import make_video, numbered, sine
 
 from hearsight.clips.clip import Clips
-from hearsight.datasets.open import open_clips, open_joined
+from hearsight.datasets.open import is_composed, open_clips, open_joined
 from hearsight.errors import HearsightError
+from hearsight.studies.comparison import open_data
 
 
 def test_a_store(tmp_path: Path) -> None:
@@ -185,6 +186,21 @@ def test_several_joined(tmp_path: Path) -> None:
 def test_names_of_nothing(spec: str, words: str) -> None:
     with pytest.raises(HearsightError, match=words):
         open_clips(spec)
+
+
+def test_a_folder_named_like_a_pack_with_a_folder_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(Path("toys:mine"), range(3))
+    assert not is_composed("toys:mine")
+    assert len(open_joined(["toys:mine"], count=2, silent=(1, 2))) == 3  # as said of scenes alone
+    with pytest.raises(HearsightError, match="'toys:mine' has no held-out clips"):
+        open_data(["toys:mine"], None, size=32, epoch=None, count=None, classes=None)
+    Path("toys").mkdir()
+    assert is_composed("toys")
+    with pytest.raises(HearsightError, match="neither shards"):
+        open_clips("./toys")
 
 
 def test_a_folder_of_nothing_says_what_it_might_hold(tmp_path: Path) -> None:

@@ -281,6 +281,7 @@ def files(folder: Path, film: Path) -> dict[str, Path]:
         ("film", {"every": float("nan")}, "every"),
         ("film", {"every": 1e-320}, "from 0.01 up"),
         ("film", {"style": "head"}, "Did you mean 'heat'"),
+        ("film", {"style": "contour"}, "`style` is for painting: name .* by `overlay`"),
         ("film", {"threshold": 40.0}, "cosine"),
         ("film", {"threshold": float("nan")}, "cosine"),
         ("film", {"device": "toaster"}, "toaster"),
@@ -319,6 +320,8 @@ def test_mistakes_with_a_picture(
     made = files(tmp_path, film)
     with pytest.raises(HearsightError, match=says):
         localise_image(made[image], made[sound])
+    with pytest.raises(HearsightError, match="`style` is for painting"):
+        localise_image(made[image], made[sound], style="heat")
 
 
 @pytest.mark.parametrize(

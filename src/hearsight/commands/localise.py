@@ -57,7 +57,7 @@ def localise(
             sound,
             model=model,
             overlay=output,
-            style=style or "heat",
+            style=style,
             threshold=threshold,
             device=device,
         )
@@ -69,7 +69,7 @@ def localise(
             model=model,
             every=1.0 if every is None else every,
             overlay=output,
-            style=style or "heat",
+            style=style,
             threshold=threshold,
             device=device,
             progress=bars,

@@ -105,7 +105,7 @@ def open_clips(
         options |= {} if silent is None else {"silent": silent}
         count = COUNTS["val"] if count is None else count
         return _open_others(name, pack, split, count, classes, **options)
-    if name in PACKS and not (colon and name == "toys"):
+    if is_pack(spec):
         from hearsight.scenes.scenes import open_scenes
 
         return open_scenes(
@@ -139,7 +139,16 @@ def open_clips(
 def is_composed(spec: str) -> bool:
     """Whether the clips are composed from a pack, not read from a folder."""
     name, colon, _ = spec.partition(":")
-    return name in PACKS or bool(colon and name in MIXED)
+    return is_pack(spec) or bool(colon and name in MIXED)
+
+
+def is_pack(spec: str) -> bool:
+    """Whether the clips are the scenes of a pack; `toys:FOLDER` is none, since toys have no folder.
+
+    A folder that has the name of a pack, or of what is composed of one, is named as `./toys`.
+    """
+    name, colon, _ = spec.partition(":")
+    return name in PACKS and not (colon and name == "toys")
 
 
 def check_split(spec: str, split: str) -> None:
@@ -194,11 +203,12 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     """The clips of a folder, whose kind is found from its content."""
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
-    if listed is not None and is_extended(listed):
-        return open_extended(folder, listed)
+    extended = listed is not None and is_extended(listed)
     kind = _kind(folder)
-    if every is not None and kind != "videos":
+    if every is not None and (extended or kind != "videos"):
         raise HearsightError(NO_VIDEOS.format(folder))
+    if listed is not None and extended:
+        return open_extended(folder, listed)
     if kind == "store":
         store = Store(folder)
         return store if listed is None else choose(store, listed)

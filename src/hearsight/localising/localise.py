@@ -77,7 +77,7 @@ def localise_video(
     model: Path | str | None = None,
     every: float = 1.0,
     overlay: Path | str | None = None,
-    style: str = "heat",
+    style: str | None = None,
     threshold: float | None = None,
     device: str | None = None,
     batch: int = 16,
@@ -95,7 +95,7 @@ def localise_video(
         overlay: where to write the video with every frame painted, maps blended from moment to
             moment, a timeline of confidence along the bottom, and the original sound. Written
             after the iterator is exhausted.
-        style: `heat`, `contour` or `box`.
+        style: of the painted frames: `heat` (the default), `contour` or `box`.
         threshold: confidence below which there is no source; by default what the checkpoint says
             (its fact `threshold`), else `THRESHOLD`.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
@@ -106,8 +106,7 @@ def localise_video(
         HearsightError: before any moment is computed, for a file that cannot be read, is a picture,
             has no moving pictures or no sound track, and for a wrong option.
     """
-    check_style(style)
-    target = None if overlay is None else Path(overlay)
+    target, style = _painting(overlay, style)
     with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
         reader = opened.enter_context(VideoReader(video))
         info = reader.info()
@@ -121,6 +120,15 @@ def localise_video(
         localiser = _load(model, threshold=threshold, device=device, batch=batch)
         opened.pop_all()
     return _moments(reader, info, localiser, every, target, style, progress)
+
+
+def _painting(overlay: Path | str | None, style: str | None) -> tuple[Path | None, str]:
+    """The file to paint, if any, and the style; HearsightError if a style would have no effect."""
+    if style is not None:
+        check_style(style)
+        if overlay is None:
+            raise HearsightError("`style` is for painting: name the file to write by `overlay`.")
+    return None if overlay is None else Path(overlay), style or "heat"
 
 
 def _check_tracks(info: MediaInfo) -> None:
@@ -150,7 +158,7 @@ def localise_image(
     *,
     model: Path | str | None = None,
     overlay: Path | str | None = None,
-    style: str = "heat",
+    style: str | None = None,
     threshold: float | None = None,
     device: str | None = None,
 ) -> Moment:
@@ -163,8 +171,7 @@ def localise_image(
     Raises:
         HearsightError: for a file that cannot be read, one without sound, and a wrong option.
     """
-    check_style(style)
-    target = None if overlay is None else Path(overlay)
+    target, style = _painting(overlay, style)
     if target is not None:
         check_output(target, PICTURES, Path(image), Path(sound))
     if not probe(sound).has_sound:

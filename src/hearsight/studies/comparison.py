@@ -14,15 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips
 from hearsight.clips.leaks import marks
-from hearsight.datasets.open import is_composed, open_joined
+from hearsight.datasets.open import is_composed, is_pack, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import EMA_NETWORKS, Encoders
-from hearsight.progress import Progress, of_stage
+from hearsight.progress import Progress, of_stage, renamed
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign
-from hearsight.scenes.pack import PACKS
 from hearsight.scoring.box_scores import blind_scores
 from hearsight.scoring.evaluation import Annotations, read_annotations
 from hearsight.scoring.protocol_registry import check_name
@@ -257,7 +256,7 @@ def open_data(
     Raises:
         HearsightError: no held-out clips, or a number of scenes where none are composed.
     """
-    if test is None and data[0].partition(":")[0] not in PACKS:
+    if test is None and not is_pack(data[0]):
         raise HearsightError(
             f"Name annotated clips to score with {option}: '{data[0]}' has no held-out clips."
         )
@@ -272,7 +271,7 @@ def open_data(
         size=size,
         count=scenes.get("count"),
         classes=classes,
-        silent=(1, 2) if scored.partition(":")[0] in PACKS else None,
+        silent=(1, 2) if is_pack(scored) else None,
     )
     return clips, held_out, scenes
 
@@ -338,8 +337,8 @@ def _train_and_score(
     results: dict[str, dict[str, list[Results]]] = {name: {} for name in comparison.recipes}
     for seed in comparison.seeds:  # every method once, before any is repeated
         for name in comparison.recipes:
-            title = f"{comparison.titles.get(name, name)}, seed {seed}"
-            run_options = replace(options, progress=_titled(options.progress, title))
+            title = f"{comparison.titles.get(name, name)}, seed {seed}: "
+            run_options = replace(options, progress=renamed(options.progress, before=title))
             folder = comparison.run_folder(name, seed)
             recipe = recipes[name, seed]
             judged = validated if recipe.epochs else None
@@ -362,11 +361,6 @@ def _train_and_score(
             )
         )
     return methods
-
-
-def _titled(progress: Progress, title: str) -> Progress:
-    """Progress whose stages are those of one run."""
-    return lambda stage, done, total: progress(f"{title}: {stage}", done, total)
 
 
 def reference_scores(
