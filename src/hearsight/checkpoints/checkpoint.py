@@ -43,7 +43,7 @@ def is_number(fact: object) -> bool:
 
 
 def is_position(fact: object) -> bool:
-    """Whether a JSON value is a training position; `judge` may be missing."""
+    """Whether a JSON value is a training position; `judge` is missing in the shipped weights."""
     match fact:
         case {"epoch": epoch, "batch": batch, "step": step, "best": best, **rest}:
             counted = all(is_count(number) for number in (epoch, batch, step))
