@@ -18,27 +18,29 @@ from torch import Tensor
 
 from hearsight.errors import HearsightError
 from hearsight.files.tables import write_rows
-from hearsight.retrieval.benchmark import (
-    ENDINGS,
-    KS,
-    TASKS,
-    OwnPair,
-    RetrievalTask,
+from hearsight.retrieval.benchmark import ENDINGS
+from hearsight.retrieval.scores import (
     accuracy_at,
     best_accuracy,
     best_precision_at,
     chance_accuracy_at,
     chance_and_best,
     chance_precision_at,
-    check_task,
     class_mean,
-    labelled_rows,
-    make_task,
     notes,
-    own_pair_rules,
     precision_at,
     score,
     table_text,
+)
+from hearsight.retrieval.tasks import (
+    KS,
+    TASKS,
+    OwnPair,
+    RetrievalTask,
+    check_task,
+    labelled_rows,
+    make_task,
+    own_pair_rules,
     video_of,
 )
 

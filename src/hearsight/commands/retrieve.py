@@ -112,15 +112,10 @@ def retrieve(
     from hearsight.files.tables import write_rows
     from hearsight.localising.painting import PICTURES
     from hearsight.pages.retrieval_sheet import save_retrieval_sheet
-    from hearsight.retrieval.benchmark import (
-        ENDINGS,
-        RetrievalOptions,
-        check_task,
-        notes,
-        run_benchmark,
-        table_text,
-    )
+    from hearsight.retrieval.benchmark import ENDINGS, RetrievalOptions, run_benchmark
     from hearsight.retrieval.embeddings import check_pooling
+    from hearsight.retrieval.scores import notes, table_text
+    from hearsight.retrieval.tasks import check_task
 
     torch.set_num_threads(threads)
     check_task(task)

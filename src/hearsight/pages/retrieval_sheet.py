@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.localising.painting import TRUTH, box, gallery, save_picture
-from hearsight.retrieval.benchmark import RetrievalTask
+from hearsight.retrieval.tasks import RetrievalTask
 
 SHOWN = 5  # nearest clips of each query
 QUERIES = 8
