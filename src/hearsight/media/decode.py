@@ -1,103 +1,126 @@
-"""Decoding of an open file: upright frames, and gapless sound resampled to one rate."""
+"""Decoding of an open file: its packets to frames and sound, frames with rising times, upright."""
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from heapq import heappop, heappush
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import av
 import numpy as np
-import soxr  # type: ignore[import-untyped]
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.buffer import Buffer
-from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
-if TYPE_CHECKING:  # generic only there
-    Encoded: TypeAlias = Packet[Any]
-else:
-    Encoded = Packet
+from hearsight.media.settle import OVERLAP
+from hearsight.media.source import Encoded, Source
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
-Samples: TypeAlias = Float32[np.ndarray, " samples"]
 # a, b, c, d of x' = a x + c y, y' = b x + d y, with y pointing down; only their signs matter
 Matrix: TypeAlias = tuple[int, int, int, int]
 
-JITTER = 0.05  # seconds; smaller steps in a sound's timestamps are rounding, larger ones are holes
-LONGEST_HOLE = 3600.0  # seconds; a hole longer than this is a broken clock and is not filled
-PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
-CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
-# containers whose timestamps are still true after a seek
-EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "flac"}
-
-
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The first video stream that can be decoded, if any; cover art does not count."""
-    for stream in container.streams.video:
-        cover = stream.disposition & av.stream.Disposition.attached_pic
-        if not cover and stream.codec_context is not None:
-            return stream
-    return None
-
-
-def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The first sound stream that can be decoded, if any."""
-    return next((s for s in container.streams.audio if s.codec_context is not None), None)
-
-
-def clock_zero(container: InputContainer) -> Fraction:
-    """The timestamp of the first frame or sample, in seconds: zero of the common clock."""
-    starts = [
-        stream.start_time * stream.time_base
-        for stream in (picture_stream(container), sound_stream(container))
-        if stream is not None and stream.start_time is not None and stream.time_base is not None
-    ]
-    return max(Fraction(min(starts, default=0)), Fraction(0))
-
-
-def decode_frames(
-    container: InputContainer, stream: VideoStream, packets: Iterator[Encoded] | None = None
-) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded from the current position on, each with a timestamp."""
-    following = 0
-    for frame in decode(container, stream, packets):
-        assert isinstance(frame, VideoFrame)
-        if frame.pts is None:
-            frame.pts = following
-        if frame.time_base is None or not frame.time_base:
-            frame.time_base = stream.time_base or Fraction(1, 25)
-        rate = stream.average_rate or stream.guessed_rate or 25
-        following = frame.pts + (frame.duration or round(1 / (rate * frame.time_base)))
-        yield frame
+TRACE = Fraction(1, 2000)  # seconds; the rounding of an edit's ends
 
 
 def decode(
-    container: InputContainer,
-    stream: VideoStream | AudioStream,
-    packets: Iterator[Encoded] | None = None,
+    stream: VideoStream | AudioStream, packets: Iterator[Encoded]
 ) -> Iterator[VideoFrame | AudioFrame]:
-    """Decode a stream; packets that the decoder refuses are skipped, damage in the file ends it.
-
-    packets: of the stream; by default the rest of the container.
-    """
-    packets = container.demux(stream) if packets is None else packets
-    ended = False
-    while not ended:
-        try:
-            packet = next(packets)
-            ended = not packet.size
-        except (av.FFmpegError, StopIteration):
-            packet, ended = None, True
+    """Decode packets of a stream to their end; those that the decoder refuses are skipped."""
+    for packet in chain(packets, [None]):
         frames: list[VideoFrame] | list[AudioFrame] = []
         with suppress(av.FFmpegError):
             frames = stream.codec_context.decode(packet)
         yield from frames
+
+
+def decode_frames(
+    source: Source, packets: Iterator[Encoded], first: int | None = None
+) -> Iterator[VideoFrame]:
+    """Every frame that can be decoded and is shown, in that order, with rising time stamps.
+
+    first: the stamp (ticks) of the first frame where the file does not state it.
+    """
+    stream = source.picture
+    assert stream is not None
+    frames = _in_order(stream, packets) if source.reordered else decode(stream, packets)
+    edit = source.edit(stream)
+    for frame in _rising(stream, _stamped(stream, frames, first or 0)):
+        if edit is None:
+            yield frame
+            continue
+        begin = timestamp(frame)
+        ends = begin + (frame.duration or usual_ticks(stream)) * frame.time_base
+        if ends > edit.start + TRACE and (edit.end is None or begin < edit.end - TRACE):
+            yield frame
+
+
+def _in_order(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[VideoFrame]:
+    """Frames whose stamps are those of decoding, each given the earliest that is left."""
+    stamps: list[int] = []
+
+    def noted() -> Iterator[Encoded]:
+        for number, packet in enumerate(packets):
+            place = number * usual_ticks(stream) if packet.dts is None else packet.dts
+            heappush(stamps, place)
+            yield packet
+
+    for frame in decode(stream, noted()):
+        assert isinstance(frame, VideoFrame)
+        frame.pts = heappop(stamps) if stamps else None
+        yield frame
+
+
+def usual_ticks(stream: VideoStream) -> int:
+    """Ticks of one frame at the stream's mean rate; at least 1."""
+    rate = stream.average_rate or stream.guessed_rate or 25
+    return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 25)))))
+
+
+def _stamped(
+    stream: VideoStream, frames: Iterator[VideoFrame | AudioFrame], first: int
+) -> Iterator[VideoFrame]:
+    """Frames of which each has a stamp: its own, or the end of the one before."""
+    following = first
+    for frame in frames:
+        assert isinstance(frame, VideoFrame)
+        if frame.pts is None:
+            frame.pts = following
+        if not frame.time_base:
+            frame.time_base = stream.time_base or Fraction(1, 25)
+        following = frame.pts + (frame.duration or usual_ticks(stream))
+        yield frame
+
+
+def _rising(stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The same frames, a stamp that does not lie between its neighbours' mended.
+
+    Where stamps fall back for good, what follows goes on after the last frame.
+    """
+    shift, last = 0, None
+    held = next(frames, None)
+    while held is not None:
+        following = next(frames, None)
+        assert held.pts is not None
+        moment, step = held.pts + shift, held.duration or usual_ticks(stream)
+        ahead = None if following is None or following.pts is None else following.pts + shift
+        if last is None:
+            if ahead is not None and ahead < moment:
+                moment = ahead - step
+        elif ahead is not None and last < ahead and not last < moment <= ahead:
+            moment = last + min(step, (ahead - last) // 2)
+        elif moment <= last:
+            if (last - moment) * (held.time_base or 0) > OVERLAP:
+                shift += last + step - moment
+                moment = last + step
+            else:
+                moment = last
+        held.pts = last = moment
+        yield held
+        held = following
 
 
 def display_matrix(frame: VideoFrame) -> Matrix:
@@ -131,124 +154,3 @@ def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:
     assert frame.pts is not None
     assert frame.time_base is not None
     return frame.pts * frame.time_base
-
-
-def mono(frame: AudioFrame) -> Samples:
-    """The mean of the channels, full scale being 1; NaN becomes 0."""
-    samples = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    kind = samples.dtype.name
-    middle, scale = {"uint8": (128, 128), "int16": (0, 1 << 15), "int32": (0, 1 << 31)}.get(
-        kind, (0, 1)
-    )
-    mean: Samples = ((samples.astype(np.float64) - middle) / scale).mean(axis=0).astype(np.float32)
-    return mean
-
-
-class Piece(NamedTuple):
-    """Decoded samples and the index of the first, counted at `rate` from the clock's zero."""
-
-    rate: int  # hertz
-    place: int  # samples
-    samples: Samples
-
-
-def decode_sound(container: InputContainer, stream: AudioStream, start: float) -> Iterator[Piece]:
-    """Pieces of sound from shortly before `start` (seconds) on, at sample-exact places.
-
-    The stream must be at its first packet. Where the container's clock is too coarse to tell the
-    place after a seek, everything before `start` is decoded as well.
-    """
-    pieces = _pieces(container, stream)
-    first = next(pieces, None)
-    if first is None:
-        return
-    grid = 0
-    if container.format.name in EXACT and stream.time_base is not None:
-        fine = stream.time_base * first.rate <= 1
-        grid = 1 if fine else stream.codec_context.frame_size  # samples in every packet
-    if grid and start > PREROLL + 1:
-        _seek(container, stream, start - PREROLL)
-        pieces = _pieces(container, stream)
-        next(pieces, None)  # may be cut short
-        landed = next(pieces, None)
-        if landed is not None and landed.place <= (start - CONTEXT) * first.rate:
-            anchor = first.place + len(first.samples)
-            place = anchor + round((landed.place - anchor) / grid) * grid
-            yield from chain([landed._replace(place=place)], pieces)
-            return
-        _seek(container, stream, 0.0)
-        pieces = _pieces(container, stream)
-        first = next(pieces)
-    yield from chain([first], pieces)
-
-
-def _seek(container: InputContainer, stream: AudioStream, moment: float) -> None:
-    assert stream.time_base is not None
-    target = (Fraction(moment) + clock_zero(container)) / stream.time_base
-    container.seek(math.floor(target), stream=stream)
-
-
-def _pieces(container: InputContainer, stream: AudioStream) -> Iterator[Piece]:
-    zero = clock_zero(container)
-    following = 0
-    for frame in decode(container, stream):
-        assert isinstance(frame, AudioFrame)
-        if not frame.samples:
-            continue
-        place = following
-        if frame.pts is not None and frame.time_base:
-            place = round((timestamp(frame) - zero) * frame.sample_rate)
-        yield Piece(frame.sample_rate, place, mono(frame))
-        following = place + frame.samples
-
-
-def continuous(pieces: Iterable[Piece], first: int) -> Iterator[Samples]:
-    """The samples from place `first` on: silence in holes, overlaps cut. All at one rate."""
-    expected = None
-    done = first
-    for rate, stamped, samples in pieces:
-        place = stamped
-        if expected is not None:
-            step = abs(stamped - expected) / rate
-            place = expected if step <= JITTER or step > LONGEST_HOLE else stamped
-        expected = place + len(samples)
-        while done < place:
-            hole = min(place - done, rate)
-            yield np.zeros(hole, np.float32)
-            done += hole
-        if expected > done:
-            yield samples[done - place :]
-            done = expected
-
-
-def resampled(pieces: Iterator[Piece], rate: int, start: float) -> Iterator[Samples]:
-    """Blocks of sound in [-1, 1] at `rate` hertz, from sample round(start * rate) on."""
-    first_piece = next(pieces, None)
-    if first_piece is None:
-        return
-    native = first_piece.rate
-    alike = (_at_rate(piece, native) for piece in chain([first_piece], pieces))
-    stride = native // math.gcd(native, rate)  # the grids of both rates meet every so many samples
-    first = max(0, math.floor((start - CONTEXT) * native / stride)) * stride
-    surplus = round(start * rate) - first * rate // native
-    resampler = soxr.ResampleStream(native, rate, 1, dtype="float32", quality="HQ")
-    for samples in chain(continuous(alike, first), [None]):
-        if native != rate:
-            chunk = np.zeros(0, np.float32) if samples is None else samples
-            block = resampler.resample_chunk(chunk, last=samples is None)
-        elif samples is not None:
-            block = samples
-        else:
-            return
-        if len(block) > surplus:
-            yield np.clip(block[surplus:], -1, 1)
-        surplus = max(0, surplus - len(block))
-
-
-def _at_rate(piece: Piece, rate: int) -> Piece:
-    if piece.rate == rate:
-        return piece
-    place = round(piece.place * rate / piece.rate)
-    return Piece(rate, place, soxr.resample(piece.samples, piece.rate, rate))

@@ -7,46 +7,40 @@ sound share that clock.
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image, ImageOps
 
-from hearsight.errors import HearsightError
 from hearsight.media.decode import (
-    EXACT,
-    Encoded,
     Pixels,
-    Samples,
-    clock_zero,
     decode_frames,
-    decode_sound,
     display_matrix,
-    picture_stream,
-    resampled,
-    sound_stream,
     timestamp,
     upright,
 )
+from hearsight.media.sound import Samples, resampled
+from hearsight.media.sound_part import sound_from
+from hearsight.media.source import (
+    BLIND,
+    Encoded,
+    MediaError,
+    Source,
+    check_readable,
+    open_media,
+)
+from hearsight.media.timeline import Timeline, timeline_of
 
 LEAST = 0.01  # seconds between two wanted moments: no video has more frames
 FAR = 3.0  # seconds; a frame further ahead than this is reached by a seek, a nearer one by decoding
-
-BLIND = {"mpeg"}  # containers whose timestamps are guesses after a seek
-
-
-class MediaError(HearsightError):
-    """A media file that cannot be read or written; names the file and says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,72 +80,30 @@ class Excerpt(NamedTuple):
     sound: Samples
 
 
-def _existing(path: Path | str) -> Path:
-    path = Path(path)
-    try:
-        kind = path.stat().st_mode
-        if not (S_ISREG(kind) or S_ISDIR(kind)):
-            raise MediaError(f"'{path}' is a pipe or a device, not a file.")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise MediaError(f"'{path}' is empty.")
-    except FileNotFoundError as error:
-        raise MediaError(f"'{path}' does not exist.") from error
-    except IsADirectoryError as error:
-        raise MediaError(f"'{path}' is a folder, not a file.") from error
-    except OSError as error:
-        raise MediaError(f"'{path}' cannot be read: {error.strerror}.") from error
-    return path
-
-
-@contextmanager
-def open_media(path: Path | str) -> Iterator[InputContainer]:
-    """Open a file for demuxing; URLs that it refers to are never fetched.
-
-    Raises:
-        MediaError: if it is missing, not a file, empty, unreadable or not a media file.
-    """
-    path = _existing(path)
-    try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except (av.FFmpegError, ValueError) as error:
-        if _begins_as_mp4(path):
-            why = "is cut off or damaged: it begins as an mp4 file, but its index is missing."
-        else:
-            why = "is not a media file, or its beginning is damaged."
-        raise MediaError(f"'{path}' {why}") from error
-    with container:
-        for stream in container.streams.video:
-            if stream.codec_context is not None:
-                stream.thread_type = "AUTO"
-        yield container
-
-
-def _begins_as_mp4(path: Path) -> bool:
-    """Whether the first box of a file is that of mp4 or mov."""
-    with path.open("rb") as file:
-        return file.read(8)[4:] == b"ftyp"
-
-
 def decode_pictures(
-    container: InputContainer, path: Path | str, packets: Iterator[Encoded] | None = None
+    source: Source, timeline: Timeline, packets: Iterator[Encoded] | None = None
 ) -> Iterator[tuple[VideoFrame, Frame]]:
     """Every decoded frame with its `Frame`, in presentation order, all of the first one's size.
 
-    packets: of the picture; by default all that the container holds.
+    packets: of the picture, from the first on; by default all that the source holds.
 
     Raises:
         MediaError: if the file has no moving pictures, or none can be decoded.
     """
-    stream = _wanted_picture(container, path)
-    zero = clock_zero(container)
+    stream = _wanted_picture(source)
+    if packets is None:
+        packets = source.packets(stream, restarts=timeline.restarts)
     size = matrix = None
-    for frame in decode_frames(container, stream, packets):
+    for frame in decode_frames(source, packets, timeline.first_picture):
         if matrix is None or size is None:
             size, matrix = (frame.width, frame.height), display_matrix(frame)
-        yield frame, Frame(float(timestamp(frame) - zero), upright(frame, matrix, size))
+        yield frame, Frame(_time(frame, timeline), upright(frame, matrix, size))
     if size is None:
-        raise MediaError(f"No frame of '{path}' can be decoded.")
+        raise MediaError(f"No frame of '{source.path}' can be decoded.")
+
+
+def _time(frame: VideoFrame, timeline: Timeline) -> float:
+    return max(0.0, float(timestamp(frame) - timeline.zero))
 
 
 def stream_frames(path: Path | str) -> Iterator[Frame]:
@@ -162,16 +114,16 @@ def stream_frames(path: Path | str) -> Iterator[Frame]:
     Raises:
         MediaError: if the file cannot be read, has no moving pictures, or none can be decoded.
     """
-    with open_media(path) as container:
-        for _, frame in decode_pictures(container, path):
+    with open_media(path) as source:
+        _wanted_picture(source)
+        for _, frame in decode_pictures(source, timeline_of(source)):
             yield frame
 
 
-def _wanted_picture(container: InputContainer, path: Path | str) -> VideoStream:
-    stream = picture_stream(container)
-    if stream is None:
-        raise MediaError(f"'{path}' has no moving pictures.")
-    return stream
+def _wanted_picture(source: Source) -> VideoStream:
+    if source.picture is None:
+        raise MediaError(f"'{source.path}' has no moving pictures.")
+    return source.picture
 
 
 def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
@@ -187,26 +139,6 @@ def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[Frame]:
         yield from video.frames_at(times)
 
 
-def _seek_frames(
-    container: InputContainer, stream: VideoStream, moment: Fraction, zero: Fraction
-) -> Iterator[VideoFrame] | None:
-    """Frames from a key frame at or before the timestamp `moment` (seconds) on; None if none."""
-    if container.format.name in BLIND or stream.time_base is None:
-        return None
-    back = Fraction(0)
-    while moment - back >= zero:
-        try:
-            container.seek(math.floor((moment - back) / stream.time_base), stream=stream)
-        except av.FFmpegError:
-            return None
-        frames = decode_frames(container, stream)
-        first = next(frames, None)
-        if first is not None and timestamp(first) <= moment:
-            return chain([first], frames)
-        back = back * 2 or Fraction(1)  # some containers land after the wanted time
-    return None
-
-
 def probe(path: Path | str) -> MediaInfo:
     """The metadata of a file. One frame is decoded to know its rotation.
 
@@ -217,24 +149,14 @@ def probe(path: Path | str) -> MediaInfo:
         return video.info()
 
 
-def _duration(path: Path | str, container: InputContainer) -> float:
-    if container.duration is not None:
-        return container.duration / 1_000_000
-    end = zero = clock_zero(container)
-    with open_media(path) as again:  # no duration in the header: the last packet tells it
-        for packet in again.demux(*again.streams.video, *again.streams.audio):
-            begin = end if packet.pts is None else packet.pts * packet.time_base
-            end = max(end, begin + (packet.duration or 0) * packet.time_base)
-    return float(end - zero)
-
-
 def read_picture(path: Path | str) -> Pixels:
     """A picture file as RGB, rotated as its EXIF data says, transparency on white.
 
     Raises:
         MediaError: if it is missing, not a picture, damaged, or claims too many pixels.
     """
-    path = _existing(path)
+    path = Path(path)
+    check_readable(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -259,21 +181,18 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
     if rate <= 0 or start < 0:
         raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
-    with open_media(path) as container:
-        yield from _sound_in(container, path, rate, start)
+    with open_media(path) as source:
+        yield from _sound_in(source, rate, start)
 
 
-def _sound_in(
-    container: InputContainer, path: Path | str, rate: int, start: float
-) -> Iterator[Samples]:
+def _sound_in(source: Source, rate: int, start: float) -> Iterator[Samples]:
     """Blocks of sound from `start` (seconds) on, from a file opened at its first packet."""
-    stream = sound_stream(container)
-    if stream is None:
-        raise MediaError(f"'{path}' has no sound.")
-    pieces = decode_sound(container, stream, start)
+    if source.sound is None:
+        raise MediaError(f"'{source.path}' has no sound.")
+    pieces = sound_from(source, timeline_of(source), start)
     first = next(pieces, None)
     if first is None:
-        raise MediaError(f"No sound of '{path}' can be decoded.")
+        raise MediaError(f"No sound of '{source.path}' can be decoded.")
     yield from resampled(chain([first], pieces), rate, start)
 
 
@@ -397,8 +316,13 @@ class VideoReader:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._opened = ExitStack()
-        self._open()
+        self._source = Source(self.path)
+        try:
+            self._timeline = timeline_of(self._source)
+        except BaseException:
+            self.close()
+            raise
+        self._restart()
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -407,16 +331,15 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        self._opened.close()
+        self._source.close()
 
-    def _open(self) -> None:
-        self._opened.close()
-        self._container = self._opened.enter_context(open_media(self.path))
-        self._picture = picture_stream(self._container)
-        self._zero = clock_zero(self._container)
+    def _restart(self) -> None:
+        """Decode from the first packet on, at which the source is."""
         self._frames: Iterator[VideoFrame] = iter(())
-        if self._picture is not None:
-            self._frames = decode_frames(self._container, self._picture)
+        picture, timeline = self._source.picture, self._timeline
+        if picture is not None:
+            packets = self._source.packets(picture, restarts=timeline.restarts)
+            self._frames = decode_frames(self._source, packets, timeline.first_picture)
 
     def info(self) -> MediaInfo:
         """What the file holds; call before reading frames. The first of them is decoded.
@@ -424,7 +347,7 @@ class VideoReader:
         Raises:
             MediaError: if the file holds neither sound nor moving pictures.
         """
-        picture, sound = self._picture, sound_stream(self._container)
+        picture, sound = self._source.picture, self._source.sound
         if picture is None and sound is None:
             raise MediaError(f"'{self.path}' holds neither sound nor moving pictures.")
         width = height = frame_rate = None
@@ -435,7 +358,7 @@ class VideoReader:
             frame_rate = picture.average_rate or picture.guessed_rate
         return MediaInfo(
             path=self.path,
-            duration=_duration(self.path, self._container),
+            duration=self._timeline.duration,
             width=width,
             height=height,
             frame_rate=frame_rate,
@@ -451,27 +374,57 @@ class VideoReader:
 
     def frames_at(self, times: Iterable[float]) -> Iterator[Frame]:
         """As the function `frames_at`; call once."""
-        stream = _wanted_picture(self._container, self.path)
-        far = math.inf if self._container.format.name in BLIND else FAR
+        _wanted_picture(self._source)
+        far = FAR if self._seekable() else math.inf
         shown = self._first()
         following: VideoFrame | None = shown
         matrix = display_matrix(shown)
+        size = (shown.width, shown.height)
         for wanted in times:
-            moment = Fraction(wanted) + self._zero
-            before = timestamp(shown)
-            if not 0 <= moment - before <= far:
-                sought = _seek_frames(self._container, stream, moment, self._zero)
+            before = self._time(shown)
+            if not 0 <= wanted - before <= far:
+                sought = self._seek(wanted) if self._seekable() else None
                 if sought is None:
-                    self._open()
-                    stream = _wanted_picture(self._container, self.path)
+                    self._source.rewind()
+                    self._restart()
                     sought, far = self._frames, math.inf
                 self._frames = sought
                 shown = following = next(self._frames, shown)
-                if timestamp(shown) <= before < moment:
+                if self._time(shown) <= before < wanted:
                     far *= 2  # key frames lie so far apart that seeking went back
-            while following is not None and (shown is following or timestamp(following) <= moment):
+            while following is not None and (
+                shown is following or self._time(following) <= wanted
+            ):
                 shown, following = following, next(self._frames, None)
-            yield Frame(float(timestamp(shown) - self._zero), upright(shown, matrix))
+            yield Frame(self._time(shown), upright(shown, matrix, size))
+
+    def _time(self, frame: VideoFrame) -> float:
+        return _time(frame, self._timeline)
+
+    def _seekable(self) -> bool:
+        """Whether frames after a seek have the times that reading from the start gives them."""
+        source = self._source
+        if self._timeline.restarts or source.reordered or source.kind in BLIND:
+            return False
+        return bool(source.picture and source.picture.time_base)
+
+    def _seek(self, wanted: float) -> Iterator[VideoFrame] | None:
+        """Frames from a key frame at or before a time on; None if none can be reached."""
+        stream = _wanted_picture(self._source)
+        assert stream.time_base is not None
+        back = 0.0
+        while wanted - back >= 0:
+            ticks = (Fraction(wanted - back) + self._timeline.zero) / stream.time_base
+            try:
+                self._source.container.seek(round(ticks), stream=stream)
+            except av.FFmpegError:
+                return None
+            frames = decode_frames(self._source, self._source.packets(stream))
+            first = next(frames, None)
+            if first is not None and self._time(first) <= wanted:
+                return chain([first], frames)
+            back = back * 2 or 1.0  # some containers land after the wanted time
+        return None
 
     def around(self, time: float | None, seconds: float) -> tuple[float, float]:
         """A moment of the video, by default its middle, and where the sound around it begins.
@@ -479,8 +432,8 @@ class VideoReader:
         Raises:
             MediaError: if the file has no moving pictures.
         """
-        _wanted_picture(self._container, self.path)
-        duration = _duration(self.path, self._container)
+        _wanted_picture(self._source)
+        duration = self._timeline.duration
         time = duration / 2 if time is None else time
         return time, min(max(time - seconds / 2, 0.0), max(duration - seconds, 0.0))
 
@@ -490,24 +443,10 @@ class VideoReader:
         Raises:
             MediaError: if the file has no sound, or none can be decoded.
         """
-        blocks = _sound_in(self._container, self.path, rate, start)
+        blocks = _sound_in(self._source, rate, start)
         return _first_samples(blocks, round(seconds * rate))
 
     def rewind(self) -> None:
-        """Go back to the first frame: by a seek if the container's clock is exact after one.
-
-        A clock that begins below zero misleads the seek; the file is opened anew instead.
-        """
-        stream = self._picture
-        starts = [each.start_time for each in self._container.streams]
-        below = any(start is not None and start < 0 for start in starts)
-        exact = self._container.format.name in EXACT and not below
-        if not exact or stream is None or stream.start_time is None:
-            self._open()
-            return
-        try:
-            self._container.seek(stream.start_time, stream=stream)
-        except av.FFmpegError:
-            self._open()
-        else:
-            self._frames = decode_frames(self._container, stream)
+        """Go back to the first frame."""
+        self._source.rewind()
+        self._restart()

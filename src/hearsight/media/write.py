@@ -5,7 +5,6 @@ Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but 
 an odd width or height grows by one pixel, the last column or row repeated.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,21 +16,16 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, Int16
 
 from hearsight.files.output import PartFile, check_output
-from hearsight.media.decode import (
-    Encoded,
-    Pixels,
-    clock_zero,
-    picture_stream,
-    sound_stream,
-    timestamp,
-)
-from hearsight.media.read import Frame, MediaError, decode_pictures, open_media
+from hearsight.media.decode import Pixels, timestamp
+from hearsight.media.read import Frame, decode_pictures
+from hearsight.media.source import Encoded, MediaError, SharedPackets, Source, open_media
+from hearsight.media.timeline import Timeline, timeline_of
 
 FORMATS = {  # FFmpeg's container format for each suffix
     ".mp4": "mp4",
@@ -67,16 +61,16 @@ def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame],
             cannot hold the source's sound. Nothing is left behind then; an older target stays.
     """
     with open_media(source) as original, _video_file(Path(target)) as video:
-        zero = clock_zero(original)
-        sound = _CopiedSound.of(original, video)
+        timeline = timeline_of(original)
+        sound = _CopiedSound.of(original, timeline, video)
         track = None
-        for decoded, frame in decode_pictures(original, source, sound.pictures()):
+        for decoded, frame in decode_pictures(original, timeline, sound.pictures()):
             pixels = paint(frame)
             if track is None:
                 track = _track_like(original, video, frame, pixels)
                 sound.add_stream()
             sound.copy(until=frame.time)
-            track.add(pixels, timestamp(decoded) - zero, _duration(decoded))
+            track.add(pixels, timestamp(decoded) - timeline.zero, _duration(decoded))
         sound.copy_rest()
         if track is not None:
             track.finish()
@@ -241,9 +235,9 @@ class _Track:
 
 
 def _track_like(
-    original: InputContainer, video: _VideoFile, frame: Frame, pixels: Pixels
+    original: Source, video: _VideoFile, frame: Frame, pixels: Pixels
 ) -> _Track:
-    stream = picture_stream(original)
+    stream = original.picture
     assert stream is not None
     assert stream.time_base is not None
     rate = stream.average_rate or stream.guessed_rate
@@ -259,69 +253,71 @@ def _track_like(
 class _CopiedSound:
     """The sound packets of a file, met between those of its picture, for a video."""
 
-    original: InputContainer
+    original: Source
     video: _VideoFile
-    stream: AudioStream | None
-    packets: Iterator[Encoded]  # of picture and sound, as they lie in the file
-    zero: Fraction  # seconds: the timestamp at which the file begins
+    shared: SharedPackets
+    zero: Fraction  # seconds: time 0 on the clock of the file
     copied: AudioStream | None = None
-    waiting: deque[Encoded] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, original: InputContainer, video: _VideoFile) -> "_CopiedSound":
-        streams = (picture_stream(original), sound_stream(original))
+    def of(cls, original: Source, timeline: Timeline, video: _VideoFile) -> "_CopiedSound":
+        streams = [each for each in (original.picture, original.sound) if each is not None]
+        packets = original.packets(*streams, restarts=timeline.restarts)
         return cls(
             original=original,
             video=video,
-            stream=sound_stream(original),
-            packets=original.demux(*(stream for stream in streams if stream is not None)),
-            zero=clock_zero(original),
+            shared=SharedPackets(original, packets),
+            zero=timeline.zero,
         )
 
     def pictures(self) -> Iterator[Encoded]:
         """The packets of the picture; those of the sound on the way wait to be copied."""
-        for packet in self.packets:
-            if packet.stream is not self.stream:
-                yield packet
-                continue
-            stated = packet.dts if packet.pts is None else packet.pts
-            if stated is not None:  # none is the sign of the end
-                packet.pts = packet.dts = stated - round(self.zero / packet.time_base)
-                self.waiting.append(packet)
+        picture = self.original.picture
+        return iter(()) if picture is None else self.shared.of(picture)
 
     def add_stream(self) -> None:
         """Add a stream of the sound's kind to the video."""
-        if self.stream is None:
+        sound = self.original.sound
+        if sound is None:
             return
         try:
-            self.copied = self.video.output.add_stream_from_template(self.stream)
-            layout = LAYOUTS.get(self.stream.codec_context.layout.name)
+            self.copied = self.video.output.add_stream_from_template(sound)
+            layout = LAYOUTS.get(sound.codec_context.layout.name)
             if layout is not None:
                 self.copied.codec_context.layout = layout
         except ValueError as error:
-            codec = self.stream.codec_context.name
+            codec = sound.codec_context.name
             raise MediaError(
-                f"'{self.video.target}' cannot hold the sound of '{_name(self.original)}', which is"
+                f"'{self.video.target}' cannot hold the sound of '{self.original.path}', which is"
                 f" {codec}; write to a name ending in .mkv instead."
             ) from error
 
     def copy(self, until: float) -> None:
         """Write the packets that begin by `until` (seconds)."""
-        while self.waiting and _begin(self.waiting[0]) <= until:
-            packet = self.waiting.popleft()
-            packet.stream = self.copied
-            self.video.mux(packet)
+        if self.original.sound is None:
+            return
+        waiting = self.shared.waiting(self.original.sound)
+        while waiting:
+            packet = waiting[0]
+            stated = packet.dts if packet.pts is None else packet.pts
+            if stated is not None:
+                moved = stated - round(self.zero / packet.time_base)
+                if moved * packet.time_base > until:
+                    return
+                packet.pts = packet.dts = moved
+                packet.stream = self.copied
+                self.video.mux(packet)
+            waiting.popleft()
 
     def copy_rest(self) -> None:
         """Write all that is left of the sound."""
-        with suppress(av.FFmpegError):  # a damaged file: its sound ends here
-            for _ in self.pictures():
-                pass
-        self.copy(until=inf)
-
-
-def _name(original: InputContainer) -> str:
-    return original.name.removeprefix("file:")
+        if self.original.sound is not None:
+            self.shared.waiting(self.original.sound).extend(
+                packet
+                for packet in self.shared.rest()
+                if packet.stream_index == self.original.sound.index
+            )
+            self.copy(until=inf)
 
 
 def _duration(frame: VideoFrame) -> Fraction:

@@ -1,0 +1,107 @@
+"""Which time stamps of a stream to trust: holes, clocks that begin anew, and single wrong stamps."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+ROUNDING = 0.002  # seconds; a smaller step between time stamps is rounding
+JITTER = 0.05  # seconds; a step up to this counts only if it lasts unchanged
+LASTING = 1.0  # seconds; a step that is taken back within this time was a wrong stamp
+OVERLAP = 0.5  # seconds; a lasting step further back than this is a clock that begins anew
+LONGEST_HOLE = 3600.0  # seconds; a lasting step further ahead than this is one too
+
+
+class Stamped(NamedTuple):
+    """A packet or decoded block as its file states it, in ticks."""
+
+    place: int | None  # None where the file states none
+    length: int
+
+
+class Settled(NamedTuple):
+    """Where a packet or block lies on a clock that goes on."""
+
+    place: int  # ticks
+    restart: int  # ticks by which the stated clock stepped as it began anew here; 0 elsewhere
+
+
+class Settler:
+    """Trusts, repairs or shifts the stamps of consecutive packets of one stream.
+
+    A step that the following packets take back within `LASTING` seconds is a wrong stamp: the
+    packets go on where the last one ended. A step that lasts is a hole up to `LONGEST_HOLE`, or an
+    overlap up to `OVERLAP`. A longer one is a clock that begins anew: what follows is shifted to
+    where the last packet ended. Steps up to `JITTER` count only if they last unchanged, since many
+    clocks are unsteady. One packet alone decides nothing.
+    """
+
+    def __init__(self, items: Iterable[Stamped], rate: float) -> None:
+        """`rate`: ticks per second."""
+        self._items = iter(items)
+        self._ahead: deque[Stamped] = deque()
+        self._rate = rate
+        self._rounding = max(ROUNDING * rate, 1.5)
+        self._shift = 0  # ticks that the stated clock has fallen behind by beginning anew
+
+    def __iter__(self) -> Iterator[Settled]:
+        expected: int | None = None
+        while (item := self._next()) is not None:
+            restart = 0
+            if expected is None:
+                place = self._first(item)
+            else:
+                place, restart = self._following(item, expected)
+            expected = place + item.length
+            yield Settled(place, restart)
+
+    def _next(self) -> Stamped | None:
+        return self._ahead.popleft() if self._ahead else next(self._items, None)
+
+    def _look(self, number: int) -> Stamped | None:
+        """The item that follows in so many steps, 0 being the next."""
+        self._ahead.extend(islice(self._items, max(0, number + 1 - len(self._ahead))))
+        return self._ahead[number] if number < len(self._ahead) else None
+
+    def _first(self, item: Stamped) -> int:
+        """The place of the first: its own, unless the next two agree that it comes too late."""
+        second, third = self._look(0), self._look(1)
+        if second is None or third is None or second.place is None or third.place is None:
+            return item.place or 0
+        before = second.place - item.length
+        agree = abs(third.place - second.place - second.length) <= self._rounding
+        late = item.place is None or item.place > before + JITTER * self._rate
+        return before if agree and late else item.place or 0
+
+    def _following(self, item: Stamped, expected: int) -> tuple[int, int]:
+        """The place of a later one, and the step of a clock that begins anew with it."""
+        if item.place is None:
+            return expected, 0
+        stated = item.place + self._shift
+        step = stated - expected
+        if abs(step) <= self._rounding or not self._lasts(item, step):
+            return expected, 0
+        if -OVERLAP * self._rate <= step <= LONGEST_HOLE * self._rate:
+            return stated, 0
+        self._shift -= step
+        return expected, step
+
+    def _lasts(self, item: Stamped, step: int) -> bool:
+        """Whether the packets after a step stay on its new line."""
+        assert item.place is not None
+        small = abs(step) <= JITTER * self._rate
+        near = self._rounding if small else min(JITTER * self._rate, abs(step) / 2)
+        end, passed, number = item.place + item.length, item.length, 0
+        while passed <= LASTING * self._rate or number < 2:
+            following = self._look(number)
+            if following is None:
+                return number > 0 and not small
+            if following.place is not None:
+                if small and abs(following.place - end) > near:
+                    return False
+                if not small and abs(following.place - (end - step)) <= near:
+                    return False
+            end += following.length
+            passed += following.length
+            number += 1
+        return True

@@ -1,0 +1,207 @@
+"""The sound of an open file: gapless, at sample-exact places, resampled to one rate."""
+
+import math
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import soxr  # type: ignore[import-untyped]
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from jaxtyping import Float32
+
+from hearsight.media.decode import decode, timestamp
+from hearsight.media.settle import Settler, Stamped
+from hearsight.media.source import MP4, Encoded, Source
+
+Samples: TypeAlias = Float32[np.ndarray, " samples"]
+
+OPUS_RATE = 48_000  # hertz, in which Opus counts whatever it codes
+CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
+
+
+def mono(frame: AudioFrame) -> Samples:
+    """The mean of the channels, full scale being 1; NaN becomes 0."""
+    samples = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    kind = samples.dtype.name
+    middle, scale = {"uint8": (128, 128), "int16": (0, 1 << 15), "int32": (0, 1 << 31)}.get(
+        kind, (0, 1)
+    )
+    mean: Samples = ((samples.astype(np.float64) - middle) / scale).mean(axis=0).astype(np.float32)
+    return mean
+
+
+class Block(NamedTuple):
+    """Decoded samples as the file places them."""
+
+    rate: int  # hertz
+    place: int | None  # samples from time 0, None where the file states no time
+    samples: Samples
+    stamp: int | None  # of the packet they come from, in ticks
+
+
+class Piece(NamedTuple):
+    """Decoded samples at their place on a clock that goes on."""
+
+    rate: int  # hertz
+    place: int  # samples from time 0
+    samples: Samples
+
+
+def sound_pieces(source: Source, packets: Iterator[Encoded], zero: Fraction) -> Iterator[Piece]:
+    """All that can be decoded, at the rate of the first block, at settled places.
+
+    packets: of the sound, from the first one on.
+    zero: time 0 on the clock of the file, in seconds.
+    """
+    blocks = sound_blocks(source, packets, zero)
+    first = next(blocks, None)
+    if first is None:
+        return
+    kept: deque[Samples] = deque()
+
+    def stated() -> Iterator[Stamped]:
+        for block in chain([first], blocks):
+            kept.append(block.samples)
+            yield Stamped(block.place, len(block.samples))
+
+    for settled in Settler(stated(), float(first.rate)):
+        yield Piece(first.rate, settled.place, kept.popleft())
+
+
+def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> Iterator[Block]:
+    """What the decoder gives, at the rate of the first block, within the edit of its track."""
+    stream = source.sound
+    assert stream is not None
+    edit = source.edit(stream)
+    rate = None
+    held: AudioFrame | None = None
+    for frame in chain(decode(stream, packets), [None]):
+        assert frame is None or isinstance(frame, AudioFrame)
+        if frame is not None and not frame.samples:
+            continue
+        if held is not None:
+            rate = rate or held.sample_rate
+            block = _block(held, rate, zero)
+            if frame is None:
+                length = last_length(stream, held.duration, held.time_base)
+                block = block._replace(samples=block.samples[:length])
+            if edit is not None and block.place is not None:
+                block = _within(block, edit.start - zero, edit.end and edit.end - zero)
+            if len(block.samples):
+                yield block
+        held = frame
+
+
+def _block(frame: AudioFrame, rate: int, zero: Fraction) -> Block:
+    samples = mono(frame)
+    if frame.sample_rate != rate:
+        samples = soxr.resample(samples, frame.sample_rate, rate)
+    place = None
+    if frame.pts is not None and frame.time_base:
+        place = round((timestamp(frame) - zero) * rate)
+    return Block(rate, place, samples, frame.pts)
+
+
+def _within(block: Block, begin: Fraction, end: Fraction | None) -> Block:
+    """The part of a block that is shown; its end only if all of it lies beyond."""
+    assert block.place is not None
+    if end is not None and block.place >= end * block.rate:
+        return block._replace(samples=block.samples[:0])
+    skipped = min(max(0, round(begin * block.rate) - block.place), len(block.samples))
+    return block._replace(place=block.place + skipped, samples=block.samples[skipped:])
+
+
+def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
+    """The samples that a packet holds, None where only decoding tells."""
+    rate = stream.codec_context.sample_rate
+    if stream.codec_context.name in ("opus", "libopus"):
+        return opus_length(bytes(packet)) * rate // OPUS_RATE
+    if stream.codec_context.frame_size > 1:
+        return stream.codec_context.frame_size
+    if packet.duration and packet.time_base and packet.time_base * rate <= 1:
+        return round(packet.duration * packet.time_base * rate)
+    return None
+
+
+def packet_length(stream: AudioStream, packet: Encoded) -> int:
+    """The samples that a packet holds, as nearly as they are known without decoding."""
+    exact = exact_length(stream, packet)
+    if exact is not None:
+        return exact
+    rate = stream.codec_context.sample_rate
+    return round((packet.duration or 0) * (packet.time_base or 0) * rate)
+
+
+def opus_length(packet: bytes) -> int:
+    """The samples of an Opus packet at 48 kHz (RFC 6716, section 3.1)."""
+    if not packet:
+        return 0
+    mode, frames = packet[0] >> 3, packet[0] & 3
+    if mode < 12:  # SILK
+        length = (480, 960, 1920, 2880)[mode & 3]
+    elif mode < 16:  # hybrid
+        length = (480, 960)[mode & 1]
+    else:  # CELT
+        length = (120, 240, 480, 960)[mode & 3]
+    count = (1, 2, 2, packet[1] & 63 if len(packet) > 1 else 0)[frames]
+    return length * count
+
+
+def trailing_padding(stream: AudioStream, packet: Encoded) -> int:
+    """The samples at the end of the last packet of a sound that do not belong to it."""
+    dropped = 0
+    if packet.has_sidedata("skip_samples"):
+        dropped = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))[1]
+    stated = last_length(stream, packet.duration, packet.time_base)
+    return max(dropped, 0 if stated is None else packet_length(stream, packet) - stated)
+
+
+def last_length(stream: AudioStream, duration: int | None, tick: Fraction | None) -> int | None:
+    """The samples of the last packet, where the file fills it up and tells what belongs to it."""
+    if stream.container.format.name != MP4 or not duration or not tick:
+        return None
+    return round(duration * tick * stream.codec_context.sample_rate)
+
+
+def continuous(pieces: Iterable[Piece], first: int) -> Iterator[Samples]:
+    """The samples from place `first` on: silence in holes, overlaps cut. All at one rate."""
+    done = first
+    for rate, place, samples in pieces:
+        while done < place:
+            hole = min(place - done, rate)
+            yield np.zeros(hole, np.float32)
+            done += hole
+        end = place + len(samples)
+        if end > done:
+            yield samples[done - place :]
+            done = end
+
+
+def resampled(pieces: Iterator[Piece], rate: int, start: float) -> Iterator[Samples]:
+    """Blocks of sound in [-1, 1] at `rate` hertz, from sample round(start * rate) on."""
+    first_piece = next(pieces, None)
+    if first_piece is None:
+        return
+    native = first_piece.rate
+    stride = native // math.gcd(native, rate)  # the grids of both rates meet every so many samples
+    first = max(0, math.floor((start - CONTEXT) * native / stride)) * stride
+    surplus = round(start * rate) - first * rate // native
+    resampler = soxr.ResampleStream(native, rate, 1, dtype="float32", quality="HQ")
+    for samples in chain(continuous(chain([first_piece], pieces), first), [None]):
+        if native != rate:
+            chunk = np.zeros(0, np.float32) if samples is None else samples
+            block = resampler.resample_chunk(chunk, last=samples is None)
+        elif samples is not None:
+            block = samples
+        else:
+            return
+        if len(block) > surplus:
+            yield np.clip(block[surplus:], -1, 1)
+        surplus = max(0, surplus - len(block))

@@ -1,0 +1,123 @@
+"""A part of a sound, read by a seek, that equals the same part of the whole to the sample.
+
+Time stamps are rounded and unsteady, so that a place after a seek cannot be taken from them: it is
+that at which reading from the start arrives. The lengths of the packets tell it, without decoding.
+"""
+
+from array import array
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import Int64
+
+from hearsight.media.settle import Settler, Stamped
+from hearsight.media.sound import CONTEXT, Block, Piece, exact_length, sound_blocks, sound_pieces
+from hearsight.media.source import Source, file_state, open_media
+from hearsight.media.timeline import Timeline
+
+PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
+STEADY = {"wav", "flac"}  # containers whose clock counts samples
+REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
+
+
+def sound_from(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]:
+    """Pieces of sound from shortly before `start` (seconds) on; the source is at its first packet.
+
+    Where a seek would not be exact, everything before `start` is decoded as well.
+    """
+    if source.exact and not timeline.restarts and start > PREROLL + 1:
+        found = _sought(source, timeline, start)
+        if found is not None:
+            yield from found
+            return
+        source.rewind()
+    stream = source.sound
+    assert stream is not None
+    packets = source.packets(stream, restarts=timeline.restarts)
+    yield from sound_pieces(source, packets, timeline.zero)
+
+
+def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece] | None:
+    """The pieces after a seek, or None if it did not land where their places are known."""
+    stream = source.sound
+    assert stream is not None
+    places = None
+    if source.kind not in STEADY:
+        places = _remembered_places(source.path, timeline.zero, *file_state(source.path))
+        if places is None:
+            return None
+    tick = Fraction(stream.time_base or 1)
+    try:
+        source.container.seek(
+            int((Fraction(start - PREROLL) + timeline.zero) // tick), stream=stream
+        )
+    except (av.FFmpegError, OverflowError):
+        return None
+    blocks = sound_blocks(source, source.packets(stream), timeline.zero)
+    next(blocks, None)  # may be cut short
+    pieces = _placed(blocks, places)
+    landed = next(pieces, None)
+    if landed is None or landed.place > (start - CONTEXT) * landed.rate:
+        return None
+    return chain([landed], pieces)
+
+
+def _placed(blocks: Iterator[Block], places: "Places | None") -> Iterator[Piece]:
+    following = None
+    for block in blocks:
+        place = block.place if places is None else places.of(block.stamp)
+        place = following if place is None else place
+        if place is None:
+            continue
+        following = place + len(block.samples)
+        yield Piece(block.rate, place, block.samples)
+
+
+class Places:
+    """Where the packets of a sound lie, by their stamps."""
+
+    def __init__(self, stamps: Int64[np.ndarray, " n"], places: Int64[np.ndarray, " n"]) -> None:
+        """`stamps` in ticks; `places` in samples from time 0."""
+        order = np.argsort(stamps, kind="stable")
+        self._stamps, self._places = stamps[order], places[order]
+
+    def of(self, stamp: int | None) -> int | None:
+        """The place of the packet with a stamp, None if there is none."""
+        if stamp is None:
+            return None
+        row = int(np.searchsorted(self._stamps, stamp))
+        known = row < len(self._stamps) and self._stamps[row] == stamp
+        return int(self._places[row]) if known else None
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_places(path: Path, zero: Fraction, *_: int) -> Places | None:
+    """The places of all packets; None where the packets do not tell their lengths."""
+    with open_media(path) as source:
+        stream = source.sound
+        assert stream is not None
+        first = next(sound_blocks(source, source.packets(stream), zero), None)
+        if first is None or first.stamp is None or first.place is None:
+            return None
+        source.rewind()
+        stream = source.sound
+        assert stream is not None
+        source.skip_others(stream)
+        rate, tick = first.rate, Fraction(stream.time_base or 1)
+        stamps, lengths = array("q", [first.stamp]), array("q", [len(first.samples)])
+        for packet in source.packets(stream):
+            length = exact_length(stream, packet)
+            if length is None or packet.pts is None:
+                return None
+            if packet.pts > first.stamp:
+                stamps.append(packet.pts)
+                lengths.append(length)
+    stated = (round((stamp * tick - zero) * rate) for stamp in stamps[1:])
+    items = map(Stamped, chain([first.place], stated), lengths)
+    places = [settled.place for settled in Settler(items, float(rate))]
+    return Places(np.array(stamps, np.int64), np.array(places, np.int64))

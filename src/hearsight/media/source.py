@@ -1,0 +1,256 @@
+"""Opening media files: the two streams that are read, and their packets as the file holds them."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from hearsight.errors import HearsightError
+from hearsight.media.edit_list import Edit, single_edits
+
+if TYPE_CHECKING:  # generic only there
+    Encoded: TypeAlias = Packet[Any]
+else:
+    Encoded = Packet
+
+# for each stream (by its index) the ticks added to its stamps from the packet of a number on
+Restarts: TypeAlias = Mapping[int, Sequence[tuple[int, int]]]
+
+# containers whose clock goes on without a break, and whose time stamps are still true after a seek
+MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+MATROSKA = "matroska,webm"
+EXACT = {MP4, MATROSKA, "wav", "flac"}
+# containers without presentation times: FFmpeg guesses them in the order of decoding
+UNSTAMPED = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
+PRIMING = 2112  # samples; no encoder of AAC or MP3 begins earlier than this before its sound
+BLIND = {"mpeg"}  # containers whose time stamps are guesses after a seek
+
+
+class MediaError(HearsightError):
+    """A media file that cannot be read or written; names the file and says why."""
+
+
+class Source:
+    """A media file that is open: its first moving pictures and first sound that can be decoded."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` at its first packet.
+
+        Raises:
+            MediaError: if it is missing, not a file, empty, unreadable or not a media file.
+        """
+        self.path = path
+        edits: list[Edit | None] = []
+        check_readable(path)
+        options = {}
+        if _begins_as_mp4(path):
+            edits = single_edits(path)
+            options = {"advanced_editlist": "0"} if edits else {}
+        self._options = options
+        self._open()
+        # FFmpeg gives each track a stream, in their order; where it does not, it has to apply edits
+        if edits and len(edits) != len(self.container.streams):
+            edits, self._options = [], {}
+            self.rewind()
+        self._edits = edits
+
+    def _open(self) -> None:
+        options = {"protocol_whitelist": "file", **self._options}
+        try:
+            self.container: InputContainer = av.open(f"file:{self.path}", options=options)
+        except (av.FFmpegError, ValueError) as error:
+            if _begins_as_mp4(self.path):
+                why = "is cut off or damaged: it begins as an mp4 file, but its index is missing."
+            else:
+                why = "is not a media file, or its beginning is damaged."
+            raise MediaError(f"'{self.path}' {why}") from error
+        for stream in self.container.streams.video:
+            if stream.codec_context is not None:
+                stream.thread_type = "AUTO"
+        self.picture = _picture_stream(self.container)
+        self.sound = _sound_stream(self.container)
+
+    def close(self) -> None:
+        self.container.close()
+
+    def rewind(self) -> None:
+        """Back to the first packet."""
+        self.close()
+        self._open()
+
+    @property
+    def kind(self) -> str:
+        """FFmpeg's name of the container's format."""
+        return self.container.format.name
+
+    @property
+    def exact(self) -> bool:
+        """Whether times after a seek are those that reading from the start gives."""
+        return self.kind in EXACT
+
+    @property
+    def reordered(self) -> bool:
+        """Whether pictures are shown in another order than they lie in, and no stamp tells it."""
+        picture = self.picture
+        return (
+            self.kind in UNSTAMPED
+            and picture is not None
+            and bool(picture.codec_context.has_b_frames)
+        )
+
+    def edit(self, stream: VideoStream | AudioStream) -> Edit | None:
+        """The part of a stream that is shown, where the decoder does not see to it."""
+        if stream is self.sound and self._primed():
+            return Edit(Fraction(0), None)
+        return self._edits[stream.index] if self._edits else None
+
+    def _primed(self) -> bool:
+        """Whether the sound begins before 0 with what its encoder needed to start.
+
+        mp4 hides it by an edit; Matroska, into which it was copied, has no word for it.
+        """
+        sound, picture = self.sound, self.picture
+        if self.kind != MATROSKA or sound is None or sound.start_time is None:
+            return False
+        begin = sound.start_time * Fraction(sound.time_base or 1)
+        rate = sound.codec_context.sample_rate
+        return -Fraction(PRIMING, rate or 1) - sound.time_base <= begin < 0 and not (
+            picture is not None and (picture.start_time or 0) < 0
+        )
+
+    def packets(
+        self, *streams: VideoStream | AudioStream, restarts: Restarts | None = None
+    ) -> Iterator[Encoded]:
+        """The packets of one stream or both from here on; damage in the file ends them.
+
+        restarts: what is added to time stamps; the source has to be at its first packet then.
+        """
+        packets = self.container.demux(*streams)
+        numbers = dict.fromkeys((stream.index for stream in streams), 0)
+        while True:
+            try:
+                packet = next(packets)
+            except (av.FFmpegError, StopIteration):
+                return
+            if not packet.size:
+                continue  # the sign of the end
+            if restarts:
+                number = numbers[packet.stream_index]
+                numbers[packet.stream_index] = number + 1
+                _shift(packet, number, restarts.get(packet.stream_index, ()))
+            yield packet
+
+    def skip_others(self, stream: VideoStream | AudioStream) -> None:
+        """Leave the data of all other streams unread, where the container allows it."""
+        for each in self.container.streams:
+            each.discard = Discard.default if each is stream else Discard.all
+
+
+def _shift(packet: Encoded, number: int, restarts: Sequence[tuple[int, int]]) -> None:
+    added = next((ticks for first, ticks in reversed(restarts) if first <= number), 0)
+    if added and packet.pts is not None:
+        packet.pts += added
+    if added and packet.dts is not None:
+        packet.dts += added
+
+
+class SharedPackets:
+    """The packets of picture and sound of one source, read in one pass for two readers."""
+
+    def __init__(self, source: Source, packets: Iterator[Encoded] | None = None) -> None:
+        """`packets`: of both streams; by default all that the source holds."""
+        streams = [stream for stream in (source.picture, source.sound) if stream is not None]
+        self._packets = source.packets(*streams) if packets is None else packets
+        self._waiting: dict[int, deque[Encoded]] = {stream.index: deque() for stream in streams}
+
+    def of(self, stream: VideoStream | AudioStream) -> Iterator[Encoded]:
+        """The packets of one stream; those of the other on the way wait for their reader."""
+        waiting = self._waiting[stream.index]
+        while True:
+            while waiting:
+                yield waiting.popleft()
+            packet = next(self._packets, None)
+            if packet is None:
+                return
+            queue = self._waiting.get(packet.stream_index)
+            if queue is not None:
+                queue.append(packet)
+
+    def rest(self) -> Iterator[Encoded]:
+        """All that is left, for none of the readers."""
+        return self._packets
+
+    def waiting(self, stream: VideoStream | AudioStream) -> deque[Encoded]:
+        """The packets of a stream that were met while the other one was read."""
+        return self._waiting[stream.index]
+
+    def drop(self, stream: VideoStream | AudioStream) -> None:
+        """Keep no packet of a stream any longer."""
+        self._waiting.pop(stream.index, None)
+
+
+@contextmanager
+def open_media(path: Path | str) -> Iterator[Source]:
+    """Open a file for reading; URLs that it refers to are never fetched.
+
+    Raises:
+        MediaError: if it is missing, not a file, empty, unreadable or not a media file.
+    """
+    source = Source(Path(path))
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def check_readable(path: Path) -> None:
+    """Raise the `MediaError` of a path that is no file, or whose first byte cannot be read."""
+    try:
+        kind = path.stat().st_mode
+        if not (S_ISREG(kind) or S_ISDIR(kind)):
+            raise MediaError(f"'{path}' is a pipe or a device, not a file.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise MediaError(f"'{path}' is empty.")
+    except FileNotFoundError as error:
+        raise MediaError(f"'{path}' does not exist.") from error
+    except IsADirectoryError as error:
+        raise MediaError(f"'{path}' is a folder, not a file.") from error
+    except OSError as error:
+        raise MediaError(f"'{path}' cannot be read: {error.strerror}.") from error
+
+
+def file_state(path: Path) -> tuple[int, int, int, int]:
+    """What tells a file from another, and from itself after a change."""
+    state = path.stat()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def _begins_as_mp4(path: Path) -> bool:
+    """Whether the first box of a file is that of mp4 or mov."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+
+
+def _picture_stream(container: InputContainer) -> VideoStream | None:
+    """The first video stream that can be decoded, if any; cover art does not count."""
+    for stream in container.streams.video:
+        cover = stream.disposition & Disposition.attached_pic
+        if not cover and stream.codec_context is not None:
+            return stream
+    return None
+
+
+def _sound_stream(container: InputContainer) -> AudioStream | None:
+    """The first sound stream that can be decoded, if any."""
+    return next((s for s in container.streams.audio if s.codec_context is not None), None)

@@ -1,0 +1,267 @@
+"""One clock for picture and sound: where time 0 and the end lie, and where the file's clock jumps.
+
+Time 0 is the first frame or first sample that is read, whichever comes first, wherever the clock of
+the file begins. The end is that of the last frame or sample that is read: a container's own
+duration also counts subtitles and further sounds.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
+
+from hearsight.media.decode import decode_frames, timestamp, usual_ticks
+from hearsight.media.settle import Settler, Stamped
+from hearsight.media.sound import packet_length, sound_pieces, trailing_padding
+from hearsight.media.source import Encoded, Restarts, SharedPackets, Source, file_state, open_media
+
+ALIKE = 2.0  # seconds by which a restart may differ between picture and sound
+REORDERED = 16  # packets among which pictures are not in the order in which they are shown
+TAIL = 2.0  # seconds before the stated end that are read first to find the last packets
+REMEMBERED = 64  # files whose timelines are kept
+UNSTATED = -(1 << 63)  # stands for a time stamp that a packet does not have
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The clock of a file, on which time 0 is the first frame or sample that is read."""
+
+    zero: Fraction  # seconds on the clock of the file
+    end: Fraction  # seconds on the clock of the file, restarts added
+    first_picture: int = 0  # ticks of the first frame, where the file does not state them
+    restarts: Restarts = field(default_factory=dict)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from time 0 to the end of the last frame or sample."""
+        return float(self.end - self.zero)
+
+
+def timeline_of(source: Source) -> Timeline:
+    """The timeline of an open file, found by a pass of its own over the packets.
+
+    A file whose clock is exact after a seek is read at both ends only, any other once as a whole,
+    without decoding. The last `REMEMBERED` files are not read again unless they change.
+    """
+    return _remembered(source.path, *file_state(source.path))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(path: Path, *_: int) -> Timeline:
+    with open_media(path) as source:
+        if source.exact:
+            timeline = _survey(source, whole=False)
+            end = _end_of_tail(source, timeline)
+            if end is not None:
+                return Timeline(timeline.zero, end, timeline.first_picture)
+            source.rewind()
+        return _survey(source, whole=True)
+
+
+class _Track:
+    """What the packets of one stream state, in samples of a sound and ticks of a picture."""
+
+    def __init__(self, stream: VideoStream | AudioStream) -> None:
+        self.stream = stream
+        self.tick = Fraction(stream.time_base or 1)  # seconds
+        sound = isinstance(stream, AudioStream) and stream.codec_context.sample_rate
+        self.rate = Fraction(sound or 1 / self.tick)  # units per second
+        self.shown, self.stored = array("q"), array("q")  # times of showing and of decoding
+        self.lengths = array("q")
+        self.order = array("q")  # the packet's number among those of both streams
+        self.padding = 0  # units at the end of the last packet that do not belong to it
+
+    def note(self, packet: Encoded, order: int) -> None:
+        shown, stored = self._units(packet.pts), self._units(packet.dts)
+        self.shown.append(stored if shown == UNSTATED else shown)
+        self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
+        self.order.append(order)
+        if isinstance(self.stream, AudioStream):
+            self.lengths.append(packet_length(self.stream, packet))
+            self.padding = trailing_padding(self.stream, packet)
+        else:
+            self.lengths.append(packet.duration or usual_ticks(self.stream))
+
+    def _units(self, ticks: int | None) -> int:
+        return UNSTATED if ticks is None else round(ticks * self.tick * self.rate)
+
+    def settler(self, added: "_Added" = ()) -> Settler:
+        """The packets in the order of decoding, with seconds added from some of them on."""
+        return Settler(self._stamps(added), float(self.rate))
+
+    def _stamps(self, added: "_Added") -> Iterator[Stamped]:
+        if not self.order:
+            return
+        known = next((n for n, place in enumerate(self.stored) if place != UNSTATED), 0)
+        place = self.stored[known] - sum(self.lengths[:known])
+        for number, length in enumerate(self.lengths):
+            if number >= known:
+                place = self.stored[number]
+            stated = None if place == UNSTATED else place + self._shift(number, added)
+            yield Stamped(stated, length)
+            place += length
+
+    def _shift(self, number: int, added: "_Added") -> int:
+        seconds = next((value for first, value in reversed(added) if first <= number), 0)
+        return round(seconds * self.rate)
+
+    def end(self, before: int | None = None, added: "_Added" = ()) -> Fraction:
+        """When the last of the packets before one ends, in seconds; a wrong stamp does not count.
+
+        No picture is shown more than `REORDERED` frames before one that is decoded earlier.
+        """
+        before = len(self.shown) if before is None else before
+        if isinstance(self.stream, AudioStream):
+            ends = [
+                settled.place + length
+                for settled, length in zip(self.settler(added), self.lengths[:before])
+            ]
+            return (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
+        numbers = range(max(0, before - REORDERED), before)
+        usual = usual_ticks(self.stream)
+        best, lowest = None, None
+        for number in reversed(numbers):
+            if (place := self.shown[number]) == UNSTATED:
+                continue
+            if lowest is None or place - lowest <= REORDERED * usual:
+                stop = place + self.lengths[number] + self._shift(number, added)
+                best = stop if best is None else max(best, stop)
+            lowest = place if lowest is None else min(lowest, place)
+        return Fraction(best or 0) / self.rate
+
+    def begin(self, number: int) -> Fraction:
+        """When the first of the packets from one on begins, in seconds."""
+        stated = [each for each in self.shown[number : number + REORDERED] if each != UNSTATED]
+        if isinstance(self.stream, AudioStream):
+            stated = stated[:1]
+        return min(stated, default=0) / self.rate
+
+
+_Added: TypeAlias = Sequence[tuple[int, Fraction]]  # packet from which on, seconds
+
+
+def _survey(source: Source, *, whole: bool) -> Timeline:
+    """The timeline by a pass over the packets: all of them, or those up to the first frames.
+
+    Without the whole, its end is that of what was read.
+    """
+    tracks = _tracks(source)
+    shared = SharedPackets(source, _noted(source, tracks))
+    starts: list[Fraction] = []
+    first_picture = 0
+    if source.picture is not None:
+        packets = shared.of(source.picture)
+        head, first_picture = _unstated_head(packets, tracks[source.picture.index])
+        frame = next(decode_frames(source, chain(head, packets), first_picture), None)
+        starts += [] if frame is None else [timestamp(frame)]
+        shared.drop(source.picture)
+    if source.sound is not None:
+        piece = next(sound_pieces(source, shared.of(source.sound), Fraction(0)), None)
+        starts += [] if piece is None else [Fraction(piece.place, piece.rate)]
+        shared.drop(source.sound)
+    if whole:
+        for _ in shared.rest():
+            pass
+    added = _restarts(tracks) if whole else {}
+    ends = [track.end(added=added.get(index, ())) for index, track in tracks.items() if track.order]
+    zero = min(starts, default=Fraction(0))
+    restarts = {
+        index: [(number, round(seconds / tracks[index].tick)) for number, seconds in rows]
+        for index, rows in added.items()
+    }
+    return Timeline(zero, max(ends, default=zero), first_picture, restarts)
+
+
+def _tracks(source: Source) -> dict[int, _Track]:
+    streams = (source.picture, source.sound)
+    return {stream.index: _Track(stream) for stream in streams if stream is not None}
+
+
+def _noted(source: Source, tracks: dict[int, _Track]) -> Iterator[Encoded]:
+    """The packets of the tracks from here on, each noted in its track."""
+    if not tracks:
+        return
+    packets = source.packets(*(track.stream for track in tracks.values()))
+    for order, packet in enumerate(packets):
+        tracks[packet.stream_index].note(packet, order)
+        yield packet
+
+
+def _unstated_head(packets: Iterator[Encoded], track: _Track) -> tuple[list[Encoded], int]:
+    """The packets up to the first that states a time, and ticks of the first picture.
+
+    Matroska does not keep times of pictures below zero; they are counted back from the first kept.
+    """
+    head: list[Encoded] = []
+    for packet in packets:
+        head.append(packet)
+        if packet.pts is not None:
+            break
+    if not head or head[-1].pts is None or len(head) == 1:
+        return head, 0
+    unstated = len(head) - 1
+    head.extend(islice(packets, REORDERED))
+    first = round(track.begin(unstated) / track.tick)
+    return head, first - unstated * usual_ticks(track.stream)
+
+
+def _end_of_tail(source: Source, timeline: Timeline) -> Fraction | None:
+    """The end of the last packets, found by seeking; None where that does not tell it."""
+    if source.container.duration is None:
+        return None
+    back = TAIL
+    stated = Fraction(source.container.duration, av.time_base)
+    while stated - back > 0:
+        tracks = _tracks(source)
+        try:
+            source.container.seek(int((stated - back + timeline.zero) * av.time_base))
+        except (av.FFmpegError, OverflowError):
+            return None
+        for _ in _noted(source, tracks):
+            pass
+        if all(len(track.order) > 1 for track in tracks.values()):
+            if _restarts(tracks):
+                return None
+            return max(_shown_end(source, track) for track in tracks.values())
+        back *= 4
+    return None
+
+
+def _shown_end(source: Source, track: _Track) -> Fraction:
+    edit = source.edit(track.stream)
+    if edit is None or edit.end is None or isinstance(track.stream, AudioStream):
+        return track.end()
+    return min(track.end(), edit.end)
+
+
+def _restarts(tracks: dict[int, _Track]) -> dict[int, list[tuple[int, Fraction]]]:
+    """The packets at which a track's clock begins anew, and the seconds added from there on.
+
+    Where the clocks of picture and sound begin anew by about the same step, it is one event:
+    both are moved by the same, so that the first of the new part follows the last of the old.
+    """
+    events = sorted(
+        (track.order[number], index, number, settled.restart / track.rate)
+        for index, track in tracks.items()
+        for number, settled in enumerate(track.settler())
+        if settled.restart
+    )
+    added: dict[int, list[tuple[int, Fraction]]] = {}
+    while events:
+        _, index, number, step = events.pop(0)
+        parts = [(index, number)]
+        if events and events[0][1] != index and abs(events[0][3] - step) <= ALIKE:
+            parts.append(events.pop(0)[1:3])
+        end = max(tracks[i].end(n, added.get(i, ())) for i, n in parts)
+        begin = min(tracks[i].begin(n) for i, n in parts)
+        for i, n in parts:
+            added.setdefault(i, []).append((n, end - begin))
+    return added
