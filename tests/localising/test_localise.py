@@ -22,7 +22,8 @@ from hearsight.errors import HearsightError
 from hearsight.localising import localise as module
 from hearsight.localising.localise import localise_image, localise_video
 from hearsight.localising.moments import Moment
-from hearsight.media.read import open_media, stream_frames
+from hearsight.media.read import stream_frames
+from hearsight.media.source import open_media
 from hearsight.media.samples import RATE
 from hearsight.media.write import write_video
 from hearsight.model.colour import DEVIATION, MEAN

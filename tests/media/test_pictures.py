@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hearsight.media.read import MediaError, read_picture
+from hearsight.media.read import read_picture
+from hearsight.media.source import MediaError
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=-1)

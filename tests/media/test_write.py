@@ -12,7 +12,8 @@ import pytest
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine, turn
 
 from hearsight.errors import HearsightError
-from hearsight.media.read import Frame, MediaError, probe, read_sound, stream_frames, stream_sound
+from hearsight.media.read import Frame, probe, read_sound, stream_frames, stream_sound
+from hearsight.media.source import MediaError
 from hearsight.media.write import paint_video, write_video
 
 NTSC = Fraction(30_000, 1001)

@@ -237,7 +237,8 @@ def _resample(waveform: np.ndarray, rate: int) -> Int16[np.ndarray, " samples"]:
 
 
 def _decode_compressed(path: Path) -> Int16[np.ndarray, " samples"]:
-    from hearsight.media.read import MediaError, read_sound
+    from hearsight.media.read import read_sound
+    from hearsight.media.source import MediaError
 
     try:
         return to_samples(read_sound(path, rate=RATE))

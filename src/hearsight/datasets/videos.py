@@ -14,8 +14,9 @@ from PIL import Image
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
-from hearsight.media.read import LEAST, Excerpt, ExcerptReader, MediaError, probe, read_sound_around
+from hearsight.media.read import LEAST, Excerpt, ExcerptReader, probe, read_sound_around
 from hearsight.media.samples import RATE, to_samples
+from hearsight.media.source import MediaError
 
 SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),

@@ -44,7 +44,6 @@ from hearsight.localising.painting import PICTURES, save_picture
 from hearsight.media.read import (
     LEAST,
     Frame,
-    MediaError,
     MediaInfo,
     VideoReader,
     probe,
@@ -53,6 +52,7 @@ from hearsight.media.read import (
 )
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
+from hearsight.media.source import MediaError
 from hearsight.media.write import SUFFIXES, paint_video
 from hearsight.model.colour import as_batch, normalise
 from hearsight.model.device import move

@@ -1,5 +1,6 @@
 """Decoding of an open file: its packets to frames and sound, frames with rising times, upright."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -16,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from hearsight.media.settle import OVERLAP
+from hearsight.media.settle import OVERLAP, Settler, Stamped
 from hearsight.media.source import Encoded, Source
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
@@ -46,6 +47,7 @@ def decode_frames(
     """
     stream = source.picture
     assert stream is not None
+    packets = _trusted(stream, packets)
     frames = _in_order(stream, packets) if source.reordered else decode(stream, packets)
     edit = source.edit(stream)
     for frame in _rising(stream, _stamped(stream, frames, first or 0)):
@@ -53,9 +55,27 @@ def decode_frames(
             yield frame
             continue
         begin = timestamp(frame)
-        ends = begin + (frame.duration or usual_ticks(stream)) * frame.time_base
+        ends = begin + (frame.duration or usual_ticks(stream)) * Fraction(frame.time_base or 0)
         if ends > edit.start + TRACE and (edit.end is None or begin < edit.end - TRACE):
             yield frame
+
+
+def _trusted(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[Encoded]:
+    """The packets, those with a wrong stamp or of a clock that begins anew moved to their place."""
+    kept: deque[Encoded] = deque()
+
+    def stated() -> Iterator[Stamped]:
+        for packet in packets:
+            kept.append(packet)
+            yield Stamped(packet.dts, packet.duration or usual_ticks(stream))
+
+    tick = Fraction(stream.time_base or 1)
+    for settled in Settler(stated(), float(1 / tick)):
+        packet = kept.popleft()
+        if packet.dts is not None and abs(step := settled.place - packet.dts) * tick > OVERLAP:
+            packet.dts += step
+            packet.pts = None if packet.pts is None else packet.pts + step
+        yield packet
 
 
 def _in_order(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[VideoFrame]:
@@ -96,29 +116,22 @@ def _stamped(
 
 
 def _rising(stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The same frames, a stamp that does not lie between its neighbours' mended.
-
-    Where stamps fall back for good, what follows goes on after the last frame.
-    """
-    shift, last = 0, None
+    """The same frames, a stamp that does not lie between its neighbours' mended."""
+    last = None
     held = next(frames, None)
     while held is not None:
         following = next(frames, None)
         assert held.pts is not None
-        moment, step = held.pts + shift, held.duration or usual_ticks(stream)
-        ahead = None if following is None or following.pts is None else following.pts + shift
+        ahead = None if following is None else following.pts
+        step = held.duration or usual_ticks(stream)
         if last is None:
-            if ahead is not None and ahead < moment:
-                moment = ahead - step
-        elif ahead is not None and last < ahead and not last < moment <= ahead:
-            moment = last + min(step, (ahead - last) // 2)
-        elif moment <= last:
-            if (last - moment) * (held.time_base or 0) > OVERLAP:
-                shift += last + step - moment
-                moment = last + step
-            else:
-                moment = last
-        held.pts = last = moment
+            if ahead is not None and ahead < held.pts:
+                held.pts = ahead - step
+        elif ahead is not None and last < ahead and not last < held.pts <= ahead:
+            held.pts = last + min(step, (ahead - last) // 2)
+        else:
+            held.pts = max(last, held.pts)
+        last = held.pts
         yield held
         held = following
 

@@ -392,9 +392,7 @@ class VideoReader:
                 shown = following = next(self._frames, shown)
                 if self._time(shown) <= before < wanted:
                     far *= 2  # key frames lie so far apart that seeking went back
-            while following is not None and (
-                shown is following or self._time(following) <= wanted
-            ):
+            while following is not None and (shown is following or self._time(following) <= wanted):
                 shown, following = following, next(self._frames, None)
             yield Frame(self._time(shown), upright(shown, matrix, size))
 

@@ -1,4 +1,4 @@
-"""Which time stamps of a stream to trust: holes, clocks that begin anew, and single wrong stamps."""
+"""Which time stamps of a stream to trust: holes, clocks that begin anew, single wrong stamps."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,6 +10,8 @@ JITTER = 0.05  # seconds; a step up to this counts only if it lasts unchanged
 LASTING = 1.0  # seconds; a step that is taken back within this time was a wrong stamp
 OVERLAP = 0.5  # seconds; a lasting step further back than this is a clock that begins anew
 LONGEST_HOLE = 3600.0  # seconds; a lasting step further ahead than this is one too
+
+UNSTATED = 1000  # packets without a stamp among which the first stated one is looked for
 
 
 class Stamped(NamedTuple):
@@ -65,13 +67,26 @@ class Settler:
 
     def _first(self, item: Stamped) -> int:
         """The place of the first: its own, unless the next two agree that it comes too late."""
+        if item.place is None:
+            return self._counted_back(item)
         second, third = self._look(0), self._look(1)
         if second is None or third is None or second.place is None or third.place is None:
-            return item.place or 0
+            return item.place
         before = second.place - item.length
         agree = abs(third.place - second.place - second.length) <= self._rounding
-        late = item.place is None or item.place > before + JITTER * self._rate
-        return before if agree and late else item.place or 0
+        return before if agree and item.place > before + JITTER * self._rate else item.place
+
+    def _counted_back(self, item: Stamped) -> int:
+        """The place of the first where it states none: from the first that does; else 0."""
+        passed = item.length
+        for number in range(UNSTATED):
+            following = self._look(number)
+            if following is None:
+                return 0
+            if following.place is not None:
+                return following.place - passed
+            passed += following.length
+        return 0
 
     def _following(self, item: Stamped, expected: int) -> tuple[int, int]:
         """The place of a later one, and the step of a clock that begins anew with it."""

@@ -20,6 +20,12 @@ from hearsight.media.source import MP4, Encoded, Source
 
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
 
+# bytes of a sample, of codecs whose packets hold samples and nothing else
+BARE = {"pcm_u8": 1, "pcm_s8": 1, "pcm_mulaw": 1, "pcm_alaw": 1} | {
+    f"pcm_{kind}{8 * size}{order}": size
+    for kind, size in (("s", 2), ("s", 3), ("s", 4), ("s", 8), ("f", 4), ("f", 8))
+    for order in ("le", "be")
+}
 OPUS_RATE = 48_000  # hertz, in which Opus counts whatever it codes
 CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
 
@@ -123,6 +129,9 @@ def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
     rate = stream.codec_context.sample_rate
     if stream.codec_context.name in ("opus", "libopus"):
         return opus_length(bytes(packet)) * rate // OPUS_RATE
+    if stream.codec_context.name in BARE:  # whose last packet may state a length that is made up
+        size = BARE[stream.codec_context.name] * stream.codec_context.layout.nb_channels
+        return packet.size // max(1, size)
     if stream.codec_context.frame_size > 1:
         return stream.codec_context.frame_size
     if packet.duration and packet.time_base and packet.time_base * rate <= 1:

@@ -122,11 +122,11 @@ class Source:
         sound, picture = self.sound, self.picture
         if self.kind != MATROSKA or sound is None or sound.start_time is None:
             return False
-        begin = sound.start_time * Fraction(sound.time_base or 1)
-        rate = sound.codec_context.sample_rate
-        return -Fraction(PRIMING, rate or 1) - sound.time_base <= begin < 0 and not (
-            picture is not None and (picture.start_time or 0) < 0
-        )
+        if picture is not None and (picture.start_time or 0) < 0:
+            return False
+        tick = Fraction(sound.time_base or 1)
+        longest = Fraction(PRIMING, sound.codec_context.sample_rate or 1) + tick
+        return -longest <= sound.start_time * tick < 0
 
     def packets(
         self, *streams: VideoStream | AudioStream, restarts: Restarts | None = None

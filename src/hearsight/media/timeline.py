@@ -95,19 +95,11 @@ class _Track:
 
     def settler(self, added: "_Added" = ()) -> Settler:
         """The packets in the order of decoding, with seconds added from some of them on."""
-        return Settler(self._stamps(added), float(self.rate))
-
-    def _stamps(self, added: "_Added") -> Iterator[Stamped]:
-        if not self.order:
-            return
-        known = next((n for n, place in enumerate(self.stored) if place != UNSTATED), 0)
-        place = self.stored[known] - sum(self.lengths[:known])
-        for number, length in enumerate(self.lengths):
-            if number >= known:
-                place = self.stored[number]
-            stated = None if place == UNSTATED else place + self._shift(number, added)
-            yield Stamped(stated, length)
-            place += length
+        stamps = (
+            Stamped(None if place == UNSTATED else place + self._shift(number, added), length)
+            for number, (place, length) in enumerate(zip(self.stored, self.lengths, strict=True))
+        )
+        return Settler(stamps, float(self.rate))
 
     def _shift(self, number: int, added: "_Added") -> int:
         seconds = next((value for first, value in reversed(added) if first <= number), 0)
@@ -120,10 +112,8 @@ class _Track:
         """
         before = len(self.shown) if before is None else before
         if isinstance(self.stream, AudioStream):
-            ends = [
-                settled.place + length
-                for settled, length in zip(self.settler(added), self.lengths[:before])
-            ]
+            settled = islice(self.settler(added), before)
+            ends = [each.place + self.lengths[n] for n, each in enumerate(settled)]
             return (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
         numbers = range(max(0, before - REORDERED), before)
         usual = usual_ticks(self.stream)
@@ -159,7 +149,7 @@ def _survey(source: Source, *, whole: bool) -> Timeline:
     first_picture = 0
     if source.picture is not None:
         packets = shared.of(source.picture)
-        head, first_picture = _unstated_head(packets, tracks[source.picture.index])
+        head, first_picture = _unstated_head(packets, source.picture)
         frame = next(decode_frames(source, chain(head, packets), first_picture), None)
         starts += [] if frame is None else [timestamp(frame)]
         shared.drop(source.picture)
@@ -195,10 +185,11 @@ def _noted(source: Source, tracks: dict[int, _Track]) -> Iterator[Encoded]:
         yield packet
 
 
-def _unstated_head(packets: Iterator[Encoded], track: _Track) -> tuple[list[Encoded], int]:
-    """The packets up to the first that states a time, and ticks of the first picture.
+def _unstated_head(packets: Iterator[Encoded], stream: VideoStream) -> tuple[list[Encoded], int]:
+    """The first packets, and ticks of the first picture where they state no times.
 
-    Matroska does not keep times of pictures below zero; they are counted back from the first kept.
+    Matroska does not keep the times of pictures below zero; they are counted back from the first
+    that is kept.
     """
     head: list[Encoded] = []
     for packet in packets:
@@ -207,10 +198,9 @@ def _unstated_head(packets: Iterator[Encoded], track: _Track) -> tuple[list[Enco
             break
     if not head or head[-1].pts is None or len(head) == 1:
         return head, 0
-    unstated = len(head) - 1
     head.extend(islice(packets, REORDERED))
-    first = round(track.begin(unstated) / track.tick)
-    return head, first - unstated * usual_ticks(track.stream)
+    stated = [packet.pts for packet in head if packet.pts is not None]
+    return head, min(stated) - (len(head) - len(stated)) * usual_ticks(stream)
 
 
 def _end_of_tail(source: Source, timeline: Timeline) -> Fraction | None:

@@ -234,9 +234,7 @@ class _Track:
             self.video.mux(packet)
 
 
-def _track_like(
-    original: Source, video: _VideoFile, frame: Frame, pixels: Pixels
-) -> _Track:
+def _track_like(original: Source, video: _VideoFile, frame: Frame, pixels: Pixels) -> _Track:
     stream = original.picture
     assert stream is not None
     assert stream.time_base is not None

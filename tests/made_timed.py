@@ -1,0 +1,154 @@
+"""Films whose pictures and sound tell their own time, and the same films as odd files hold them."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+from made_media import make_video, number_of, numbered
+
+from hearsight.media.read import read_sound, stream_frames
+
+RATE = 16_000  # hertz
+Moved = Callable[[str, int, Fraction], Fraction]  # kind, number, seconds: seconds
+
+
+def noise(seconds: float = 40.0) -> np.ndarray:
+    """A sound of which every stretch is found again in the whole."""
+    values = np.random.default_rng(7).standard_normal(round(seconds * RATE) + 8)
+    return (0.1 * np.convolve(values, np.ones(4) / 2, "same")).astype(np.float32)
+
+
+def make_film(path: Path, seconds: float = 6.0, *, first: int = 0, **how: object) -> Path:
+    """Picture n of colour n, from number `first` on, at 25 per second; sound: noise from there.
+
+    AAC is coded without noise substitution, so that it decodes alike from everywhere.
+    """
+    begin = round(first / 25 * RATE)
+    settings: dict[str, object] = {
+        "sound": noise()[begin : begin + round(seconds * RATE)],
+        "sound_rate": RATE,
+        "sound_codec": "aac",
+    }
+    frames = [numbered(first + number) for number in range(round(seconds * 25))]
+    return make_video(path, frames, **(settings | how))  # type: ignore[arg-type]
+
+
+def remux(
+    source: Path, target: Path, moved: Moved | None = None, *, options: dict[str, str] | None = None
+) -> Path:
+    """Copy all packets, each from the time that `moved` gives it."""
+    with av.open(str(source)) as original, av.open(str(target), "w", options=options or {}) as film:
+        streams = {s.index: film.add_stream_from_template(s) for s in original.streams}
+        numbers = dict.fromkeys(streams, 0)
+        for packet in original.demux():
+            if packet.dts is None:
+                continue
+            index = packet.stream_index
+            if moved is not None:
+                begin = packet.dts * packet.time_base
+                new = moved(original.streams[index].type, numbers[index], begin)
+                ticks = round((new - begin) / packet.time_base)
+                packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+            numbers[index] += 1
+            packet.stream = streams[index]
+            film.mux(packet)
+    return target
+
+
+def restamp(path: Path, kind: str, numbers: range, seconds: float) -> Path:
+    """Move the time stamps of some packets (PES) of an MPEG transport stream; kind: 'video'."""
+    data = bytearray(path.read_bytes())
+    streams = {"video": range(0xE0, 0xF0), "audio": range(0xC0, 0xE0)}[kind]
+    number = 0
+    for begin in range(0, len(data), 188):
+        if not data[begin + 1] & 0x40:  # no packet of a stream begins here
+            continue
+        head = begin + 4 + (1 + data[begin + 4] if data[begin + 3] & 0x20 else 0)
+        if data[head : head + 3] != b"\0\0\1" or data[head + 3] not in streams:
+            continue
+        if number in numbers:
+            for place in range(head + 9, head + 9 + (10 if data[head + 7] & 0x40 else 5), 5):
+                _add_ticks(data, place, round(seconds * 90_000))
+        number += 1
+    path.write_bytes(bytes(data))
+    return path
+
+
+def _add_ticks(data: bytearray, place: int, ticks: int) -> None:
+    """Add to the 33-bit time stamp in the five bytes at a place (ISO/IEC 13818-1, 2.4.3.6)."""
+    a, b, c, d, e = data[place : place + 5]
+    value = (a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1
+    value = (value + ticks) % (1 << 33)
+    data[place : place + 5] = bytes(
+        [
+            a & 0xF1 | value >> 29 & 0x0E,
+            value >> 22 & 0xFF,
+            value >> 14 & 0xFE | 1,
+            value >> 7 & 0xFF,
+            value << 1 & 0xFE | 1,
+        ]
+    )
+
+
+def picture_lags(path: Path) -> np.ndarray:
+    """For every frame, seconds by which it is shown later than its number says."""
+    shown = [(frame.time, number_of(frame.pixels)) for frame in stream_frames(path)]
+    assert all(b[0] >= a[0] for a, b in pairwise(shown)), "times fall"
+    return np.array([time - number / 25 for time, number in shown])
+
+
+def sound_lag(path: Path, time: float, seconds: float = 0.4) -> float:
+    """Seconds by which the sound at a time comes later than its content says."""
+    sound = read_sound(path, rate=RATE)
+    part = sound[round(time * RATE) : round((time + seconds) * RATE)]
+    return time - place_of(part)
+
+
+def place_of(part: np.ndarray) -> float:
+    """Where in `noise` a stretch of sound comes from, in seconds."""
+    whole = noise()
+    size = 1 << (len(part) + len(whole)).bit_length()
+    alike = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size)), size)
+    first = int(np.argmax(alike[: len(whole)]))
+    stretch = whole[first : first + len(part)]
+    assert np.corrcoef(stretch, part[: len(stretch)])[0, 1] > 0.7, "the sound is not found"
+    return first / RATE
+
+
+def cut_by_edit(path: Path, seconds: float) -> Path:
+    """Let the edit lists of an mp4 file begin so much later, as a cut by stream copy does."""
+    data = bytearray(path.read_bytes())
+    place = 0
+    scales = []
+    while (place := data.find(b"mdhd", place + 1)) >= 0:
+        scales.append(int.from_bytes(data[place + 16 : place + 20], "big"))
+    place = 0
+    for scale in scales:
+        place = data.index(b"elst", place + 1)
+        rows = int.from_bytes(data[place + 8 : place + 12], "big")
+        row = place + 12 + 12 * (rows - 1)
+        duration, begin = (int.from_bytes(data[row + i : row + i + 4], "big") for i in (0, 4))
+        data[row : row + 4] = (duration - round(seconds * 1000)).to_bytes(4, "big")
+        data[row + 4 : row + 8] = (begin + round(seconds * scale)).to_bytes(4, "big")
+    path.write_bytes(bytes(data))
+    return path
+
+
+def add_track(source: Path, target: Path, sound: np.ndarray) -> Path:
+    """The streams of a file, and a second sound of 16-bit samples after its own."""
+    with av.open(str(source)) as original, av.open(str(target), "w") as film:
+        streams = {s.index: film.add_stream_from_template(s) for s in original.streams}
+        second = film.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for packet in original.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream_index]
+                film.mux(packet)
+        samples = np.round(sound[None] * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = RATE, 0
+        film.mux(second.encode(frame))
+        film.mux(second.encode(None))
+    return target

@@ -1,0 +1,268 @@
+"""Tests of hearsight.media.timeline: one clock for picture and sound, whatever clock a file has."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from made_media import add_sound, make_video, number_of, numbered, sine
+from made_timed import (
+    RATE,
+    add_track,
+    cut_by_edit,
+    make_film,
+    noise,
+    picture_lags,
+    place_of,
+    remux,
+    restamp,
+    sound_lag,
+)
+
+from hearsight.media.read import frames_at, probe, read_sound, stream_frames
+
+ALL = range(1 << 20)
+WRAP = (1 << 33) / 90_000  # seconds after which the clock of a transport stream begins anew
+PRIMED = 1024 / RATE  # seconds of silence before an AAC sound, where nothing hides them
+
+
+def joined(target: Path, *parts: Path) -> Path:
+    target.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return target
+
+
+def one_clock(path: Path, times: tuple[float, ...] = (0.5, 1.5, 2.5)) -> float:
+    """The lag of every frame and of the sound, which have to be the same to a millisecond."""
+    lags = picture_lags(path)
+    assert np.ptp(lags) < 2e-3
+    for time in times:
+        assert sound_lag(path, time) == pytest.approx(lags[0], abs=1e-3)
+    return float(lags[0])
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4", "a.mov", "a.flv"])
+@pytest.mark.parametrize("begin", [10, 3600])
+def test_a_clock_may_begin_anywhere(tmp_path: Path, name: str, begin: int) -> None:
+    film = make_film(tmp_path / "film.mp4", 4)
+    late = remux(film, tmp_path / f"late-{name}", lambda kind, number, time: time + begin)
+    assert probe(late).duration == pytest.approx(4.0 + PRIMED, abs=0.05)
+    assert one_clock(late) == pytest.approx(PRIMED, abs=1e-3)
+
+
+def test_a_clock_below_zero_loses_nothing(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mp4", 4)
+    below = remux(
+        film,
+        tmp_path / "below.mkv",
+        lambda kind, number, time: time - Fraction(7, 5),
+        options={"avoid_negative_ts": "disabled"},
+    )
+    assert one_clock(below) == pytest.approx(PRIMED, abs=2e-3)
+    assert len(list(stream_frames(below))) == 100
+    assert len(read_sound(below, rate=RATE)) == pytest.approx((4 + PRIMED) * RATE, abs=1024)
+
+
+@pytest.mark.parametrize("before", [0.5, 2.2])
+def test_a_transport_stream_whose_clock_wraps_loses_nothing(tmp_path: Path, before: float) -> None:
+    stream = remux(make_film(tmp_path / "film.mp4", 4), tmp_path / "wrap.ts")
+    for kind in ("audio", "video"):
+        restamp(stream, kind, ALL, WRAP - 1.4 - before)
+    assert one_clock(stream) == pytest.approx(PRIMED, abs=1e-3)
+    assert probe(stream).duration == pytest.approx(4.0 + PRIMED, abs=0.05)
+
+
+def test_longer_tracks_that_are_not_read_do_not_count(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mkv", 2, sound_codec="pcm_s16le")
+    longer = add_track(film, tmp_path / "longer.mkv", sine(440, 30, RATE))
+    with av.open(str(longer)) as container:
+        assert container.duration == pytest.approx(30_000_000, abs=100_000)
+    assert probe(longer).duration == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "moved"), [("a.mkv", 0.0), ("a.ts", 0.0), ("a.ts", -100.0), ("a.ts", 5000.0)]
+)
+def test_the_second_of_two_joined_films_follows_the_first(
+    tmp_path: Path, name: str, moved: float
+) -> None:
+    parts = [
+        remux(make_film(tmp_path / f"{first}.mp4", 3, first=first), tmp_path / f"{first}{name[1:]}")
+        for first in (0, 75)
+    ]
+    if moved:
+        for part, kind in [(parts[moved > 0], kind) for kind in ("audio", "video")]:
+            restamp(part, kind, ALL, abs(moved))
+    film = joined(tmp_path / name, *parts)
+    lags = picture_lags(film)
+    assert len(lags) == 150
+    first, second = lags[0], lags[-1]
+    assert set(np.round(lags, 4)) == {round(first, 4), round(second, 4)}
+    assert 0 <= second - first < 0.1  # what the first sound is longer, and the second one's priming
+    for time, lag in ((0.5, first), (2.0, first), (3.5, second), (5.2, second)):
+        assert sound_lag(film, time) == pytest.approx(lag, abs=1e-3)
+    assert probe(film).duration == pytest.approx(6.1, abs=0.1)
+
+
+def test_the_second_of_two_chained_sounds_follows_the_first(tmp_path: Path) -> None:
+    sounds = [noise()[: 3 * RATE], noise()[3 * RATE : 6 * RATE]]
+    parts = []
+    for number, sound in enumerate(sounds):
+        wide = np.repeat(sound, 3)  # 48 kHz, the rate of Opus
+        part = tmp_path / f"{number}.opus"
+        with av.open(str(part), "w", format="ogg") as output:
+            stream = output.add_stream("libopus", rate=48_000, layout="mono")
+            add_sound(output, stream, wide[None], 48_000)
+        parts.append(part)
+    chained = joined(tmp_path / "chained.opus", *parts)
+    assert probe(chained).duration == pytest.approx(6.0, abs=0.05)
+    for time in (0.5, 2.0, 3.5, 5.0):
+        assert abs(sound_lag(chained, time)) < 0.025
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+@pytest.mark.parametrize("seconds", [2, 600, -1, -600])
+@pytest.mark.parametrize("numbers", [range(8, 9), range(6, 8)])
+def test_a_packet_with_a_wrong_time_moves_nothing(
+    tmp_path: Path, kind: str, seconds: int, numbers: range
+) -> None:
+    stream = remux(make_film(tmp_path / "film.mp4", 4), tmp_path / "wrong.ts")
+    restamp(stream, kind, numbers, seconds)
+    assert one_clock(stream) == pytest.approx(PRIMED, abs=1e-3)
+    assert probe(stream).duration == pytest.approx(4.0 + PRIMED, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4"])
+def test_a_hole_stays_a_hole(tmp_path: Path, name: str) -> None:
+    film = make_film(tmp_path / "film.mp4", 4)
+    holed = remux(
+        film,
+        tmp_path / name,
+        lambda kind, number, time: time + (Fraction(3, 2) if time >= 2 else 0),
+    )
+    lags = picture_lags(holed)
+    assert lags[-1] - lags[0] == pytest.approx(1.5, abs=1e-3)
+    assert sound_lag(holed, 1.0) == pytest.approx(lags[0], abs=1e-3)
+    assert sound_lag(holed, 4.5) == pytest.approx(lags[-1], abs=1e-3)
+    silent = read_sound(holed, rate=RATE, start=2.4, seconds=0.8)
+    assert np.abs(silent).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound"),
+    [
+        ("a.avi", "libx264", "libmp3lame"),
+        ("a.mpg", "mpeg1video", "mp2"),
+        ("a.vob", "mpeg2video", "mp2"),
+        ("a.ts", "libx264", "mp2"),
+    ],
+)
+def test_pictures_keep_their_order_where_the_file_states_no_times(
+    tmp_path: Path, name: str, codec: str, sound: str
+) -> None:
+    film = make_film(tmp_path / name, 4, codec=codec, sound_codec=sound)
+    lags = picture_lags(film)
+    assert len(lags) == 100
+    assert np.ptp(lags) < 1e-4
+    [frame] = frames_at(film, [2.0 + lags[0] + 1e-4])
+    assert number_of(frame.pixels) == 50
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_pictures_coded_ahead_in_an_avi_are_shown_in_order(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "ahead.avi"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.max_b_frames = 2
+        stream.codec_context.bit_rate = 2_000_000
+        for number in range(60):
+            frame = av.VideoFrame.from_ndarray(numbered(number))
+            frame.pts = number
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    assert np.abs(picture_lags(path)).max() < 1e-6
+    assert [number_of(f.pixels) for f in frames_at(path, [1.6, 0.4])] == [40, 10]
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.ts"])
+def test_the_length_of_a_stream_alone(tmp_path: Path, name: str) -> None:
+    codec = "mpeg1video" if name == "a.mpg" else "libx264"
+    pictures = make_video(tmp_path / name, [numbered(i) for i in range(50)], codec=codec)
+    assert probe(pictures).duration == pytest.approx(2.0, abs=1e-3)
+    sound = make_film(tmp_path / "film.mp4", 1.024)
+    with av.open(str(sound)) as film, av.open(str(tmp_path / "s.ts"), "w") as output:
+        stream = output.add_stream_from_template(film.streams.audio[0])
+        for packet in film.demux(film.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    samples = read_sound(tmp_path / "s.ts", rate=RATE)
+    assert probe(tmp_path / "s.ts").duration == pytest.approx(len(samples) / RATE, abs=1e-3)
+
+
+@pytest.mark.parametrize("sound", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize("cut", [0.4, 1.02, 2.03])
+def test_a_cut_inside_a_frame_leaves_picture_and_sound_together(
+    tmp_path: Path, sound: str, cut: float
+) -> None:
+    film = cut_by_edit(make_film(tmp_path / "film.mov", 4, sound_codec=sound), cut)
+    lag = one_clock(film, times=(0.3, 1.2))
+    assert -lag == pytest.approx(int(cut * 25) / 25, abs=1e-3)  # the frame in which the cut lies
+    assert probe(film).duration == pytest.approx(4 + lag, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "rate", [Fraction(25), Fraction(30_000, 1001), Fraction(7), Fraction(24_000, 1001)]
+)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_the_own_time_of_a_frame_gives_that_frame(
+    tmp_path: Path, rate: Fraction, name: str
+) -> None:
+    path = make_video(tmp_path / name, [numbered(i) for i in range(60)], rate=rate)
+    shown = [(frame.time, number_of(frame.pixels)) for frame in stream_frames(path)]
+    for order in (1, -1):
+        times = [time for time, _ in shown][::order]
+        found = [(frame.time, number_of(frame.pixels)) for frame in frames_at(path, times)]
+        assert found == shown[::order]
+
+
+PARTS = [
+    ("a.mp4", "aac", (None, "b.mkv", "fragmented.mp4")),
+    ("a.mkv", "aac", (None, "b.mp4", "fragmented.mp4")),
+    ("a.ts", "aac", (None, "b.mkv")),
+    ("a.mkv", "libmp3lame", (None, "b.mp4", "fragmented.mp4")),
+    ("a.mkv", "flac", (None, "b.mp4")),
+    ("a.mov", "pcm_s16le", (None, "b.mkv")),
+    ("a.webm", "libopus", (None, "b.mp4", "b.mkv")),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "into"),
+    [(name, sound, into) for name, sound, targets in PARTS for into in targets],
+)
+def test_a_part_of_a_sound_is_that_part_of_the_whole(
+    tmp_path: Path, name: str, sound: str, into: str | None
+) -> None:
+    rate = 48_000 if sound == "libopus" else RATE
+    values = np.repeat(noise(), rate // RATE)[: 5 * rate]
+    path = make_film(
+        tmp_path / name,
+        5,
+        codec="libvpx-vp9" if name == "a.webm" else "libx264",
+        sound=values,
+        sound_rate=rate,
+        sound_codec=sound,
+        options={},
+    )
+    if into is not None:
+        flags = {"movflags": "frag_keyframe+empty_moov"} if into == "fragmented.mp4" else {}
+        path = remux(path, tmp_path / into, options=flags)
+    whole = read_sound(path, rate=RATE)
+    bound = 2e-5 if sound == "libopus" else 1e-6
+    for start in (2.25, 3.1, 4.4):
+        part = read_sound(path, rate=RATE, start=start, seconds=0.5)
+        expected = whole[round(start * RATE) :][: len(part)]
+        assert np.abs(part - expected).max() <= bound
+        assert place_of(part) - place_of(whole[round(start * RATE) :][: RATE // 2]) == 0
