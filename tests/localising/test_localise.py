@@ -23,8 +23,8 @@ from hearsight.localising import localise as module
 from hearsight.localising.localise import localise_image, localise_video
 from hearsight.localising.moments import Moment
 from hearsight.media.read import stream_frames
-from hearsight.media.source import open_media
 from hearsight.media.samples import RATE
+from hearsight.media.source import open_media
 from hearsight.media.write import write_video
 from hearsight.model.colour import DEVIATION, MEAN
 from hearsight.model.encoders import Encoders
@@ -198,9 +198,11 @@ def test_a_video_is_opened_for_its_frames_its_sound_and_its_painting_and_not_aga
 
 
 def sound_packets(path: Path) -> list[bytes]:
-    with open_media(path) as container:
+    with open_media(path) as source:
         return [
-            bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size
+            bytes(packet)
+            for packet in source.container.demux(source.container.streams.audio[0])
+            if packet.size
         ]
 
 

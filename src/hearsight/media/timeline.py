@@ -19,14 +19,24 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from hearsight.media.decode import decode_frames, timestamp, usual_ticks
-from hearsight.media.settle import Settler, Stamped
+from hearsight.media.settle import LONGEST_HOLE, Settler, Stamped
 from hearsight.media.sound import packet_length, sound_pieces, trailing_padding
-from hearsight.media.source import Encoded, Restarts, SharedPackets, Source, file_state, open_media
+from hearsight.media.source import (
+    Encoded,
+    MediaError,
+    Restarts,
+    SharedPackets,
+    Source,
+    file_state,
+    open_media,
+)
 
 ALIKE = 2.0  # seconds by which a restart may differ between picture and sound
 REORDERED = 16  # packets among which pictures are not in the order in which they are shown
 TAIL = 2.0  # seconds before the stated end that are read first to find the last packets
 REMEMBERED = 64  # files whose timelines are kept
+UNDOUBTED = 6 * 3600  # seconds; a longer file is read as a whole to see that it holds so much
+MOST_EMPTY = 10  # times what a file holds that it may last
 UNSTATED = -(1 << 63)  # stands for a time stamp that a packet does not have
 
 
@@ -58,12 +68,20 @@ def timeline_of(source: Source) -> Timeline:
 def _remembered(path: Path, *_: int) -> Timeline:
     with open_media(path) as source:
         if source.exact:
-            timeline = _survey(source, whole=False)
+            timeline = _survey(source, _tracks(source), whole=False)
             end = _end_of_tail(source, timeline)
-            if end is not None:
+            if end is not None and end - timeline.zero <= UNDOUBTED:
                 return Timeline(timeline.zero, end, timeline.first_picture)
             source.rewind()
-        return _survey(source, whole=True)
+        tracks = _tracks(source)
+        timeline = _survey(source, tracks, whole=True)
+    held = max((track.held() for track in tracks.values()), default=0.0)
+    if timeline.duration > max(UNDOUBTED, MOST_EMPTY * held):
+        raise MediaError(
+            f"'{path}' is damaged: by its clock it lasts {timeline.duration:,.0f} s, but it holds"
+            f" {held:,.1f} s of picture or sound."
+        )
+    return timeline
 
 
 class _Track:
@@ -88,7 +106,9 @@ class _Track:
             self.lengths.append(packet_length(self.stream, packet))
             self.padding = trailing_padding(self.stream, packet)
         else:
-            self.lengths.append(packet.duration or usual_ticks(self.stream))
+            length = packet.duration or 0
+            believed = 0 < length * self.tick <= LONGEST_HOLE
+            self.lengths.append(length if believed else usual_ticks(self.stream))
 
     def _units(self, ticks: int | None) -> int:
         return UNSTATED if ticks is None else round(ticks * self.tick * self.rate)
@@ -127,6 +147,11 @@ class _Track:
             lowest = place if lowest is None else min(lowest, place)
         return Fraction(best or 0) / self.rate
 
+    def held(self) -> float:
+        """Seconds that all packets together last, none more than a minute."""
+        minute = round(60 * self.rate)
+        return float(sum(min(length, minute) for length in self.lengths) / self.rate)
+
     def begin(self, number: int) -> Fraction:
         """When the first of the packets from one on begins, in seconds."""
         stated = [each for each in self.shown[number : number + REORDERED] if each != UNSTATED]
@@ -138,12 +163,11 @@ class _Track:
 _Added: TypeAlias = Sequence[tuple[int, Fraction]]  # packet from which on, seconds
 
 
-def _survey(source: Source, *, whole: bool) -> Timeline:
+def _survey(source: Source, tracks: dict[int, _Track], *, whole: bool) -> Timeline:
     """The timeline by a pass over the packets: all of them, or those up to the first frames.
 
     Without the whole, its end is that of what was read.
     """
-    tracks = _tracks(source)
     shared = SharedPackets(source, _noted(source, tracks))
     starts: list[Fraction] = []
     first_picture = 0
