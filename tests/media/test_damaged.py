@@ -91,7 +91,7 @@ def test_damaged_films_are_read_or_refused(tmp_path: Path, kind: str) -> None:
             refused += 1
         assert time.perf_counter() - begin < LONGEST
         path.unlink()
-    assert read > refused  # most damage is small
+    assert 4 * read > refused  # an mp4 that is cut off has lost its index
 
 
 @pytest.mark.parametrize("box", [b"mvhd", b"mdhd", b"tkhd"])
