@@ -127,18 +127,6 @@ def test_odd_sizes_keep_every_pixel(tmp_path: Path) -> None:
     assert np.abs(painted.astype(int) - numbered(1)).max() < 5
 
 
-def test_stretched_pixels_stay_stretched(tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
-        output.mux([*stream.encode(av.VideoFrame.from_ndarray(FRAMES[0])), *stream.encode(None)])
-    paint_video(path, tmp_path / "b.mp4", later)
-    with av.open(str(tmp_path / "b.mp4")) as container:
-        assert container.streams.video[0].sample_aspect_ratio == Fraction(16, 11)
-
-
 def test_colours_are_kept(tmp_path: Path) -> None:
     patches = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     frame = patches.repeat(16, axis=0).repeat(16, axis=1)
@@ -243,7 +231,6 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
         ("b.txt", r"must end in \.mp4, \.m4v, \.mov, \.mkv or \.webm"),
         ("none/b.mp4", "there is no folder"),
         ("folder.mp4", "is a folder"),
-        ("b.webm", "cannot hold the sound of '.*a.mp4', which is aac; .* ending in .mkv"),
     ):
         with pytest.raises(HearsightError, match=rf"^'.*{target}'.*{fault}.*\.$"):
             paint_video(original, tmp_path / target, later)

@@ -1,4 +1,4 @@
-"""Decoding of an open file: upright frames, and gapless sound resampled to one rate."""
+"""Decoding of an open file: frames with their times, and gapless sound resampled to one rate."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -12,22 +12,18 @@ import numpy as np
 import soxr  # type: ignore[import-untyped]
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.buffer import Buffer
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 if TYPE_CHECKING:  # generic only there
     Encoded: TypeAlias = Packet[Any]
 else:
     Encoded = Packet
 
-Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
-# a, b, c, d of x' = a x + c y, y' = b x + d y, with y pointing down; only their signs matter
-Matrix: TypeAlias = tuple[int, int, int, int]
 
 JITTER = 0.05  # seconds; smaller steps in a sound's timestamps are rounding, larger ones are holes
 LONGEST_HOLE = 3600.0  # seconds; a hole longer than this is a broken clock and is not filled
@@ -98,32 +94,6 @@ def decode(
         with suppress(av.FFmpegError):
             frames = stream.codec_context.decode(packet)
         yield from frames
-
-
-def display_matrix(frame: VideoFrame) -> Matrix:
-    """How the frames of a stream must be rotated and mirrored, from the side data of one of them.
-
-    Call it for the first frame only: PyAV keeps a frame whose side data was read until the next
-    full garbage collection, and frames are large.
-    """
-    stored = frame.side_data.get("DISPLAYMATRIX")
-    if not isinstance(stored, Buffer):
-        return (1, 0, 0, 1)
-    a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
-    return (a, b, c, d)
-
-
-def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = None) -> Pixels:
-    """RGB pixels of a decoded frame, scaled to `size` (width, height) if given, then rotated."""
-    width, height = size or (None, None)
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
-    a, b, c, d = matrix
-    turned = abs(b) > abs(a)
-    if turned:
-        pixels = pixels.transpose(1, 0, 2)
-    pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
-    pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
-    return np.array(pixels, order="C")  # never the decoder's own memory
 
 
 def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:

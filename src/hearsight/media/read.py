@@ -26,18 +26,16 @@ from hearsight.errors import HearsightError
 from hearsight.media.decode import (
     EXACT,
     Encoded,
-    Pixels,
     Samples,
     clock_zero,
     decode_frames,
     decode_sound,
-    display_matrix,
     picture_stream,
     resampled,
     sound_stream,
     timestamp,
-    upright,
 )
+from hearsight.media.pixels import Display, Pixels
 
 LEAST = 0.01  # seconds between two wanted moments: no video has more frames
 FAR = 3.0  # seconds; a frame further ahead than this is reached by a seek, a nearer one by decoding
@@ -55,8 +53,8 @@ class MediaInfo:
 
     path: Path
     duration: float  # seconds
-    width: int | None = None  # pixels, after rotation
-    height: int | None = None  # pixels, after rotation
+    width: int | None = None  # square pixels, after rotation
+    height: int | None = None  # likewise
     frame_rate: Fraction | None = None  # frames per second; the mean one where it varies
     sound_rate: int | None = None  # hertz
     channels: int | None = None
@@ -145,12 +143,12 @@ def decode_pictures(
     """
     stream = _wanted_picture(container, path)
     zero = clock_zero(container)
-    size = matrix = None
+    display = None
     for frame in decode_frames(container, stream, packets):
-        if matrix is None or size is None:
-            size, matrix = (frame.width, frame.height), display_matrix(frame)
-        yield frame, Frame(float(timestamp(frame) - zero), upright(frame, matrix, size))
-    if size is None:
+        display = display or Display(stream, frame)
+        display.follow(frame)
+        yield frame, Frame(float(timestamp(frame) - zero), display.pixels(frame))
+    if display is None:
         raise MediaError(f"No frame of '{path}' can be decoded.")
 
 
@@ -431,7 +429,7 @@ class VideoReader:
         if picture is not None:
             first = self._first()
             self._frames = chain([first], self._frames)
-            height, width, _ = upright(first, display_matrix(first)).shape
+            width, height = Display(picture, first).size
             frame_rate = picture.average_rate or picture.guessed_rate
         return MediaInfo(
             path=self.path,
@@ -455,7 +453,7 @@ class VideoReader:
         far = math.inf if self._container.format.name in BLIND else FAR
         shown = self._first()
         following: VideoFrame | None = shown
-        matrix = display_matrix(shown)
+        display = Display(stream, shown)
         for wanted in times:
             moment = Fraction(wanted) + self._zero
             before = timestamp(shown)
@@ -471,7 +469,8 @@ class VideoReader:
                     far *= 2  # key frames lie so far apart that seeking went back
             while following is not None and (shown is following or timestamp(following) <= moment):
                 shown, following = following, next(self._frames, None)
-            yield Frame(float(timestamp(shown) - self._zero), upright(shown, matrix))
+                display.follow(shown)
+            yield Frame(float(timestamp(shown) - self._zero), display.pixels(shown))
 
     def around(self, time: float | None, seconds: float) -> tuple[float, float]:
         """A moment of the video, by default its middle, and where the sound around it begins.
