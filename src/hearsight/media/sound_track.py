@@ -65,7 +65,7 @@ def plan_sound(source: Path | str, kind: str) -> SoundPlan | None:
         first = list(islice(packets, TRIED))
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels
         if not rate or not channels:  # not known yet: its first packet lies far inside the file
-            frame = _first_frame(stream, [*first, *islice(packets, SEARCHED)])
+            frame = next(_decoded(stream, [*first, *islice(packets, SEARCHED)]), None)
             if frame is None:
                 return None
             rate, channels = frame.sample_rate, frame.layout.nb_channels
@@ -83,35 +83,32 @@ def _undamaged(packets: Iterator[Encoded]) -> Iterator[Encoded]:
         yield from (packet for packet in packets if packet.size)
 
 
-def _first_frame(stream: AudioStream, packets: Iterable[Encoded]) -> AudioFrame | None:
+def _decoded(stream: AudioStream, packets: Iterable[Encoded]) -> Iterator[AudioFrame]:
     for packet in packets:
         with suppress(av.FFmpegError):
-            for frame in stream.codec_context.decode(packet):
-                return frame
-    return None
+            yield from stream.codec_context.decode(packet)
 
 
 def _can_hold(plan: SoundPlan, stream: AudioStream, packets: list[Encoded], kind: str) -> bool:
-    """Whether packets of a sound that are written in a format are read back as the same sound."""
+    """Whether packets of a sound that are written in a format are read back as that sound.
+
+    They are, if as many samples are decoded again but for those that a container may cut off at
+    the start.
+    """
     memory = BytesIO()
+    samples = sum(frame.samples for frame in _decoded(stream, packets))
     try:
         with av.open(memory, "w", format=kind) as output:
-            copied = copied_stream(output, stream, plan)
+            copier = _Copier(copied_stream(output, stream, plan), output.mux)
             output.start_encoding()
-            ticks = 0
-            for packet in packets:
-                length = max(1, packet.duration or 0)
-                packet.pts = packet.dts = ticks
-                packet.stream = copied
-                output.mux(packet)
-                ticks += length
+            for number, packet in enumerate(packets):
+                copier.add(packet, Fraction(number * samples, len(packets) * plan.rate))
         with av.open(BytesIO(memory.getvalue()), "r") as written:
             sound = sound_stream(written)
-            return (
-                sound is not None
-                and sound.codec_context.name == plan.codec
-                and sound.codec_context.sample_rate == plan.rate
-            )
+            if sound is None or sound.codec_context.sample_rate != plan.rate:
+                return False
+            again = _decoded(sound, list(_undamaged(written.demux(sound))))
+            return 2 * sum(frame.samples for frame in again) >= samples
     except (av.FFmpegError, ValueError):
         return False
 
@@ -126,8 +123,7 @@ def copied_stream(output: OutputContainer, stream: AudioStream, plan: SoundPlan)
     context = copied.codec_context
     if not context.sample_rate:
         context.sample_rate = plan.rate
-    stated = stream.codec_context.layout.name
-    if plan.channels in (1, 2) and stated in ("1 channels", "2 channels", "0 channels"):
+    if context.layout.name.endswith(" channels") and plan.channels in LAYOUTS:
         context.layout = LAYOUTS[plan.channels]  # mp4 needs a layout where none is stored
     return copied
 
@@ -215,9 +211,10 @@ class _Copier:
         ticks = self.stream.time_base
         assert ticks is not None
         place = round(moment / ticks)
+        length = round((packet.duration or 0) * packet.time_base / ticks)
         if self.last is not None:  # a clock that goes back is mended: no container takes it
             place = max(place, self.last + 1)
-        length = round((packet.duration or 0) * packet.time_base / ticks)
+            length = length or place - self.last  # not stated: that of the packet before
         packet.stream, packet.time_base = self.stream, ticks
         packet.pts = packet.dts = self.last = place
         packet.duration = length

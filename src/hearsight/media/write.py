@@ -42,6 +42,10 @@ OPTIONS = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
 }
 MATROSKA = (".mkv", ".webm")
+# the sound decoder's priming samples lie before zero; by default FFmpeg would shift everything to
+# make them begin at zero, which delays the frames
+UNSHIFTED = {"avoid_negative_ts": "disabled"}
+FINE_EDITS = {"movie_timescale": "90000"}  # by default a late sound is placed to the millisecond
 MILLISECOND = Fraction(1, 1000)
 FINEST = 1 << 24  # ticks per second; no container takes a finer clock
 SRGB = Colours(matrix=BT709, primaries=BT709, transfer=BT709)  # as players take plain pictures
@@ -197,9 +201,7 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
     file, suffix = PartFile(target), target.suffix.lower()
     try:
         with _said_plainly(target):
-            # the sound decoder's priming samples lie before zero; by default FFmpeg would shift
-            # everything to make them begin at zero, which delays the frames
-            options = {"avoid_negative_ts": "disabled"} if suffix in MATROSKA else {}
+            options = UNSHIFTED if suffix in MATROSKA else FINE_EDITS
             output = av.open(f"file:{file.part}", "w", format=_format(target), options=options)
         try:
             yield _VideoFile(target=target, output=output)
