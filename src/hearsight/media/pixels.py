@@ -35,6 +35,9 @@ TRANSFERS = {BT709, *range(4, 19)}
 LIMITED, FULL = 1, 2  # ranges: 16 to 235, 0 to 255
 
 HD_WIDTH, HD_HEIGHT = 1280, 720  # pixels; a frame as wide or as high is high definition
+# containers that do not state the shape of pixels: what FFmpeg says of them is any frame's, not the
+# first's
+MUTE = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v"}
 STRETCH = 10  # times; pixels further from square than that are a damaged header
 
 
@@ -82,8 +85,12 @@ def is_turned(matrix: Matrix) -> bool:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """Width by height of one stored pixel; 1 where it is unstated or beyond `STRETCH`."""
-    stated = stream.sample_aspect_ratio
+    """Width by height of one pixel of the frame just decoded; 1 if unstated or beyond `STRETCH`.
+
+    A container's word counts more than its stream's, as for players.
+    """
+    mute = stream.container.format.name in MUTE
+    stated = (stream.codec_context if mute else stream).sample_aspect_ratio
     return stated if stated and Fraction(1, STRETCH) <= stated <= STRETCH else Fraction(1)
 
 
@@ -124,8 +131,8 @@ class Display:
         self.size = size[::-1] if is_turned(self._matrix) else size  # width, height
 
     def follow(self, frame: VideoFrame) -> None:
-        """Note the frame's rotation, which may change at a key frame. Call it in decoding order."""
-        if frame.key_frame and frame.rotation != self._rotation:
+        """Note the frame's rotation; call it for all in turn, as many frames state none."""
+        if frame.rotation and frame.rotation != self._rotation:
             self._rotation, self._matrix = frame.rotation, display_matrix(frame)
 
     def pixels(self, frame: VideoFrame) -> Pixels:

@@ -37,6 +37,7 @@ FORMATS = {  # FFmpeg's container format for each suffix
     ".webm": "webm",
 }
 SUFFIXES = tuple(FORMATS)
+ENCODERS = {suffix: "libvpx-vp9" if suffix == ".webm" else "libx264" for suffix in SUFFIXES}
 OPTIONS = {
     "libx264": {"preset": "veryfast", "crf": "18"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
@@ -251,7 +252,7 @@ class _Track:
             finer = Fraction(1, lcm(coarse.denominator, rate.numerator))
             if (1 / rate / coarse).denominator != 1 and finer.denominator <= FINEST:
                 clock, broadcast = finer, rate
-        name = "libx264" if video.target.suffix.lower() != ".webm" else "libvpx-vp9"
+        name = ENCODERS[video.target.suffix.lower()]
         with _said_plainly(video.target):
             stream = video.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
         assert isinstance(stream, VideoStream)
