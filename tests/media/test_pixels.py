@@ -110,9 +110,14 @@ def test_stretched_pixels_are_stretched_before_they_are_turned(tmp_path: Path) -
 
 
 def test_pixels_that_change_their_shape_are_scaled_to_the_first_size(tmp_path: Path) -> None:
-    for aspects, size in (((None, Fraction(2)), (64, 48)), ((Fraction(2), None), (128, 48))):
+    for name, aspects, size in (
+        ("a.ts", (None, Fraction(2)), (64, 48)),
+        ("a.ts", (Fraction(2), None), (128, 48)),
+        ("a.mkv", (Fraction(2), None), (128, 48)),
+        ("a.mp4", (Fraction(2), None), (128, 48)),
+    ):
         parts = [coded_pictures([half(64, 48)] * 5, aspect=aspect) for aspect in aspects]
-        path = join_pictures(tmp_path / "a.ts", *parts)
+        path = join_pictures(tmp_path / name, *parts)
         width, height = size
         assert {frame.pixels.shape for frame in stream_frames(path)} == {(height, width, 3)}
         shown = next(frames_at(path, [0.3])).pixels

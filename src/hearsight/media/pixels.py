@@ -89,8 +89,9 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
     A container's word counts more than its stream's, as for players.
     """
-    mute = stream.container.format.name in MUTE
-    stated = (stream.codec_context if mute else stream).sample_aspect_ratio
+    stated = stream.codec_context.sample_aspect_ratio
+    if stream.container.format.name not in MUTE:
+        stated = stream.sample_aspect_ratio or stated
     return stated if stated and Fraction(1, STRETCH) <= stated <= STRETCH else Fraction(1)
 
 
