@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.video.stream import VideoStream
+
+OLD_CODECS = ("mpeg4", "mpeg2video", "wmv2", "flv")  # that need a bit rate
 
 
 def numbered(number: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -46,6 +50,7 @@ def make_video(
     sound: np.ndarray | None = None,
     sound_rate: int = 44_100,
     sound_codec: str = "aac",
+    sound_bits: int = 0,
     sound_start: float = 0.0,
     options: dict[str, str] | None = None,
 ) -> Path:
@@ -56,13 +61,15 @@ def make_video(
         assert isinstance(pictures, VideoStream)
         pictures.height, pictures.width = frames[0].shape[:2]
         pictures.pix_fmt = kind
-        pictures.codec_context.bit_rate = 2_000_000 if codec == "mpeg4" else 0
+        pictures.codec_context.bit_rate = 2_000_000 if codec in OLD_CODECS else 0
         pictures.codec_context.gop_size = group
         pictures.codec_context.time_base = time_base or 1 / rate
         sounds = None
         if sound is not None:
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[np.atleast_2d(sound).shape[0]]
-            sounds = output.add_stream(sound_codec, rate=sound_rate, layout=layout)
+            sounds = output.add_stream(
+                sound_codec, rate=sound_rate, layout=layout, bit_rate=sound_bits
+            )
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels))
             frame.pts = index if ticks is None else ticks[index]
@@ -91,6 +98,99 @@ def add_sound(
     frame.pts = round(start * rate)
     output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
+
+
+def coded_pictures(
+    frames: Sequence[np.ndarray],
+    *,
+    codec: str = "libx264",
+    aspect: Fraction | None = None,
+    rotation: int | None = None,
+) -> bytes:
+    """A bare stream of pictures, of H.264 or VP8 and VP9, for `join_pictures`.
+
+    aspect: of one pixel. rotation: degrees counterclockwise, stated in each H.264 key frame.
+    """
+    kind = "h264" if codec == "libx264" else "ivf"
+    memory = BytesIO()
+    with av.open(memory, "w", format=kind) as output:
+        quick = {"preset": "veryfast", "crf": "8", "bf": "0"} if kind == "h264" else {}
+        pictures = output.add_stream(codec, rate=25, options=quick)
+        assert isinstance(pictures, VideoStream)
+        pictures.height, pictures.width = frames[0].shape[:2]
+        pictures.pix_fmt = "yuv420p"
+        pictures.codec_context.gop_size = 5
+        pictures.codec_context.bit_rate = 0 if kind == "h264" else 2_000_000
+        if aspect is not None:
+            pictures.codec_context.sample_aspect_ratio = aspect
+        for number, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(pictures.encode(frame))
+        output.mux(pictures.encode(None))
+    if rotation is None:
+        return memory.getvalue()
+    with av.open(BytesIO(memory.getvalue()), format=kind) as whole:
+        stream = whole.streams.video[0]
+        turned = f"h264_metadata=display_orientation=insert:rotate={rotation}"
+        turning = BitStreamFilterContext(turned, in_stream=stream)
+        packets = [p for packet in whole.demux(stream) for p in turning.filter(packet)]
+        return b"".join(map(bytes, packets))
+
+
+def join_pictures(path: Path, *parts: bytes) -> Path:
+    """A video of 25 frames per second of bare streams, one after the other, joined by copying."""
+    count, pictures = 0, None
+    with av.open(str(path), "w") as output:
+        for part in parts:
+            with av.open(BytesIO(part), format="ivf" if part[:4] == b"DKIF" else "h264") as whole:
+                stream = whole.streams.video[0]
+                pictures = pictures or output.add_stream_from_template(stream, opaque=True)
+                for packet in whole.demux(stream):
+                    if packet.size:
+                        packet.pts = packet.dts = count
+                        packet.time_base, packet.duration = Fraction(1, 25), 1
+                        packet.stream = pictures
+                        output.mux(packet)
+                        count += 1
+    return path
+
+
+def coloured_video(
+    path: Path,
+    colour: tuple[int, int, int],
+    *,
+    height: int,
+    matrix: int,
+    full: bool = False,
+    tags: tuple[int, int, int] | None = None,
+    kind: str = "yuv420p",
+) -> Path:
+    """Three frames of one colour in the limited or the `full` range, of `matrix`.
+
+    FFmpeg's numbers: matrix 1 BT.709, 5 BT.601, 9 BT.2020. tags: the matrix, primaries and transfer
+    function that the file states; without them it states nothing, not even the range.
+    """
+    width = height * 4 // 3
+    with av.open(str(path), "w") as output:
+        pictures = output.add_stream("libx264", rate=25, options={"crf": "4", "preset": "veryfast"})
+        assert isinstance(pictures, VideoStream)
+        pictures.width, pictures.height, pictures.pix_fmt = width, height, kind
+        context = pictures.codec_context
+        if tags is not None:
+            context.colorspace, context.color_primaries, context.color_trc = tags
+            context.color_range = 2 if full else 1
+        for number in range(3):
+            plain = av.VideoFrame.from_ndarray(np.full((height, width, 3), colour, np.uint8))
+            frame = plain.reformat(
+                format=kind, dst_colorspace=matrix, dst_color_range=2 if full else 1
+            )
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            if tags is None:
+                frame.colorspace, frame.color_range = 2, 0
+            output.mux(pictures.encode(frame))
+        output.mux(pictures.encode(None))
+    return path
 
 
 def make_sound(

@@ -1,9 +1,14 @@
-"""Progress of long work: the callable that every stage of it reports to."""
+"""Progress of long work: the callables that it reports to, and that it tells what to know."""
 
+import warnings
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it, and the total where it is known."""
+
+
+Notice = Callable[[str], None]
+"""Called with a sentence that whoever started the work should read."""
 
 
 def no_progress(stage: str, done: int, total: int | None) -> None:
@@ -18,3 +23,8 @@ def renamed(progress: Progress, *, before: str = "", after: str = "") -> Progres
 def of_stage(progress: Progress, stage: str) -> Callable[[int, int | None], None]:
     """A callable (done, total) that reports to one stage."""
     return lambda done, total: progress(stage, done, total)
+
+
+def warn(sentence: str) -> None:
+    """The `Notice` of a caller who names none: a Python warning."""
+    warnings.warn(sentence, stacklevel=3)

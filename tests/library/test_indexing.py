@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from lancedb.table import LanceTable
 from made_library import make_clip, tiny_model
+from made_media import coded_pictures, join_pictures, numbered
 from PIL import Image
 
 from hearsight.clips.clip import decode_picture
 from hearsight.errors import HearsightError
-from hearsight.library import extraction
-from hearsight.library.extraction import moment_times
+from hearsight.library import extraction, ray_engine
+from hearsight.library.extraction import Extractor, moment_times
 from hearsight.library.indexing import index_videos
 from hearsight.library.lance_table import MomentTable, sole_writer
 from hearsight.localising.localise import prepare_whole_frame
@@ -232,6 +233,59 @@ def test_broken_files_are_named_and_the_rest_goes_in(
     assert set(broken) == {"torn.mp4", "empty.mkv", "text.avi", "\udcff.mp4", "nowhere.mp4"}
     assert "is empty" in broken["empty.mkv"]
     assert "UTF-8" in broken["\udcff.mp4"]
+
+
+class UnsendableError(Exception):
+    """One that cannot be pickled, as an error of a decoder may be."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first}\n{second}")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("negative dimensions"), "It failed: ValueError: negative dimensions"),
+        (MemoryError(), "It failed: MemoryError: "),
+        (UnsendableError("one", "two"), "It failed: UnsendableError: one two"),
+        (OSError(95, "Operation not supported"), "[Errno 95] Operation not supported"),
+        (HearsightError("No frame can be decoded."), "No frame can be decoded."),
+    ],
+)
+def test_a_film_with_which_a_decoder_fails_is_named_and_the_rest_goes_in(
+    videos: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    said: str,
+) -> None:
+    def fail(path: Path, *rest: Any) -> Any:
+        if path.name == "1.mp4":
+            raise error
+        return EXTRACT(path, *rest)
+
+    monkeypatch.setattr(extraction, "extract_moments", fail)
+    done = index_videos(tmp_path / "library", [videos], model=model)
+    assert done.unreadable == {str(videos / "1.mp4"): said}
+    assert names(tmp_path / "library") == [name for name in WHOLE if name != "1.mp4"]
+    monkeypatch.setattr(ray_engine, "extract_moments", fail)
+    table = MomentTable.open(str(tmp_path / "library"))
+    assert table is not None
+    extractor = Extractor(info=table.info, embedder=load_embedder(model, "cpu"))
+    assert ray_engine._task(str(videos / "1.mp4"), extractor, "cpu") == said
+
+
+def test_a_film_that_changes_size_is_indexed(model: Path, tmp_path: Path) -> None:
+    parts = [
+        coded_pictures([numbered(n, *size) for n in range(30)], aspect=aspect)
+        for size, aspect in (((64, 48), Fraction(2)), ((128, 96), None), ((48, 96), None))
+    ]
+    path = join_pictures(tmp_path / "a.mkv", *parts)
+    done = index_videos(tmp_path / "library", [path], model=model, every=1.0)
+    assert (done.added, done.unreadable) == (1, {})
+    sizes = {decode_picture(row["thumbnail"]).shape for row in read(tmp_path / "library")}
+    assert sizes == {(48, 128, 3)}
 
 
 def test_a_run_that_can_read_nothing_fails_and_leaves_nothing(

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from made_media import coded_pictures, join_pictures, make_video
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
@@ -182,19 +183,74 @@ def test_the_painted_video_keeps_frames_times_and_sound(
 
 
 @pytest.mark.parametrize("painted", [None, "painted.mp4"])
-def test_a_video_is_opened_for_its_frames_its_sound_and_its_painting_and_not_again(
+def test_a_video_is_opened_once_for_each_use_and_not_again(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, painted: str | None
 ) -> None:
     opened, opening = [], av.open
 
-    def counted(file: str, *arguments: Any, **options: Any) -> Any:
-        opened.append(Path(file.removeprefix("file:")))
+    def counted(file: Any, *arguments: Any, **options: Any) -> Any:
+        opened.append(Path(str(file).removeprefix("file:")))  # some are in memory
         return opening(file, *arguments, **options)
 
     monkeypatch.setattr("av.open", counted)
     overlay = None if painted is None else tmp_path / painted
     assert len(list(localise_video(film, overlay=overlay))) == 12
-    assert opened.count(film) == (2 if painted is None else 3)
+    reading = 2  # frames, sound
+    painting = 3  # the kind of sound, before any work and again; frames and sound in one pass
+    assert opened.count(film) == (reading if painted is None else reading + painting)
+
+
+def with_sound(pictures: Path, sounds: Path, path: Path) -> Path:
+    """The pictures of one file and the sound of another, joined by copying."""
+    with (
+        av.open(str(pictures)) as seen,
+        av.open(str(sounds)) as heard,
+        av.open(str(path), "w") as output,
+    ):
+        streams = [seen.streams.video[0], heard.streams.audio[0]]
+        copies = [output.add_stream_from_template(one, opaque=True) for one in streams]
+        for container, stream, copy in zip((seen, heard), streams, copies, strict=True):
+            for packet in container.demux(stream):
+                if packet.size:
+                    packet.stream = copy
+                    output.mux(packet)
+    return path
+
+
+def test_boxes_lie_on_the_scale_of_what_is_shown(film: Path, tmp_path: Path) -> None:
+    narrow = np.ascontiguousarray(picture(0.0)[:, ::2])  # stored with pixels twice as wide as high
+    small = np.ascontiguousarray(picture(0.0)[::3, ::4])
+    parts = [
+        coded_pictures([narrow] * 25, aspect=Fraction(2)),
+        coded_pictures([small] * 50),  # a picture that gets smaller in mid-film
+    ]
+    pictures = join_pictures(tmp_path / "pictures.mkv", *parts)
+    path = with_sound(pictures, film, tmp_path / "film.mkv")
+    painted = tmp_path / "painted.mp4"
+    moments = list(localise_video(path, every=0.5, overlay=painted, style="box"))
+    for moment in moments[:6]:
+        assert moment.box is not None
+        assert overlap(moment.box, square_box(0.0)) > 0.6
+    assert {frame.pixels.shape for frame in stream_frames(painted)} == {(144, 256, 3)}
+
+
+def test_a_film_that_cannot_be_painted_is_refused_before_any_moment(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = [np.zeros((16, 16_400, 3), np.uint8)] * 2
+    pictures = make_video(tmp_path / "pictures.mkv", wide, codec="ffv1", kind="bgr0")
+    path = with_sound(pictures, film, tmp_path / "film.mkv")
+    monkeypatch.setattr(module, "load_model", lambda name: pytest.fail("work was done"))
+    with pytest.raises(HearsightError, match="libx264 refuses frames of 16400x16 pixels"):
+        localise_video(path, overlay=tmp_path / "painted.mp4")
+
+
+def test_a_sound_that_the_painted_file_cannot_hold_is_told_once(film: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    list(localise_video(film, overlay=tmp_path / "b.webm", every=3.0, notice=said.append))
+    assert [sentence.startswith("A .webm file cannot hold") for sentence in said] == [True]
+    with pytest.warns(UserWarning, match=r"A \.webm file cannot hold sound of the kind aac"):
+        list(localise_video(film, overlay=tmp_path / "b.webm", every=3.0))
 
 
 def sound_packets(path: Path) -> list[bytes]:

@@ -9,12 +9,24 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine, turn
+from made_media import (
+    coded_pictures,
+    coloured_video,
+    frequency_of,
+    join_pictures,
+    make_sound,
+    make_video,
+    number_of,
+    numbered,
+    sine,
+    turn,
+)
 
 from hearsight.errors import HearsightError
+from hearsight.media import write
 from hearsight.media.read import Frame, probe, read_sound, stream_frames, stream_sound
 from hearsight.media.source import MediaError
-from hearsight.media.write import paint_video, write_video
+from hearsight.media.write import check_paint, paint_video, write_video
 
 NTSC = Fraction(30_000, 1001)
 FRAMES = [numbered(number) for number in range(40)]
@@ -128,16 +140,76 @@ def test_odd_sizes_keep_every_pixel(tmp_path: Path) -> None:
     assert np.abs(painted.astype(int) - numbered(1)).max() < 5
 
 
-def test_stretched_pixels_stay_stretched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["b.mp4", "b.mkv", "b.webm"])
+@pytest.mark.parametrize(
+    ("aspect", "size"), [(Fraction(16, 11), (93, 48)), (Fraction(1, 2), (64, 96))]
+)
+def test_a_painted_film_has_square_pixels(
+    tmp_path: Path, target: str, aspect: Fraction, size: tuple[int, int]
+) -> None:
+    original = join_pictures(tmp_path / "a.mkv", coded_pictures(FRAMES[:3], aspect=aspect))
+    paint_video(original, tmp_path / target, later)
+    with av.open(str(tmp_path / target)) as container:
+        assert container.streams.video[0].sample_aspect_ratio in (None, 1)
+    info = probe(tmp_path / target)
+    assert (info.width, info.height) == (size[0] + size[0] % 2, size[1])  # 4:2:0 needs even sizes
+    assert numbers(tmp_path / target) == [1, 2, 3]
+
+
+def test_a_film_that_changes_size_is_painted_in_its_first_one(tmp_path: Path) -> None:
+    sizes = ((64, 48), (128, 96), (48, 80))
+    parts = [
+        coded_pictures([numbered(8 * at + n, *size) for n in range(8)])
+        for at, size in enumerate(sizes)
+    ]
+    original = join_pictures(tmp_path / "a.mkv", *parts)
+    paint_video(original, tmp_path / "b.mp4", later)
+    assert numbers(tmp_path / "b.mp4") == list(range(1, 25))
+    assert {frame.pixels.shape for frame in stream_frames(tmp_path / "b.mp4")} == {(48, 64, 3)}
+
+
+@pytest.mark.parametrize("target", ["b.mp4", "b.mkv", "b.webm"])
+@pytest.mark.parametrize(
+    ("height", "matrix", "full", "tags", "stated"),
+    [  # numbers of matrix, primaries and transfer function; 2: not stated
+        (480, 5, False, None, (6, 2, 2)),
+        (720, 1, False, None, (1, 2, 2)),
+        (480, 1, False, (1, 1, 1), (1, 1, 1)),
+        (480, 5, True, (5, 5, 6), (5, 5, 6)),
+        (720, 1, True, (1, 1, 13), (1, 1, 13)),
+        (480, 9, False, (9, 9, 16), (9, 9, 16)),  # BT.2020 with PQ,
+        (480, 9, False, (9, 9, 18), (9, 9, 18)),  # and HLG
+        (720, 1, False, (3, 3, 3), (1, 2, 2)),  # numbers without a meaning
+    ],
+)
+def test_a_painted_film_keeps_its_colours_and_states_what_they_are(
+    tmp_path: Path,
+    target: str,
+    height: int,
+    matrix: int,
+    full: bool,
+    tags: tuple[int, int, int] | None,
+    stated: tuple[int, int, int],
+) -> None:
+    red = (200, 40, 40)
     path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
-        output.mux([*stream.encode(av.VideoFrame.from_ndarray(FRAMES[0])), *stream.encode(None)])
-    paint_video(path, tmp_path / "b.mp4", later)
-    with av.open(str(tmp_path / "b.mp4")) as container:
-        assert container.streams.video[0].sample_aspect_ratio == Fraction(16, 11)
+    coloured_video(path, red, height=height, matrix=matrix, full=full, tags=tags)
+    paint_video(path, tmp_path / target, lambda frame: frame.pixels)
+    with av.open(str(tmp_path / target)) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.colorspace, frame.color_primaries, frame.color_trc) == stated
+        assert frame.color_range == 1
+        # read by someone who goes by what the file states, in numbers of his own
+        luma, blue, red_part = (
+            float(np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[20, 20])
+            for plane in frame.planes
+        )
+    of_red, of_blue = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(stated[0], (0.299, 0.114))
+    grey, blue, red_part = (luma - 16) / 219, (blue - 128) / 112, (red_part - 128) / 112
+    shown_red, shown_blue = grey + red_part * (1 - of_red), grey + blue * (1 - of_blue)
+    green = (grey - of_red * shown_red - of_blue * shown_blue) / (1 - of_red - of_blue)
+    shown = np.array([shown_red, green, shown_blue]) * 255
+    assert np.abs(shown - red).max() <= 4
 
 
 def test_colours_are_kept(tmp_path: Path) -> None:
@@ -244,13 +316,40 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
         ("b.txt", r"must end in \.mp4, \.m4v, \.mov, \.mkv or \.webm"),
         ("none/b.mp4", "there is no folder"),
         ("folder.mp4", "is a folder"),
-        ("b.webm", "cannot hold the sound of '.*a.mp4', which is aac; .* ending in .mkv"),
     ):
         with pytest.raises(HearsightError, match=rf"^'.*{target}'.*{fault}.*\.$"):
             paint_video(original, tmp_path / target, later)
     with pytest.raises(MediaError, match="there is no frame"):
         write_video(tmp_path / "b.mp4", [], frame_rate=Fraction(25))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "folder.mp4"]
+
+
+def test_what_an_encoder_cannot_take_is_refused_before_any_work(tmp_path: Path) -> None:
+    wide = make_video(
+        tmp_path / "a.mkv", [np.zeros((16, 16_400, 3), np.uint8)], codec="ffv1", kind="bgr0"
+    )
+    said = r"b.mp4' cannot be written: libx264 refuses frames of 16400x16 pixels\.$"
+    with pytest.raises(MediaError, match=said):
+        check_paint(probe(wide), tmp_path / "b.mp4")
+    with pytest.raises(MediaError, match=said):
+        paint_video(wide, tmp_path / "b.mp4", lambda frame: frame.pixels)
+    check_paint(probe(wide), tmp_path / "b.webm")
+    with pytest.raises(HearsightError, match=r"must end in \.mp4"):
+        check_paint(probe(wide), tmp_path / "b.avi")
+    sound = make_sound(tmp_path / "a.wav", sine(440, 1, 16_000), 16_000, "pcm_s16le")
+    with pytest.raises(MediaError, match=r"a.wav' has no moving pictures"):
+        check_paint(probe(sound), tmp_path / "b.mp4")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "a.wav"}
+
+
+def test_an_encoder_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(write.OPTIONS, "h264_of_nobody", {})
+    monkeypatch.setitem(write.ENCODERS, ".mp4", "h264_of_nobody")
+    path = make_video(tmp_path / "a.mkv", FRAMES[:1])
+    with pytest.raises(MediaError, match="this build of FFmpeg has no encoder 'h264_of_nobody'"):
+        check_paint(probe(path), tmp_path / "b.mp4")
 
 
 def test_sources_that_cannot_be(tmp_path: Path) -> None:

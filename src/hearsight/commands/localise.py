@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import Bars
+from hearsight.commands.console import Bars, one_line, tell
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError
 
@@ -73,5 +73,6 @@ def localise(
             threshold=threshold,
             device=device,
             progress=bars,
+            notice=lambda sentence: tell([one_line(sentence)]),
         ):
             print(json.dumps(asdict(moment)), flush=True)

@@ -33,6 +33,7 @@ LONGEST = 1e6  # seconds (eleven days); a longer duration is taken for a damaged
 THUMBNAIL = 144  # pixels, shorter side
 JPEG_QUALITY = 80  # of thumbnails
 IN_MEMORY = 2**24  # bytes of a file's rows; more are kept in a temporary file
+LONGEST_REASON = 300  # characters of an error that nobody foresaw
 BLOCK = 2**20  # bytes read at once for a digest
 
 FrameAndSound = tuple[tuple[EncoderFrame, bytes], SoundWindow]  # the bytes are the thumbnail
@@ -136,6 +137,14 @@ def extract_moments(
     return FileMoments(version=version, count=done, rows=rows)
 
 
+def failure(error: Exception) -> str:
+    """Why a file cannot be read; an error that nobody foresaw is named by its type."""
+    if isinstance(error, (HearsightError, OSError)):
+        return str(error)
+    reason = " ".join(str(error).split())[:LONGEST_REASON]
+    return f"It failed: {type(error).__name__}: {reason}"
+
+
 def extract_locally(
     files: Sequence[Path], extractor: Extractor, progress: Progress
 ) -> Iterator[tuple[Path, FileMoments | str]]:
@@ -151,8 +160,8 @@ def extract_locally(
         file_progress(0.0)
         try:
             yield path, extract_moments(path, extractor, file_progress)
-        except (HearsightError, OSError) as error:
-            yield path, str(error)
+        except Exception as error:  # whatever a file does to a decoder, the others go in
+            yield path, failure(error)
         before += size
         file_progress(0.0)
 

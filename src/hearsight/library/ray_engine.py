@@ -16,13 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.errors import HearsightError
-from hearsight.library.extraction import Extractor, FileMoments, extract_moments, row_buffer
+from hearsight.library.extraction import (
+    LONGEST_REASON,
+    Extractor,
+    FileMoments,
+    extract_moments,
+    failure,
+    row_buffer,
+)
 from hearsight.library.lance_table import FileVersion
 from hearsight.model.device import move
 from hearsight.progress import Progress
 
 RETRIES = 3  # of a file whose worker died
-LONGEST_REASON = 300  # characters of a worker's error
 PENDING = 2  # files per core that are in work or wait to be written
 
 TaskResult = tuple[FileVersion, int, bytes] | str  # the parts of `FileMoments`, or what failed
@@ -120,7 +126,7 @@ def _task(path: str, extractor: Extractor, device: str) -> TaskResult:
         place = move(extractor.embedder.encoders, device)
         extractor = replace(extractor, embedder=replace(extractor.embedder, device=place))
         extracted = extract_moments(Path(path), extractor, lambda share: None)
-    except (HearsightError, OSError) as error:
-        return str(error)
+    except Exception as error:  # here, as not every error can be sent to another process
+        return failure(error)
     with extracted.rows:
         return extracted.version, extracted.count, extracted.rows.read()

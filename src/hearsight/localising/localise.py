@@ -53,11 +53,11 @@ from hearsight.media.read import (
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
 from hearsight.media.source import MediaError
-from hearsight.media.write import SUFFIXES, paint_video
+from hearsight.media.write import SUFFIXES, check_paint, paint_video
 from hearsight.model.colour import as_batch, normalise
 from hearsight.model.device import move
 from hearsight.model.response import matched
-from hearsight.progress import Progress, no_progress
+from hearsight.progress import Notice, Progress, no_progress, warn
 from hearsight.recipes.recipe import Recipe
 
 MODEL = "ssl_tie:small"  # the weights that come with the package
@@ -82,6 +82,7 @@ def localise_video(
     device: str | None = None,
     batch: int = 16,
     progress: Progress = no_progress,
+    notice: Notice = warn,
 ) -> Iterator[Moment]:
     """A `Moment` for 0, `every`, 2 `every`, ... seconds of a video, in order.
 
@@ -101,10 +102,13 @@ def localise_video(
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
         batch: moments computed together.
         progress: called with the stage, what is done of it, and of how much.
+        notice: called if the painted video cannot hold the original sound, which is then encoded
+            anew; by default that is a warning.
 
     Raises:
         HearsightError: before any moment is computed, for a file that cannot be read, is a picture,
-            has no moving pictures or no sound track, and for a wrong option.
+            has no moving pictures or no sound track, for a painted video that cannot be written,
+            and for a wrong option.
     """
     target, style = _painting(overlay, style)
     with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
@@ -117,9 +121,10 @@ def localise_video(
             )
         if target is not None:
             check_output(target, SUFFIXES, Path(video))
+            check_paint(info, target)
         localiser = _load(model, threshold=threshold, device=device, batch=batch)
         opened.pop_all()
-    return _moments(reader, info, localiser, every, target, style, progress)
+    return _moments(reader, info, localiser, every, target, style, progress, notice)
 
 
 def _painting(overlay: Path | str | None, style: str | None) -> tuple[Path | None, str]:
@@ -275,6 +280,7 @@ def _moments(
     target: Path | None,
     style: str,
     progress: Progress,
+    notice: Notice,
 ) -> Iterator[Moment]:
     """The moments as they are computed; after the last one the painted video is written."""
     count = max(1, math.ceil(info.duration / every - 1e-9))
@@ -295,10 +301,12 @@ def _moments(
                     painter.localised.append(one)
                 yield one.moment
     if target is not None:
-        _paint(info, painter, target, progress)
+        _paint(info, painter, target, progress, notice)
 
 
-def _paint(info: MediaInfo, painter: VideoPainter, target: Path, progress: Progress) -> None:
+def _paint(
+    info: MediaInfo, painter: VideoPainter, target: Path, progress: Progress, notice: Notice
+) -> None:
     total = max(1, round(info.duration * float(info.frame_rate or 25)))
     done = 0
 
@@ -308,7 +316,7 @@ def _paint(info: MediaInfo, painter: VideoPainter, target: Path, progress: Progr
         progress("painting", min(done, total), total)
         return painter(frame)
 
-    paint_video(info.path, target, painted)
+    paint_video(info.path, target, painted, notice=notice)
 
 
 def _load(

@@ -1,4 +1,4 @@
-"""Decoding of an open file: its packets to frames and sound, frames with rising times, upright."""
+"""Decoding of an open file: its packets to blocks of sound and frames with rising times."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -6,23 +6,15 @@ from contextlib import suppress
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain
-from typing import TypeAlias
 
 import av
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.buffer import Buffer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
 
 from hearsight.media.settle import OVERLAP, Settler, Stamped
 from hearsight.media.source import Encoded, Source
-
-Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
-# a, b, c, d of x' = a x + c y, y' = b x + d y, with y pointing down; only their signs matter
-Matrix: TypeAlias = tuple[int, int, int, int]
 
 TRACE = Fraction(1, 2000)  # seconds; the rounding of an edit's ends
 
@@ -134,32 +126,6 @@ def _rising(stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[Video
         last = held.pts
         yield held
         held = following
-
-
-def display_matrix(frame: VideoFrame) -> Matrix:
-    """How the frames of a stream must be rotated and mirrored, from the side data of one of them.
-
-    Call it for the first frame only: PyAV keeps a frame whose side data was read until the next
-    full garbage collection, and frames are large.
-    """
-    stored = frame.side_data.get("DISPLAYMATRIX")
-    if not isinstance(stored, Buffer):
-        return (1, 0, 0, 1)
-    a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
-    return (a, b, c, d)
-
-
-def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = None) -> Pixels:
-    """RGB pixels of a decoded frame, scaled to `size` (width, height) if given, then rotated."""
-    width, height = size or (None, None)
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
-    a, b, c, d = matrix
-    turned = abs(b) > abs(a)
-    if turned:
-        pixels = pixels.transpose(1, 0, 2)
-    pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
-    pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
-    return np.array(pixels, order="C")  # never the decoder's own memory
 
 
 def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:

@@ -21,12 +21,10 @@ from av.video.stream import VideoStream
 from PIL import Image, ImageOps
 
 from hearsight.media.decode import (
-    Pixels,
     decode_frames,
-    display_matrix,
     timestamp,
-    upright,
 )
+from hearsight.media.pixels import Display, Pixels
 from hearsight.media.sound import Samples, resampled
 from hearsight.media.sound_part import sound_from
 from hearsight.media.source import (
@@ -49,8 +47,8 @@ class MediaInfo:
 
     path: Path
     duration: float  # seconds
-    width: int | None = None  # pixels, after rotation
-    height: int | None = None  # pixels, after rotation
+    width: int | None = None  # square pixels, after rotation
+    height: int | None = None  # likewise
     frame_rate: Fraction | None = None  # frames per second; the mean one where it varies
     sound_rate: int | None = None  # hertz
     channels: int | None = None
@@ -93,12 +91,12 @@ def decode_pictures(
     stream = _wanted_picture(source)
     if packets is None:
         packets = source.packets(stream, restarts=timeline.restarts)
-    size = matrix = None
+    display = None
     for frame in decode_frames(source, packets, timeline.first_picture):
-        if matrix is None or size is None:
-            size, matrix = (frame.width, frame.height), display_matrix(frame)
-        yield frame, Frame(_time(frame, timeline), upright(frame, matrix, size))
-    if size is None:
+        display = display or Display(stream, frame)
+        display.follow(frame)
+        yield frame, Frame(_time(frame, timeline), display.pixels(frame))
+    if display is None:
         raise MediaError(f"No frame of '{source.path}' can be decoded.")
 
 
@@ -354,7 +352,7 @@ class VideoReader:
         if picture is not None:
             first = self._first()
             self._frames = chain([first], self._frames)
-            height, width, _ = upright(first, display_matrix(first)).shape
+            width, height = Display(picture, first).size
             frame_rate = picture.average_rate or picture.guessed_rate
         return MediaInfo(
             path=self.path,
@@ -378,8 +376,7 @@ class VideoReader:
         far = FAR if self._seekable() else math.inf
         shown = self._first()
         following: VideoFrame | None = shown
-        matrix = display_matrix(shown)
-        size = (shown.width, shown.height)
+        display = Display(_wanted_picture(self._source), shown)
         for wanted in times:
             before = self._time(shown)
             if not 0 <= wanted - before <= far:
@@ -394,7 +391,8 @@ class VideoReader:
                     far *= 2  # key frames lie so far apart that seeking went back
             while following is not None and (shown is following or self._time(following) <= wanted):
                 shown, following = following, next(self._frames, None)
-            yield Frame(self._time(shown), upright(shown, matrix, size))
+                display.follow(shown)
+            yield Frame(self._time(shown), display.pixels(shown))
 
     def _time(self, frame: VideoFrame) -> float:
         return _time(frame, self._timeline)

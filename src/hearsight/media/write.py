@@ -1,4 +1,4 @@
-"""Writing videos: a source's frames painted over and its sound copied, or given frames and sound.
+"""Writing videos: a source's frames painted over and its sound kept, or given frames and sound.
 
 A video appears under its name only when it is whole.
 Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but needs even sizes:
@@ -9,23 +9,27 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import inf, lcm
+from io import BytesIO
+from math import lcm
 from pathlib import Path
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, Int16
 
 from hearsight.files.output import PartFile, check_output
-from hearsight.media.decode import Pixels, timestamp
-from hearsight.media.read import Frame, decode_pictures
-from hearsight.media.source import Encoded, MediaError, SharedPackets, Source, open_media
-from hearsight.media.timeline import Timeline, timeline_of
+from hearsight.media.decode import timestamp
+from hearsight.media.pixels import BT709, LIMITED, Colours, Pixels, colours
+from hearsight.media.read import Frame, MediaInfo, decode_pictures
+from hearsight.media.sound_track import SoundTrack, encoded_stream, plan_sound, sound_frame
+from hearsight.media.source import Encoded, MediaError, Source, open_media
+from hearsight.media.timeline import timeline_of
+from hearsight.progress import Notice, warn
 
 FORMATS = {  # FFmpeg's container format for each suffix
     ".mp4": "mp4",
@@ -35,45 +39,91 @@ FORMATS = {  # FFmpeg's container format for each suffix
     ".webm": "webm",
 }
 SUFFIXES = tuple(FORMATS)
+ENCODERS = {suffix: "libvpx-vp9" if suffix == ".webm" else "libx264" for suffix in SUFFIXES}
 OPTIONS = {
     "libx264": {"preset": "veryfast", "crf": "18"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"},
 }
 MATROSKA = (".mkv", ".webm")
+# the sound decoder's priming samples lie before zero; by default FFmpeg would shift everything to
+# make them begin at zero, which delays the frames
+UNSHIFTED = {"avoid_negative_ts": "disabled"}
+FINE_EDITS = {"movie_timescale": "90000"}  # by default a late sound is placed to the millisecond
+MILLISECOND = Fraction(1, 1000)
 FINEST = 1 << 24  # ticks per second; no container takes a finer clock
-LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # mp4 needs a layout where none is stored
-BT709 = 1  # FFmpeg's number of BT.709 in every colour property
-LIMITED = 1  # FFmpeg's number of the colour range 16 to 235
+SRGB = Colours(matrix=BT709, primaries=BT709, transfer=BT709)  # as players take plain pictures
 
 
-def paint_video(source: Path | str, target: Path | str, paint: Callable[[Frame], Pixels]) -> None:
-    """Write `source` to `target` with every frame painted over and its sound copied untouched.
+def paint_video(
+    source: Path | str,
+    target: Path | str,
+    paint: Callable[[Frame], Pixels],
+    *,
+    notice: Notice = warn,
+) -> None:
+    """Write `source` to `target` with every frame painted over and its sound kept.
 
-    `paint` gets each frame once, upright, in order, and returns pixels; all must have the size of
-    the first. Timestamps are kept, variable frame rates included, and begin at zero. Where
-    the source's clock is too coarse for a broadcast rate (milliseconds for 30000/1001) the exact
-    times of that rate are restored. Rotation is baked in. The first sound stream is copied packet
-    by packet; subtitles are not kept. Memory is constant if the source interleaves picture and
+    `paint` gets each frame once, upright, in square pixels, in order, and returns pixels; all must
+    have the size of the first. Timestamps are kept, variable frame rates included, and begin at
+    zero. Where the source's clock is too coarse for a broadcast rate (milliseconds for 30000/1001)
+    the exact times of that rate are restored. Rotation is baked in. Matrix, primaries and transfer
+    function of the colours are those of the source, the range is 16 to 235, and all are stated.
+    The first sound stream is copied packet by packet where the kind of file can hold it, else
+    encoded anew; subtitles are not kept. Memory is constant if the source interleaves picture and
     sound, as video files do; else packets of sound wait for their frame.
 
+    notice: called once if the sound is encoded anew; by default that is a warning.
+
     Raises:
-        HearsightError: the source cannot be read, `target` cannot be written or its kind of file
-            cannot hold the source's sound. Nothing is left behind then; an older target stays.
+        HearsightError: the source cannot be read or `target` cannot be written. Nothing is left
+            behind then; an older target stays.
     """
-    with open_media(source) as original, _video_file(Path(target)) as video:
+    target = Path(target)
+    check_output(target, SUFFIXES)
+    plan = plan_sound(source, _format(target))
+    if plan is not None and not plan.copied:
+        notice(
+            f"A {target.suffix} file cannot hold sound of the kind {plan.codec} from '{source}':"
+            " it is encoded anew."
+        )
+    with open_media(source) as original, _video_file(target) as video:
         timeline = timeline_of(original)
-        sound = _CopiedSound.of(original, timeline, video)
+        sound = SoundTrack(original, timeline, plan)
         track = None
         for decoded, frame in decode_pictures(original, timeline, sound.pictures()):
             pixels = paint(frame)
             if track is None:
-                track = _track_like(original, video, frame, pixels)
-                sound.add_stream()
-            sound.copy(until=frame.time)
+                track = _begin_track(original, video, sound, colours(decoded), pixels)
+            sound.write(until=frame.time)
             track.add(pixels, timestamp(decoded) - timeline.zero, _duration(decoded))
-        sound.copy_rest()
         if track is not None:
+            sound.write_rest()
             track.finish()
+
+
+def check_paint(film: MediaInfo, target: Path | str) -> None:
+    """Refuse a film that `paint_video` could not write, by opening its encoders without a file.
+
+    Raises:
+        HearsightError: the film has no moving pictures or cannot be read, or `target` cannot be
+            written or takes no picture of the film's size.
+    """
+    target = Path(target)
+    check_output(target, SUFFIXES)
+    if film.width is None or film.height is None:
+        raise MediaError(f"'{film.path}' has no moving pictures.")
+    plan = plan_sound(film.path, _format(target))
+    output = av.open(BytesIO(), "w", format=_format(target))
+    try:
+        video = _VideoFile(target=target, output=output)
+        _Track.begin(video, (film.height, film.width), film.frame_rate, MILLISECOND, SRGB)
+        if plan is not None and not plan.copied:
+            with _said_plainly(target):
+                encoded_stream(output, plan.rate, plan.channels)
+        video.start()
+    finally:
+        with suppress(av.FFmpegError):  # a file without a frame cannot be ended
+            output.close()
 
 
 def write_video(
@@ -97,9 +147,12 @@ def write_video(
         for number, pixels in enumerate(frames):
             if track is None:
                 clock = Fraction(frame_rate.denominator, frame_rate.numerator)
-                track = _Track.begin(video, pixels, frame_rate, clock)
+                track = _Track.begin(video, pixels.shape[:2], frame_rate, clock, SRGB)
                 if sound is not None:
-                    samples = _encoded_sound(video, sound, rate)
+                    with _said_plainly(video.target):
+                        stream = encoded_stream(video.output, rate, 1)
+                    samples = _encode(stream, sound, rate)
+                video.start()
             track.add(pixels, number / frame_rate, 1 / frame_rate)
             for packet in samples:
                 video.mux(packet)
@@ -119,9 +172,18 @@ class _VideoFile:
     target: Path
     output: OutputContainer
 
+    def start(self) -> None:
+        """Write the header; every stream must have been added."""
+        with _said_plainly(self.target):
+            self.output.start_encoding()
+
     def mux(self, packet: Encoded) -> None:
         with _said_plainly(self.target):
             self.output.mux(packet)
+
+
+def _format(target: Path) -> str:
+    return FORMATS[target.suffix.lower()]
 
 
 @contextmanager
@@ -130,6 +192,9 @@ def _said_plainly(target: Path) -> Iterator[None]:
         yield
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"'{target}' cannot be written: {error.strerror}.") from error
+    except UnknownCodecError as error:
+        why = f"this build of FFmpeg has no encoder '{error}'"
+        raise MediaError(f"'{target}' cannot be written: {why}.") from error
 
 
 @contextmanager
@@ -139,10 +204,8 @@ def _video_file(target: Path) -> Iterator[_VideoFile]:
     file, suffix = PartFile(target), target.suffix.lower()
     try:
         with _said_plainly(target):
-            # the sound decoder's priming samples lie before zero; by default FFmpeg would shift
-            # everything to make them begin at zero, which delays the frames
-            options = {"avoid_negative_ts": "disabled"} if suffix in MATROSKA else {}
-            output = av.open(f"file:{file.part}", "w", format=FORMATS[suffix], options=options)
+            options = UNSHIFTED if suffix in MATROSKA else FINE_EDITS
+            output = av.open(f"file:{file.part}", "w", format=_format(target), options=options)
         try:
             yield _VideoFile(target=target, output=output)
         except BaseException:
@@ -166,38 +229,58 @@ class _Track:
     frame_rate: Fraction | None  # a broadcast rate to which coarse times are corrected
     coarse: Fraction  # seconds per tick of the given times
     shape: tuple[int, ...]  # of every frame
+    matrix: int  # FFmpeg's number, by which RGB becomes luma and chroma
     first: Fraction | None = None
     last: int = -1  # ticks
     durations: dict[int, int] = field(default_factory=dict)  # ticks, of frames in the encoder
 
     @classmethod
     def begin(
-        cls, video: _VideoFile, pixels: Pixels, rate: Fraction | None, coarse: Fraction
+        cls,
+        video: _VideoFile,
+        size: tuple[int, int],
+        rate: Fraction | None,
+        coarse: Fraction,
+        meaning: Colours,
     ) -> "_Track":
-        """Open the track for frames like `pixels` with times in multiples of `coarse` seconds."""
+        """Add the track for frames of `size` (height, width), times in multiples of `coarse`.
+
+        Raises:
+            MediaError: this build of FFmpeg lacks the encoder, or that refuses frames of this size.
+        """
         clock = coarse
         broadcast = None
         if rate is not None and rate.denominator in (1, 1001):
             finer = Fraction(1, lcm(coarse.denominator, rate.numerator))
             if (1 / rate / coarse).denominator != 1 and finer.denominator <= FINEST:
                 clock, broadcast = finer, rate
-        name = "libx264" if video.target.suffix.lower() != ".webm" else "libvpx-vp9"
-        stream = video.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
+        name = ENCODERS[video.target.suffix.lower()]
+        with _said_plainly(video.target):
+            stream = video.output.add_stream(name, rate=rate or Fraction(25), options=OPTIONS[name])
         assert isinstance(stream, VideoStream)
-        height, width, _ = pixels.shape
+        height, width = size
         context = stream.codec_context
         context.width, context.height = width + width % 2, height + height % 2
         context.pix_fmt = "yuv420p"
+        context.sample_aspect_ratio = Fraction(1)
         context.time_base = clock
-        context.colorspace = context.color_primaries = context.color_trc = BT709
-        context.color_range = LIMITED
+        context.colorspace, context.color_range = meaning.matrix, LIMITED
+        context.color_primaries, context.color_trc = meaning.primaries, meaning.transfer
+        try:
+            context.open()
+        except av.FFmpegError as error:
+            raise MediaError(
+                f"'{video.target}' cannot be written: {name} refuses frames of {width}x{height}"
+                " pixels."
+            ) from error
         return cls(
             video=video,
             stream=stream,
             clock=clock,
             frame_rate=broadcast,
             coarse=coarse,
-            shape=pixels.shape,
+            shape=(*size, 3),
+            matrix=meaning.matrix,
         )
 
     def add(self, pixels: Pixels, moment: Fraction, duration: Fraction) -> None:
@@ -207,7 +290,10 @@ class _Track:
             raise ValueError(f"a frame of shape {pixels.shape} in a video of {self.shape}")
         padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         frame = VideoFrame.from_ndarray(padded).reformat(
-            format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation="AREA"
+            format="yuv420p",
+            dst_colorspace=self.matrix,
+            dst_color_range=LIMITED,
+            interpolation="AREA",
         )
         self.last = frame.pts = max(self.last + 1, round(self._exact(moment) / self.clock))
         frame.time_base = self.clock
@@ -234,88 +320,19 @@ class _Track:
             self.video.mux(packet)
 
 
-def _track_like(original: Source, video: _VideoFile, frame: Frame, pixels: Pixels) -> _Track:
+def _begin_track(
+    original: Source, video: _VideoFile, sound: SoundTrack, meaning: Colours, pixels: Pixels
+) -> _Track:
+    """The track for frames like `pixels`, beside the sound, in a file whose header is written."""
     stream = original.picture
     assert stream is not None
     assert stream.time_base is not None
     rate = stream.average_rate or stream.guessed_rate
-    track = _Track.begin(video, pixels, rate, stream.time_base)
-    aspect = stream.sample_aspect_ratio  # of one pixel
-    if aspect:
-        turned = frame.pixels.shape[1] != stream.codec_context.width
-        track.stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
+    track = _Track.begin(video, pixels.shape[:2], rate, stream.time_base, meaning)
+    with _said_plainly(video.target):
+        sound.add_to(video.output, video.mux)
+    video.start()
     return track
-
-
-@dataclass(slots=True, kw_only=True)
-class _CopiedSound:
-    """The sound packets of a file, met between those of its picture, for a video."""
-
-    original: Source
-    video: _VideoFile
-    shared: SharedPackets
-    zero: Fraction  # seconds: time 0 on the clock of the file
-    copied: AudioStream | None = None
-
-    @classmethod
-    def of(cls, original: Source, timeline: Timeline, video: _VideoFile) -> "_CopiedSound":
-        streams = [each for each in (original.picture, original.sound) if each is not None]
-        packets = original.packets(*streams, restarts=timeline.restarts)
-        return cls(
-            original=original,
-            video=video,
-            shared=SharedPackets(original, packets),
-            zero=timeline.zero,
-        )
-
-    def pictures(self) -> Iterator[Encoded]:
-        """The packets of the picture; those of the sound on the way wait to be copied."""
-        picture = self.original.picture
-        return iter(()) if picture is None else self.shared.of(picture)
-
-    def add_stream(self) -> None:
-        """Add a stream of the sound's kind to the video."""
-        sound = self.original.sound
-        if sound is None:
-            return
-        try:
-            self.copied = self.video.output.add_stream_from_template(sound)
-            layout = LAYOUTS.get(sound.codec_context.layout.name)
-            if layout is not None:
-                self.copied.codec_context.layout = layout
-        except ValueError as error:
-            codec = sound.codec_context.name
-            raise MediaError(
-                f"'{self.video.target}' cannot hold the sound of '{self.original.path}', which is"
-                f" {codec}; write to a name ending in .mkv instead."
-            ) from error
-
-    def copy(self, until: float) -> None:
-        """Write the packets that begin by `until` (seconds)."""
-        if self.original.sound is None:
-            return
-        waiting = self.shared.waiting(self.original.sound)
-        while waiting:
-            packet = waiting[0]
-            stated = packet.dts if packet.pts is None else packet.pts
-            if stated is not None:
-                moved = stated - round(self.zero / packet.time_base)
-                if moved * packet.time_base > until:
-                    return
-                packet.pts = packet.dts = moved
-                packet.stream = self.copied
-                self.video.mux(packet)
-            waiting.popleft()
-
-    def copy_rest(self) -> None:
-        """Write all that is left of the sound."""
-        if self.original.sound is not None:
-            self.shared.waiting(self.original.sound).extend(
-                packet
-                for packet in self.shared.rest()
-                if packet.stream_index == self.original.sound.index
-            )
-            self.copy(until=inf)
 
 
 def _duration(frame: VideoFrame) -> Fraction:
@@ -327,23 +344,11 @@ def _begin(packet: Encoded) -> Fraction:
     return packet.pts * packet.time_base
 
 
-def _encoded_sound(
-    video: _VideoFile, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
-) -> Iterator[Encoded]:
-    name = "libopus" if video.target.suffix.lower() == ".webm" else "aac"
-    stream = video.output.add_stream(name, rate=rate, layout="mono")
-    assert isinstance(stream, AudioStream)
-    stream.codec_context.bit_rate = min(128_000, 4 * rate)
-    return _encode(stream, sound, rate)
-
-
 def _encode(
     stream: AudioStream, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
 ) -> Iterator[Encoded]:
     kind = "s16" if sound.dtype == np.int16 else "flt"
     for start in range(0, len(sound), rate):
-        block = np.ascontiguousarray(sound[start : start + rate])[None]
-        frame = AudioFrame.from_ndarray(block, format=kind, layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-        yield from stream.encode(frame)
+        block = sound[start : start + rate][None]
+        yield from stream.encode(sound_frame(block, kind, "mono", rate, start))
     yield from stream.encode(None)

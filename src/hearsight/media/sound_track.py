@@ -1,0 +1,319 @@
+"""The sound track of a video being written: copied packet by packet, or encoded.
+
+A sound is copied where the new kind of file can hold it. That is found out by trying: its first
+packets are written to memory in that format and read back. Else it is encoded anew, as AAC, in
+.webm as Opus.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from io import BytesIO
+from itertools import islice
+from math import inf
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from jaxtyping import Float32
+
+from hearsight.media.decode import timestamp
+from hearsight.media.settle import JITTER, LONGEST_HOLE, Settler, Stamped
+from hearsight.media.source import PRIMING, Encoded, SharedPackets, Source, open_media
+from hearsight.media.timeline import Timeline
+
+TRIED = 8  # packets by which it is found out whether a file can hold a sound
+SEARCHED = 500  # packets in which a first one that can be decoded is looked for
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels; others become stereo
+ENCODED_RATE = 48_000  # hertz, of a sound whose rate is above all that the encoder takes
+MOST_BITS = 128_000  # per second and channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundPlan:
+    """How the sound of a film gets into a video."""
+
+    codec: str  # FFmpeg's name of the decoder of the film's sound
+    rate: int  # hertz
+    channels: int
+    copied: bool  # else encoded anew
+
+
+def plan_sound(source: Path | str, kind: str) -> SoundPlan | None:
+    """The plan for the sound of a film, for a video of the FFmpeg format `kind`; None if silent.
+
+    Raises:
+        MediaError: the source cannot be read.
+    """
+    with open_media(source) as original:
+        stream = original.sound
+        if stream is None:
+            return None
+        packets = original.packets(stream)
+        first = list(islice(packets, TRIED))
+        rate, channels = stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels
+        if not rate or not channels:  # not known yet: its first packet lies far inside the file
+            frame = next(_decoded(stream, [*first, *islice(packets, SEARCHED)]), None)
+            if frame is None:
+                return None
+            rate, channels = frame.sample_rate, frame.layout.nb_channels
+        if not first:
+            return None
+        codec = stream.codec_context.name
+        plan = SoundPlan(codec=codec, rate=rate, channels=channels, copied=True)
+        if _can_hold(plan, stream, first, kind):
+            return plan
+        return SoundPlan(codec=codec, rate=rate, channels=channels, copied=False)
+
+
+def _decoded(stream: AudioStream, packets: Iterable[Encoded]) -> Iterator[AudioFrame]:
+    for packet in packets:
+        with suppress(av.FFmpegError):
+            yield from stream.codec_context.decode(packet)
+
+
+def _can_hold(plan: SoundPlan, stream: AudioStream, packets: list[Encoded], kind: str) -> bool:
+    """Whether packets of a sound that are written in a format are read back as that sound.
+
+    They are, if as many samples are decoded again but for those that a container may cut off at
+    the start.
+    """
+    memory = BytesIO()
+    samples = sum(frame.samples for frame in _decoded(stream, packets))
+    try:
+        with av.open(memory, "w", format=kind) as output:
+            copier = _Copier(copied_stream(output, stream, plan), output.mux)
+            output.start_encoding()
+            for number, packet in enumerate(packets):
+                copier.add(packet, Fraction(number * samples, len(packets) * plan.rate))
+        with av.open(BytesIO(memory.getvalue()), "r") as written:
+            sound = next(iter(written.streams.audio), None)
+            if sound is None or sound.codec_context.sample_rate != plan.rate:
+                return False
+            again = _decoded(sound, (packet for packet in written.demux(sound) if packet.size))
+            return 2 * sum(frame.samples for frame in again) >= samples
+    except (av.FFmpegError, ValueError):
+        return False
+
+
+def copied_stream(output: OutputContainer, stream: AudioStream, plan: SoundPlan) -> AudioStream:
+    """A stream of the same kind in a file being written, for packets of `stream`.
+
+    Raises:
+        ValueError: the format knows no such sound. More are refused when the header is written.
+    """
+    copied = output.add_stream_from_template(stream)
+    context = copied.codec_context
+    if not context.sample_rate:
+        context.sample_rate = plan.rate
+    if context.layout.name.endswith(" channels") and plan.channels in LAYOUTS:
+        context.layout = LAYOUTS[plan.channels]  # mp4 needs a layout where none is stored
+    return copied
+
+
+def encoded_stream(output: OutputContainer, rate: int, channels: int) -> AudioStream:
+    """A stream of AAC, in WebM of Opus, for a sound of `rate` hertz.
+
+    It has the next higher rate that the encoder takes.
+    """
+    name = "libopus" if output.format.name == "webm" else "aac"
+    rates = av.Codec(name, "w").audio_rates or [rate]
+    taken = min((each for each in rates if each >= rate), default=ENCODED_RATE)
+    layout = LAYOUTS.get(channels, "stereo")
+    stream = output.add_stream(name, rate=taken, layout=layout)
+    assert isinstance(stream, AudioStream)
+    stream.codec_context.bit_rate = stream.layout.nb_channels * min(MOST_BITS, 4 * taken)
+    return stream
+
+
+class SoundTrack:
+    """The sound of a film, met between the packets of its picture, on its way into a video."""
+
+    def __init__(self, original: Source, timeline: Timeline, plan: SoundPlan | None) -> None:
+        """original: the film, at its first packet."""
+        self._original, self._plan = original, plan
+        self._stream = None if plan is None else original.sound
+        streams = [each for each in (original.picture, self._stream) if each is not None]
+        packets = original.packets(*streams, restarts=timeline.restarts)
+        self._shared = SharedPackets(original, packets)
+        self._zero = timeline.zero
+        self._looked: deque[Encoded] = deque()  # packets that were looked at, not yet written
+        self._settled = self._settle()
+        self._next: tuple[Fraction, Encoded] | None = None
+        self._writer: _Copier | _Encoder | None = None
+
+    def pictures(self) -> Iterator[Encoded]:
+        """The packets of the picture; those of the sound on the way wait to be written."""
+        picture = self._original.picture
+        return iter(()) if picture is None else self._shared.of(picture)
+
+    def add_to(self, output: OutputContainer, mux: Callable[[Encoded], None]) -> None:
+        """Add a stream for it to a file being written, which gets its packets by `mux`."""
+        if self._plan is None or self._stream is None:
+            return
+        if self._plan.copied:
+            self._writer = _Copier(copied_stream(output, self._stream, self._plan), mux)
+        else:
+            stream = encoded_stream(output, self._plan.rate, self._plan.channels)
+            self._writer = _Encoder(self._stream, stream, self._plan, mux)
+
+    def write(self, until: float) -> None:
+        """Write the packets that were met and begin by `until` (seconds)."""
+        if self._stream is None:
+            return
+        waiting = self._shared.waiting(self._stream)
+        while self._next is not None or self._looked or waiting:
+            if not self._write_next(until):
+                return
+
+    def write_rest(self) -> None:
+        """Write all that is left of the sound."""
+        while self._write_next(inf):
+            pass
+        if self._writer is not None:
+            self._writer.finish()
+
+    def _write_next(self, until: float) -> bool:
+        """Write the next packet if it begins by `until`; whether it did."""
+        if self._next is None:
+            self._next = next(self._settled, None)
+        if self._next is None or self._next[0] > until:
+            return False
+        moment, packet = self._next
+        self._next = None
+        if self._writer is not None and self._is_heard(moment, packet):
+            self._writer.add(packet, moment)
+        return True
+
+    def _settle(self) -> Iterator[tuple[Fraction, Encoded]]:
+        """Where each packet begins, in seconds on the clock of the video."""
+        stream = self._stream
+        if stream is None:
+            return
+        tick = Fraction(stream.time_base or 1)
+
+        def stated() -> Iterator[Stamped]:
+            for packet in self._shared.of(stream):
+                self._looked.append(packet)
+                stamp = packet.dts if packet.pts is None else packet.pts
+                yield Stamped(stamp, packet.duration or 0)
+
+        for settled in Settler(stated(), float(1 / tick)):
+            packet = self._looked.popleft()
+            stamp = packet.dts if packet.pts is None else packet.pts
+            place = settled.place
+            if stamp is not None and abs(stamp - place) * tick <= JITTER:
+                place = stamp  # unsteady clocks are copied as they are
+            yield place * tick - self._zero, packet
+
+    def _is_heard(self, moment: Fraction, packet: Encoded) -> bool:
+        """Whether a packet lies within its track's edit, or so near before it that it is needed."""
+        assert self._stream is not None
+        assert self._plan is not None
+        edit = self._original.edit(self._stream)
+        if edit is None:
+            return True
+        begin = moment + self._zero
+        end = begin + (packet.duration or 0) * packet.time_base
+        primed = edit.start - Fraction(PRIMING, self._plan.rate)
+        return end > primed and (edit.end is None or begin < edit.end)
+
+
+@dataclass(slots=True, kw_only=False)
+class _Copier:
+    """Writes the packets of a sound as they are."""
+
+    stream: AudioStream
+    mux: Callable[[Encoded], None]
+    last: int | None = None  # ticks: where the last packet begins
+
+    def add(self, packet: Encoded, moment: Fraction) -> None:
+        ticks = self.stream.time_base
+        assert ticks is not None
+        place = round(moment / ticks)
+        length = round((packet.duration or 0) * packet.time_base / ticks)
+        if self.last is not None:  # a clock that goes back is mended: no container takes it
+            place = max(place, self.last + 1)
+            length = length or place - self.last  # not stated: that of the packet before
+        packet.stream, packet.time_base = self.stream, ticks
+        packet.pts = packet.dts = self.last = place
+        packet.duration = length
+        self.mux(packet)
+
+    def finish(self) -> None:
+        pass
+
+
+@dataclass(slots=True, kw_only=False)
+class _Encoder:
+    """Decodes the packets of a sound and encodes them anew, with silence in its holes."""
+
+    decoded: AudioStream
+    stream: AudioStream
+    plan: SoundPlan
+    mux: Callable[[Encoded], None]
+    place: int = 0  # samples at the plan's rate that are written
+    begun: bool = False
+    mixers: dict[tuple[str, str, int], AudioResampler] = field(default_factory=dict)
+
+    def add(self, packet: Encoded | None, moment: Fraction) -> None:
+        if packet is not None:
+            packet.pts = packet.dts = round(moment / packet.time_base)
+        frames: list[AudioFrame] = []
+        with suppress(av.FFmpegError):
+            frames = self.decoded.codec_context.decode(packet)
+        for frame in frames:
+            if frame.samples:
+                self._write(frame)
+
+    def finish(self) -> None:
+        self.add(None, Fraction(0))
+        for packet in self.stream.encode(None):
+            self.mux(packet)
+
+    def _write(self, frame: AudioFrame) -> None:
+        rate, place = self.plan.rate, self.place
+        if frame.pts is not None and frame.time_base:
+            place = round(timestamp(frame) * rate)
+        step = abs(place - self.place) / rate
+        if (self.begun and step <= JITTER) or step > LONGEST_HOLE:
+            place = self.place
+        self.begun = True
+        while self.place < place:
+            hole = min(place - self.place, rate)
+            self._encode(np.zeros((self.stream.layout.nb_channels, hole), np.float32))
+        for samples in self._mixed(frame):
+            self._encode(samples[:, max(0, self.place - place) :])
+            place += samples.shape[1]
+
+    def _mixed(self, frame: AudioFrame) -> Iterator[Float32[np.ndarray, "channels samples"]]:
+        """The samples in the layout of the new stream, at the plan's rate."""
+        like = (frame.format.name, frame.layout.name, frame.sample_rate)
+        layout = self.stream.layout
+        if like not in self.mixers:
+            self.mixers[like] = AudioResampler("fltp", layout.name, self.plan.rate)
+        for mixed in self.mixers[like].resample(frame):
+            yield np.nan_to_num(mixed.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
+
+    def _encode(self, samples: Float32[np.ndarray, "channels samples"]) -> None:
+        if not samples.shape[1]:
+            return
+        layout = self.stream.layout.name
+        for packet in self.stream.encode(
+            sound_frame(samples, "fltp", layout, self.plan.rate, self.place)
+        ):
+            self.mux(packet)
+        self.place += samples.shape[1]
+
+
+def sound_frame(samples: np.ndarray, kind: str, layout: str, rate: int, place: int) -> AudioFrame:
+    """A frame for an encoder, of rows of samples that begin at sample `place`."""
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=kind, layout=layout)
+    frame.sample_rate, frame.pts, frame.time_base = rate, place, Fraction(1, rate)
+    return frame
