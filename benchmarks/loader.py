@@ -39,9 +39,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 from transforms import plain_mask, plain_mel  # benchmarks/transforms.py
 
-from hearsight.clips.clip import Clip, decode_picture, decode_sound, encode_clip
+from hearsight.clips.clip import Clip, decode_sound, encode_clip
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.clips.shards import Store
+from hearsight.media.picture import decode_picture
 from hearsight.media.samples import RATE
 from hearsight.model.colour import DEVIATION, MEAN
 from hearsight.model.spectrogram import mel_triangles

@@ -15,11 +15,11 @@ from PIL import Image
 from hearsight.clips.clip import (
     Clip,
     UnreadableClip,
-    decode_picture,
     encode_clip,
     encode_picture,
     list_unreadable,
 )
+from hearsight.media.picture import decode_picture
 from hearsight.media.samples import RATE
 
 

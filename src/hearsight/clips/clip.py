@@ -13,12 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int16, Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from hearsight.errors import HearsightError
+from hearsight.media.picture import decode_mask, decode_picture
 from hearsight.media.samples import RATE
 
-MOST_PIXELS = 2**26  # of one frame; a hostile header may claim any size
 MOST_SAMPLES = 2**27  # of one sound: 2.3 hours at `RATE`
 
 Box = tuple[float, float, float, float]
@@ -227,15 +227,6 @@ def encode_sound(sound: Int16[np.ndarray, " samples"]) -> bytes:
     return file.getvalue()
 
 
-def picture_suffix(file: bytes) -> str | None:
-    """`jpg`, `png` or `webp` by the magic bytes of a picture file; None for any other."""
-    if file[:3] == b"\xff\xd8\xff":
-        return "jpg"
-    if file[:8] == b"\x89PNG\r\n\x1a\n":
-        return "png"
-    return "webp" if file[:4] == b"RIFF" and file[8:12] == b"WEBP" else None
-
-
 def sound_suffix(file: bytes) -> str | None:
     """`flac` or `wav` by the magic bytes of a sound file; None for any other."""
     if file[:4] == b"fLaC":
@@ -243,54 +234,8 @@ def sound_suffix(file: bytes) -> str | None:
     return "wav" if file[:4] == b"RIFF" and file[8:12] == b"WAVE" else None
 
 
-def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
-    """The RGB pixels of a picture file, as stored (an EXIF rotation is not applied).
-
-    JPEG is decoded by simplejpeg where it is installed: twice as fast, the same pixels.
-
-    Raises:
-        ValueError: not a picture, damaged, or larger than `MOST_PIXELS`.
-    """
-    if picture_suffix(file) == "jpg":
-        pixels = _decode_jpeg(file)
-        if pixels is not None:
-            return pixels
-    with open_picture(file) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
-    """Decode by simplejpeg; None where it is not installed or refuses, so that Pillow decides."""
-    try:
-        import simplejpeg  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(file, strict=True)
-        if height * width > MOST_PIXELS or colours not in ("YCbCr", "Gray"):
-            return None
-        return np.asarray(simplejpeg.decode_jpeg(file, strict=True))
-    except ValueError:
-        return None
-
-
-def open_picture(file: bytes) -> Image.Image:
-    """Load a picture file; raises ValueError if it is none, damaged, or above `MOST_PIXELS`."""
-    try:
-        image = Image.open(BytesIO(file))
-        if image.width * image.height > MOST_PIXELS:
-            raise ValueError(f"the picture claims {image.width} x {image.height} pixels")
-        image.load()
-    except UnidentifiedImageError as error:
-        raise ValueError("the file is not a picture") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the picture is damaged ({error})") from error
-    return image
-
-
 def _decode_mask(file: bytes, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    with open_picture(file) as image:
-        mask = np.asarray(image.convert("L")) > 127
+    mask = decode_mask(file) > 127
     if mask.shape != size:
         raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the frame is not")
     return mask
@@ -345,8 +290,6 @@ def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
     height, width = frame.shape[:2]
     if min(height, width) <= side:
         return frame
-    from PIL import Image
-
     scale = side / min(height, width)
     target = (max(side, round(width * scale)), max(side, round(height * scale)))
     return np.asarray(

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
+from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import PAIRED, read_pairs
 from hearsight.datasets.folders import decode_any_sound, subfolder
 from hearsight.errors import HearsightError
+from hearsight.media.picture import decode_picture
 
 LABEL = "non-sounding"
 BETWEEN = "~"  # separates the two ids in the id of a pair

@@ -20,16 +20,15 @@ from hearsight.clips.clip import (
     DecodedClip,
     UnreadableClip,
     check_wav_length,
-    decode_picture,
     encode_picture,
     encode_sound,
-    picture_suffix,
     read_whole,
     sound_suffix,
 )
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import ListEntry, read_list
 from hearsight.errors import HearsightError
+from hearsight.media.picture import decode_picture, picture_suffix
 from hearsight.media.samples import RATE, to_samples
 
 

@@ -1,11 +1,10 @@
-"""Reading media files by path: metadata, frames at given times, sound, still pictures.
+"""Reading media files by path: metadata, frames at given times, sound.
 
 All times are seconds since the file's first frame or sample, whichever comes first; picture and
 sound share that clock.
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image, ImageOps
 
 from hearsight.errors import HearsightError
 from hearsight.media.decode import (
@@ -86,7 +84,8 @@ class Excerpt(NamedTuple):
     sound: Samples
 
 
-def _existing(path: Path | str) -> Path:
+def existing_file(path: Path | str) -> Path:
+    """The path, if a file that holds something is there to be read; else raises MediaError."""
     path = Path(path)
     try:
         kind = path.stat().st_mode
@@ -111,7 +110,7 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
     Raises:
         MediaError: if it is missing, not a file, empty, unreadable or not a media file.
     """
-    path = _existing(path)
+    path = existing_file(path)
     try:
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, ValueError) as error:
@@ -226,34 +225,6 @@ def _duration(path: Path | str, container: InputContainer) -> float:
             begin = end if packet.pts is None else packet.pts * packet.time_base
             end = max(end, begin + (packet.duration or 0) * packet.time_base)
     return float(end - zero)
-
-
-def read_picture(path: Path | str) -> Pixels:
-    """A picture file as RGB, rotated as its EXIF data says, transparency on white.
-
-    Raises:
-        MediaError: if it is missing, not a picture, damaged, or claims too many pixels.
-    """
-    path = _existing(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return np.array(_as_rgb(ImageOps.exif_transpose(image)))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits per pixel, which Pillow would clip at 255
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
 
 
 def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Float64, Int16
 from PIL import Image
 
-from hearsight.clips.clip import encode_picture, open_picture
+from hearsight.clips.clip import encode_picture
 from hearsight.clips.truth import bounds
 from hearsight.errors import HearsightError
 from hearsight.files.tables import markdown_table
+from hearsight.media.picture import open_picture
 from hearsight.media.samples import RATE, round_samples
 from hearsight.progress import Progress
 from hearsight.scenes.composing import SOLID
