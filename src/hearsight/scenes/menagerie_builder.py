@@ -82,7 +82,7 @@ def build_menagerie(target: Path, debs: Path | None, progress: Progress) -> Path
     names = sorted({entry.package for entry in entries})
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as name:
+        with tempfile.TemporaryDirectory(prefix=".menagerie-", dir=target.parent) as name:
             work = Path(name)
             progress("obtaining packages", 0, len(names))
             found = find_debs(names, debs) if debs else download_debs(names, work)
