@@ -42,7 +42,7 @@ UNUSED = re.compile(  # weights of released modules that their response map does
 
 ENDINGS = re.compile(r"(?<=.)(\.(pth|pt|tar|ckpt|bin|pkl))+$", re.IGNORECASE)
 
-HOLDERS = ("model_state_dict", "state_dict", "model")  # of the weights, in files with more than these
+HOLDERS = ("model_state_dict", "state_dict", "model")  # of the weights, in files with more
 # what DataParallel, torch.compile and Lightning write before the names, in any order
 WRAPPED = re.compile(r"^(?:(?:module|_orig_mod|model)\.)+")
 INSIDE = re.compile(r"(?<=\.)(?:(?:module|_orig_mod)\.)+")  # the same around a part of the model

@@ -15,9 +15,10 @@ from jaxtyping import Int16
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import PAIRED, read_pairs
-from hearsight.datasets.folders import decode_any_sound, subfolder
+from hearsight.datasets.folders import subfolder
 from hearsight.errors import HearsightError
 from hearsight.media.picture import decode_picture
+from hearsight.media.sound_file import decode_sound_file
 
 LABEL = "non-sounding"
 BETWEEN = "~"  # separates the two ids in the id of a pair
@@ -85,7 +86,7 @@ class ExtendedClips:
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         path = self._sound_path(self._pairs[index][1])
         try:
-            return decode_any_sound(path, path.read_bytes())
+            return decode_sound_file(path.read_bytes(), path)
         except OSError as error:
             raise UnreadableClip(self.ids[index], f"'{path}': {error.strerror}") from error
         except ValueError as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from xml.etree.ElementTree import Element, ParseError
@@ -19,17 +18,15 @@ from hearsight.clips.clip import (
     Clip,
     DecodedClip,
     UnreadableClip,
-    check_wav_length,
     encode_picture,
     encode_sound,
-    read_whole,
-    sound_suffix,
 )
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import ListEntry, read_list
 from hearsight.errors import HearsightError
 from hearsight.media.picture import decode_picture, picture_suffix
-from hearsight.media.samples import RATE, to_samples
+from hearsight.media.samples import RATE
+from hearsight.media.sound_file import decode_sound_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +153,7 @@ class FolderClips:
         id = self.ids[index]
         path, file = self._file(id, self._sounds)
         try:
-            samples = decode_any_sound(path, file)
+            samples = decode_sound_file(file, path)
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
         return samples if self._seconds is None else samples[: round(self._seconds * RATE)]
@@ -201,47 +198,6 @@ def _path(id: str, patterns: list[str]) -> Path:
     """The first of a clip's possible files that exists; if none does, the first."""
     paths = [Path(pattern.replace("*", id)) for pattern in patterns]
     return next((path for path in paths if path.is_file()), paths[0])
-
-
-def decode_any_sound(path: Path, file: bytes) -> Int16[np.ndarray, " samples"]:
-    """Any sound file as 16-bit mono samples at `RATE`.
-
-    Raises:
-        ValueError: it is damaged, empty or not a sound.
-    """
-    import soundfile  # type: ignore[import-untyped]
-
-    if sound_suffix(file) is None:  # neither FLAC nor WAV, for example MP3
-        samples = _decode_compressed(path)
-    else:
-        check_wav_length(file)
-        try:
-            with soundfile.SoundFile(BytesIO(file)) as opened:
-                if (opened.samplerate, opened.channels, opened.subtype) == (RATE, 1, "PCM_16"):
-                    samples = read_whole(opened, "int16")[:, 0]
-                else:
-                    rows = read_whole(opened, "float32")
-                    samples = _resample(rows.mean(axis=1), opened.samplerate)
-        except soundfile.LibsndfileError as error:
-            raise ValueError(f"the sound is damaged ({error})") from error
-    if not len(samples):
-        raise ValueError("the sound is empty")
-    return samples
-
-
-def _resample(waveform: np.ndarray, rate: int) -> Int16[np.ndarray, " samples"]:
-    import soxr  # type: ignore[import-untyped]
-
-    return to_samples(waveform if rate == RATE else soxr.resample(waveform, rate, RATE))
-
-
-def _decode_compressed(path: Path) -> Int16[np.ndarray, " samples"]:
-    from hearsight.media.read import MediaError, read_sound
-
-    try:
-        return to_samples(read_sound(path, rate=RATE))
-    except MediaError as error:
-        raise ValueError(str(error)) from error
 
 
 def read_xml(path: Path) -> Element | None:

@@ -33,6 +33,13 @@ JITTER = 0.05  # seconds; smaller steps in a sound's timestamps are rounding, la
 LONGEST_HOLE = 3600.0  # seconds; a hole longer than this is a broken clock and is not filled
 PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
 CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
+# of coded samples: the value of silence, and full scale above it
+SCALES = {
+    "uint8": (128, 1 << 7),
+    "int16": (0, 1 << 15),
+    "int32": (0, 1 << 31),
+    "int64": (0, 1 << 63),
+}
 # containers whose timestamps are still true after a seek
 EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "flac"}
 
@@ -135,15 +142,21 @@ def timestamp(frame: VideoFrame | AudioFrame) -> Fraction:
 
 def mono(frame: AudioFrame) -> Samples:
     """The mean of the channels, full scale being 1; NaN becomes 0."""
-    samples = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
+    samples = np.nan_to_num(_values(frame), nan=0.0, posinf=1.0, neginf=-1.0)
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     kind = samples.dtype.name
-    middle, scale = {"uint8": (128, 128), "int16": (0, 1 << 15), "int32": (0, 1 << 31)}.get(
-        kind, (0, 1)
-    )
+    middle, scale = SCALES.get(kind, (0, 1))
     mean: Samples = ((samples.astype(np.float64) - middle) / scale).mean(axis=0).astype(np.float32)
     return mean
+
+
+def _values(frame: AudioFrame) -> np.ndarray:
+    """The samples as coded: a row for each channel, or one in which channels take turns."""
+    if not frame.format.name.startswith("s64"):  # which PyAV does not convert
+        return frame.to_ndarray()
+    size = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+    return np.stack([np.frombuffer(bytes(plane), np.int64)[:size] for plane in frame.planes])
 
 
 class Piece(NamedTuple):

@@ -92,8 +92,11 @@ def existing_file(path: Path | str) -> Path:
         if not (S_ISREG(kind) or S_ISDIR(kind)):
             raise MediaError(f"'{path}' is a pipe or a device, not a file.")
         with path.open("rb") as file:
-            if not file.read(1):
-                raise MediaError(f"'{path}' is empty.")
+            begin = file.read(4)
+        if not begin:
+            raise MediaError(f"'{path}' is empty.")
+        if begin == b"RIFX":  # FFmpeg would give noise
+            raise MediaError(f"'{path}' is a big-endian WAV file (RIFX): convert it to WAV.")
     except FileNotFoundError as error:
         raise MediaError(f"'{path}' does not exist.") from error
     except IsADirectoryError as error:
