@@ -15,7 +15,7 @@ from jaxtyping import Int16
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import PAIRED, read_pairs
-from hearsight.datasets.folders import subfolder
+from hearsight.datasets.folders import find_file, subfolder
 from hearsight.errors import HearsightError
 from hearsight.media.picture import decode_picture
 from hearsight.media.sound_file import decode_sound_file
@@ -103,11 +103,10 @@ class ExtendedClips:
         return file_fingerprint(self._frame_path(video), self._sound_path(audio))
 
     def _frame_path(self, video: str) -> Path:
-        return self._frames / f"{video}.jpg"
+        return find_file(video, [f"{self._frames}/*.jpg"])
 
     def _sound_path(self, audio: str) -> Path:
-        paths = [self._sounds / f"{audio}.{suffix}" for suffix in SOUNDS]
-        return next((path for path in paths if path.is_file()), paths[0])
+        return find_file(audio, [f"{self._sounds}/*.{suffix}" for suffix in SOUNDS])
 
 
 def open_extended(folder: Path, listed: Path) -> ExtendedClips:

@@ -71,9 +71,27 @@ def first_existing(patterns: Sequence[str], ids: Sequence[str]) -> str | None:
     """The first pattern for which one of the ids has a file; `*` is replaced by the id."""
     for id in ids:
         for pattern in patterns:
-            if Path(pattern.replace("*", id)).is_file():
+            if find_file(id, [pattern]).is_file():
                 return pattern
     return None
+
+
+def find_file(id: str, patterns: Sequence[str]) -> Path:
+    """The first of a clip's possible files that exists; if none does, the first.
+
+    A suffix may be in capitals, and `.jpg` may be `.jpeg` or `.png`: content tells what it is.
+    """
+    paths = [Path(pattern.replace("*", id)) for pattern in patterns]
+    for path in paths:
+        if path.is_file():
+            return path
+    for path in paths:
+        suffixes = (".jpg", ".jpeg", ".png") if path.suffix == ".jpg" else (path.suffix,)
+        for suffix in (each for lower in suffixes for each in (lower, lower.upper())):
+            spelled = path.parent / f"{path.name.removesuffix(path.suffix)}{suffix}"
+            if spelled.is_file():
+                return spelled
+    return paths[0]
 
 
 def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
@@ -178,7 +196,7 @@ class FolderClips:
     def fingerprint(self, index: int) -> str:
         """The fingerprint of its frame file and its sound file."""
         id = self.ids[index]
-        return file_fingerprint(_path(id, self._frames), _path(id, self._sounds))
+        return file_fingerprint(find_file(id, self._frames), find_file(id, self._sounds))
 
     def _boxes(self, id: str) -> tuple[Box, ...] | None:
         try:
@@ -187,17 +205,11 @@ class FolderClips:
             raise UnreadableClip(id, f"its boxes are damaged: {error}") from error
 
     def _file(self, id: str, patterns: list[str]) -> tuple[Path, bytes]:
-        path = _path(id, patterns)
+        path = find_file(id, patterns)
         try:
             return path, path.read_bytes()
         except OSError as error:
             raise UnreadableClip(id, f"'{path}': {error.strerror}") from error
-
-
-def _path(id: str, patterns: list[str]) -> Path:
-    """The first of a clip's possible files that exists; if none does, the first."""
-    paths = [Path(pattern.replace("*", id)) for pattern in patterns]
-    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def read_xml(path: Path) -> Element | None:

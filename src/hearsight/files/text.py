@@ -130,6 +130,14 @@ def writable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
+def one_line(text: str) -> str:
+    """The text on one line, with escapes for unprintable characters: names may hold anything."""
+    line = " ".join(text.split())
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
+    )
+
+
 def is_text(name: str) -> bool:
     """Whether a name can be encoded as UTF-8; JSON may contain lone surrogates, which cannot."""
     try:
