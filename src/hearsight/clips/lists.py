@@ -250,7 +250,7 @@ def _label_and_split(cells: Sequence[str], *, several: bool) -> tuple[str | None
 
 def _as_id(cell: str) -> str:
     """An id without what keeps a spreadsheet from taking it for a formula."""
-    found = FORMULA.fullmatch(cell)
+    found = FORMULA.fullmatch(cell) if cell[:1] in ("=", "'") else None
     return found[1] if found else cell
 
 
