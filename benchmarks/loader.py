@@ -39,10 +39,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 from transforms import plain_mask, plain_mel  # benchmarks/transforms.py
 
-from hearsight.clips.clip import Clip, decode_picture, decode_sound, encode_clip
+from hearsight.clips.clip import Clip, encode_clip
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.clips.shards import Store
+from hearsight.media.picture import decode_picture
 from hearsight.media.samples import RATE
+from hearsight.media.sound_file import decode_sound_file
 from hearsight.model.colour import DEVIATION, MEAN
 from hearsight.model.spectrogram import mel_triangles
 from hearsight.recipes.catalogue import load_recipe
@@ -72,7 +74,7 @@ def make_clip(number: int) -> Clip:
 def as_wav(clip: Clip) -> Clip:
     """The same clip with its sound as a WAV file."""
     file = io.BytesIO()
-    soundfile.write(file, decode_sound(clip.sound), RATE, format="WAV", subtype="PCM_16")
+    soundfile.write(file, decode_sound_file(clip.sound), RATE, format="WAV", subtype="PCM_16")
     return replace(clip, sound=file.getvalue())
 
 
@@ -117,8 +119,8 @@ def ours(folder: Path, clips: list[Clip]) -> Works:
         "loading, FLAC": lambda: BATCH * len(load("flac")),
         "loading, WAV": lambda: BATCH * len(load("wav")),
         "part: JPEG": lambda: len([decode_picture(clip.frame) for clip in first]),
-        "part: FLAC": lambda: len([decode_sound(clip.sound) for clip in first]),
-        "part: WAV": lambda: len([decode_sound(clip.sound) for clip in wav]),
+        "part: FLAC": lambda: len([decode_sound_file(clip.sound) for clip in first]),
+        "part: WAV": lambda: len([decode_sound_file(clip.sound) for clip in wav]),
         "part: collate": lambda: len(collate(items, 3.0, mixing=False) or ()),
         "part: look": lambda: look(batch),
         "part: spectrogram": lambda: hear(batch),

@@ -50,7 +50,18 @@ def test_our_weights_have_official_names(released: OrderedDict[str, Tensor]) -> 
 
 @pytest.mark.parametrize(
     ("prefix", "inside"),
-    [("", None), ("module.", "model_state_dict"), ("module.", "state_dict"), ("", "model")],
+    [
+        ("", None),
+        ("module.", "model_state_dict"),
+        ("module.", "state_dict"),
+        ("", "model"),
+        ("_orig_mod.", None),  # torch.compile
+        ("module.module.", "state_dict"),  # two wrappers
+        ("_orig_mod.module.", "model"),
+        ("module._orig_mod.", "model"),
+        ("model.", "state_dict"),  # Lightning
+        ("model._orig_mod.", "state_dict"),
+    ],
 )
 def test_released_files_are_imported(
     released: OrderedDict[str, Tensor], tmp_path: Path, prefix: str, inside: str | None
@@ -64,6 +75,31 @@ def test_released_files_are_imported(
     assert found.recipe == load_recipe("ssl_tie")
     for name, value in found.weights.items():
         assert torch.equal(value, released[released_names(name)[0][0]])
+
+
+def test_parts_that_are_wrapped_are_imported(
+    released: OrderedDict[str, Tensor], tmp_path: Path
+) -> None:
+    file, target = tmp_path / "best.ckpt", tmp_path / "best.safetensors"
+    for inside in ("_orig_mod.", "module.", "module._orig_mod."):
+        wrapped = {key.replace(".", f".{inside}", 1): value for key, value in released.items()}
+        torch.save({"state_dict": {"model": wrapped}, "epoch": 3}, file)
+        import_weights(file, target)
+        for name, value in load_checkpoint(target).weights.items():
+            assert torch.equal(value, released[released_names(name)[0][0]])
+        target.unlink()
+
+
+def test_a_file_of_two_models_is_refused(
+    released: OrderedDict[str, Tensor], tmp_path: Path
+) -> None:
+    file, target = tmp_path / "best.ckpt", tmp_path / "best.safetensors"
+    key = "imgnet.layer3.0.conv2.weight"
+    torch.save({**released, f"module.{key}": released[key]}, file)
+    import_weights(file, target)  # the same values again are no second model
+    torch.save({**released, f"module.{key}": released[key] + 1}, file)
+    with pytest.raises(HearsightError, match=f"holds two models: {key} twice"):
+        import_weights(file, target)
 
 
 def test_files_of_old_torch_are_imported(
@@ -88,6 +124,11 @@ def test_another_key_layout_is_refused(released: OrderedDict[str, Tensor], tmp_p
         torch.save({**released, **change}, file)
         with pytest.raises(HearsightError, match=says):
             import_weights(file, target)
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    torch.save(endless, file)
+    with pytest.raises(HearsightError, match="holds no named weights"):
+        import_weights(file, target)
     torch.save([1, 2], file)
     with pytest.raises(HearsightError, match="holds no named weights"):
         import_weights(file, target)

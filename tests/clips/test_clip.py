@@ -15,11 +15,11 @@ from PIL import Image
 from hearsight.clips.clip import (
     Clip,
     UnreadableClip,
-    decode_picture,
     encode_clip,
     encode_picture,
     list_unreadable,
 )
+from hearsight.media.picture import decode_picture
 from hearsight.media.samples import RATE
 
 
@@ -117,7 +117,7 @@ def damaged_clips() -> dict[str, tuple[Clip, str]]:
         "sound header alone": (changed(sound=flac[:30]), "sound"),
         "44100 Hz": (changed(sound=wav(tone(), 44_100)), "44100 Hz"),
         "stereo": (changed(sound=wav(stereo)), "2 channels"),
-        "float": (changed(sound=wav(tone() / 32768, subtype="FLOAT")), "FLOAT"),
+        "float": (changed(sound=wav(tone() / 32768, 8_000, subtype="FLOAT")), "8000 Hz"),
         "cut wav": (changed(sound=wav(tone())[:5000]), "cut: 5,000 of 8,044 bytes"),
         "empty sound": (changed(sound=wav(tone(0))), "empty"),
         "mask of another size": (changed(mask=encode_picture(picture()[:5, :, 0], "PNG")), "mask"),

@@ -9,7 +9,7 @@ from made_clips import fill, made, picture, tone
 from made_models import MadeClips, make_pairs
 
 from hearsight.clips.clip import Clips, DecodedClip, encode_clip
-from hearsight.clips.selection import ChosenClips, JoinedClips, choose, name_repeated, restrict
+from hearsight.clips.selection import ChosenClips, JoinedClips, choose, name_left_out, restrict
 from hearsight.datasets.vggsound import VggSsBoxes
 from hearsight.errors import HearsightError
 
@@ -53,11 +53,11 @@ def test_chosen_clips_keep_their_order() -> None:
 
 def test_clips_left_out_for_their_ids_are_counted_and_named() -> None:
     first = Listed("a", "bb")
-    assert name_repeated(first, "first") == name_repeated(JoinedClips([first]), "first") == []
+    assert name_left_out(first, "first") == name_left_out(JoinedClips([first]), "first") == []
     joined = JoinedClips([first, Listed("bb", "ccc"), Listed("a", "d")])
     why = "were left out because their ids stand in an earlier source or shard too"
-    assert name_repeated(joined, "x y z") == [f"2 of 6 clips of 'x y z' {why}: bb, a."]
-    assert name_repeated(joined, "x", most=1) == [f"2 of 6 clips of 'x' {why}: bb and 1 more."]
+    assert name_left_out(joined, "x y z") == [f"2 of 6 clips of 'x y z' {why}: bb, a."]
+    assert name_left_out(joined, "x", most=1) == [f"2 of 6 clips of 'x' {why}: bb and 1 more."]
     again = JoinedClips([joined, Listed("d", "e")])
     assert again.repeated == ["bb", "a", "d"]
     assert ChosenClips(again, [0, 2]).repeated == ["a"]

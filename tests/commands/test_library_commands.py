@@ -21,6 +21,7 @@ def videos(hearsight: Hearsight) -> None:
     make_clip(Path("videos/a.mp4"), 0, 6.0)
     make_clip(Path("videos/b.mp4"), 1, 6.0)
     Path("videos/torn.mp4").write_text("torn")
+    Path("videos/notes.txt").write_text("no video")
     tiny_model(Path("tiny.safetensors"))
 
 
@@ -38,6 +39,8 @@ def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
     assert done["moments"] == 6
     assert list(done["unreadable"]) == [broken]  # type: ignore[call-overload]
     assert f"skipped {broken}: " in err
+    assert done["passed_over"] == {"count": 1, "names": ["notes.txt"]}
+    assert "1 of the files and folders there were passed over" in err
     _, out, _ = hearsight("index lib videos --prune --optimize")
     assert lines(out)[0]["unchanged"] == 2
     outputs = "--sheet s.png --page p.html -k 3"

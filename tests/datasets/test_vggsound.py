@@ -279,6 +279,23 @@ def test_sounds_of_other_rates_and_widths_are_resampled(
     assert np.abs(sound[inner] - expected[inner]).max() < (300 if subtype == "PCM_U8" else 30)
 
 
+@pytest.mark.parametrize(
+    ("frame", "sound"), [("JPG", "WAV"), ("jpeg", "wav"), ("PNG", "WAV"), ("png", "wav")]
+)
+def test_files_are_found_by_suffixes_of_any_spelling(
+    tmp_path: Path, frame: str, sound: str
+) -> None:
+    folder = scoring_layout(tmp_path)
+    for kind, old, new in (("frame", "jpg", frame), ("audio", "wav", sound)):
+        for path in (folder / kind).glob(f"*.{old}"):
+            path.rename(path.with_suffix(f".{new}"))  # a JPEG named .png is still one
+    clips = open_vggsound(folder)
+    assert clips.ids == sorted(IDS)
+    for number in range(len(clips)):
+        assert clips[number].frame.shape == picture(0).shape
+        assert len(clips.clip(number).decode().sound) > 0
+
+
 def test_a_frame_of_another_kind_is_kept_without_loss(tmp_path: Path) -> None:
     scoring_layout(tmp_path)
     file = BytesIO()

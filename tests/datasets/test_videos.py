@@ -1,16 +1,21 @@
 """A folder of videos as clips."""
 
+import json
+import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from made_commands import Hearsight
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine
 
 from hearsight.clips.clip import StoredClips, UnreadableClip
+from hearsight.clips.selection import JoinedClips, choose, name_left_out
 from hearsight.clips.shard_writer import write_store
 from hearsight.clips.shards import Store
-from hearsight.datasets.videos import NoVideosError, VideoClips
+from hearsight.datasets.videos import SUFFIXES, NoVideosError, VideoClips
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 
@@ -91,6 +96,81 @@ def test_a_video_gone_since_is_reported(folder: Path) -> None:
         with pytest.raises(UnreadableClip, match=r"clip 'long\.mp4@1\.00' cannot be read"):
             read(1)
     assert clips[0].id == "deeper/short.mkv@1.00"
+
+
+def formats(folder: Path) -> dict[str, Path]:
+    """A short film, in every kind of file that a folder of videos may hold, by its suffix."""
+    frames = [numbered(n) for n in range(20)]
+    large = [numbered(n, 720, 576) for n in range(5)]
+    mpeg2 = {"codec": "mpeg2video", "sound_codec": "mp2"}
+    xvid = {"codec": "mpeg4", "sound_codec": "libmp3lame"}
+    studio = {"codec": "mpeg2video", "sound_codec": "pcm_s16le", "sound_rate": 48_000}
+    made: dict[str, tuple[str, dict[str, Any]]] = {
+        ".vob": (".vob", mpeg2),
+        ".mpe": (".mpg", mpeg2),
+        ".mxf": (".mxf", studio),
+        ".3g2": (".3g2", {}),
+        ".f4v": (".f4v", {}),
+        ".qt": (".mov", {}),
+        ".asf": (".asf", {"codec": "msmpeg4v3", "sound_codec": "libmp3lame"}),
+        ".divx": (".avi", xvid),
+        ".xvid": (".avi", xvid),
+        ".ogm": (".ogv", {"codec": "libvpx", "sound_codec": "libopus", "sound_rate": 48_000}),
+        ".m2t": (".ts", mpeg2),
+        ".mk3d": (".mkv", {}),
+    }
+    found = {}
+    for suffix, (written, options) in made.items():
+        found[suffix] = folder / f"film{suffix.upper() if suffix == '.qt' else suffix}"
+        rate = options.get("sound_rate", 44_100)
+        path = folder / f"made{written}"
+        make_video(path, frames, sound=sweep(1, rate), **options).rename(found[suffix])
+    found[".dv"] = folder / "film.dv"
+    stereo = np.stack([sine(440, 0.2, 48_000)] * 2)
+    options = {"codec": "dvvideo", "sound_codec": "pcm_s16le", "sound_rate": 48_000}
+    make_video(found[".dv"], large, sound=stereo, **options)
+    return found
+
+
+def test_videos_of_every_suffix_are_read(tmp_path: Path) -> None:
+    made = formats(tmp_path)
+    clips = VideoClips(tmp_path)
+    assert clips.ids == sorted(path.name for path in made.values())
+    assert clips.passed_over == []
+    for number in range(len(clips)):
+        clip = clips[number]
+        assert min(clip.frame.shape[:2]) >= 48, clip.id
+        assert np.abs(clip.sound).max() > 3_000, clip.id
+    listed = {".vob", ".mxf", ".dv", ".3g2", ".asf", ".f4v", ".divx", ".m2v", ".ogm", ".qt"}
+    assert listed <= set(SUFFIXES)
+    assert set(made) <= set(SUFFIXES)
+
+
+def test_nothing_in_a_folder_is_passed_over_in_silence(folder: Path, tmp_path: Path) -> None:
+    for name in ("notes.txt", "deeper/.hidden.mp4", "deeper/film.xyz", ".cache/a.mp4", "pipe.mp4"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        os.mkfifo(folder / name) if name == "pipe.mp4" else (folder / name).write_text("no video")
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    clips = VideoClips(folder)
+    assert clips.ids == ["deeper/short.mkv", "long.mp4"]
+    why = "passed over, being hidden, links to folders, or no videos by their suffix"
+    names = ".cache/, link/, notes.txt, deeper/.hidden.mp4, deeper/film.xyz and 1 more"
+    assert name_left_out(clips, "mine") == [
+        f"'mine': 6 of the files and folders there were {why}: {names}."
+    ]
+    joined = JoinedClips([clips, clips])
+    assert len(name_left_out(joined, "mine")) == 3
+    (tmp_path / "list").write_text("long.mp4\n")
+    assert name_left_out(choose(clips, tmp_path / "list"), "mine") == []
+
+
+def test_import_names_what_it_passes_over(folder: Path, hearsight: Hearsight) -> None:
+    (folder / "a\nb.doc").write_text("no video")
+    code, out, err = hearsight(f"data import {folder} --out store")
+    assert (code, json.loads(out)["added"]) == (0, 2)
+    assert "1 of the files and folders there were passed over" in err
+    assert ": a b.doc." in err
 
 
 def test_folders_without_videos_are_named(tmp_path: Path) -> None:

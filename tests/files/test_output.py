@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.files.output import check_output
+from hearsight.files.output import check_output, written_whole
 
 ENDINGS = (".png", ".jpg")
 
@@ -42,6 +42,25 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
             check_output(tmp_path / name, ENDINGS, source)
     with pytest.raises(HearsightError, match=r"must end in \.html\.$"):
         check_output(tmp_path / "a.png", (".html",))
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "\udcff"])
+@pytest.mark.parametrize("size", [229, 255])
+def test_a_name_as_long_as_the_file_system_takes_is_written(
+    tmp_path: Path, letter: str, size: int
+) -> None:
+    stem = letter * ((size - 4) // len(os.fsencode(letter)))
+    targets = [tmp_path / f"{stem}{end}" for end in (".png", ".jpg")]
+    for target in targets:
+        check_output(target, ENDINGS)
+    with written_whole(targets[0]) as one, written_whole(targets[1]) as other:
+        assert one.name.startswith(".")
+        assert one.name.endswith(".part")
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")
+    assert sorted(tmp_path.iterdir()) == sorted(targets)
+    assert [target.read_text() for target in targets] == ["one", "other"]
 
 
 def test_a_folder_that_takes_no_files_is_named(

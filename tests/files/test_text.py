@@ -20,7 +20,7 @@ from hearsight.datasets.statistics import count
 from hearsight.datasets.vggsound import VggSsBoxes, open_vggsound, read_vggsound_list
 from hearsight.datasets.vggsound_splits import read_vggsound_csv
 from hearsight.errors import HearsightError
-from hearsight.files.text import cells_of, first_names, is_text, parse_json, read_text
+from hearsight.files.text import first_names, is_text, parse_json, read_text, rows_of
 from hearsight.scenes.menagerie import read_menagerie
 
 DEEP = b"[" * 100_000
@@ -116,7 +116,7 @@ def test_a_pack_whose_table_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_cells_and_text_are_what_they_say(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_bytes("\ufeffa, 'b' ,\"c,\nd\"\r\n\r\n".encode())
-    assert cells_of(read_text(path), path) == [["a", "'b'", "c,\nd"]]
+    assert [row.cells for row in rows_of(read_text(path), path)] == [["a", "'b'", "c,\nd"]]
     assert is_text("ü")
     assert not is_text(os.fsdecode(b"\xff.txt"))
     assert parse_json(b'{"a": 1}') == {"a": 1}

@@ -18,13 +18,13 @@ from made_library import make_clip, tiny_model
 from made_media import coded_pictures, join_pictures, numbered
 from PIL import Image
 
-from hearsight.clips.clip import decode_picture
 from hearsight.errors import HearsightError
 from hearsight.library import extraction, ray_engine
 from hearsight.library.extraction import Extractor, moment_times
 from hearsight.library.indexing import index_videos
 from hearsight.library.lance_table import MomentTable, sole_writer
 from hearsight.localising.localise import prepare_whole_frame
+from hearsight.media.picture import decode_picture
 from hearsight.media.read import frames_at, read_sound
 from hearsight.media.write import write_video
 from hearsight.retrieval.embeddings import load_embedder

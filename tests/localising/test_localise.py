@@ -358,6 +358,15 @@ def test_mistakes_are_said_at_once(
         localise_video(files(tmp_path, film)[name], **options)
 
 
+@pytest.mark.parametrize("form", ["WEBP", "GIF", "PNG"])
+def test_a_moving_picture_is_told_to_name_a_sound(tmp_path: Path, form: str) -> None:
+    frames = [Image.fromarray(np.full((48, 64, 3), 40 * n, np.uint8)) for n in range(3)]
+    path = tmp_path / "moving"
+    frames[0].save(path, form, save_all=True, append_images=frames[1:], duration=40)
+    with pytest.raises(HearsightError, match=r"moving' is a picture: name the sound .* --sound"):
+        localise_video(path)
+
+
 def test_a_video_is_not_painted_over_itself(film: Path) -> None:
     with pytest.raises(HearsightError, match="name another file"):
         localise_video(film, overlay=film)

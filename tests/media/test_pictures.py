@@ -1,12 +1,18 @@
 """Pictures are read upright and in colour, whatever kind of file they come in."""
 
+import struct
+import sys
+import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hearsight.media.read import read_picture
+from hearsight.clips.clip import Clip, encode_sound
+from hearsight.datasets.vggsound import open_vggsound
+from hearsight.media.picture import decode_picture, is_picture, read_picture
 from hearsight.media.source import MediaError
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
@@ -91,3 +97,164 @@ def test_a_picture_too_large_to_be_honest_is_refused(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100 * 100 // factor + 1)
     with pytest.raises(MediaError, match=r"has too many pixels to be read safely\.$"):
         read_picture(path)
+
+
+def encoded(image: Image.Image, form: str, **options: object) -> bytes:
+    file = BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def png(bits: int, kind: int, values: np.ndarray, clear: bytes = b"") -> bytes:
+    """A PNG of 16-bit values, which Pillow writes in grey alone; `clear` is its tRNS chunk."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    height, width = values.shape[:2]
+    head = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = [(b"IHDR", head), *([(b"tRNS", clear)] if clear else [])]
+    chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def every_kind() -> dict[str, tuple[bytes, np.ndarray]]:
+    """Files of every kind of pixel, each with what is to be seen."""
+    grey, colour = Image.fromarray(GREY), Image.fromarray(COLOUR)
+    shown = GREY[..., None].repeat(3, axis=-1)
+    deep = GREY.astype(np.uint16) * 257
+    deep_grey, deep_colour = Image.fromarray(deep), COLOUR.astype(np.uint16) * 257
+    alpha = np.zeros_like(GREY)
+    alpha[:2] = 255
+    half = np.where(alpha[..., None] > 0, shown, 255)
+    layers = Image.merge("LA", [grey, Image.fromarray(alpha)])
+    palette_alpha = layers.convert("PA")  # by which Pillow makes every pixel opaque
+    palette_alpha.putalpha(Image.fromarray(alpha))
+    inks = np.concatenate([255 - COLOUR, np.zeros_like(GREY)[..., None]], axis=-1)
+    no_black = np.where(shown == 0, 255, shown)
+    first_clear = COLOUR.copy()
+    first_clear[0, 0] = 255
+    film = {"save_all": True, "append_images": [grey.convert("RGB")], "lossless": True}
+    clear = struct.pack(">HHH", *deep_colour[0, 0].tolist())
+    return {
+        "8 bits": (encoded(grey, "PNG"), shown),
+        "16 bits": (encoded(deep_grey, "PNG"), shown),
+        "16 bits in TIFF": (encoded(deep_grey, "TIFF"), shown),
+        "16 bits in PGM": (encoded(deep_grey, "PPM"), shown),
+        "16 bits, black is clear": (encoded(deep_grey, "PNG", transparency=0), no_black),
+        "16 bits with alpha": (png(16, 4, np.stack([deep, alpha * np.uint16(257)], -1)), half),
+        "16 bits of each colour": (png(16, 2, deep_colour), COLOUR),
+        "16 bits, a colour is clear": (png(16, 2, deep_colour, clear), first_clear),
+        "1 bit": (encoded(Image.fromarray(GREY > 100), "PNG"), 255 * (shown > 100)),
+        "grey with alpha": (encoded(layers, "PNG"), half),
+        "palette with alpha": (encoded(palette_alpha, "TIFF"), half),
+        "colour with alpha": (encoded(layers.convert("RGBA"), "WEBP", lossless=True), half),
+        "palette": (encoded(colour.quantize(24), "GIF"), COLOUR),
+        "inks": (encoded(Image.fromarray(inks, "CMYK"), "TIFF"), COLOUR),
+        "animated WebP": (encoded(colour, "WEBP", **film), COLOUR),
+        "animated PNG": (encoded(colour, "PNG", **film), COLOUR),
+    }
+
+
+def by_every_reader(tmp_path: Path, file: bytes) -> list[np.ndarray]:
+    """The picture as read by path, from memory, from a layout, and from a store's clip."""
+    sound = encode_sound(np.ones(100, np.int16))
+    for name, content in (("frame/a.jpg", file), ("audio/a.wav", sound)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    layout = open_vggsound(tmp_path)
+    return [
+        read_picture(tmp_path / "frame" / "a.jpg"),
+        decode_picture(file),
+        layout[0].frame,
+        layout.clip(0).decode().frame,
+        Clip(id="a", frame=file, sound=sound).decode().frame,
+    ]
+
+
+@pytest.mark.parametrize("kind", every_kind())
+def test_every_reader_sees_the_same_picture(tmp_path: Path, kind: str) -> None:
+    file, shown = every_kind()[kind]
+    for pixels in by_every_reader(tmp_path, file):
+        assert np.array_equal(pixels, shown)
+
+
+@pytest.mark.parametrize("simplejpeg", [True, False])
+@pytest.mark.parametrize("mark", ["EXIF", "XMP"])
+def test_every_reader_turns_a_photograph_upright(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, simplejpeg: bool
+) -> None:
+    if not simplejpeg:
+        monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:, 16:] = 255  # on the right as stored: below, once turned by a quarter clockwise
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {
+        "EXIF": {"exif": exif},
+        "XMP": {"xmp": b'<rdf:Description tiff:Orientation="6"/>'},
+    }[mark]
+    for pixels in by_every_reader(tmp_path, encoded(Image.fromarray(stored), "JPEG", **options)):
+        assert pixels.shape == (32, 16, 3)
+        assert pixels[:15].max() < 30
+        assert pixels[17:].min() > 225
+
+
+def test_damaged_exif_data_turn_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = encoded(Image.fromarray(COLOUR), "JPEG", exif=exif)
+    cut = file.replace(b"Exif\0\0MM\0*", b"Exif\0\0MM\xff\xff")
+    assert cut != file
+    for pixels in by_every_reader(tmp_path, cut):
+        assert pixels.shape == COLOUR.shape
+
+
+def test_values_without_a_white_are_refused_not_guessed(tmp_path: Path) -> None:
+    for kind in (np.float32, np.int32):
+        path = save(tmp_path / "a.tiff", GREY.astype(kind))
+        with pytest.raises(MediaError, match="is not a picture"):
+            read_picture(path)
+        with pytest.raises(ValueError, match="do not tell which is white"):
+            decode_picture(path.read_bytes())
+
+
+def heic(brand: bytes = b"heic", others: bytes = b"mif1heic") -> bytes:
+    """The beginning of a HEIC file."""
+    return struct.pack(">I", 16 + len(others)) + b"ftyp" + brand + bytes(4) + others
+
+
+def test_a_heic_photograph_is_told_as_such_without_pillow_heif(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "photo.jpg"
+    for file in (heic(), heic(b"mif1"), heic(b"heix", b"")):
+        path.write_bytes(file)
+        with pytest.raises(MediaError, match=r"photo\.jpg' is a HEIC .* hearsight\[heic\], or"):
+            read_picture(path)
+        with pytest.raises(ValueError, match="needs pillow-heif"):
+            decode_picture(file)
+        assert is_picture(path)
+    for file in (heic(b"isom", b"iso2mp41"), heic(b"avif", b"mif1avif")):
+        path.write_bytes(file)
+        with pytest.raises(MediaError, match="is not a picture"):
+            read_picture(path)
+        assert not is_picture(path)
+
+
+def test_a_heic_photograph_is_read_with_pillow_heif(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:, 32:] = (200, 40, 40)
+    file = BytesIO()
+    heif.from_pillow(Image.fromarray(pixels)).save(file, quality=95)
+    for shown in by_every_reader(tmp_path, file.getvalue()):
+        assert shown.shape == pixels.shape
+        assert np.abs(shown.astype(int) - pixels).mean() < 6
+    (tmp_path / "cut.heic").write_bytes(file.getvalue()[:-100])
+    with pytest.raises(MediaError, match="is not a picture, or it is damaged"):
+        read_picture(tmp_path / "cut.heic")

@@ -21,11 +21,11 @@ from made_media import (
 )
 from PIL import Image
 
+from hearsight.media.picture import read_picture
 from hearsight.media.read import (
     MediaError,
     frames_at,
     probe,
-    read_picture,
     read_sound,
     stream_frames,
     stream_sound,

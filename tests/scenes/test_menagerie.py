@@ -117,6 +117,19 @@ def write_other_rate(folder: Path) -> None:
     soundfile.write(folder / "bear0.opus", np.zeros(4800), 3 * RATE, format="OGG", subtype="OPUS")
 
 
+def test_a_sound_above_full_scale_is_clipped_and_keeps_its_sign(tmp_path: Path) -> None:
+    folder = write_pack(tmp_path / "pack", GOOD)
+    loud = 1.6 * np.sin(np.arange(RATE) * 2 * np.pi * 440 / RATE)
+    soundfile.write(folder / "bear0.opus", loud, RATE, format="OGG", subtype="OPUS")
+    as_floats, _ = soundfile.read(folder / "bear0.opus")
+    assert np.abs(as_floats).max() > 1.2
+    sound = read_menagerie(folder, split="train").recordings[0].samples
+    assert np.abs(sound.astype(int)).max() >= 32_767
+    wanted = as_floats[: len(sound)]
+    heard = np.abs(wanted) > 0.01
+    assert (sound[heard] * wanted[heard] > 0).all()
+
+
 def write_silence(folder: Path) -> None:
     soundfile.write(folder / "bear0.opus", np.zeros(4800), RATE, format="WAV")
 

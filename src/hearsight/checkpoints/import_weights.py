@@ -42,6 +42,11 @@ UNUSED = re.compile(  # weights of released modules that their response map does
 
 ENDINGS = re.compile(r"(?<=.)(\.(pth|pt|tar|ckpt|bin|pkl))+$", re.IGNORECASE)
 
+HOLDERS = ("model_state_dict", "state_dict", "model")  # of the weights, in files with more
+# what DataParallel, torch.compile and Lightning write before the names, in any order
+WRAPPED = re.compile(r"^(?:(?:module|_orig_mod|model)\.)+")
+INSIDE = re.compile(r"(?<=\.)(?:(?:module|_orig_mod)\.)+")  # the same around a part of the model
+
 NETWORKS = {"frames": "imgnet", "sounds": "audnet"}
 PROJECTIONS = {"frame_projection": "img_proj", "sound_projection": "aud_proj"}
 
@@ -108,12 +113,18 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # a damaged file can fail in any way inside the unpickler
         raise HearsightError(f"{file} is no weights file, or is damaged.") from error
-    for key in ("model_state_dict", "state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
+    for _ in HOLDERS:  # one may lie in another; a hostile file, in itself
+        if isinstance(found, dict):
+            found = next((found[key] for key in HOLDERS if isinstance(found.get(key), dict)), found)
     if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
         raise HearsightError(f"{file} is not a released model: it holds no named weights.")
-    return {str(key).removeprefix("module."): value for key, value in found.items()}
+    named: dict[str, Tensor] = {}
+    for key, value in found.items():
+        name = INSIDE.sub("", WRAPPED.sub("", str(key)))
+        if name in named and not torch.equal(named[name], value):
+            raise HearsightError(f"{file} holds two models: {name} twice, with other values.")
+        named[name] = value
+    return named
 
 
 def target_of(file: Path) -> Path:
@@ -134,8 +145,9 @@ def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie"
     """Convert released weights into a checkpoint of that method's recipe.
 
     Args:
-        file: the released file, with or without `module.` before the names; only tensors, numbers
-            and text are read from it, and no code in it is run.
+        file: the released file, with or without what DataParallel, torch.compile and Lightning
+            write before the names; only tensors, numbers and text are read from it, and no code
+            in it is run.
         target: the checkpoint to write.
         method: one of `METHODS`.
 

@@ -9,17 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int16, Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Bool, Int16, UInt8
+from PIL import Image
 
 from hearsight.errors import HearsightError
+from hearsight.media.picture import decode_mask, decode_picture
 from hearsight.media.samples import RATE
-
-MOST_PIXELS = 2**26  # of one frame; a hostile header may claim any size
-MOST_SAMPLES = 2**27  # of one sound: 2.3 hours at `RATE`
+from hearsight.media.sound_file import decode_sound_file
 
 Box = tuple[float, float, float, float]
 """[x0, y0, x1, y1] as fractions of the frame's width and height, unclamped: may exceed 0..1."""
@@ -61,8 +60,8 @@ class DecodedClip:
 class Clip:
     """A clip as encoded files, as it is stored.
 
-    frame: JPEG, WebP or PNG. sound: FLAC or WAV, 16-bit mono at `RATE`. mask: PNG of one channel,
-    255 on the sounding object. The rest as in `DecodedClip`.
+    frame: JPEG, WebP or PNG. sound: FLAC or WAV, mono at `RATE`, decoded to 16 bits. mask: PNG of
+    one channel, 255 on the sounding object. The rest as in `DecodedClip`.
     """
 
     id: str
@@ -78,13 +77,12 @@ class Clip:
         """The same clip as arrays.
 
         Raises:
-            UnreadableClip: the frame, sound or mask is damaged, or the sound is not 16-bit mono
-                at `RATE`.
+            UnreadableClip: the frame, sound or mask is damaged, or the sound is not mono at `RATE`.
         """
         try:
             frame = decode_picture(self.frame)
             mask = None if self.mask is None else _decode_mask(self.mask, frame.shape[:2])
-            sound = decode_sound(self.sound)
+            sound = decode_sound_file(self.sound, stored=True)
         except ValueError as error:
             raise UnreadableClip(self.id, str(error)) from error
         return DecodedClip(
@@ -227,117 +225,11 @@ def encode_sound(sound: Int16[np.ndarray, " samples"]) -> bytes:
     return file.getvalue()
 
 
-def picture_suffix(file: bytes) -> str | None:
-    """`jpg`, `png` or `webp` by the magic bytes of a picture file; None for any other."""
-    if file[:3] == b"\xff\xd8\xff":
-        return "jpg"
-    if file[:8] == b"\x89PNG\r\n\x1a\n":
-        return "png"
-    return "webp" if file[:4] == b"RIFF" and file[8:12] == b"WEBP" else None
-
-
-def sound_suffix(file: bytes) -> str | None:
-    """`flac` or `wav` by the magic bytes of a sound file; None for any other."""
-    if file[:4] == b"fLaC":
-        return "flac"
-    return "wav" if file[:4] == b"RIFF" and file[8:12] == b"WAVE" else None
-
-
-def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
-    """The RGB pixels of a picture file, as stored (an EXIF rotation is not applied).
-
-    JPEG is decoded by simplejpeg where it is installed: twice as fast, the same pixels.
-
-    Raises:
-        ValueError: not a picture, damaged, or larger than `MOST_PIXELS`.
-    """
-    if picture_suffix(file) == "jpg":
-        pixels = _decode_jpeg(file)
-        if pixels is not None:
-            return pixels
-    with open_picture(file) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
-    """Decode by simplejpeg; None where it is not installed or refuses, so that Pillow decides."""
-    try:
-        import simplejpeg  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(file, strict=True)
-        if height * width > MOST_PIXELS or colours not in ("YCbCr", "Gray"):
-            return None
-        return np.asarray(simplejpeg.decode_jpeg(file, strict=True))
-    except ValueError:
-        return None
-
-
-def open_picture(file: bytes) -> Image.Image:
-    """Load a picture file; raises ValueError if it is none, damaged, or above `MOST_PIXELS`."""
-    try:
-        image = Image.open(BytesIO(file))
-        if image.width * image.height > MOST_PIXELS:
-            raise ValueError(f"the picture claims {image.width} x {image.height} pixels")
-        image.load()
-    except UnidentifiedImageError as error:
-        raise ValueError("the file is not a picture") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the picture is damaged ({error})") from error
-    return image
-
-
 def _decode_mask(file: bytes, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    with open_picture(file) as image:
-        mask = np.asarray(image.convert("L")) > 127
+    mask = decode_mask(file) > 127
     if mask.shape != size:
         raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the frame is not")
     return mask
-
-
-def decode_sound(file: bytes) -> Int16[np.ndarray, " samples"]:
-    """The samples of a FLAC or WAV file of 16 bit, one channel, `RATE`.
-
-    Raises:
-        ValueError: not such a file, damaged, or empty; the sentence names what it is instead.
-    """
-    import soundfile
-
-    if sound_suffix(file) is None:
-        raise ValueError("the sound is neither FLAC nor WAV")
-    check_wav_length(file)
-    try:
-        with soundfile.SoundFile(BytesIO(file)) as opened:
-            if opened.samplerate != RATE:
-                raise ValueError(f"the sound has {opened.samplerate} Hz, a clip needs {RATE} Hz")
-            if opened.channels != 1:
-                raise ValueError(f"the sound has {opened.channels} channels, a clip needs one")
-            if opened.subtype != "PCM_16":
-                raise ValueError(f"the sound is {opened.subtype}, a clip needs 16-bit samples")
-            samples = read_whole(opened, "int16")[:, 0]
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"the sound is damaged ({error})") from error
-    return samples
-
-
-def read_whole(opened: Any, kind: str) -> Shaped[np.ndarray, "samples channels"]:
-    """All samples of an open `soundfile.SoundFile`; ValueError if they are not all there."""
-    if opened.frames > MOST_SAMPLES:
-        raise ValueError(f"the sound claims {opened.frames:,} samples")
-    samples = np.asarray(opened.read(dtype=kind, always_2d=True))
-    if not len(samples):
-        raise ValueError("the sound is empty")
-    if len(samples) < opened.frames:
-        raise ValueError(f"the sound ends after {len(samples):,} of {opened.frames:,} samples")
-    return samples
-
-
-def check_wav_length(file: bytes) -> None:
-    """Raise ValueError for a truncated WAV file, which libsndfile would read without complaint."""
-    told = int.from_bytes(file[4:8], "little") + 8
-    if sound_suffix(file) == "wav" and len(file) < told < 0x7FFF0000:  # above: length unknown
-        raise ValueError(f"the sound is cut: {len(file):,} of {told:,} bytes are there")
 
 
 def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -345,8 +237,6 @@ def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
     height, width = frame.shape[:2]
     if min(height, width) <= side:
         return frame
-    from PIL import Image
-
     scale = side / min(height, width)
     target = (max(side, round(width * scale)), max(side, round(height * scale)))
     return np.asarray(

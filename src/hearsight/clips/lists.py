@@ -8,19 +8,38 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from hearsight.clips.clip import Box, as_box
+from hearsight.clips.list_heads import Columns, columns_of, plain
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
-from hearsight.files.text import cells_of, is_text, parse_json, read_text
+from hearsight.files.text import LINE_END, Row, is_text, parse_json, read_text, rows_of
 
 Kind = Literal["youtube", "flickr", "other"]
-SUFFIX = re.compile(r"\.(mp4|mkv|webm|avi|wav|flac|mp3|jpe?g|png|webp|xml)$", re.IGNORECASE)
-LINE_END = re.compile(r"\r\n|\n|\r")
+SUFFIX = re.compile(
+    r"\.(mp4|mkv|webm|avi|mov|m4v|flv|3gp|mpe?g|ts|wmv|ogv"
+    r"|wav|flac|mp3|m4a|aac|ogg|opus|jpe?g|png|webp|bmp|gif|xml|json|npy|pt|pkl)$",
+    re.IGNORECASE,
+)
 NUMBER = r"(\d{1,15}(?:\.\d+)?)"
 YOUTUBE = re.compile(rf"([\w-]{{11}})(?:_{NUMBER}(?:_{NUMBER})?)?", re.ASCII)
 FLICKR = re.compile(r"\d{8,12}", re.ASCII)
 MOMENT = re.compile(rf"(.+)@{NUMBER}")  # ids of clips of one's own videos, as VIDEO@SECOND
 PAIRED = ["video", "audio", "label"]  # head of lists that pair a frame with another clip's sound
-HEADS = {"id", "ids", "clip", "file", "filename", "video", "video_id", "youtube_id", "ytid"}
+# what spreadsheets and their users write before an id that would be taken for a formula
+FORMULA = re.compile(r"""(?:="?|')([\w-]{11}(?:_[\d.]+){0,2})"?""", re.ASCII)
+FORMULA_LOST = "#NAME?"  # what is left of an id that was taken for one
+SECOND = re.compile(r"(\d{1,15})(?:[.,](\d*))?", re.ASCII)
+SPLITS = {  # words of a split column
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+}
 
 
 class ClipName(NamedTuple):
@@ -48,7 +67,7 @@ def clip_names(ids: Iterable[str]) -> list[ClipName]:
     """
     names = []
     for id in ids:
-        bare = without_suffix(id.rpartition("/")[2])
+        bare = without_suffix(re.split(r"[/\\]", id)[-1])
         if FLICKR.fullmatch(bare):
             names.append(ClipName("flickr", bare))
         elif found := YOUTUBE.fullmatch(bare):
@@ -113,31 +132,29 @@ class ClipList:
 
 
 def read_list(path: Path) -> ClipList:
-    """The entries of a list: a text or csv file with one clip a line, or a JSON file as vggss.json.
+    """The entries of a list: a text or csv file with one clip a row, or a JSON file as vggss.json.
 
-    Lines are `ID`, `ID,LABEL`, `ID,FRAME` (Flickr), `YOUTUBE,SECOND,LABEL,SPLIT` (VGGSound),
-    `YOUTUBE,START,END,...` (AudioSet), or `VIDEO,AUDIO,LABEL` under that head: the frame of one
-    clip with the sound of another.
+    Rows are `ID`, `ID,LABEL`, `ID,LABEL,SPLIT`, `ID,FRAME` (Flickr), `YOUTUBE,SECOND,LABEL,SPLIT`
+    (VGGSound) or `YOUTUBE,START,END,...` (AudioSet); a label may hold commas. Under a head the
+    columns may stand in any order; `VIDEO,AUDIO,LABEL` under that head means the frame of one clip
+    with the sound of another. How files are written, `files.text.rows_of` says.
 
     Raises:
-        HearsightError: no such file, no text, nothing in it, or JSON of another form.
+        HearsightError: no such file, no text, nothing in it, an id that a spreadsheet destroyed,
+            or JSON of another form.
     """
     text = read_text(path)
     if text.lstrip()[:1] in ("[", "{"):
         return ClipList(name=str(path), entries=tuple(parse_list(path, text)), form="json")
-    head, lines = _lines(text, path)
-    if not lines:
+    head, rows = _headed(text, path)
+    if not rows:
         raise HearsightError(f"The list '{path}' is empty.")
-    paired = head is not None and _cells(head, path)[:2] == PAIRED[:2]
-    parse = _pair if paired else _listed
+    paired = head is not None and plain(head.cells[:2]) == PAIRED[:2]
+    columns = None if head is None or paired else columns_of(head.cells)
     return ClipList(
         name=str(path),
-        # most lists are ids alone, and long
-        entries=tuple(
-            parse(line, _cells(line, path)) if "," in line else ListEntry(line, (line.strip(),))
-            for line in lines
-        ),
-        head=head,
+        entries=tuple(_entry(row, columns, paired=paired) for row in rows),
+        head=None if head is None else head.text,
         newline=found[0] if (found := LINE_END.search(text)) else "\n",
         paired=paired,
     )
@@ -149,42 +166,117 @@ def read_pairs(path: Path) -> list[list[str]]:
     Raises:
         HearsightError: no such file, no text, or another head.
     """
-    head, lines = _lines(read_text(path), path)
-    if head is None or _cells(head, path)[:3] != PAIRED:
+    head, rows = _headed(read_text(path), path)
+    if head is None or plain(head.cells[:3]) != PAIRED:
         raise HearsightError(f"the list '{path}' does not begin with {','.join(PAIRED)}")
-    return [_cells(line, path) for line in lines]
+    return [row.cells for row in rows]
 
 
-def _lines(text: str, path: Path) -> tuple[str | None, list[str]]:
-    """The head of a list, if it has one, and its other lines without empty ones and comments."""
-    lines = [line for line in LINE_END.split(text) if line.strip(" ,") and line[0] != "#"]
-    head = lines.pop(0) if lines and _cells(lines[0], path)[0].lower() in HEADS else None
-    return head, lines
+def _headed(text: str, path: Path) -> tuple[Row | None, list[Row]]:
+    """The head of a list, if it has one, and its other rows; a head again is no row."""
+    rows = rows_of(text, path)
+    lost = next((row for row in rows if row.cells[0] == FORMULA_LOST), None)
+    if lost is not None:
+        raise HearsightError(
+            f"The list '{path}' has {FORMULA_LOST} instead of an id in the row '{lost.text}': a "
+            "spreadsheet took an id that begins with - or = for a formula."
+        )
+    if not rows or columns_of(rows[0].cells) is None:
+        return None, rows
+    head = rows[0]
+    return head, [row for row in rows if row.cells != head.cells]
 
 
-def _cells(line: str, path: Path) -> list[str]:
-    if '"' in line:
-        return cells_of(line, path)[0]
-    return [cell.strip() for cell in line.split(",")]
+def _entry(row: Row, columns: Columns | None, *, paired: bool) -> ListEntry:
+    """The entry of a row; columns are None in a list without a head."""
+    if len(row.cells) == 1:  # most lists are ids alone, and long
+        return ListEntry(row.text, (_as_id(row.cells[0]),))
+    if paired:
+        return ListEntry(row.text, tuple(dict.fromkeys(row.cells[:2])))
+    if columns is None or len(columns.places) < 2:
+        return _by_form(row)
+    return _by_head(row, columns)
 
 
-def _pair(line: str, cells: Sequence[str]) -> ListEntry:
-    """The frame of one clip and the sound of another."""
-    return ListEntry(line, tuple(dict.fromkeys(cells[:2])))
+def _by_head(row: Row, columns: Columns) -> ListEntry:
+    """One clip, of a list that names its columns."""
+    cells = row.cells
+    surplus, at = len(cells) - columns.count, columns.places.get("label")
+    if at is not None and surplus > 0:  # a label with commas that stands in no quotes
+        cells = [*cells[:at], ", ".join(cells[at : at + surplus + 1]), *cells[at + surplus + 1 :]]
+    told = {role: cells[at] for role, at in columns.places.items() if at < len(cells)}
+    id = _as_id(told.get("id", ""))
+    start, end = _second(told.get("start", "")), _second(told.get("end", ""))
+    if start is not None:
+        id = _with_time(id, start, end)
+    split = told.get("split", "").casefold()
+    return ListEntry(
+        row.text, (id,), _as_label(told.get("label", "")), split=SPLITS.get(split, split) or None
+    )
 
 
-def _listed(line: str, cells: Sequence[str]) -> ListEntry:
-    """One clip, in any of the forms that `read_list` names."""
-    id, *rest = cells
-    numbers = [bool(re.fullmatch(NUMBER, cell)) for cell in rest[:2]]
-    video = YOUTUBE.fullmatch(id)
-    youtube = video is not None and video[2] is None and not FLICKR.fullmatch(id)
-    if youtube and numbers == [True, True]:  # AudioSet
-        return ListEntry(line, (f"{id}_{rest[0]}_{rest[1]}",))
-    if numbers[0] and (youtube or len(rest) > 2):  # VGGSound
-        label, split = (*rest[1:3], None, None)[:2]
-        return ListEntry(line, (f"{id}_{_six_digits(rest[0])}",), label, split=split)
-    return ListEntry(line, (id,), None if rest[0].isdecimal() else rest[0] or None)
+def _by_form(row: Row) -> ListEntry:
+    """One clip, in any of the forms without a head that `read_list` names."""
+    id, *rest = row.cells
+    id = _as_id(id)
+    while rest and not rest[-1]:
+        rest.pop()
+    if not rest:
+        return ListEntry(row.text, (id,))
+    times = [_second(cell) for cell in rest[:2]]
+    video = YOUTUBE.fullmatch(without_suffix(id))
+    youtube = video is not None and video[2] is None and not FLICKR.fullmatch(without_suffix(id))
+    start, end = [*times, None][:2]
+    if youtube and start is not None and end is not None:  # AudioSet
+        return ListEntry(row.text, (_with_time(id, start, end),))
+    if start is not None and (youtube or len(rest) > 2):  # VGGSound
+        label, split = _label_and_split(rest[1:], several=True)
+        return ListEntry(row.text, (_with_time(id, start),), label, split=split)
+    label, split = _label_and_split(rest, several=False)
+    return ListEntry(row.text, (id,), None if rest[0].isdecimal() else label, split=split)
+
+
+def _label_and_split(cells: Sequence[str], *, several: bool) -> tuple[str | None, str | None]:
+    """The label and the split of a row that ends in them.
+
+    several: whether cells up to the split, or up to a number, are one label with commas.
+    """
+    ends = [at for at, cell in enumerate(cells) if at and cell.casefold() in SPLITS]
+    if ends and (several or len(cells) == 2):
+        return _as_label(", ".join(cells[: ends[-1]])), SPLITS[cells[ends[-1]].casefold()]
+    number = next((at for at, cell in enumerate(cells) if at and _second(cell)), len(cells))
+    return _as_label(", ".join(cells[: number if several else 1])), None
+
+
+def _as_id(cell: str) -> str:
+    """An id without what keeps a spreadsheet from taking it for a formula."""
+    found = FORMULA.fullmatch(cell) if cell[:1] in ("=", "'") else None
+    return found[1] if found else cell
+
+
+def _as_label(cell: str) -> str | None:
+    return " ".join(cell.split()) or None
+
+
+def _second(cell: str) -> str | None:
+    """A time of `30`, `30.0` or `30,0` with a point; None for anything else."""
+    found = SECOND.fullmatch(cell)
+    if not found:
+        return None
+    return f"{found[1]}.{found[2]}" if found[2] else found[1]
+
+
+def _with_time(id: str, start: str, end: str | None = None) -> str:
+    """An id with the time that stands beside it, as VGGSound or AudioSet write it.
+
+    An id of Flickr, and one that has a time, stays as it is.
+    """
+    bare = without_suffix(id)
+    video = YOUTUBE.fullmatch(bare)
+    if FLICKR.fullmatch(bare) or (video is not None and video[2] is not None):
+        return id
+    name = id if video is None else bare
+    return f"{name}_{_six_digits(start)}" if end is None else f"{name}_{start}_{end}"
 
 
 def _six_digits(second: str) -> str:
@@ -196,7 +288,7 @@ def _six_digits(second: str) -> str:
 def parse_list(path: Path, text: str | bytes, *, truth: bool = False) -> list[ListEntry]:
     """The entries of a JSON list: objects with file, class and bbox, or ids alone.
 
-    truth: every entry has boxes, and a class may be a number.
+    truth: every entry has boxes, and a class may be a number. A class null is none.
 
     Raises:
         HearsightError: it has another form, or a name that cannot be encoded.
@@ -212,7 +304,7 @@ def parse_list(path: Path, text: str | bytes, *, truth: bool = False) -> list[Li
             else ListEntry(
                 json.dumps(item),
                 (_text(item["file"]),),
-                str(item["class"]) if truth else _text(item["class"]),
+                _class(item["class"], truth),
                 tuple(map(as_box, item["bbox"])),
             )
             for item in held
@@ -223,6 +315,12 @@ def parse_list(path: Path, text: str | bytes, *, truth: bool = False) -> list[Li
         if not is_text(one.ids[0]) or not is_text(one.label or ""):
             raise HearsightError(f"The list '{path}' has a name that is no text: {one.text[:200]}.")
     return found
+
+
+def _class(value: object, truth: bool) -> str | None:
+    if value is None:
+        return None
+    return str(value) if truth else _text(value)
 
 
 def _text(value: object) -> str:

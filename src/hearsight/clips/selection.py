@@ -17,12 +17,13 @@ class JoinedClips:
     """Several `Clips` as one, in the order given.
 
     Of clips with the same id the first counts; `repeated` holds the ids of those left out, here
-    or in one of the parts.
+    or in one of the parts. `passed_over`: what `passed_over_in` gives of the parts.
     """
 
     def __init__(self, parts: Sequence[Clips]) -> None:
         self.ids: list[str] = []
         self.repeated = [id for part in parts for id in repeated_in(part)]
+        self.passed_over = [each for part in parts for each in passed_over_in(part)]
         self._parts = list(parts)
         self._places: list[tuple[int, int]] = []
         seen: set[str] = set()
@@ -74,6 +75,7 @@ class ChosenClips(JoinedClips):
         self.ids = [clips.ids[index] for index in indices]
         chosen = set(self.ids)
         self.repeated = [id for id in self.repeated if id in chosen]
+        self.passed_over = []
 
 
 def find_listed(clips: Clips, listed: Path) -> tuple[list[int], list[str]]:
@@ -142,15 +144,26 @@ def repeated_in(clips: Clips) -> Sequence[str]:
     return ids
 
 
-def name_repeated(clips: Clips, name: str, *, most: int = 5) -> list[str]:
-    """A sentence on the clips left out for a repeated id: their number and the first `most` ids.
+def passed_over_in(clips: Clips) -> Sequence[str]:
+    """Sentences on files in the folders of a source that are not read."""
+    said: Sequence[str] = getattr(clips, "passed_over", ())
+    return said
 
-    name: what the clips are called in it. Empty if there are none.
+
+def name_left_out(clips: Clips, name: str, *, most: int = 5) -> list[str]:
+    """Sentences on what of a source is left out: files that are not read, and repeated clips.
+
+    Args:
+        clips: the source.
+        name: what it is called in the sentences.
+        most: ids that are named of clips left out because one before has the same.
     """
+    found = [f"'{name}': {each}" for each in passed_over_in(clips)]
     ids = repeated_in(clips)
     if not ids:
-        return []
+        return found
     return [
+        *found,
         f"{len(ids):,} of {len(clips) + len(ids):,} clips of '{name}' were left out because their "
-        f"ids stand in an earlier source or shard too: {first_names(ids, most)}."
+        f"ids stand in an earlier source or shard too: {first_names(ids, most)}.",
     ]

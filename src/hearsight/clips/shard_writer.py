@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Int64
 
-from hearsight.clips.clip import Clip, Clips, UnreadableClip, encoded, picture_suffix, sound_suffix
+from hearsight.clips.clip import Clip, Clips, UnreadableClip, encoded
 from hearsight.clips.fingerprint import fingerprint, fingerprints_differ
 from hearsight.clips.read_ahead import read_ahead
 from hearsight.clips.shards import (
@@ -32,6 +32,8 @@ from hearsight.clips.shards import (
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
 from hearsight.files.output import PartFile
+from hearsight.media.picture import picture_suffix
+from hearsight.media.sound_file import sound_suffix
 from hearsight.progress import Progress, no_progress
 
 SHARD_NAME = re.compile(r"clips-(\d+)\.tar")

@@ -20,11 +20,12 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import Int16, Int64
 
-from hearsight.clips.clip import Box, Clip, DecodedClip, UnreadableClip, decode_sound
+from hearsight.clips.clip import Box, Clip, DecodedClip, UnreadableClip
 from hearsight.clips.fingerprint import bytes_fingerprint
 from hearsight.errors import HearsightError
 from hearsight.files.output import temporary_beside
 from hearsight.files.text import parse_json
+from hearsight.media.sound_file import decode_sound_file
 
 INDEX_VERSION = 1
 MOST_OPEN = 256  # shards that a process keeps open; many systems allow 1,024 files
@@ -298,7 +299,8 @@ class Store:
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         id, places, number = self._place(index)
         try:
-            return decode_sound(self._read(id, number, *places[SOUND].tolist()))
+            file = self._read(id, number, *places[SOUND].tolist())
+            return decode_sound_file(file, stored=True)
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
 

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import one_line
 from hearsight.commands.data import data
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
@@ -22,6 +21,7 @@ from hearsight.commands.score import evaluate, protocols
 from hearsight.commands.studies import ablate, compare, demo
 from hearsight.commands.train import train
 from hearsight.errors import HearsightError
+from hearsight.files.text import one_line
 from hearsight.version import __version__
 
 # the base of typer's usage errors has no public name that all its versions share

@@ -10,14 +10,6 @@ if TYPE_CHECKING:  # every command imports this module, and only some draw bars
     from rich.progress import TaskID
 
 
-def one_line(text: str) -> str:
-    """The text on one line, with escapes for unprintable characters: names may hold anything."""
-    line = " ".join(text.split())
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
-    )
-
-
 def tell(notes: Iterable[str]) -> None:
     """Print notes to stderr, a line each."""
     for note in notes:

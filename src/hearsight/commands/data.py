@@ -53,7 +53,7 @@ def import_clips(
 
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
-    from hearsight.clips.selection import name_repeated
+    from hearsight.clips.selection import name_left_out
     from hearsight.clips.shard_writer import write_store
     from hearsight.datasets.open import check_split, open_clips
 
@@ -62,7 +62,7 @@ def import_clips(
     clips = open_clips(source, split=split or "train", every=every)
     with Bars() as bars:
         written = write_store(clips, out, workers=workers, progress=bars)
-    tell(name_repeated(clips, source))
+    tell(name_left_out(clips, source))
     tell_skipped(
         {error.id: error.reason for error in written.unreadable}
         | dict.fromkeys(written.others, "another clip has this id")

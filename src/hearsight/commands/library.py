@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, one_line
+from hearsight.commands.console import Bars
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.text import one_line
 
 if TYPE_CHECKING:  # it imports torch
     from hearsight.library.library import Library, Query, SearchResult
@@ -90,6 +91,8 @@ def index(
         )
     for name, reason in summary.unreadable.items():
         print(one_line(f"skipped {name}: {reason}"), file=sys.stderr)
+    for each in summary.passed_over.sentences():
+        print(one_line(each), file=sys.stderr)
     if summary.removed:
         print(f"removed, because they are gone: {summary.removed:,} files", file=sys.stderr)
     print(json.dumps({"library": library} | asdict(summary)))

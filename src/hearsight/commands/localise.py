@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, one_line, tell
+from hearsight.commands.console import Bars, tell
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError
+from hearsight.files.text import one_line
 
 
 def localise(

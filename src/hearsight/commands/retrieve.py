@@ -106,7 +106,7 @@ def retrieve(
     import torch
 
     from hearsight.clips.clip import Clips, list_unreadable
-    from hearsight.clips.selection import name_repeated
+    from hearsight.clips.selection import name_left_out
     from hearsight.datasets.open import is_composed, open_joined
     from hearsight.files.output import check_output
     from hearsight.files.tables import write_rows
@@ -138,7 +138,7 @@ def retrieve(
 
     def open_at(size: int) -> Clips:
         clips = open_joined(data, split="val", size=size, count=count, classes=classes)
-        left_out[:] = name_repeated(clips, " ".join(data))  # the same whatever the size
+        left_out[:] = name_left_out(clips, " ".join(data))  # the same whatever the size
         return clips
 
     with Bars() as bars:

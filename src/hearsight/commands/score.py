@@ -50,7 +50,7 @@ def evaluate(
 
     from hearsight.checkpoints.checkpoint import load_model
     from hearsight.clips.leaks import footnotes, marks
-    from hearsight.clips.selection import name_repeated, restrict
+    from hearsight.clips.selection import name_left_out, restrict
     from hearsight.datasets.open import open_joined
     from hearsight.files.output import check_output
     from hearsight.files.tables import ROW_FILES, text_table, write_rows
@@ -69,7 +69,7 @@ def evaluate(
     encoders, recipe, facts = load_model(checkpoint)
     signs = marks(facts, epochs=recipe.epochs)
     clips, unknown = open_joined(data, split="val", size=recipe.frame_size), list[str]()
-    left_out = name_repeated(clips, " ".join(data))
+    left_out = name_left_out(clips, " ".join(data))
     if ids is not None:
         clips, unknown = restrict(clips, ids)
     guide = None if ogl is None else load_guide(ogl, ogl_share)

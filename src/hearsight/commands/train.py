@@ -144,10 +144,10 @@ def check_data(
         HearsightError: as `check_training`, or `select_on_test` has no test set to select on.
     """
     from hearsight.clips.leaks import check_training
-    from hearsight.clips.selection import name_repeated
+    from hearsight.clips.selection import name_left_out
 
     for each in (train, validation, test):
-        tell([] if each is None else name_repeated(each[1], each[0]))
+        tell([] if each is None else name_left_out(each[1], each[0]))
     if select_on_test and validation is None:
         if test is None:
             raise HearsightError("--select-on-test needs clips to select on: name them by --test.")

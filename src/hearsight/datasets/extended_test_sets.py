@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, decode_picture, encode_clip
+from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import PAIRED, read_pairs
-from hearsight.datasets.folders import decode_any_sound, subfolder
+from hearsight.datasets.folders import find_file, subfolder
 from hearsight.errors import HearsightError
+from hearsight.media.picture import decode_picture
+from hearsight.media.sound_file import decode_sound_file
 
 LABEL = "non-sounding"
 BETWEEN = "~"  # separates the two ids in the id of a pair
@@ -84,7 +86,7 @@ class ExtendedClips:
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         path = self._sound_path(self._pairs[index][1])
         try:
-            return decode_any_sound(path, path.read_bytes())
+            return decode_sound_file(path.read_bytes(), path)
         except OSError as error:
             raise UnreadableClip(self.ids[index], f"'{path}': {error.strerror}") from error
         except ValueError as error:
@@ -101,11 +103,10 @@ class ExtendedClips:
         return file_fingerprint(self._frame_path(video), self._sound_path(audio))
 
     def _frame_path(self, video: str) -> Path:
-        return self._frames / f"{video}.jpg"
+        return find_file(video, [f"{self._frames}/*.jpg"])
 
     def _sound_path(self, audio: str) -> Path:
-        paths = [self._sounds / f"{audio}.{suffix}" for suffix in SOUNDS]
-        return next((path for path in paths if path.is_file()), paths[0])
+        return find_file(audio, [f"{self._sounds}/*.{suffix}" for suffix in SOUNDS])
 
 
 def open_extended(folder: Path, listed: Path) -> ExtendedClips:

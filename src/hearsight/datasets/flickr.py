@@ -8,6 +8,7 @@ Source: SoundNet, Aytar et al., NeurIPS 2016; the boxes: Senocak et al., CVPR 20
 layout is that of SSL-TIE, Liu et al., ACM MM 2022.
 """
 
+import re
 from pathlib import Path
 
 from hearsight.clips.clip import Box, as_box
@@ -28,6 +29,7 @@ SOUNDS = {"audio": ("wav", "flac", "mp3"), "mp3": ("mp3",)}
 ANNOTATIONS = ("anno", "Annotations", "annotations")
 TRAINING_FRAME = "00000003.jpg"
 TRAINING_SECONDS = 4.0
+STILL = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)  # a folder of frames may be called ID.mp4
 SIDE = 256  # pixels of the square frames that were annotated
 
 
@@ -54,7 +56,7 @@ class AnnotatorBoxes:
 
 def read_flickr_list(path: Path) -> list[ListedClip]:
     """The clips of a list of `ID`, `ID.jpg` or `ID,FRAME`; the second column is ignored."""
-    return unique(ListedClip(id=one.ids[0].removesuffix(".jpg")) for one in read_entries(path))
+    return unique(ListedClip(id=STILL.sub("", one.ids[0])) for one in read_entries(path))
 
 
 def open_flickr(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from xml.etree.ElementTree import Element, ParseError
@@ -19,18 +18,15 @@ from hearsight.clips.clip import (
     Clip,
     DecodedClip,
     UnreadableClip,
-    check_wav_length,
-    decode_picture,
     encode_picture,
     encode_sound,
-    picture_suffix,
-    read_whole,
-    sound_suffix,
 )
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import ListEntry, read_list
 from hearsight.errors import HearsightError
-from hearsight.media.samples import RATE, to_samples
+from hearsight.media.picture import decode_picture, picture_suffix
+from hearsight.media.samples import RATE
+from hearsight.media.sound_file import decode_sound_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +71,27 @@ def first_existing(patterns: Sequence[str], ids: Sequence[str]) -> str | None:
     """The first pattern for which one of the ids has a file; `*` is replaced by the id."""
     for id in ids:
         for pattern in patterns:
-            if Path(pattern.replace("*", id)).is_file():
+            if find_file(id, [pattern]).is_file():
                 return pattern
     return None
+
+
+def find_file(id: str, patterns: Sequence[str]) -> Path:
+    """The first of a clip's possible files that exists; if none does, the first.
+
+    A suffix may be in capitals, and `.jpg` may be `.jpeg` or `.png`: content tells what it is.
+    """
+    paths = [Path(pattern.replace("*", id)) for pattern in patterns]
+    for path in paths:
+        if path.is_file():
+            return path
+    for path in paths:
+        suffixes = (".jpg", ".jpeg", ".png") if path.suffix == ".jpg" else (path.suffix,)
+        for suffix in (each for lower in suffixes for each in (lower, lower.upper())):
+            spelled = path.parent / f"{path.name.removesuffix(path.suffix)}{suffix}"
+            if spelled.is_file():
+                return spelled
+    return paths[0]
 
 
 def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
@@ -157,7 +171,7 @@ class FolderClips:
         id = self.ids[index]
         path, file = self._file(id, self._sounds)
         try:
-            samples = decode_any_sound(path, file)
+            samples = decode_sound_file(file, path)
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
         return samples if self._seconds is None else samples[: round(self._seconds * RATE)]
@@ -182,7 +196,7 @@ class FolderClips:
     def fingerprint(self, index: int) -> str:
         """The fingerprint of its frame file and its sound file."""
         id = self.ids[index]
-        return file_fingerprint(_path(id, self._frames), _path(id, self._sounds))
+        return file_fingerprint(find_file(id, self._frames), find_file(id, self._sounds))
 
     def _boxes(self, id: str) -> tuple[Box, ...] | None:
         try:
@@ -191,59 +205,11 @@ class FolderClips:
             raise UnreadableClip(id, f"its boxes are damaged: {error}") from error
 
     def _file(self, id: str, patterns: list[str]) -> tuple[Path, bytes]:
-        path = _path(id, patterns)
+        path = find_file(id, patterns)
         try:
             return path, path.read_bytes()
         except OSError as error:
             raise UnreadableClip(id, f"'{path}': {error.strerror}") from error
-
-
-def _path(id: str, patterns: list[str]) -> Path:
-    """The first of a clip's possible files that exists; if none does, the first."""
-    paths = [Path(pattern.replace("*", id)) for pattern in patterns]
-    return next((path for path in paths if path.is_file()), paths[0])
-
-
-def decode_any_sound(path: Path, file: bytes) -> Int16[np.ndarray, " samples"]:
-    """Any sound file as 16-bit mono samples at `RATE`.
-
-    Raises:
-        ValueError: it is damaged, empty or not a sound.
-    """
-    import soundfile  # type: ignore[import-untyped]
-
-    if sound_suffix(file) is None:  # neither FLAC nor WAV, for example MP3
-        samples = _decode_compressed(path)
-    else:
-        check_wav_length(file)
-        try:
-            with soundfile.SoundFile(BytesIO(file)) as opened:
-                if (opened.samplerate, opened.channels, opened.subtype) == (RATE, 1, "PCM_16"):
-                    samples = read_whole(opened, "int16")[:, 0]
-                else:
-                    rows = read_whole(opened, "float32")
-                    samples = _resample(rows.mean(axis=1), opened.samplerate)
-        except soundfile.LibsndfileError as error:
-            raise ValueError(f"the sound is damaged ({error})") from error
-    if not len(samples):
-        raise ValueError("the sound is empty")
-    return samples
-
-
-def _resample(waveform: np.ndarray, rate: int) -> Int16[np.ndarray, " samples"]:
-    import soxr  # type: ignore[import-untyped]
-
-    return to_samples(waveform if rate == RATE else soxr.resample(waveform, rate, RATE))
-
-
-def _decode_compressed(path: Path) -> Int16[np.ndarray, " samples"]:
-    from hearsight.media.read import read_sound
-    from hearsight.media.source import MediaError
-
-    try:
-        return to_samples(read_sound(path, rate=RATE))
-    except MediaError as error:
-        raise ValueError(str(error)) from error
 
 
 def read_xml(path: Path) -> Element | None:

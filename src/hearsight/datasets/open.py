@@ -45,7 +45,7 @@ def open_joined(
 ) -> Clips:
     """Several sources as one; of clips with the same id the first counts.
 
-    `selection.name_repeated` names those left out. What is said of scenes holds for the sources
+    `selection.name_left_out` names those left out. What is said of scenes holds for the sources
     that are composed of a pack.
     """
     opened = [

@@ -12,7 +12,7 @@ training layout are those of SSL-TIE, Liu et al., ACM MM 2022.
 from pathlib import Path
 
 from hearsight.clips.clip import Box, as_box
-from hearsight.clips.lists import parse_list, without_suffix
+from hearsight.clips.lists import ListEntry, parse_list, without_suffix
 from hearsight.datasets.folders import (
     BoxAnnotations,
     FolderClips,
@@ -35,7 +35,7 @@ class VggSsBoxes:
     kept: protocols differ in how they treat them.
 
     Raises:
-        HearsightError: the file is missing or has another form.
+        HearsightError: the file is missing, has another form, or a clip twice and differently.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -43,8 +43,13 @@ class VggSsBoxes:
             entries = parse_list(Path(path), Path(path).read_bytes(), truth=True)
         except OSError as error:
             raise HearsightError(f"'{path}' cannot be read: {error.strerror}") from error
-        self.labels = {one.ids[0]: one.label for one in entries}
-        self._boxes = {one.ids[0]: one.boxes for one in entries}
+        first: dict[str, ListEntry] = {}
+        for one in entries:
+            before = first.setdefault(one.ids[0], one)
+            if (before.label, before.boxes) != (one.label, one.boxes):
+                raise HearsightError(f"'{path}' has the clip '{one.ids[0]}' twice, and differently")
+        self.labels = {id: one.label for id, one in first.items()}
+        self._boxes = {id: one.boxes for id, one in first.items()}
 
     def boxes(self, id: str) -> tuple[Box, ...] | None:
         return self._boxes.get(id)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from threading import get_ident
@@ -14,35 +15,85 @@ from PIL import Image
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
+from hearsight.files.text import one_line
 from hearsight.media.read import LEAST, Excerpt, ExcerptReader, probe, read_sound_around
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.source import MediaError
 
 SUFFIXES = (
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
-    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+    *(".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2t"),
+    *(".m2ts", ".m2v", ".m4v", ".mk3d", ".mkv", ".mod", ".mov", ".mp2v", ".mp4", ".mpe", ".mpeg"),
+    *(".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb"),
+    *(".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
 )
+MOST_NAMED = 5  # of what is passed over
 
 
 class NoVideosError(HearsightError):
     """A folder without any video."""
 
 
-def walk_videos(folder: Path, closed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+@dataclass(slots=True, kw_only=True)
+class PassedOver:
+    """What lies below folders of videos and is not read: how much, and the first names of it."""
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, path: Path | str) -> None:
+        """Count a file, or a folder with all that it holds."""
+        self.count += 1
+        if len(self.names) < MOST_NAMED:
+            self.names.append(one_line(os.fspath(path)))
+
+    def sentences(self) -> list[str]:
+        """One sentence with the count and the first names; none if nothing was passed over."""
+        if not self.count:
+            return []
+        more = f" and {self.count - len(self.names):,} more" if self.count > len(self.names) else ""
+        return [
+            f"{self.count:,} of the files and folders there were passed over, being hidden, links "
+            f"to folders, or no videos by their suffix: {', '.join(self.names)}{more}."
+        ]
+
+
+def walk_videos(
+    folder: Path, passed: PassedOver, closed: Callable[[OSError], None] | None = None
+) -> Iterator[Path]:
     """Every path below a folder with a video's suffix, except hidden files and hidden folders.
 
-    The files of a folder come sorted, before those of its subfolders. closed: called for each
-    folder that cannot be read; by default it is skipped in silence.
+    The files of a folder come sorted, before those of its subfolders. Links to folders are not
+    followed.
+
+    Args:
+        folder: it.
+        passed: gets all that is no such path, by its path below the folder.
+        closed: called for each folder that cannot be read; by default that is passed over too.
     """
-    for parent, folders, names in os.walk(folder, onerror=closed):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+    def note(error: OSError) -> None:
+        passed.add(f"{os.path.relpath(error.filename, folder)}/")
+
+    for parent, folders, names in os.walk(folder, onerror=closed or note):
+        below = Path(parent).relative_to(folder)
+        followed = []
+        for name in sorted(folders):
+            if name.startswith(".") or Path(parent, name).is_symlink():
+                passed.add(f"{below / name}/")
+            else:
+                followed.append(name)
+        folders[:] = followed
         for name in sorted(names):
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 yield Path(parent, name)
+            else:
+                passed.add(below / name)
 
 
-def find_videos(folder: Path | str) -> list[Path]:
+def find_videos(folder: Path | str, passed: PassedOver) -> list[Path]:
     """The videos of `walk_videos` that are ordinary files, sorted by path.
+
+    passed: gets all else, by its path below the folder.
 
     Raises:
         NoVideosError: there is none.
@@ -51,7 +102,12 @@ def find_videos(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
-    found = sorted(path for path in walk_videos(folder) if path.is_file())
+    found = []
+    for path in sorted(walk_videos(folder, passed)):
+        if path.is_file():
+            found.append(path)
+        else:
+            passed.add(path.relative_to(folder))
     if not found:
         raise NoVideosError(f"'{folder}' holds no videos ({' '.join(SUFFIXES)})")
     return found
@@ -63,7 +119,8 @@ class VideoClips:
     seconds: length of the sound, centred on the frame and moved inwards at the video's ends.
     every: seconds between frames, the first at half of that; None for the middle frame alone.
     side: larger frames are reduced until their shorter side has this many pixels. The id is the
-    path below the folder, followed by `@SECOND` in videos that `every` divides.
+    path below the folder, followed by `@SECOND` in videos that `every` divides. `passed_over` says
+    what else lies in the folder, as `selection.name_left_out` tells it.
 
     Raises:
         HearsightError: the folder is missing or holds no video, or an option is out of range.
@@ -89,7 +146,10 @@ class VideoClips:
         self.ids: list[str] = []
         self._moments: list[tuple[str, float | None]] = []
         self._readers: dict[tuple[int, int], ExcerptReader] = {}
-        for path in find_videos(folder):
+        passed = PassedOver()
+        found = find_videos(folder, passed)
+        self.passed_over = passed.sentences()
+        for path in found:
             name = path.relative_to(self._folder).as_posix()
             times = [None] if every is None else _times(path, every)
             for time in times:

@@ -4,6 +4,7 @@ A file is written under a hidden name ending in `.part` beside its own and then 
 whatever ends the writer, the file under its own name is whole.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hearsight.errors import HearsightError
+
+LONGEST = 255  # bytes of a file's name on the usual file systems
 
 
 def check_output(path: Path, endings: Sequence[str], *sources: Path) -> None:
@@ -27,17 +30,33 @@ def check_output(path: Path, endings: Sequence[str], *sources: Path) -> None:
         listed = ", ".join(endings[:-1]) + " or " if len(endings) > 1 else ""
         raise HearsightError(f"'{path}' must end in {listed}{endings[-1]}.")
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()  # refuses a name that is too long
         if path.is_dir():
             raise HearsightError(f"'{path}' is a folder, not a file to write.")
         if not path.parent.is_dir():
             raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
         if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
             raise HearsightError(f"'{path}' is read for this: name another file to write.")
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".part")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hearsight.", suffix=".part")
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror}.") from error
     os.close(handle)
     Path(name).unlink()
+
+
+def hidden_part(path: Path) -> Path:
+    """The hidden name ending in `.part` under which this process writes a file, beside it.
+
+    Where that would exceed `LONGEST`, the file's name is cut and a digest of it added.
+    """
+    ending = f".{os.getpid()}.part"
+    name = os.fsencode(path.name)
+    most = LONGEST - len(ending) - 1
+    if len(name) > most:
+        digest = hashlib.sha256(name).hexdigest()[:16]
+        name = name[: most - len(digest)].decode(errors="ignore").encode() + digest.encode()
+    return path.with_name(f".{os.fsdecode(name)}{ending}")
 
 
 class PartFile:
@@ -45,7 +64,7 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self.part = hidden_part(path)
 
     def commit(self) -> None:
         """Rename the part to its final name, replacing an older file; raises OSError."""

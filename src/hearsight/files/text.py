@@ -1,44 +1,109 @@
 """Untrusted text files (lists, csv, JSON) read safely, and names that are safe to print."""
 
 import csv
-import io
 import json
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hearsight.errors import HearsightError
 
+LINE_END = re.compile(r"\r\n|\n|\r")
+NO_ROW = re.compile(r"[\s,;]*|\s*#(?!NAME\?).*|\s*sep=.", re.DOTALL)  # also a spreadsheet's `sep=;`
+QUOTED = re.compile(r'"[^"]*"')
+
 
 def read_text(path: Path) -> str:
-    """The text of a list, line ends unchanged, without a byte order mark.
+    """The text of a list, line ends unchanged, without byte order marks, wherever they stand.
 
     Raises:
-        HearsightError: no such file, or not UTF-8 text.
+        HearsightError: no such file, or neither UTF-8 text nor UTF-16 text that begins with a mark.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        wide = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+        text = content.decode("utf-16" if wide else "utf-8").replace("\ufeff", "")
     except OSError as error:
         raise HearsightError(f"The list '{path}' cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise HearsightError(f"The list '{path}' is not a text file.") from error
-    if "\0" in text:
+    if "\0" in text or (wide and not re.search(r"\w", text, re.ASCII)):
         raise HearsightError(f"The list '{path}' is not a text file.")
     return text
 
 
-def cells_of(text: str, path: Path) -> list[list[str]]:
-    """The non-empty rows of a csv text, cells stripped; `path` is named in errors.
+class Row(NamedTuple):
+    """A row of a table: its text as written, without the last line end, and its cells, stripped."""
+
+    text: str
+    cells: list[str]
+
+
+def rows_of(text: str, path: Path) -> list[Row]:
+    """The rows of a table as text, without empty ones and comments (`#`).
+
+    Cells are divided by commas, or by tabs or semicolons where every row has some. They may stand
+    in quotes, with blanks before and after, and then hold line ends. `path` is named in errors.
 
     Raises:
-        HearsightError: it is not valid csv.
+        HearsightError: a cell is too long, or a quote is not closed.
     """
+    lines = LINE_END.split(text)
+    found = LINE_END.search(text)
+    newline = found[0] if found else "\n"
+    delimiter = _delimiter(lines)
+    rows = []
+    number = 0
+    while number < len(lines):
+        first, line = number, lines[number]
+        number += 1
+        if NO_ROW.fullmatch(line):
+            continue
+        if '"' in line:
+            cells, number = _quoted(lines, first, delimiter, path)
+            line = newline.join(lines[first:number])
+        else:
+            cells = line.split(delimiter)
+        rows.append(Row(line, [cell.strip() for cell in cells]))
+    return rows
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """What divides the cells: the first of comma, tab and semicolon, if every row has it."""
+    bare = (QUOTED.sub("", line) for line in lines if not NO_ROW.fullmatch(line))
+    first = next(bare, "")
+    place, delimiter = min((first.find(each) % (len(first) + 1), each) for each in ",\t;")
+    if delimiter == "," or place == len(first) or not all(delimiter in line for line in bare):
+        return ","
+    return delimiter
+
+
+def _quoted(lines: Sequence[str], first: int, delimiter: str, path: Path) -> tuple[list[str], int]:
+    """The cells of the row that begins in a line, and the line after it."""
+
+    def read(strict: bool) -> tuple[list[str], int]:
+        reader = csv.reader(
+            (lines[number] + "\n" for number in range(first, len(lines))),
+            delimiter=delimiter,
+            skipinitialspace=True,
+            strict=strict,
+        )
+        return next(reader), first + reader.line_num
+
     try:
-        read = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
-        rows = [[cell.strip() for cell in row] for row in read]
+        cells, after = read(strict=False)
     except csv.Error as error:
         raise HearsightError(f"The list '{path}' is no table of cells: {error}.") from error
-    return [row for row in rows if row]
+    if any("\n" in cell for cell in cells):
+        try:
+            read(strict=True)
+        except csv.Error as error:
+            raise HearsightError(
+                f"The list '{path}' has a quote in line {first + 1} that is not closed."
+            ) from error
+    return cells, after
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -63,6 +128,14 @@ def first_names(names: Sequence[str], most: int | None, *, separator: str = ", "
 def writable(name: str) -> str:
     r"""A file name as UTF-8 text; bytes that are not UTF-8 appear as escapes such as `\udcff`."""
     return name.encode(errors="backslashreplace").decode()
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with escapes for unprintable characters: names may hold anything."""
+    line = " ".join(text.split())
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
+    )
 
 
 def is_text(name: str) -> bool:

@@ -20,7 +20,7 @@ from types import FrameType
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from hearsight.datasets.videos import SUFFIXES, walk_videos
+from hearsight.datasets.videos import SUFFIXES, PassedOver, walk_videos
 from hearsight.errors import HearsightError
 from hearsight.library.extraction import (
     Engine,
@@ -64,6 +64,7 @@ class IndexSummary:
     removed: int = 0
     moments: int = 0  # in the library after the run
     unreadable: dict[str, str] = field(default_factory=dict)  # file or folder: reason
+    passed_over: PassedOver = field(default_factory=PassedOver)  # what is no video, in folders
 
 
 def index_videos(
@@ -123,7 +124,7 @@ def index_videos(
     summary = IndexSummary()
     existing = MomentTable.open(library)
     known = existing.files() if prune and existing is not None else {}
-    paths = find_videos(sources, summary.unreadable, known)
+    paths = find_videos(sources, summary, known)
     if existing is None and not sources:
         raise HearsightError(f"There is no library '{library}'.")
     embedder = None
@@ -166,14 +167,15 @@ def _check_any_read(summary: IndexSummary) -> None:
 
 
 def find_videos(
-    sources: Sequence[str | Path], unreadable: dict[str, str], known: Collection[str] = ()
+    sources: Sequence[str | Path], summary: IndexSummary, known: Collection[str] = ()
 ) -> list[Path]:
     """Every video that is named by the sources or lies in their folders, each once.
 
     Args:
         sources: videos, and folders with videos at any depth (hidden ones are skipped).
-        unreadable: gets what cannot be read, with the reason: folders inside that cannot be
-            opened, files whose names are not UTF-8, pipes and devices.
+        summary: its `unreadable` gets what cannot be read, with the reason: folders inside that
+            cannot be opened, files whose names are not UTF-8, pipes and devices; its `passed_over`
+            what in the folders is no video.
         known: absolute paths of files that may have been deleted. A source that was one of them,
             or held some, need not exist or hold a video any more.
 
@@ -181,6 +183,7 @@ def find_videos(
         HearsightError: a source does not exist, cannot be read, or is a folder without any video.
     """
     found: dict[Path, None] = {}
+    unreadable = summary.unreadable
     for source in sources:
         path = absolute_path(source)
         try:
@@ -192,7 +195,7 @@ def find_videos(
         except OSError as error:
             raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
         before = len(unreadable)
-        videos = _videos_in(source, path, unreadable) if folder else [path]
+        videos = _videos_in(source, path, summary) if folder else [path]
         if not videos and before == len(unreadable) and not _holds_any(path, known):
             raise HearsightError(f"'{source}' holds no videos ({' '.join(SUFFIXES)}).")
         found.update(dict.fromkeys(videos))
@@ -228,7 +231,7 @@ def _is_missing(name: str) -> bool:
     return False
 
 
-def _videos_in(source: str | Path, folder: Path, unreadable: dict[str, str]) -> list[Path]:
+def _videos_in(source: str | Path, folder: Path, summary: IndexSummary) -> list[Path]:
     """The videos below a folder.
 
     Raises:
@@ -240,9 +243,9 @@ def _videos_in(source: str | Path, folder: Path, unreadable: dict[str, str]) -> 
         raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
 
     def note(error: OSError) -> None:
-        unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
+        summary.unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
 
-    return list(walk_videos(folder, note))
+    return list(walk_videos(folder, summary.passed_over, note))
 
 
 def _is_indexable(path: Path, unreadable: dict[str, str]) -> bool:

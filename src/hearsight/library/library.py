@@ -20,7 +20,8 @@ from jaxtyping import Float32, UInt8
 from hearsight.errors import HearsightError, nearest
 from hearsight.library.lance_table import MODALITIES, Modality, MomentTable, absolute_path
 from hearsight.localising.localise import QUIET, prepare_whole_frame
-from hearsight.media.read import frames_at, probe, read_picture, read_sound, stream_sound
+from hearsight.media.picture import read_picture
+from hearsight.media.read import frames_at, probe, read_sound, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
 from hearsight.retrieval.embeddings import Embedder, load_embedder

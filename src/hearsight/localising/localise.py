@@ -41,13 +41,13 @@ from hearsight.localising.moments import (
     to_heatmap,
 )
 from hearsight.localising.painting import PICTURES, save_picture
+from hearsight.media.picture import is_picture, read_picture
 from hearsight.media.read import (
     LEAST,
     Frame,
     MediaInfo,
     VideoReader,
     probe,
-    read_picture,
     stream_sound,
 )
 from hearsight.media.samples import RATE, to_samples
@@ -113,8 +113,7 @@ def localise_video(
     target, style = _painting(overlay, style)
     with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
         reader = opened.enter_context(VideoReader(video))
-        info = reader.info()
-        _check_tracks(info)
+        info = _tracks(reader)
         if not LEAST <= every < math.inf:
             raise HearsightError(
                 f"`every` must be a number of seconds from {LEAST:g} up, not {every}."
@@ -136,25 +135,26 @@ def _painting(overlay: Path | str | None, style: str | None) -> tuple[Path | Non
     return None if overlay is None else Path(overlay), style or "heat"
 
 
-def _check_tracks(info: MediaInfo) -> None:
-    """Raise HearsightError unless there are moving pictures and sound."""
-    if not (info.has_picture and info.has_sound) and is_picture(info.path):
-        raise HearsightError(
-            f"'{info.path}' is a picture: name the sound it is seen with by --sound."
-        )
+def _tracks(reader: VideoReader) -> MediaInfo:
+    """What a video holds; raises HearsightError unless there are moving pictures and sound."""
+    try:
+        info = reader.info()
+    except MediaError:  # FFmpeg decodes no animated WebP
+        _refuse_picture(reader.path)
+        raise
+    if not (info.has_picture and info.has_sound):
+        _refuse_picture(info.path)
     if not info.has_picture:
         raise HearsightError(f"'{info.path}' has no moving pictures to find a source in.")
     if not info.has_sound:
         raise HearsightError(f"'{info.path}' has no sound track, so there is no source to find.")
+    return info
 
 
-def is_picture(path: Path | str) -> bool:
-    """Whether a file is a still picture that can be read."""
-    try:
-        read_picture(path)
-    except MediaError:
-        return False
-    return True
+def _refuse_picture(path: Path) -> None:
+    """Raise HearsightError if a file is a picture, moving or not, which has no sound."""
+    if is_picture(path):
+        raise HearsightError(f"'{path}' is a picture: name the sound it is seen with by --sound.")
 
 
 def localise_image(

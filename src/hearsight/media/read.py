@@ -1,11 +1,10 @@
-"""Reading media files by path: metadata, frames at given times, sound, still pictures.
+"""Reading media files by path: metadata, frames at given times, sound.
 
 All times are seconds since the file's first frame or sample, whichever comes first; picture and
 sound share that clock.
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image, ImageOps
 
 from hearsight.media.decode import (
     decode_frames,
@@ -32,7 +30,6 @@ from hearsight.media.source import (
     Encoded,
     MediaError,
     Source,
-    check_readable,
     open_media,
 )
 from hearsight.media.timeline import Timeline, timeline_of
@@ -145,35 +142,6 @@ def probe(path: Path | str) -> MediaInfo:
     """
     with VideoReader(path) as video:
         return video.info()
-
-
-def read_picture(path: Path | str) -> Pixels:
-    """A picture file as RGB, rotated as its EXIF data says, transparency on white.
-
-    Raises:
-        MediaError: if it is missing, not a picture, damaged, or claims too many pixels.
-    """
-    path = Path(path)
-    check_readable(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return np.array(_as_rgb(ImageOps.exif_transpose(image)))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits per pixel, which Pillow would clip at 255
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
 
 
 def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:

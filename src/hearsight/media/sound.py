@@ -20,6 +20,13 @@ from hearsight.media.source import MP4, Encoded, Source
 
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
 
+# of coded samples: the value of silence, and full scale above it
+SCALES = {
+    "uint8": (128, 1 << 7),
+    "int16": (0, 1 << 15),
+    "int32": (0, 1 << 31),
+    "int64": (0, 1 << 63),
+}
 # bytes of a sample, of codecs whose packets hold samples and nothing else
 BARE = {"pcm_u8": 1, "pcm_s8": 1, "pcm_mulaw": 1, "pcm_alaw": 1} | {
     f"pcm_{kind}{8 * size}{order}": size
@@ -32,15 +39,21 @@ CONTEXT = 0.1  # seconds the resampling filter needs before its first exact samp
 
 def mono(frame: AudioFrame) -> Samples:
     """The mean of the channels, full scale being 1; NaN becomes 0."""
-    samples = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
+    samples = np.nan_to_num(_values(frame), nan=0.0, posinf=1.0, neginf=-1.0)
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     kind = samples.dtype.name
-    middle, scale = {"uint8": (128, 128), "int16": (0, 1 << 15), "int32": (0, 1 << 31)}.get(
-        kind, (0, 1)
-    )
+    middle, scale = SCALES.get(kind, (0, 1))
     mean: Samples = ((samples.astype(np.float64) - middle) / scale).mean(axis=0).astype(np.float32)
     return mean
+
+
+def _values(frame: AudioFrame) -> np.ndarray:
+    """The samples as coded: a row for each channel, or one in which channels take turns."""
+    if not frame.format.name.startswith("s64"):  # which PyAV does not convert
+        return frame.to_ndarray()
+    size = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+    return np.stack([np.frombuffer(bytes(plane), np.int64)[:size] for plane in frame.planes])
 
 
 class Block(NamedTuple):

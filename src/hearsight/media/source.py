@@ -49,9 +49,8 @@ class Source:
         Raises:
             MediaError: if it is missing, not a file, empty, unreadable or not a media file.
         """
-        self.path = path
+        self.path = existing_file(path)
         edits: list[Edit | None] = []
-        check_readable(path)
         options = {}
         if _begins_as_mp4(path):
             edits = single_edits(path)
@@ -213,21 +212,26 @@ def open_media(path: Path | str) -> Iterator[Source]:
         source.close()
 
 
-def check_readable(path: Path) -> None:
-    """Raise the `MediaError` of a path that is no file, or whose first byte cannot be read."""
+def existing_file(path: Path | str) -> Path:
+    """The path, if a file that holds something is there to be read; else raises MediaError."""
+    path = Path(path)
     try:
         kind = path.stat().st_mode
         if not (S_ISREG(kind) or S_ISDIR(kind)):
             raise MediaError(f"'{path}' is a pipe or a device, not a file.")
         with path.open("rb") as file:
-            if not file.read(1):
-                raise MediaError(f"'{path}' is empty.")
+            begin = file.read(4)
+        if not begin:
+            raise MediaError(f"'{path}' is empty.")
+        if begin == b"RIFX":  # FFmpeg would give noise
+            raise MediaError(f"'{path}' is a big-endian WAV file (RIFX): convert it to WAV.")
     except FileNotFoundError as error:
         raise MediaError(f"'{path}' does not exist.") from error
     except IsADirectoryError as error:
         raise MediaError(f"'{path}' is a folder, not a file.") from error
     except OSError as error:
         raise MediaError(f"'{path}' cannot be read: {error.strerror}.") from error
+    return path
 
 
 def file_state(path: Path) -> tuple[int, int, int, int]:

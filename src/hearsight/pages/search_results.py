@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from hearsight.clips.clip import decode_picture
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.library.library import SearchResult
 from hearsight.localising.painting import gallery, save_picture
+from hearsight.media.picture import decode_picture
 from hearsight.pages.html_page import data_url, html_page, write_page
 
 COLUMNS = 5  # of a sheet

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16, UInt8
 
-from hearsight.clips.clip import open_picture
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.text import read_text
-from hearsight.media.samples import RATE
+from hearsight.media.picture import open_picture
+from hearsight.media.samples import RATE, to_samples
 from hearsight.scenes.pack import Cutout, Pack, Recording
 
 DEMO_CLASSES = (
@@ -207,12 +207,13 @@ def _samples(folder: Path, share: SplitShare) -> Int16[np.ndarray, " samples"]:
 
     path = folder / share.row.file
     try:
-        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+        # as float: 16-bit samples of Opus and Vorbis above full scale would change their sign
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
         raise HearsightError(f"cannot read the sound '{path}'") from error
     if rate != RATE:
         raise HearsightError(f"the sound '{path}' has {rate} samples per second, not {RATE}")
-    sound = trim_silence(samples[:, 0])
+    sound = trim_silence(to_samples(np.nan_to_num(samples[:, 0])))
     first, last = (round(edge * len(sound)) for edge in share.part)
     if last - first < 16:
         raise HearsightError(f"the sound '{path}' is too short, or silent")

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Float64, Int16
 from PIL import Image
 
-from hearsight.clips.clip import encode_picture, open_picture
+from hearsight.clips.clip import encode_picture
 from hearsight.clips.truth import bounds
 from hearsight.errors import HearsightError
 from hearsight.files.tables import markdown_table
+from hearsight.media.picture import open_picture
 from hearsight.media.samples import RATE, round_samples
 from hearsight.progress import Progress
 from hearsight.scenes.composing import SOLID
@@ -81,7 +82,7 @@ def build_menagerie(target: Path, debs: Path | None, progress: Progress) -> Path
     names = sorted({entry.package for entry in entries})
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as name:
+        with tempfile.TemporaryDirectory(prefix=".menagerie-", dir=target.parent) as name:
             work = Path(name)
             progress("obtaining packages", 0, len(names))
             found = find_debs(names, debs) if debs else download_debs(names, work)

@@ -1,0 +1,199 @@
+"""Picture files as RGB pixels: the one decoder, for files held in memory and files by path.
+
+Upright as EXIF or XMP says; grey of 1, 8 or 16 bits and palettes made RGB; transparent parts on
+white; of several pictures in a file (GIF, APNG, WebP) the first. What a file is, is told by its
+content, never by its name.
+"""
+
+import warnings
+from contextlib import suppress
+from io import BufferedReader, BytesIO
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+MOST_PIXELS = 2**30 // 12  # of one picture, Pillow's own bound; a hostile header may claim any size
+ORIENTATION = 0x0112  # EXIF tag
+TURNS = {  # its value: how the stored rows become upright; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+TURN_MARKS = (b"Exif\0\0", b"tiff:Orientation")  # without them a JPEG is upright as stored
+HEAD = 256  # bytes that tell the kind of file
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+NEEDS_HEIC = (
+    "is a HEIC photograph, which needs pillow-heif: install hearsight[heic], or save it as JPEG"
+)
+
+
+class TooManyPixelsError(ValueError):
+    """A picture that claims more pixels than are read."""
+
+
+class NeedsHeicError(ValueError):
+    """A HEIC picture where pillow-heif is not installed."""
+
+
+def picture_suffix(file: bytes) -> str | None:
+    """`jpg`, `png` or `webp` by the magic bytes of a picture file; None for any other."""
+    if file[:3] == b"\xff\xd8\xff":
+        return "jpg"
+    if file[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    return "webp" if file[:4] == b"RIFF" and file[8:12] == b"WEBP" else None
+
+
+def is_heic(file: bytes) -> bool:
+    """Whether a file begins as HEIC, a phone's photograph; AVIF, which Pillow reads, is none."""
+    if file[4:8] != b"ftyp":
+        return False
+    box = file[8 : min(int.from_bytes(file[:4]), HEAD)]
+    brands = {box[place : place + 4] for place in range(0, len(box), 4) if place != 4}
+    return bool(brands & HEIC_BRANDS) and not brands & {b"avif", b"avis"}
+
+
+def decode_picture(file: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    """The RGB pixels, 0..255, of a picture file held in memory.
+
+    An upright JPEG is decoded by simplejpeg where it is installed: twice as fast, the same pixels.
+
+    Raises:
+        ValueError: not a picture, damaged, or more than `MOST_PIXELS`; the sentence says which.
+    """
+    pixels = _decode_jpeg(file) if picture_suffix(file) == "jpg" else None
+    if pixels is not None:
+        return pixels
+    return _decoded(BytesIO(file), "RGB")
+
+
+def decode_mask(file: bytes) -> UInt8[np.ndarray, "height width"]:
+    """The grey values, 0..255, of a picture file held in memory; errors as of `decode_picture`."""
+    return _decoded(BytesIO(file), "L")
+
+
+def read_picture(path: Path | str) -> UInt8[np.ndarray, "height width 3"]:
+    """The RGB pixels, 0..255, of a picture file.
+
+    Raises:
+        MediaError: if it is missing, not a picture, damaged, or claims too many pixels.
+    """
+    from hearsight.media.source import MediaError, existing_file
+
+    try:
+        with existing_file(path).open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _decoded(file, "RGB")
+    except TooManyPixelsError as error:
+        raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
+    except NeedsHeicError as error:
+        raise MediaError(f"'{path}' {NEEDS_HEIC}.") from error
+    except (ValueError, OSError) as error:
+        raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
+
+
+def is_picture(path: Path | str) -> bool:
+    """Whether a file is a picture that can be read, or could be with pillow-heif."""
+    from hearsight.media.source import MediaError
+
+    try:
+        read_picture(path)
+    except MediaError as error:
+        return isinstance(error.__cause__, NeedsHeicError)
+    return True
+
+
+def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
+    """Decode by simplejpeg; None where it is not installed or refuses, so that Pillow decides."""
+    try:
+        import simplejpeg  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    if any(mark in file for mark in TURN_MARKS):
+        with suppress(Exception):  # what Pillow cannot open, it refuses later in a sentence
+            if _turn(Image.open(BytesIO(file))) is not None:
+                return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(file, strict=True)
+        if height * width > MOST_PIXELS or colours not in ("YCbCr", "Gray"):
+            return None
+        return np.asarray(simplejpeg.decode_jpeg(file, strict=True))
+    except ValueError:
+        return None
+
+
+def open_picture(file: bytes) -> Image.Image:
+    """A picture file, loaded and upright, in its own mode; errors as of `decode_picture`."""
+    return _loaded(BytesIO(file))
+
+
+def _decoded(file: BytesIO | BufferedReader, mode: str) -> np.ndarray:
+    """An opened picture file as pixels of `mode` (RGB or L)."""
+    image = _loaded(file)
+    try:
+        return np.array(_on_white(image).convert(mode))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"the picture is damaged ({error})") from error
+
+
+def _loaded(file: BytesIO | BufferedReader) -> Image.Image:
+    try:
+        with _open(file) as image:
+            if image.width * image.height > MOST_PIXELS:
+                size = f"{image.width} x {image.height}"
+                raise TooManyPixelsError(f"the picture claims {size} pixels")
+            image.load()
+            turn = _turn(image)
+            return image if turn is None else image.transpose(turn)
+    except UnidentifiedImageError as error:
+        raise ValueError("the file is not a picture") from error
+    except (TooManyPixelsError, NeedsHeicError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixelsError(f"the picture has too many pixels ({error})") from error
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise ValueError(f"the picture is damaged ({error})") from error
+
+
+def _open(file: BytesIO | BufferedReader) -> Image.Image:
+    heic = is_heic(file.read(HEAD))
+    file.seek(0)
+    if not heic:
+        return Image.open(file)
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise NeedsHeicError(f"the picture {NEEDS_HEIC}") from error
+    opened: Image.Image = pillow_heif.HeifImageFile(file)
+    return opened
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How a picture is made upright; None if it is, or if its EXIF data are damaged."""
+    with suppress(Exception):
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A picture of 8 bits without transparency."""
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise ValueError("its values of 32 bits do not tell which is white")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        values = np.asarray(image)
+        grey = (values.clip(0, 65_535) // 257).astype(np.uint8)
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):
+            grey[values == clear] = 255
+        return Image.fromarray(grey)
+    if not image.has_transparency_data:
+        return image
+    image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image)

@@ -1,0 +1,187 @@
+"""Sounds are the same by whatever reader: by path, in a layout, in a store."""
+
+import struct
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from hearsight.clips.clip import Clip, encode_picture
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.clips.shards import Store
+from hearsight.datasets.vggsound import open_vggsound
+from hearsight.media.read import read_sound
+from hearsight.media.samples import RATE, to_samples
+from hearsight.media.sound_file import decode_sound_file
+from hearsight.media.source import MediaError
+
+FRAME = encode_picture(np.zeros((8, 8, 3), np.uint8))
+STEPS = np.random.default_rng(0).integers(-100, 100, 800) / 128  # what 8 bits can say
+LIST = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"Lavf62.12.102\0"
+ODD = b"junk" + struct.pack("<I", 3) + b"abc\0"  # an odd length is padded
+
+
+def coded(kind: str, values: np.ndarray) -> bytes:
+    """The data of a WAV file."""
+    if kind == "u8":
+        return (np.round(values * 128) + 128).astype(np.uint8).tobytes()
+    if kind == "s24":
+        return b"".join(int(v * 2**23).to_bytes(3, "little", signed=True) for v in values.flat)
+    if kind.startswith("f"):
+        return values.astype(f"<f{int(kind[1:]) // 8}").tobytes()
+    bits = int(kind[1:])
+    return np.round(values * 2.0 ** (bits - 1)).astype(f"<i{bits // 8}").tobytes()
+
+
+def wav(
+    kind: str = "s16",
+    values: np.ndarray = STEPS,
+    *,
+    told: int | None = None,
+    extensible: bool = False,
+    first: bytes = b"",
+    between: bytes = b"",
+    after: bytes = b"",
+) -> bytes:
+    """A WAV file; `told` is the size that its header claims, for the file and for the data."""
+    data, channels = coded(kind, values), 1 if values.ndim == 1 else values.shape[1]
+    code, bits = 3 if kind[0] == "f" else 1, int(kind[1:])
+    block = channels * bits // 8
+    form = (0xFFFE if extensible else code, channels, RATE, RATE * block, block, bits)
+    head = struct.pack("<HHIIHH", *form)
+    if extensible:
+        head += struct.pack("<HHIH", 22, bits, 4 if channels == 1 else 3, code)
+        head += bytes.fromhex("000000001000800000aa00389b71")
+    inner = b"WAVE" + first + b"fmt " + struct.pack("<I", len(head)) + head + between
+    inner += b"data" + struct.pack("<I", len(data) if told is None else told)
+    inner += data + bytes(len(data) % 2) + after
+    return b"RIFF" + struct.pack("<I", len(inner) if told is None else told) + inner
+
+
+def by_ffmpeg(codec: str, tmp_path: Path) -> bytes:
+    """A second of sound, as FFmpeg writes a WAV file."""
+    tone = (0.4 * np.sin(np.arange(RATE) / 5)).astype(np.float32)
+    with av.open(str(tmp_path / "made.wav"), "w") as output:
+        stream = output.add_stream(codec, rate=RATE, layout="mono")
+        kind = stream.codec_context.format.name
+        pcm = tone[None] if kind.startswith("flt") else np.int16(tone * 32_767)[None]
+        frame = av.AudioFrame.from_ndarray(
+            pcm, format="fltp" if kind.startswith("flt") else "s16", layout="mono"
+        )
+        frame.sample_rate = RATE
+        for part in av.AudioResampler(kind, "mono", RATE).resample(frame):
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+    return (tmp_path / "made.wav").read_bytes()
+
+
+def by_every_reader(file: bytes, tmp_path: Path) -> list[np.ndarray]:
+    """16-bit samples as `media`, a layout, a layout's stored clip and a store give them."""
+    folder = tmp_path / "layout"
+    for name, content in (("frame/a.jpg", FRAME), ("audio/a.wav", file)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    layout = open_vggsound(folder)
+    found = [
+        to_samples(read_sound(folder / "audio" / "a.wav", rate=RATE)),
+        layout.sound(0),
+        layout.clip(0).decode().sound,
+        decode_sound_file(file),
+    ]
+    if int.from_bytes(file[22:24], "little") > 1:  # a store holds one channel alone
+        return found
+    with StoreWriter(tmp_path / "store") as writer:
+        writer.add(Clip(id="a", frame=FRAME, sound=file))
+    store = Store(tmp_path / "store")
+    return [*found, store.sound(0), store[0].sound]
+
+
+@pytest.mark.parametrize("extensible", [False, True])
+@pytest.mark.parametrize("told", [None, 0, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF])
+@pytest.mark.parametrize("kind", ["u8", "s16", "s24", "s32", "s64", "f32", "f64"])
+def test_wav_of_every_width_and_claimed_size_is_read_whole(
+    tmp_path: Path, kind: str, told: int | None, extensible: bool
+) -> None:
+    file = wav(kind, told=told, extensible=extensible)
+    for samples in by_every_reader(file, tmp_path):
+        assert np.array_equal(samples, STEPS * 32_768)
+
+
+@pytest.mark.parametrize("told", [None, 0, 0xFFFFFFFF])
+def test_other_chunks_of_a_wav_are_no_sound(tmp_path: Path, told: int | None) -> None:
+    cases = [{"first": LIST}, {"first": ODD}, {"between": LIST}, {"between": LIST + ODD}]
+    for number, chunks in enumerate([*cases, *([{"after": LIST}] if told is None else [])]):
+        for samples in by_every_reader(wav(told=told, **chunks), tmp_path / str(number)):
+            assert np.array_equal(samples, STEPS * 32_768)
+
+
+@pytest.mark.parametrize("kind", ["s16", "s24", "s64", "f32"])
+def test_several_channels_are_averaged_alike(tmp_path: Path, kind: str) -> None:
+    both = np.stack([STEPS, STEPS[::-1] / 2], axis=1)
+    for samples in by_every_reader(wav(kind, both), tmp_path):
+        assert np.abs(samples - both.mean(axis=1) * 32_768).max() <= 0.5
+
+
+def test_what_is_above_full_scale_is_clipped_and_no_number_is_silence(tmp_path: Path) -> None:
+    values = np.tile([1.7, -1.7, np.nan, np.inf, -np.inf, 0.5], 100)
+    wanted = np.tile([32_767, -32_768, 0, 32_767, -32_768, 16_384], 100)
+    for samples in by_every_reader(wav("f32", values), tmp_path):
+        assert np.array_equal(samples, wanted)
+
+
+@pytest.mark.parametrize("codec", ["libmp3lame", "adpcm_ima_wav", "pcm_mulaw", "pcm_s64le"])
+def test_any_coding_inside_a_wav_is_read_alike(tmp_path: Path, codec: str) -> None:
+    first, *others = by_every_reader(by_ffmpeg(codec, tmp_path), tmp_path)
+    assert len(first) >= RATE
+    assert np.abs(first[: RATE // 2]).max() > 12_000
+    for samples in others:
+        assert np.array_equal(samples, first)
+
+
+def test_a_wav_beyond_4_gb_by_its_head_is_read(tmp_path: Path) -> None:
+    file = BytesIO()
+    soundfile.write(file, STEPS, RATE, format="RF64", subtype="PCM_16")
+    for samples in by_every_reader(file.getvalue(), tmp_path):
+        assert np.array_equal(samples, STEPS * 32_768)
+
+
+def test_a_sound_of_another_rate_is_resampled_alike(tmp_path: Path) -> None:
+    times = np.arange(22_050) / 22_050
+    path = tmp_path / "a.wav"
+    for subtype in ("PCM_16", "FLOAT", "MS_ADPCM"):
+        soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * times), 22_050, subtype=subtype)
+        found = decode_sound_file(path.read_bytes(), path)
+        by_path = to_samples(read_sound(path, rate=RATE))
+        assert len(found) == len(by_path) >= RATE
+        assert np.abs(found - by_path).max() <= 1
+
+
+def test_what_is_no_sound_is_said(tmp_path: Path) -> None:
+    for file, said in (
+        (wav()[:600], "cut: 600 of 1,644 bytes"),
+        (wav(values=STEPS[:0]), "empty"),
+        (wav(values=STEPS[:0], told=0xFFFFFFFF), "empty"),
+        (b"RIFF" + bytes(4) + b"WAVE", "empty or damaged"),
+        (b"fLaC" + bytes(100), "damaged"),
+    ):
+        for stored in (True, False):
+            with pytest.raises(ValueError, match=said):
+                decode_sound_file(file, stored=stored)
+    big_endian = BytesIO()
+    soundfile.write(big_endian, STEPS, RATE, format="WAV", subtype="PCM_16", endian="BIG")
+    (tmp_path / "a.wav").write_bytes(big_endian.getvalue())
+    with pytest.raises(MediaError, match=r"big-endian WAV file \(RIFX\): convert"):
+        read_sound(tmp_path / "a.wav")
+
+
+def test_a_store_refuses_other_rates_and_several_channels_of_any_width() -> None:
+    both = np.stack([STEPS, STEPS], axis=1)
+    for kind in ("s16", "s64"):
+        with pytest.raises(ValueError, match="2 channels, a clip needs one"):
+            decode_sound_file(wav(kind, both), stored=True)
+        slow = wav(kind).replace(struct.pack("<I", RATE), struct.pack("<I", 8000), 1)
+        with pytest.raises(ValueError, match="8000 Hz, a clip needs 16000 Hz"):
+            decode_sound_file(slow, stored=True)
