@@ -1,7 +1,7 @@
 """Decoding of an open file: its packets to blocks of sound and frames with rising times."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -13,9 +13,10 @@ from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from hearsight.media.settle import OVERLAP, Settler, Stamped
-from hearsight.media.source import Encoded, Source
+from hearsight.media.settle import OVERLAP, ROUNDING, Settler, Stamped
+from hearsight.media.source import BLIND, Encoded, Source
 
+MISPLACED = 2.5  # frames by which a time may be given to a wrong picture
 TRACE = Fraction(1, 2000)  # seconds; the rounding of an edit's ends
 
 
@@ -42,7 +43,10 @@ def decode_frames(
     packets = _trusted(stream, packets)
     frames = _in_order(stream, packets) if source.reordered else decode(stream, packets)
     edit = source.edit(stream)
-    for frame in _rising(stream, _stamped(stream, frames, first or 0)):
+    stamped = _stamped(stream, frames, first or 0)
+    if source.kind in BLIND:
+        stamped = _evened(stream, stamped)
+    for frame in _rising(stream, stamped):
         if edit is None:
             yield frame
             continue
@@ -61,13 +65,47 @@ def _trusted(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[Encode
             kept.append(packet)
             yield Stamped(packet.dts, packet.duration or usual_ticks(stream))
 
-    tick = Fraction(stream.time_base or 1)
-    for settled in Settler(stated(), float(1 / tick)):
+    for settled in settle_pictures(stream, stated()):
         packet = kept.popleft()
-        if packet.dts is not None and abs(step := settled.place - packet.dts) * tick > OVERLAP:
+        if packet.dts is not None:
+            step = picture_step(stream, packet.dts, settled.place)
             packet.dts += step
             packet.pts = None if packet.pts is None else packet.pts + step
         yield packet
+
+
+def picture_step(stream: VideoStream, stated: int, settled: int) -> int:
+    """The ticks by which a picture is moved: none where the frame rate may simply vary."""
+    step = settled - stated
+    return step if abs(step) * Fraction(stream.time_base or 1) > OVERLAP else 0
+
+
+def settle_pictures(
+    stream: VideoStream, items: Iterable[Stamped], *, blind: bool = False
+) -> Settler:
+    """The places of consecutive pictures, in ticks.
+
+    blind: an MPEG program stream states a time for each block of several small pictures. FFmpeg may
+    give it to the one before the right one, and counts on from there.
+    """
+    tick = Fraction(stream.time_base or 1)
+    rounding = MISPLACED * usual_ticks(stream) * tick if blind else ROUNDING
+    return Settler(items, float(1 / tick), rounding=float(rounding))
+
+
+def _evened(stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The frames of a program stream, in the order in which they are shown, one after the other."""
+    kept: deque[VideoFrame] = deque()
+
+    def stated() -> Iterator[Stamped]:
+        for frame in frames:
+            kept.append(frame)
+            yield Stamped(frame.pts, frame.duration or usual_ticks(stream))
+
+    for settled in settle_pictures(stream, stated(), blind=True):
+        frame = kept.popleft()
+        frame.pts = settled.place
+        yield frame
 
 
 def _in_order(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[VideoFrame]:

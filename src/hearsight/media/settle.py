@@ -38,12 +38,14 @@ class Settler:
     clocks are unsteady. One packet alone decides nothing.
     """
 
-    def __init__(self, items: Iterable[Stamped], rate: float) -> None:
-        """`rate`: ticks per second."""
+    def __init__(
+        self, items: Iterable[Stamped], rate: float, *, rounding: float = ROUNDING
+    ) -> None:
+        """`rate`: ticks per second; `rounding`: seconds up to which a step never counts."""
         self._items = iter(items)
         self._ahead: deque[Stamped] = deque()
         self._rate = rate
-        self._rounding = max(ROUNDING * rate, 1.5)
+        self._rounding = max(rounding * rate, 1.5)
         self._shift = 0  # ticks that the stated clock has fallen behind by beginning anew
 
     def __iter__(self) -> Iterator[Settled]:

@@ -18,10 +18,17 @@ import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from hearsight.media.decode import decode_frames, timestamp, usual_ticks
+from hearsight.media.decode import (
+    decode_frames,
+    picture_step,
+    settle_pictures,
+    timestamp,
+    usual_ticks,
+)
 from hearsight.media.settle import LONGEST_HOLE, Settler, Stamped
 from hearsight.media.sound import packet_length, sound_pieces, trailing_padding
 from hearsight.media.source import (
+    BLIND,
     Encoded,
     MediaError,
     Restarts,
@@ -87,8 +94,8 @@ def _remembered(path: Path, *_: int) -> Timeline:
 class _Track:
     """What the packets of one stream state, in samples of a sound and ticks of a picture."""
 
-    def __init__(self, stream: VideoStream | AudioStream) -> None:
-        self.stream = stream
+    def __init__(self, source: Source, stream: VideoStream | AudioStream) -> None:
+        self.source, self.stream = source, stream
         self.tick = Fraction(stream.time_base or 1)  # seconds
         sound = isinstance(stream, AudioStream) and stream.codec_context.sample_rate
         self.rate = Fraction(sound or 1 / self.tick)  # units per second
@@ -119,6 +126,8 @@ class _Track:
             Stamped(None if place == UNSTATED else place + self._shift(number, added), length)
             for number, (place, length) in enumerate(zip(self.stored, self.lengths, strict=True))
         )
+        if isinstance(self.stream, VideoStream):
+            return settle_pictures(self.stream, stamps)
         return Settler(stamps, float(self.rate))
 
     def _shift(self, number: int, added: "_Added") -> int:
@@ -131,21 +140,22 @@ class _Track:
         No picture is shown more than `REORDERED` frames before one that is decoded earlier.
         """
         before = len(self.shown) if before is None else before
+        settled = enumerate(islice(self.settler(added), before))
         if isinstance(self.stream, AudioStream):
-            settled = islice(self.settler(added), before)
-            ends = [each.place + self.lengths[n] for n, each in enumerate(settled)]
+            ends = [each.place + self.lengths[number] for number, each in settled]
             return (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
-        numbers = range(max(0, before - REORDERED), before)
-        usual = usual_ticks(self.stream)
-        best, lowest = None, None
-        for number in reversed(numbers):
-            if (place := self.shown[number]) == UNSTATED:
-                continue
-            if lowest is None or place - lowest <= REORDERED * usual:
-                stop = place + self.lengths[number] + self._shift(number, added)
-                best = stop if best is None else max(best, stop)
-            lowest = place if lowest is None else min(lowest, place)
-        return Fraction(best or 0) / self.rate
+        shown: list[Stamped] = []
+        for number, each in settled:
+            shift, stored = self._shift(number, added), self.stored[number]
+            if stored != UNSTATED:
+                shift += picture_step(self.stream, stored + shift, each.place)
+            shown.append(Stamped(self.shown[number] + shift, self.lengths[number]))
+        if self.source.kind in BLIND:
+            places = settle_pictures(self.stream, sorted(shown), blind=True)
+            return max(place.place + self.lengths[0] for place in places) / self.rate
+        ends = [(place or 0) + length for place, length in shown[-REORDERED:]]
+        most = REORDERED * usual_ticks(self.stream)
+        return max(end for n, end in enumerate(ends) if end - min(ends[n:]) <= most) / self.rate
 
     def held(self) -> float:
         """Seconds that all packets together last, none more than a minute."""
@@ -196,7 +206,7 @@ def _survey(source: Source, tracks: dict[int, _Track], *, whole: bool) -> Timeli
 
 def _tracks(source: Source) -> dict[int, _Track]:
     streams = (source.picture, source.sound)
-    return {stream.index: _Track(stream) for stream in streams if stream is not None}
+    return {stream.index: _Track(source, stream) for stream in streams if stream is not None}
 
 
 def _noted(source: Source, tracks: dict[int, _Track]) -> Iterator[Encoded]:
