@@ -239,3 +239,37 @@ def test_a_film_is_checked_without_a_trace(tmp_path: Path) -> None:
     for target in ("b.mp4", "b.mov", "b.webm", "b.mkv"):
         check_paint(probe(path), tmp_path / target)
     assert [each.name for each in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_damaged_packets_of_a_copied_sound_are_left_out(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.ts", "aac", **DISC)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        headers = [bytes(packet)[:30] for packet in container.demux(audio=0) if packet.size]
+    for header in headers[40:50]:  # FFmpeg's mp4 looks into the headers of AAC packets
+        place = data.find(header)
+        data[place + 2 : place + 4] = b"\xff\xff"
+    path.write_bytes(data)
+    for target in ("b.mp4", "b.mov", "b.mkv"):
+        paint_video(path, tmp_path / target, same)
+        assert len(list(stream_frames(tmp_path / target))) == 50
+        before, after = read_sound(path), read_sound(tmp_path / target)
+        shift, alike = lag(before, after, 0.2)
+        assert abs(shift) <= 16
+        assert alike > 0.9
+
+
+def test_a_stream_that_begins_in_mid_file_does_not_disturb_the_others(tmp_path: Path) -> None:
+    plain = make_video(tmp_path / "a.ts", FRAMES, **DISC)  # type: ignore[arg-type]
+    with_sound = film(tmp_path / "b.ts", "mp2", **DISC)
+    both = tmp_path / "c.ts"
+    nothing = (b"\x47\x1f\xff\x10" + bytes(184)) * 30_000  # more than FFmpeg looks at first
+    after = plain.read_bytes()
+    after *= 300_000 // len(after) + 1  # it looks at the end, too
+    both.write_bytes(plain.read_bytes() + nothing + with_sound.read_bytes() + after)
+    with av.open(str(both)) as container:
+        assert len(container.streams) == 1
+    assert len(list(stream_frames(both))) > 95
+    assert not probe(both).has_sound
+    paint_video(both, tmp_path / "d.mp4", same)
+    assert len(list(stream_frames(tmp_path / "d.mp4"))) == len(list(stream_frames(both)))

@@ -33,6 +33,8 @@ EXACT = {MP4, MATROSKA, "wav", "flac"}
 # containers without presentation times: FFmpeg guesses them in the order of decoding
 UNSTAMPED = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 PRIMING = 2112  # samples; no encoder of AAC or MP3 begins earlier than this before its sound
+# what PyAV raises where a file is damaged; the second at its end, if a stream began in mid-file
+DAMAGE = (av.FFmpegError, IndexError)
 BLIND = {"mpeg"}  # containers whose time stamps are guesses after a seek
 
 
@@ -139,7 +141,7 @@ class Source:
         while True:
             try:
                 packet = next(packets)
-            except (av.FFmpegError, StopIteration):
+            except (*DAMAGE, StopIteration):
                 return
             if not packet.size:
                 continue  # the sign of the end

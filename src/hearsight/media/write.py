@@ -18,6 +18,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
+from av.error import InvalidDataError, PatchWelcomeError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, Int16
@@ -181,6 +182,11 @@ class _VideoFile:
         with _said_plainly(self.target):
             self.output.mux(packet)
 
+    def mux_if_whole(self, packet: Encoded) -> None:
+        """Write a packet of a sound, or leave it out: formats look into some and refuse damage."""
+        with _said_plainly(self.target), suppress(InvalidDataError, PatchWelcomeError):
+            self.output.mux(packet)
+
 
 def _format(target: Path) -> str:
     return FORMATS[target.suffix.lower()]
@@ -330,7 +336,7 @@ def _begin_track(
     rate = stream.average_rate or stream.guessed_rate
     track = _Track.begin(video, pixels.shape[:2], rate, stream.time_base, meaning)
     with _said_plainly(video.target):
-        sound.add_to(video.output, video.mux)
+        sound.add_to(video.output, video.mux_if_whole)
     video.start()
     return track
 
