@@ -43,6 +43,8 @@ def test_every_protocol_has_one_row() -> None:
     assert by_name["slavc"]["marked"] == ">="
     assert by_name["htf"]["up-sampling"] == "bicubic, centres"
     assert "4,670" in by_name["htf"]["sets of its authors"]
+    assert "Flickr 250" in by_name["slavc"]["sets of its authors"]
+    assert "Flickr 250 + 250" in by_name["slavc-extended:flickr"]["sets of its authors"]
     assert by_name["negatives"]["map"] == "cosine"
     assert by_name["masks"]["truth"] == "masks"
     assert by_name["ssl-align:flickr"]["up-sampling"] == "bilinear, corners"

@@ -60,8 +60,8 @@ ALIGN = replace(load_protocol("ssl-align-others"), truth="pixels")
 CUSTOM_PROTOCOLS = (
     _extended("slavc", "VGG-SS 5,158 + 5,158"),
     _extended("slavc-relative", "VGG-SS 5,158 + 5,158"),
-    _extended("slavc:flickr", "Flickr 249 + 250"),
-    _extended("slavc-relative:flickr", "Flickr 249 + 250"),
+    _extended("slavc:flickr", "Flickr 250 + 250"),
+    _extended("slavc-relative:flickr", "Flickr 250 + 250"),
     CustomProtocol(
         base=replace(
             ALIGN,
