@@ -130,7 +130,7 @@ _ON_BOXES = (
     replace(
         _SLAVC,
         name="slavc-relative",
-        source="SLAVC, released test.py --relative_prediction: half of the frame",
+        source="SLAVC, released test.py: --relative_prediction",
         scale="own range",
         fixed=None,
     ),
