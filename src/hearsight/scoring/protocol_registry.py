@@ -79,8 +79,8 @@ CUSTOM_PROTOCOLS = (
         base=replace(
             load_protocol("ssl-align-others"),
             name="negatives",
-            source="Negative audio (Juanola et al., ICASSP 2025), released eval.py: silence, noise, "
-            "other clips",
+            source="Negative audio (Juanola et al., ICASSP 2025), released eval.py: silence, "
+            "noise and other clips",
             upsampling="linear",
             frame="crop",
             sets="VGG-SS 5,158; IS3 6,480; 10 draws",
