@@ -21,7 +21,7 @@ from hearsight.pages.playable import is_playable, make_clip
 
 COLUMNS = 5  # of a sheet
 PAGES = (".html", ".htm")  # file endings of a page
-MOST_CLIPS = 50  # that are made for a page: each takes about a second and some 0.1 MB
+MOST_CLIPS = 50  # that are made for a page: each takes a second or more, and up to 0.7 MB
 
 
 def clock(seconds: float) -> str:
