@@ -22,7 +22,7 @@ KINDS: list[tuple[str, bool, dict[str, Any]]] = [
     ("part-2.mp4", False, {"codec": "mpeg4"}),
     ("hevc.mp4", False, {"codec": "libx265"}),
     ("rich.mp4", False, {"kind": "yuv444p"}),
-    ("old.avi", False, {"codec": "mpeg4"}),
+    ("old.avi", False, {}),
     ("matroska.mkv", False, {}),
     ("cinema.mp4", False, {"sound": TONE, "sound_rate": 48_000, "sound_codec": "ac3"}),
 ]

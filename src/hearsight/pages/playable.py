@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hearsight.clips.clip import fit_frame
-from hearsight.media.decode import picture_stream, sound_stream
-from hearsight.media.read import VideoReader, open_media, read_sound
+from hearsight.media.read import VideoReader, read_sound
+from hearsight.media.source import open_media
 from hearsight.media.write import write_video
 
 CONTAINERS = {".m4v": "mov", ".mov": "mov", ".mp4": "mp4", ".webm": "webm"}  # as FFmpeg says
@@ -29,9 +29,9 @@ def is_playable(path: Path) -> bool:
         MediaError: it cannot be read.
     """
     wanted = CONTAINERS.get(path.suffix.lower())
-    with open_media(path) as container:
-        picture, sound = picture_stream(container), sound_stream(container)
-        if wanted not in container.format.name.split(",") or picture is None:
+    with open_media(path) as source:
+        picture, sound = source.picture, source.sound
+        if wanted not in source.container.format.name.split(",") or picture is None:
             return False
         codec = picture.codec_context.codec.canonical_name
         if codec not in PICTURES:

@@ -15,7 +15,7 @@ from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.library.library import SearchResult
 from hearsight.localising.painting import gallery, save_picture
-from hearsight.media.read import MediaError
+from hearsight.media.source import MediaError
 from hearsight.pages.html_page import data_url, html_page, write_page
 from hearsight.pages.playable import is_playable, make_clip
 
