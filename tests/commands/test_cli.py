@@ -33,7 +33,7 @@ COMMANDS = {
     "search": "hearsight search",
     "similar": "hearsight similar",
     "recipes": "hearsight recipes",
-    "protocols": "hearsight protocols",
+    "protocols": "hearsight protocols slavc",
     "import-weights": "hearsight import-weights",
     "ablate": "hearsight ablate",
     "compare": "hearsight compare",

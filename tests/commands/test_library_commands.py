@@ -63,6 +63,23 @@ def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
 
 
 @pytest.mark.usefixtures("videos")
+def test_numbers_are_printed_to_three_digits(hearsight: Hearsight) -> None:
+    hearsight("index lib videos --model tiny.safetensors --every 0.7")
+    _, found, _ = hearsight("search lib --video videos/a.mp4 --at 1 -k 20")
+    _, localised, _ = hearsight("localise videos/a.mp4 --every 0.7 --model tiny.safetensors")
+    numbers = [
+        number
+        for line in lines(found) + lines(localised)
+        for number in line.values()
+        if isinstance(number, float)
+    ]
+    assert len(numbers) > 40
+    assert all(number == round(number, 3) for number in numbers)
+    assert any(number != round(number, 2) for number in numbers)
+    assert "-0.0" not in found + localised
+
+
+@pytest.mark.usefixtures("videos")
 def test_missing_files_are_pruned_and_reported(hearsight: Hearsight) -> None:
     hearsight("index lib videos --model tiny.safetensors")
     Path("videos/a.mp4").unlink()

@@ -94,6 +94,7 @@ def test_the_training_layout_uses_four_seconds_of_mp3(tmp_path: Path) -> None:
     ("name", "count", "first"),
     [
         ("lvs/flickr_test.csv", 249, "10000130166"),
+        ("slavc/flickr_test.csv", 250, "10000130166"),
         ("ssltie/test_flick.csv", 249, "10000130166"),
         ("ssltie/test_flickr_250.txt", 249, "10000130166"),
         ("ssltie/test_flickr_5k.txt", 5000, "10000130166"),

@@ -10,9 +10,9 @@ from hearsight.files.tables import (
     ROW_FILES,
     cell,
     markdown_table,
-    plain_table,
     rounded,
     text_table,
+    wrapped_pairs,
     write_rows,
 )
 
@@ -81,15 +81,21 @@ def test_a_table_ruled_below_its_header_alone() -> None:
     assert not any("│" in line for line in lines)
 
 
-def test_a_plain_table_cuts_nothing() -> None:
-    rows = [{"a": "x", "long": "some words"}, {"a": "much longer", "long": "y"}]
-    lines = plain_table(rows).splitlines()
-    assert lines == [
-        "a            long",
-        "-----------  ----------",
-        "x            some words",
-        "much longer  y",
-    ]
+def test_floats_are_rounded_and_lose_their_sign_at_zero() -> None:
+    row = {"time": 1.0006, "score": -0.0004, "name": "a", "box": None, "count": 3}
+    assert str(rounded(row, 3)) == str(row | {"time": 1.001, "score": 0.0})
+
+
+def test_pairs_stand_in_two_columns_and_long_texts_go_on_below() -> None:
+    pairs = {"a": "short", "longer name": "one two " * 20, "word": "x" * 90}
+    lines = wrapped_pairs(pairs, width=60).splitlines()
+    assert lines[0] == "a            short"
+    assert lines[1].startswith("longer name  one two one two")
+    assert lines[2].startswith(" " * 13 + "one two")
+    assert lines[-1] == "word         " + "x" * 90
+    assert max(map(len, lines[:-1])) <= 60
+    joined = " ".join(line.strip() for line in lines[1:-1])
+    assert joined.removeprefix("longer name  ").split() == ["one", "two"] * 20
 
 
 @pytest.mark.parametrize("ending", ROW_FILES)

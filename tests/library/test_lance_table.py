@@ -1,7 +1,8 @@
 """The table of a library: search against the definition, writing, damage, locks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pyarrow as pa
@@ -192,6 +193,36 @@ def test_who_reads_while_the_table_is_compacted_is_answered(table: MomentTable) 
     assert len(two.moments("/5", ["time"])) == 50
     assert found(three.nearest(vectors[7], "sound", 1)) == [("/0", 21.0)]
     assert len(three) == 300
+
+
+WRITES: dict[str, Callable[[MomentTable], None]] = {
+    "compact": MomentTable.compact,
+    "remove": lambda table: table.remove(["/new 0"]),
+    "append": lambda table: table.append([rows(table, "/last", units(5), units(5))], ["/new 0"]),
+    "build_vector_index": MomentTable.build_vector_index,
+    "needs_vector_index": lambda table: table.needs_vector_index(1) and None,
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_table_whose_files_another_process_compacted_away_can_be_written(
+    table: MomentTable, write: Callable[[MomentTable], None]
+) -> None:
+    for number in range(4):
+        table.append([rows(table, f"/old {number}", units(80), units(80))], [])
+    behind = MomentTable.open(table.library)
+    assert behind is not None
+    for number in range(4):
+        table.append([rows(table, f"/new {number}", units(80), units(80))], [f"/old {number}"])
+    sleep(0.01)  # compacting deletes what is older than a millisecond
+    table.compact()
+    write(behind)
+    behind.compact()
+    kept = {f"/new {number}" for number in range(1, 4)}
+    assert behind.files().keys() >= kept
+    fresh = MomentTable.open(table.library)
+    assert fresh is not None
+    assert fresh.files() == behind.files()
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:

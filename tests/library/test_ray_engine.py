@@ -56,16 +56,35 @@ def test_a_file_with_which_a_worker_fails_is_named_and_the_others_go_in(
     import ray
 
     def fail(path: str, *rest: Any) -> Any:  # is sent to the workers by value
+        import threading
+
         from hearsight.library import ray_engine
+
+        class Locked(Exception):
+            """Cannot be pickled."""
+
+            def __init__(self, text: str) -> None:
+                super().__init__(text)
+                self.lock = threading.Lock()
+
+        class Two(Exception):
+            """Cannot be made again from what is pickled."""
+
+            def __init__(self, text: str, second: int) -> None:
+                super().__init__(text)
 
         if path.endswith("1.mp4"):
             raise MemoryError("no more\nmemory " + 1000 * "x")
+        if path.endswith("4.mp4"):
+            raise Locked("holds\na lock")
+        if path.endswith("5.mp4"):
+            raise Two("needs two", 2)
         return ray_engine._task(path, *rest)
 
     model = tiny_model(tmp_path / "tiny.safetensors")
     folder = tmp_path / "videos"
     folder.mkdir()
-    for number in range(4):
+    for number in range(6):
         make_clip(folder / f"{number}.mp4", number, 3.0)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray_engine, "_task", fail)
@@ -78,6 +97,11 @@ def test_a_file_with_which_a_worker_fails_is_named_and_the_others_go_in(
     reason = done.unreadable.pop(str(folder / "1.mp4"))
     assert reason.startswith("Its worker failed: MemoryError: no more memory xxx")
     assert len(reason) < 400
+    reasons = [done.unreadable.pop(str(folder / name)) for name in ("4.mp4", "5.mp4")]
+    assert reasons[0].startswith("Its worker failed: ")
+    assert reasons[0].endswith("Locked: holds a lock")
+    assert reasons[1].endswith("Two: needs two")
+    assert all(len(reason) < 400 and "File" not in reason for reason in reasons)
     assert done.unreadable == {}
     held = {Path(file).name for file, _ in rows(tmp_path / "library")}
     assert held == {"0.mp4", "2.mp4", "3.mp4"}

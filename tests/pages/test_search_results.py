@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,12 +12,15 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from made_library import make_clip
+from made_media import make_video, numbered
 from made_pages import Page
 from PIL import Image
 
 from hearsight.clips.clip import encode_picture
 from hearsight.errors import HearsightError
 from hearsight.library.library import SearchResult
+from hearsight.pages import search_results
+from hearsight.pages.playable import is_playable
 from hearsight.pages.search_results import clock, render, save_page, save_sheet
 
 HOSTILE = '<script>alert("x")</script>&#t=9 %41?.mp4'
@@ -55,10 +59,10 @@ def test_the_page_names_clips_and_escapes_what_it_shows(tmp_path: Path) -> None:
     inside, outside = tmp_path / "page" / "sub" / HOSTILE, tmp_path / "far" / "it's.mp4"
     for file in (inside, outside):
         file.parent.mkdir(parents=True)
-        file.touch()
-    gone, odd = tmp_path / "gone.mp4", tmp_path / "old.avi"
-    odd.touch()
-    found = [moment(inside, 0.5), moment(outside), moment(gone, level=None), moment(odd)]
+        make_clip(file, 0, 1.0)
+    gone, torn = tmp_path / "gone.mp4", tmp_path / "torn.mp4"
+    torn.touch()
+    found = [moment(inside, 0.5), moment(outside), moment(gone, level=None), moment(torn)]
     text = render(found, tmp_path / "page", title=HOSTILE, seconds=3.0)
     page = Page(text)
     assert "<script" not in text
@@ -70,7 +74,7 @@ def test_the_page_names_clips_and_escapes_what_it_shows(tmp_path: Path) -> None:
     ]
     assert len(page.all("img")) == 2
     assert "(gone)" in page.text
-    assert "(browsers do not play this kind)" in page.text
+    assert "(cannot be read)" in page.text
     assert "silent" in page.text
     assert "Nothing was found" in render([], tmp_path, title="q", seconds=3.0)
 
@@ -90,6 +94,27 @@ def test_the_page_is_written_whole_or_not_at_all(
         save_page([], target, title="q", seconds=3.0)
     assert target.read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_what_browsers_do_not_play_is_on_the_page_as_a_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [numbered(number) for number in range(25)]
+    files = [
+        make_video(tmp_path / "plays.mp4", frames),
+        make_video(tmp_path / "old.mp4", frames, codec="mpeg4"),
+        make_video(tmp_path / "older.mp4", frames, codec="mpeg4"),
+    ]
+    monkeypatch.setattr(search_results, "MOST_CLIPS", 1)
+    text = render([moment(file, 0.5) for file in files], tmp_path, title="q", seconds=1.0)
+    page = Page(text)
+    (own, clip), (picture,) = page.all("video"), page.all("img")
+    assert own["src"] == "./plays.mp4#t=0.00,1.00"
+    assert clip["src"].startswith("data:video/mp4;base64,")
+    assert picture["alt"] == "older.mp4 at 0:00.5"  # no more than so many clips are made
+    assert "media-src 'self' file: data:" in text
+    (tmp_path / "made.mp4").write_bytes(b64decode(clip["src"].partition(",")[2]))
+    assert is_playable(tmp_path / "made.mp4")
 
 
 CHROMIUM = next(
@@ -156,4 +181,4 @@ def test_a_browser_shows_the_pictures_and_plays_the_clips(tmp_path: Path) -> Non
             finally:
                 os.killpg(browser.pid, signal.SIGKILL)
         said = getattr(server, "said", "nothing")
-    assert said == "192 plays 3.0, 192 plays 1.5, 192"
+    assert said == "192 plays 3.0, 192 plays 1.5, 192 plays 0.0"  # the last is a clip of its own

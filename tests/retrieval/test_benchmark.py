@@ -154,6 +154,10 @@ def test_videos() -> None:
     assert video_of("zpWuikVorYg_000032", "") == "zpWuikVorYg"
     assert video_of("-0p7hKXZ1ww_000120", "film.mp4") == "-0p7hKXZ1ww"
     assert video_of("film@12", "films/film.mp4") == "films/film.mp4"
+    assert video_of("film@12", "") == video_of("film@15.5", "") != video_of("film", "")
+    for id in ("_30000_40000", "_30", "_30.0_40.0", "_000030.mp4", "_30000_40000.wav", ".jpg", ""):
+        assert video_of(f"zpWuikVorYg{id}", "") == "zpWuikVorYg"
+    assert video_of("videos/0/0/0/2615133000.mp4", "") == video_of("2615133000", "") == "2615133000"
     assert video_of("a", "") != video_of("b", "")
     videos = question().videos
     assert videos[0] == videos[1] == videos[2]

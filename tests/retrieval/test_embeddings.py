@@ -40,6 +40,25 @@ def test_each_clip_by_itself() -> None:
             torch.testing.assert_close(found.frames[row], seen[0], **NORMS)
 
 
+def test_batches_workers_and_threads_change_no_digit() -> None:
+    model, clips, before = encoders().eval(), MadeClips(11), torch.get_num_threads()
+    clips.clips[1] = UnreadableClip("torn", "its frame is damaged")
+    found = []
+    try:
+        for batch, workers, threads in ((32, 2, 1), (1, 1, 2), (7, 3, 3)):
+            torch.set_num_threads(threads)
+            embedded = embed_clips(
+                model, recipe(), clips, batch_size=batch, workers=workers, device="cpu"
+            )
+            statistics = embed_statistics(clips, batch_size=batch, workers=workers)
+            assert embedded.frames is not None
+            found.append((embedded.sounds, embedded.frames, statistics.sounds))
+    finally:
+        torch.set_num_threads(before)
+    for others in found[1:]:
+        assert all(map(torch.equal, found[0], others))
+
+
 def test_poolings() -> None:
     grids = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[0.0, 0.0], [0.0, -4.0]]]])
     assert pool(grids, "mean").tolist() == [[3, -1]]
@@ -88,7 +107,7 @@ def test_bad_clips_are_skipped_and_named() -> None:
     )
     assert found.places == (0, 3)
     assert [str(one.id) for one in found.skipped] == ["torn", "clip 2"]
-    assert told == [("embedding", 2, 4), ("embedding", 4, 4)]
+    assert told == [("embedding", 4, 4)]  # the two readable clips are one pass of the encoders
     clips = MadeClips(1)
     clips.clips[0] = UnreadableClip("torn", "its frame is damaged")
     with pytest.raises(HearsightError, match="None of the 1 clips"):

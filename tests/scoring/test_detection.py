@@ -1,6 +1,7 @@
 """Detection: the released loops, the full areas, known answers, silent clips end to end."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,12 @@ def test_a_wrong_place_is_missed_in_the_strict_reading_only() -> None:
     _, strict = precision_recall(found, np.array([1.0]), misplaced_is_missed=True)
     assert strict == 0.25
     assert average_precision(found, misplaced_is_missed=True) == 0.25
-    assert average_precision(found) == pytest.approx(0.25 + 0.5 / 12 + (1 - 1 / 2 + 0) / 4, abs=1)
+    # precisions 1, 1/2, 1/3, 1/4 at recalls 1/4, 1/3, 1/2, 1: clips found at the wrong place are
+    # wrong, but not missed
+    steps = [(1, 4), (1, 12), (1, 6), (1, 2)]
+    area = sum(Fraction(*step) / (rank + 1) for rank, step in enumerate(steps))
+    assert area == Fraction(17, 36)  # 0.4722
+    assert average_precision(found) == pytest.approx(float(area), abs=1e-12)
 
 
 def test_exactly_one_half_is_right_in_the_statistics_but_not_above() -> None:

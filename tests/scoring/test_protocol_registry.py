@@ -43,6 +43,8 @@ def test_every_protocol_has_one_row() -> None:
     assert by_name["slavc"]["marked"] == ">="
     assert by_name["htf"]["up-sampling"] == "bicubic, centres"
     assert "4,670" in by_name["htf"]["sets of its authors"]
+    assert "Flickr 250" in by_name["slavc"]["sets of its authors"]
+    assert "Flickr 250 + 250" in by_name["slavc-extended:flickr"]["sets of its authors"]
     assert by_name["negatives"]["map"] == "cosine"
     assert by_name["masks"]["truth"] == "masks"
     assert by_name["ssl-align:flickr"]["up-sampling"] == "bilinear, corners"
@@ -116,11 +118,26 @@ def test_the_command_runs_every_task(run: Command) -> None:
     assert "model on list" in out
     assert "1 ids in 'list.txt' are not among the clips: scene 9_9" in err
     assert len(Path("scores.csv").read_text().splitlines()) == 3
+
+
+def test_protocols_are_listed_in_80_columns_and_shown_one_by_one(run: Command) -> None:
+    rows = {row["protocol"]: row for row in protocol_table()}
     code, out, _ = run("protocols")
     assert code == 0
-    for row in protocol_table():
-        assert any(line.startswith(f"{row['protocol']} ") for line in out.splitlines())
-    assert len(run("protocols", "--json")[1].splitlines()) == len(protocol_table())
+    assert [line.split()[0] for line in out.splitlines()] == list(rows)
+    assert max(map(len, out.splitlines())) <= 80
+    assert [json.loads(line) for line in run("protocols", "--json")[1].splitlines()] == [
+        *rows.values()
+    ]
+    for name, row in rows.items():
+        code, out, _ = run("protocols", name)
+        assert code == 0
+        assert " ".join(out.split()) == " ".join(f"{key} {text}" for key, text in row.items())
+        assert max(map(len, out.splitlines())) <= 80
+    assert json.loads(run("protocols", "slavc", "--json")[1]) == rows["slavc"]
+    code, out, err = run("protocols", "slavcc")
+    assert (code, out) == (2, "")
+    assert "Did you mean 'slavc'?" in err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The confidence threshold, chosen without labels."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
 from hearsight.clips.clip import DecodedClip, UnreadableClip
 from hearsight.model.encoders import Encoders
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.recipes.catalogue import load_recipe
+from hearsight.recipes.serialisation import assign
+from hearsight.scenes.scenes import open_scenes
 from hearsight.training.confidence_threshold import MIN_RECALL, best_threshold, choose_threshold
+from hearsight.training.run_folder import TrainingOptions
+from hearsight.training.trainer import train
 
 
 def balanced_accuracy(high: list[float], low: list[float], cut: float) -> float:
@@ -104,3 +110,16 @@ def test_a_lone_clip_gives_no_threshold() -> None:
     clips = Colours(1)
     encoders = Encoders(recipe.encoder)
     assert choose_threshold(encoders, recipe, clips, device=torch.device("cpu")) is None
+
+
+def test_the_threshold_is_the_same_whoever_loads_the_clips(tmp_path: Path) -> None:
+    recipe = load_recipe("ssl_tie:small")
+    for change in ("epochs=2", "batch_size=8", "encoder.widths=[8,8,8,8]", "frame_size=48"):
+        assign(recipe, change)
+    found = []
+    for workers in (0, 1):  # with 0 the clips of this process go through the epochs, with 1 a copy
+        clips = open_scenes("toys", size=56, count=8, classes=4, endless=True)
+        options = TrainingOptions(workers=workers, device="cpu")
+        train(recipe, clips, tmp_path / f"{workers}", options=options)
+        found.append(load_checkpoint(tmp_path / f"{workers}" / LAST).facts["threshold"])
+    assert found[0] == found[1]

@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # every command imports this module, and only some draw bars
     from rich.console import Console
     from rich.progress import TaskID
 
+DIGITS = 3  # printed of a time, a cosine, a share: milliseconds, and what the last two tell
+
 
 def tell(notes: Iterable[str]) -> None:
     """Print notes to stderr, a line each."""

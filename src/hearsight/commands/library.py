@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import Bars
+from hearsight.commands.console import DIGITS, Bars
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.tables import rounded
 from hearsight.files.text import one_line
 
 if TYPE_CHECKING:  # it imports torch
@@ -117,8 +118,8 @@ def search(
 ) -> None:
     """Find the moments of a library nearest to a sound, a picture or a moment of a video.
 
-    Prints one JSON object per moment: file, time in seconds, score (a cosine). Sounds and videos
-    are compared with sounds, pictures with frames, unless --to says otherwise.
+    Prints one JSON object per moment: file, time in seconds, score (a cosine), both to 3 digits.
+    Sounds and videos are compared with sounds, pictures with frames, unless --to says otherwise.
 
     Example: hearsight search holidays.library --sound surf.wav --to image --page surf.html
     """
@@ -205,5 +206,5 @@ def show(
     if query.silent is not None:
         print(f"Warning: {silence_warning(query.silent)}", file=sys.stderr)
     for result in results:
-        values = {"file": str(result.file), "time": result.time, "score": round(result.score, 6)}
-        print(json.dumps(values))
+        values = {"file": str(result.file), "time": result.time, "score": result.score}
+        print(json.dumps(rounded(values, DIGITS)))

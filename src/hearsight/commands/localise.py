@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, tell
+from hearsight.commands.console import DIGITS, Bars, tell
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError
+from hearsight.files.tables import rounded
 from hearsight.files.text import one_line
 
 
@@ -36,7 +37,7 @@ def localise(
     """Say where the sound of a video, or of a picture with a sound, comes from.
 
     Prints one JSON object per moment: time in seconds, box in pixels (x0, y0, x1, y1) or null,
-    confidence, share of the frame.
+    confidence, share of the frame; numbers to 3 digits after the point.
 
     Example: hearsight localise concert.mp4 -o painted.mp4
     """
@@ -62,7 +63,7 @@ def localise(
             threshold=threshold,
             device=device,
         )
-        print(json.dumps(asdict(moment)))
+        print(json.dumps(rounded(asdict(moment), DIGITS)))
         return
     with Bars() as bars:
         for moment in localise_video(
@@ -76,4 +77,4 @@ def localise(
             progress=bars,
             notice=lambda sentence: tell([one_line(sentence)]),
         ):
-            print(json.dumps(asdict(moment)), flush=True)
+            print(json.dumps(rounded(asdict(moment), DIGITS)), flush=True)

@@ -101,20 +101,27 @@ def evaluate(
 
 
 def protocols(
-    as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="Print all that this one computes and needs.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of each as JSON lines.")
+    ] = False,
 ) -> None:
-    """List the protocols and what each computes.
+    """List the protocols, or print all of one.
 
     NAME:flickr is for Flickr-SoundNet, where each box of a clip is one annotator's.
 
-    Example: hearsight protocols
+    Example: hearsight protocols slavc
     """
-    from hearsight.files.tables import plain_table
-    from hearsight.scoring.protocol_registry import protocol_table
+    from hearsight.files.tables import wrapped_pairs
+    from hearsight.scoring.protocol_registry import check_name, protocol_names, protocol_table
 
-    rows = protocol_table()
+    if name is not None:
+        check_name(name)
+    chosen = [row for row in protocol_table() if name in (None, row["protocol"])]
     if as_json:
-        for row in rows:
+        for row in chosen:
             print(json.dumps(row))
-        return
-    print(plain_table(rows))
+    else:
+        print(wrapped_pairs(protocol_names() if name is None else chosen[0]))

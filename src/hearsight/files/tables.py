@@ -6,6 +6,7 @@ in percent.
 
 import csv
 import io
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -25,9 +26,9 @@ def cell(value: str | int | float | None, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
-def rounded(row: Row) -> dict[str, Any]:
-    """The row with floats rounded to five digits."""
-    return {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}
+def rounded(row: Row, digits: int = 5) -> dict[str, Any]:
+    """The row with floats rounded to so many digits after the point; there is no -0.0."""
+    return {k: round(v, digits) + 0.0 if isinstance(v, float) else v for k, v in row.items()}
 
 
 def text_table(
@@ -79,18 +80,22 @@ def text_table(
     return "\n".join([capture.get().rstrip(), *footnotes])
 
 
-def plain_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows of text in columns, each as wide as its widest cell, without lines between them.
+def wrapped_pairs(pairs: Mapping[str, str], *, width: int = 80) -> str:
+    """Names and texts in two columns; a text that is too long goes on in the next line.
 
-    A table of any width stays on one line per row, so that it can be searched and cut by tools.
+    A line is longer than `width` only where a word is.
     """
-    names = list(rows[0])
-    lines = [names, *(list(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
+    indent = max(map(len, pairs)) + 2
     return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+        textwrap.fill(
+            text,
+            width,
+            initial_indent=name.ljust(indent),
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name, text in pairs.items()
     )
 
 

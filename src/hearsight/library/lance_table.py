@@ -243,6 +243,17 @@ class MomentTable:
                 self._table.checkout_latest()  # type: ignore[no-untyped-call]
                 return query(self._table)
 
+    @contextmanager
+    def _newest(self, failure: str) -> Iterator[Table]:
+        """The table at its newest version, for all that is not a search.
+
+        The version that was open may be behind, and compaction may have deleted its files: no write
+        to it would succeed any more.
+        """
+        with _lance_errors(self.library, failure):
+            self._table.checkout_latest()  # type: ignore[no-untyped-call]
+            yield self._table
+
     def __len__(self) -> int:
         return int(self._read(lambda table: table.count_rows()))
 
@@ -271,15 +282,15 @@ class MomentTable:
         """
         self.remove(replaced)
         reader = pa.RecordBatchReader.from_batches(self.schema, rows)
-        with _lance_errors(self.library, UNWRITTEN):
-            self._table.add(reader, write_parallelism=1)
+        with self._newest(UNWRITTEN) as table:
+            table.add(reader, write_parallelism=1)
 
     def remove(self, files: Sequence[str]) -> None:
         """Delete all moments of these files."""
-        with _lance_errors(self.library, UNWRITTEN):
+        with self._newest(UNWRITTEN) as table:
             for start in range(0, len(files), FILES_PER_DELETE):
                 names = ", ".join(map(_quoted, files[start : start + FILES_PER_DELETE]))
-                self._table.delete(f"file IN ({names})")
+                table.delete(f"file IN ({names})")
 
     def nearest(
         self,
@@ -321,8 +332,8 @@ class MomentTable:
         count = len(self)
         if count < index_from:
             return False
-        with _lance_errors(self.library, DAMAGED):
-            indexes = [self._table.index_stats(f"{modality}_idx") for modality in MODALITIES]
+        with self._newest(DAMAGED) as table:
+            indexes = [table.index_stats(f"{modality}_idx") for modality in MODALITIES]
         return any(
             stats is None or stats.num_unindexed_rows > MOST_UNINDEXED * count for stats in indexes
         )
@@ -337,14 +348,14 @@ class MomentTable:
             max_iterations=ITERATIONS,
             sample_rate=SAMPLES,
         )
-        with _lance_errors(self.library, UNWRITTEN):
+        with self._newest(UNWRITTEN) as table:
             for modality in MODALITIES:
-                self._table.create_index(modality, config=config, replace=True)
+                table.create_index(modality, config=config, replace=True)
 
     def compact(self) -> None:
         """Join small files into large ones and delete older versions; `sole_writer` must be held.
 
         A process that reads meanwhile may lose the files of its version; see `_read`.
         """
-        with _lance_errors(self.library, UNWRITTEN):
-            self._table.optimize(cleanup_older_than=OLD, delete_unverified=not is_url(self.library))
+        with self._newest(UNWRITTEN) as table:
+            table.optimize(cleanup_older_than=OLD, delete_unverified=not is_url(self.library))

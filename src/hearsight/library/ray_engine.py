@@ -9,6 +9,7 @@ as for want of memory. Videos must have the same path on every machine.
 """
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ from hearsight.model.device import move
 from hearsight.progress import Progress
 
 RETRIES = 3  # of a file whose worker died
+INDENTED = re.compile(r"\n {2,}[^\n]*\n")  # a line of a traceback that is not its end
 PENDING = 2  # files per core that are in work or wait to be written
 
 TaskResult = tuple[FileVersion, int, bytes] | str  # the parts of `FileMoments`, or what failed
@@ -102,12 +104,16 @@ def _result(ray: Any, reference: Any) -> FileMoments | str:
         result: TaskResult = ray.get(reference)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
         return f"The worker that read it died {RETRIES + 1} times."
-    except (ray.exceptions.RayTaskError, ray.exceptions.ObjectLostError) as error:
-        cause = getattr(error, "cause", error)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or error
         if not isinstance(cause, Exception):  # an interruption
             raise
-        reason = " ".join(str(cause).split())[:LONGEST_REASON]
-        return f"Its worker failed: {type(cause).__name__}: {reason}"
+        text = str(cause)
+        if isinstance(cause, ray.exceptions.RayError):  # the error itself cannot be pickled
+            text = INDENTED.split(text)[-1]  # below the traceback
+        else:
+            text = f"{type(cause).__name__}: {text}"
+        return f"Its worker failed: {' '.join(text.split())[:LONGEST_REASON]}"
     if isinstance(result, str):
         return result
     version, count, stream = result

@@ -1,12 +1,13 @@
 """Search results as a contact sheet, or as an HTML page with playable clips.
 
 The page contains the thumbnails, not the videos: these are played from their own files, each around
-its result.
+its result. Of videos that browsers do not play it contains small clips.
 """
 
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from hearsight.errors import HearsightError
@@ -14,11 +15,13 @@ from hearsight.files.output import check_output
 from hearsight.library.library import SearchResult
 from hearsight.localising.painting import gallery, save_picture
 from hearsight.media.picture import decode_picture
+from hearsight.media.source import MediaError
 from hearsight.pages.html_page import data_url, html_page, write_page
+from hearsight.pages.playable import is_playable, make_clip
 
 COLUMNS = 5  # of a sheet
 PAGES = (".html", ".htm")  # file endings of a page
-PLAYABLE = (".m4v", ".mov", ".mp4", ".ogv", ".webm")  # file endings that browsers play
+MOST_CLIPS = 50  # that are made for a page: each takes a second or more, and up to 0.7 MB
 
 
 def clock(seconds: float) -> str:
@@ -62,34 +65,61 @@ def save_page(results: Sequence[SearchResult], path: Path, *, title: str, second
 
 def render(results: Sequence[SearchResult], folder: Path, *, title: str, seconds: float) -> str:
     """The page as HTML, to be written into `folder`; all text is escaped."""
-    figures = "\n".join(
-        _figure(rank, result, folder, seconds) for rank, result in enumerate(results, 1)
-    )
+    made, figures = 0, []
+    for rank, result in enumerate(results, 1):
+        shown = _shown(result, folder, seconds, clips_left=MOST_CLIPS - made)
+        made += shown.made
+        figures.append(_figure(rank, result, folder, shown))
     summary = f"{len(results)} moments, most alike first." if results else "Nothing was found."
-    clips = f'<div class="clips">\n{figures}\n</div>'
-    return html_page(title, summary, [clips], style=CLIPS_STYLE, media="'self' file:")
+    lines = "\n".join(figures)
+    clips = f'<div class="clips">\n{lines}\n</div>'
+    return html_page(title, summary, [clips], style=CLIPS_STYLE, media="'self' file: data:")
 
 
-def _figure(rank: int, result: SearchResult, folder: Path, seconds: float) -> str:
-    address = _address(result.file, folder)
+class _Shown(NamedTuple):
+    """What a page shows of a result.
+
+    source: of its video; empty for its picture alone. note: behind the name of the file. made:
+    whether the video is a clip that was made.
+    """
+
+    source: str
+    note: str = ""
+    made: bool = False
+
+
+def _shown(result: SearchResult, folder: Path, seconds: float, *, clips_left: int) -> _Shown:
+    """The video around a result: its own file, or a clip where browsers do not play that."""
     start = max(0.0, result.time - seconds / 2)
-    span = f"#t={start:.2f},{start + seconds:.2f}"
+    if not result.file.exists():
+        return _Shown("", " (gone)")
+    try:
+        if is_playable(result.file):
+            return _Shown(f"{_address(result.file, folder)}#t={start:.2f},{start + seconds:.2f}")
+        if clips_left <= 0:
+            return _Shown("", " (browsers do not play this kind)")
+        clip = make_clip(result.file, start, seconds)
+    except MediaError:
+        return _Shown("", " (cannot be read)")
+    return _Shown(data_url(clip, "video/mp4"), " (a clip: browsers do not play this kind)", True)
+
+
+def _figure(rank: int, result: SearchResult, folder: Path, shown: _Shown) -> str:
     picture = data_url(result.thumbnail, "image/jpeg")
     label = escape(f"{result.file.name} at {clock(result.time)}")
-    if result.file.suffix.lower() in PLAYABLE and result.file.exists():
-        shown = (
+    if shown.source:
+        view = (
             f'<video controls playsinline preload="metadata" aria-label="{label}" '
-            f'poster="{picture}" src="{escape(address + span)}"></video>'
+            f'poster="{picture}" src="{escape(shown.source)}"></video>'
         )
-        note = ""
     else:
-        shown = f'<img src="{picture}" alt="{label}">'
-        note = " (gone)" if not result.file.exists() else " (browsers do not play this kind)"
+        view = f'<img src="{picture}" alt="{label}">'
     level = "silent" if result.level is None else f"{result.level:.0f} dBFS"
     return (
-        f'<figure id="moment-{rank}">{shown}<figcaption><strong>{result.score:.3f}</strong> '
+        f'<figure id="moment-{rank}">{view}<figcaption><strong>{result.score:.3f}</strong> '
         f"{clock(result.time)}, {level}<br>"
-        f'<a href="{escape(address)}">{escape(result.file.name)}</a>{note}</figcaption></figure>'
+        f'<a href="{escape(_address(result.file, folder))}">{escape(result.file.name)}</a>'
+        f"{shown.note}</figcaption></figure>"
     )
 
 

@@ -5,8 +5,9 @@ length 1, so that a dot product is a cosine; where an encoder has several heads,
 normalised, and the dot product is the mean of the heads' cosines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -26,10 +27,11 @@ from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.device import move
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import unit
+from hearsight.model.passes import in_passes, whole_passes
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
-from hearsight.scoring.inference import evaluation_mode, spectrograms_of
+from hearsight.scoring.inference import evaluation_mode, waveforms_of
 
 Pooling = Literal["mean", "max"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "max")
@@ -114,7 +116,13 @@ class Embedder:
     @torch.inference_mode()
     def sound_vectors(self, sounds: Sequence[Int16[np.ndarray, " _"]]) -> Float[Tensor, "n c"]:
         """Unit vectors of 16-bit sounds of any lengths, on the CPU."""
-        spectrograms = spectrograms_of(self.recipe.spectrogram, sounds, self.device)
+        return self.waveform_vectors(waveforms_of(self.recipe.spectrogram, sounds))
+
+    @torch.inference_mode()
+    def waveform_vectors(self, waveforms: Float[Tensor, "n samples"]) -> Float[Tensor, "n c"]:
+        """Unit vectors of waveforms of the front end's length, on the CPU."""
+        front = self.recipe.spectrogram
+        spectrograms = front.finish(front.power(waveforms.to(self.device)))
         return self._units(self.encoders.embed_sounds(spectrograms))
 
     @torch.inference_mode()
@@ -190,7 +198,7 @@ def embed_clips(
         recipe: of the encoders: its frame size and its front end for sounds.
         clips: with or without labels.
         pooling: of the frames' grids; None to embed sounds alone.
-        batch_size: clips that go through the encoders at once.
+        batch_size: clips that are held at once; changes no number.
         device: the GPU if there is one, else the CPU, unless named.
         workers: threads that decode clips.
         progress: of the stage `embedding`, in clips.
@@ -203,11 +211,13 @@ def embed_clips(
     )
 
     def embed(items: Sequence[_ClipInput]) -> BatchVectors:
-        heard = embedder.sound_vectors([item.sound for item in items])
+        waveforms = waveforms_of(recipe.spectrogram, [item.sound for item in items])
+        heard = in_passes(embedder.waveform_vectors, waveforms, device=embedder.device)
         if pooling is None:
             return heard, None
+        see = partial(embedder.frame_vectors, pooling=pooling)
         frames = torch.stack([item.frame for item in items if item.frame is not None])
-        return heard, embedder.frame_vectors(frames, pooling)
+        return heard, in_passes(see, frames, device=embedder.device)
 
     side = None if pooling is None else recipe.frame_size
     with evaluation_mode(encoders):
@@ -230,11 +240,13 @@ def embed_statistics(
     embedded. Arguments and errors as in `embed_clips`.
     """
 
-    @torch.inference_mode()
+    def describe(waveforms: Float[Tensor, "n samples"]) -> Float[Tensor, "n c"]:
+        bands = STATISTICS.finish(STATISTICS.power(waveforms))[:, 0]
+        return torch.cat([bands.mean(2), bands.std(2)], dim=1)
+
     def embed(items: Sequence[_ClipInput]) -> BatchVectors:
-        sounds = [item.sound for item in items]
-        bands = spectrograms_of(STATISTICS, sounds, torch.device("cpu"))[:, 0]
-        return torch.cat([bands.mean(2), bands.std(2)], dim=1), None
+        waveforms = waveforms_of(STATISTICS, [item.sound for item in items])
+        return in_passes(describe, waveforms, device=torch.device("cpu")), None
 
     found = _embed_all(clips, embed, None, batch_size, workers, progress)
     deviation, mean = torch.std_mean(found.sounds, dim=0, correction=0)
@@ -256,15 +268,20 @@ def _embed_all(
     everything = read_ahead(
         lambda at: _read(clips, at, side), range(len(clips)), workers=workers, ahead=2 * batch_size
     )
-    for batch in in_batches(everything, batch_size):
-        skipped += [item for item in batch if isinstance(item, UnreadableClip)]
-        items = [item for item in batch if isinstance(item, _ClipInput)]
-        if items:
-            vectors.append(embed(items))
-            for some in vectors[-1]:
-                if some is not None:
-                    check_finite(some, [item.id for item in items])
-            held += [(item.place, item.id, item.label, item.source) for item in items]
+
+    def readable() -> Iterator[_ClipInput]:
+        for one in everything:
+            if isinstance(one, _ClipInput):
+                yield one
+            else:
+                skipped.append(one)
+
+    for items in in_batches(readable(), whole_passes(batch_size)):
+        vectors.append(embed(items))
+        for some in vectors[-1]:
+            if some is not None:
+                check_finite(some, [item.id for item in items])
+        held += [(item.place, item.id, item.label, item.source) for item in items]
         progress("embedding", len(held) + len(skipped), len(clips))
     if not held:
         raise HearsightError(f"None of the {len(clips)} clips can be read, so nothing is embedded.")

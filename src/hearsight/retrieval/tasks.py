@@ -9,7 +9,6 @@ left, is no hit.
 Source: SSL-TIE, Liu et al., ACM MM 2022, Tables 5 and 6, for the tasks.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from hearsight.clips.lists import clip_names
 from hearsight.errors import HearsightError, nearest
 from hearsight.model.nearest import rank
 from hearsight.retrieval.embeddings import ClipEmbeddings
@@ -26,7 +26,6 @@ from hearsight.retrieval.embeddings import ClipEmbeddings
 KS = (1, 5, 10)  # of A@k and P@k
 TASKS = ("sound-sound", "sound-image", "image-sound")
 OwnPair = Literal["left out", "in gallery"]  # where the query's own pair is
-VGGSOUND_ID = re.compile(r".{11}_\d{6}")
 
 
 def check_task(task: str) -> str:
@@ -49,12 +48,16 @@ def own_pair_rules(task: str) -> tuple[OwnPair, ...]:
 
 
 def video_of(id: str, source: str) -> str:
-    """The video that a clip is of: the YouTube id in an id of VGGSound's form, else the source.
+    """The video that a clip is of: YouTube's or Flickr's in ids of these, else the source.
 
-    The source of a composed scene is its cut-out and its recording. A clip without a source is
-    the only one of its video.
+    Ids of any form that `clip_names` reads: `ID_000030`, `ID_30000_40000`, `ID_30`, `ID.mp4`,
+    `VIDEO@12`. The source of a composed scene is its cut-out and its recording. A clip of another
+    id without a source is the only one of its video.
     """
-    return id[:11] if VGGSOUND_ID.fullmatch(id) else source or f"clip {id}"
+    (name,) = clip_names([id])
+    if name.kind != "other":
+        return name.video
+    return source or (f"clip {id}" if name.start is None else name.video)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int16
 
 from hearsight.clips.clip import Clips
+from hearsight.clips.read_ahead import in_batches
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
 from hearsight.media.samples import mix
+from hearsight.model.passes import whole_passes
 from hearsight.scoring.box_scores import centred_disc, confidences
 from hearsight.scoring.detection import Detections, average_precision, released_average_precision
 from hearsight.scoring.inference import (
@@ -34,6 +36,7 @@ DUET_SHARE = 0.2  # of a map's highest value: the threshold for two sources
 DARK = 0.2  # the highest value of a pixel that counts as silent
 MAP_LEVEL = 0.3  # threshold on a map normalised to its own range
 MIXTURE, APART, FOREIGN = "mixture", "apart", "foreign"
+SILENCE = np.zeros(1, np.int16)  # where no foreign sound is known; its map is not scored
 
 
 def pixel_average_precision(
@@ -224,13 +227,16 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
     alone: list[str] = []
     evaluated, foreign, half = EvaluatedClips(), _ForeignSounds(), 2 * centred_disc() - 1
     with evaluation_mode(model.encoders):
-        for duet in duets_in(prepare_clips(model, clips, protocol, evaluated), alone):
-            maps = _maps(model, duet, foreign(duet))
-            mixed.append([score_source(item, maps[MIXTURE]) for item in duet])
-            apart.append([score_source(item, maps[f"{APART} {i}"]) for i, item in enumerate(duet)])
-            disc.append([score_source(item, half) for item in duet])
-            if FOREIGN in maps:
-                dark.append(silent_area(maps[FOREIGN]))
+        pairs = duets_in(prepare_clips(model, clips, protocol, evaluated), alone)
+        for duets in in_batches(pairs, whole_passes(model.batch_size)):
+            for duet, maps in zip(duets, _maps(model, duets, foreign), strict=True):
+                mixed.append([score_source(item, maps[MIXTURE]) for item in duet])
+                apart.append(
+                    [score_source(item, maps[f"{APART} {i}"]) for i, item in enumerate(duet)]
+                )
+                disc.append([score_source(item, half) for item in duet])
+                if FOREIGN in maps:
+                    dark.append(silent_area(maps[FOREIGN]))
     if not mixed:
         raise HearsightError(
             f"No two clips share a frame: '{alone[0]}' and the others need ids like STEM_0 and "
@@ -250,18 +256,28 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
 
 
 def _maps(
-    model: Inference, duet: Sequence[PreparedClip], foreign: Int16[np.ndarray, " samples"] | None
-) -> dict[str, Float32[np.ndarray, "h w"]]:
-    """Response maps of a frame to the mixture, to each of its sounds, and to a foreign sound."""
-    sounds = {
-        MIXTURE: mix([item.sound for item in duet]),
-        **{f"{APART} {i}": item.sound for i, item in enumerate(duet)},
-    }
-    if foreign is not None:
-        sounds[FOREIGN] = foreign
+    model: Inference, duets: Sequence[Sequence[PreparedClip]], foreign: _ForeignSounds
+) -> Iterator[dict[str, Float32[np.ndarray, "h w"]]]:
+    """For each duet the response maps of its frame to the mixture, to each sound, to a foreign one.
+
+    The last is missing where no foreign sound is known yet.
+    """
+    sounds = [
+        {
+            MIXTURE: mix([item.sound for item in duet]),
+            **{f"{APART} {i}": item.sound for i, item in enumerate(duet)},
+            FOREIGN: foreign(duet),
+        }
+        for duet in duets
+    ]
     front = model.recipe.spectrogram
-    maps = maps_of(model, duet[:1], [waveforms_of(front, [sound]) for sound in sounds.values()])
-    return {name: maps[i, 0] for i, name in enumerate(sounds)}
+    waveforms = [
+        waveforms_of(front, [SILENCE if (sound := one[kind]) is None else sound for one in sounds])
+        for kind in sounds[0]
+    ]
+    maps = maps_of(model, [duet[0] for duet in duets], waveforms)
+    for i, one in enumerate(sounds):
+        yield {kind: maps[k, i] for k, kind in enumerate(one) if one[kind] is not None}
 
 
 def _lines(

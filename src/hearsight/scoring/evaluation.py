@@ -157,7 +157,7 @@ def evaluate(
         protocol: itself or its name.
         name: of the model's row.
         guide: an object network to mix in; its network is moved to `device` and left there.
-        batch_size: clips that go through the encoders at once; does not change the scores.
+        batch_size: clips that are held at once; changes no number.
         device: the GPU if there is one, else the CPU, unless named.
         workers: threads that decode clips.
         progress: of the stage `scoring`, in clips.

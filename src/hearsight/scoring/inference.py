@@ -19,6 +19,7 @@ from hearsight.errors import HearsightError
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.colour import as_batch, normalise
 from hearsight.model.encoders import Encoders
+from hearsight.model.passes import in_passes, whole_passes
 from hearsight.model.response import matched
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
 from hearsight.progress import Progress, no_progress
@@ -37,8 +38,8 @@ class Inference:
     """A model on its device, and how clips are fed to it.
 
     name: of the model's rows. guide: an object network for object-guided localisation, if any.
-    batch_size: clips that go through the encoders at once; does not change the maps. workers:
-    threads that decode clips.
+    batch_size: clips that are held at once, rounded up to whole passes of the encoders; changes no
+    number. workers: threads that decode clips.
     """
 
     encoders: Encoders
@@ -123,6 +124,7 @@ def prepare_clips(
 ) -> Iterator[list[PreparedClip]]:
     """Batches of prepared clips in order; `evaluated` gets those of each batch before it is given.
 
+    A clip has the same place in the passes of the encoders whatever the size of the batches is.
     Progress of a batch is reported when the next one is asked for.
 
     Raises:
@@ -135,20 +137,22 @@ def prepare_clips(
     def read(index: int) -> PreparedClip | UnreadableClip:
         return prepare_clip(clips, index, model, protocol, needs)
 
-    done = 0
+    def readable() -> Iterator[PreparedClip]:
+        for one in everything:
+            if isinstance(one, PreparedClip):
+                yield one
+            else:
+                evaluated.skipped.append(one)
+
     everything = read_ahead(
         read, range(len(clips)), workers=model.workers, ahead=2 * model.batch_size
     )
-    for found in in_batches(everything, model.batch_size):
-        evaluated.skipped += [one for one in found if isinstance(one, UnreadableClip)]
-        items = [one for one in found if isinstance(one, PreparedClip)]
-        if items:
-            evaluated.ids += [item.id for item in items]
-            evaluated.labels += [item.label for item in items]
-            evaluated.boxes += [item.boxes for item in items]
-            yield items
-        done += len(found)
-        model.progress("scoring", done, len(clips))
+    for items in in_batches(readable(), whole_passes(model.batch_size)):
+        evaluated.ids += [item.id for item in items]
+        evaluated.labels += [item.label for item in items]
+        evaluated.boxes += [item.boxes for item in items]
+        yield items
+        model.progress("scoring", len(evaluated.ids) + len(evaluated.skipped), len(clips))
     skipped = evaluated.skipped
     if len(skipped) == len(clips):
         if all(one.reason == NO_BOXES for one in skipped):
@@ -207,24 +211,29 @@ def spectrograms_of(
     return front.finish(front.power(waveforms_of(front, sounds).to(device)))
 
 
-@torch.inference_mode()
 def maps_of(
     model: Inference, items: Sequence[PreparedClip], waveforms: Sequence[Float[Tensor, "b samples"]]
 ) -> Float32[np.ndarray, "kinds b h w"]:
     """Response maps (cosines) of each item's frame to several sounds.
 
     waveforms: for each kind of sound one waveform per item. Frames go through their network once,
-    whatever the number of kinds.
+    whatever the number of kinds. Maps depend neither on the batch nor on threads: see `in_passes`.
 
     Raises:
         HearsightError: a map is not finite.
     """
-    front = model.recipe.spectrogram
-    spectrograms = front.finish(front.power(torch.cat(list(waveforms)).to(model.device)))
-    frames = torch.stack([item.frame for item in items]).to(model.device)
-    responses = model.encoders(frames, spectrograms).float()
-    found = [matched(responses, kind * len(items)) for kind in range(len(waveforms))]
-    maps: Float32[np.ndarray, "kinds b h w"] = torch.stack(found).cpu().numpy()
+    front, device = model.recipe.spectrogram, model.device
+
+    def compute(frames: Tensor, sounds: Float[Tensor, "b kinds samples"]) -> Tensor:
+        each = sounds.to(device).unbind(1)
+        spectrograms = front.finish(front.power(torch.cat(each)))
+        responses = model.encoders(frames.to(device), spectrograms).float()
+        own = [matched(responses, kind * len(frames)) for kind in range(len(each))]
+        return torch.stack(own, dim=1).cpu()
+
+    frames = torch.stack([item.frame for item in items])
+    found = in_passes(compute, frames, torch.stack(list(waveforms), dim=1), device=device)
+    maps: Float32[np.ndarray, "kinds b h w"] = found.transpose(0, 1).numpy()
     for item, one in zip(items, maps.swapaxes(0, 1), strict=True):
         if not np.isfinite(one).all():
             raise HearsightError(
@@ -247,10 +256,14 @@ def guiding_maps(
     """The object map of each item's frame; None if the model has no object network."""
     if model.guide is None:
         return None
-    frames = [item.seen for item in items if item.seen is not None]
-    maps = object_maps(model.guide.network, torch.stack(frames).to(model.device))
+    network = model.guide.network
+
+    def compute(frames: Tensor) -> Tensor:
+        return object_maps(network, frames.to(model.device)).cpu()
+
+    frames = torch.stack([item.seen for item in items if item.seen is not None])
     return ObjectMaps(
-        maps=maps.cpu().numpy(),
+        maps=in_passes(compute, frames, device=model.device).numpy(),
         share=protocol.share if model.guide.share is None else model.guide.share,
     )
 

@@ -5,6 +5,7 @@ A universal threshold, one for all clips, is chosen from the maxima of a model's
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from itertools import chain
 from typing import Any, Literal, get_args
 
@@ -115,44 +116,53 @@ def negative_row(
     )
 
 
-class _NegativeSounds:
-    """Negative sounds of clips, drawn from a seed."""
+def generator_of(seed: int, id: str) -> np.random.Generator:
+    """The random generator of one clip, the same whichever clips are scored before it."""
+    digest = blake2b(id.encode(errors="surrogatepass"), digest_size=16).digest()
+    return np.random.default_rng((seed, int.from_bytes(digest, "big")))
+
+
+class NegativeSounds:
+    """Negative sounds of clips, drawn for each clip from a seed and its id."""
 
     def __init__(self, model: Inference, clips: Clips, draws: int, seed: int) -> None:
         self.front = model.recipe.spectrogram
         self.clips = clips
         self.draws = draws
         self.places = {id: place for place, id in enumerate(clips.ids)}
+        self.by_id = [self.places[id] for id in sorted(clips.ids)]  # whatever their order is
         self.groups = groups_of(clips.ids)
-        self.generator = np.random.default_rng(seed)
+        self.seed = seed
 
     def __call__(self, items: Sequence[PreparedClip]) -> list[Float[Tensor, "b samples"]]:
         """Waveforms of the clips' own sounds, silence, then noise and another clip in turn."""
         own = waveforms_of(self.front, [item.sound for item in items])
-        sounds = [torch.zeros_like(own)]
+        generators = [generator_of(self.seed, item.id) for item in items]
+        sounds = [own, torch.zeros_like(own)]
         for _ in range(self.draws):
-            noise = self.generator.standard_normal(own.shape, np.float32)
-            sounds += [
-                torch.from_numpy(noise),
-                waveforms_of(self.front, [self.other(i) for i in items]),
-            ]
-        return [own, *sounds]
+            noise = [one.standard_normal(own.shape[1], np.float32) for one in generators]
+            others = [self.other(*each) for each in zip(items, generators, strict=True)]
+            sounds += [torch.from_numpy(np.stack(noise)), waveforms_of(self.front, others)]
+        return sounds
 
-    def other(self, item: PreparedClip) -> Int16[np.ndarray, " samples"]:
+    def other(
+        self, item: PreparedClip, generator: np.random.Generator
+    ) -> Int16[np.ndarray, " samples"]:
         """The sound of another clip, of none of the classes known to be in the frame."""
         alike = self.groups.get(group_key(item.id), [self.places[item.id]])
         visible = {item.label}
         for place in alike if len(alike) > 1 else ():
             with suppress(UnreadableClip):
                 visible.add(self.clips[int(place)].label)
-        for place in self.generator.integers(len(self.clips), size=TRIES):
+        for number in generator.integers(len(self.clips), size=TRIES):
+            place = self.by_id[number]
             with suppress(UnreadableClip):
                 if place in alike:
                     continue
                 if item.label is None:
-                    sound = self.clips.sound(int(place))
+                    sound = self.clips.sound(place)
                 else:
-                    clip = self.clips[int(place)]
+                    clip = self.clips[place]
                     sound = clip.sound[:0] if clip.label in visible else clip.sound
                 if len(sound):
                     return sound
@@ -197,7 +207,7 @@ def evaluate_negatives(
         clips: annotated with boxes.
         protocol: its up-sampling and truths are used; maps stay cosines.
         draws: how often noise and another clip are drawn for each clip.
-        seed: of the draws.
+        seed: of the draws, which are made for each clip from the seed and its id.
 
     Raises:
         HearsightError: no other clip of another class, or as `evaluate`.
@@ -207,7 +217,7 @@ def evaluate_negatives(
     Differs from the released code: silence and noise go through the whole front end; there the
     logarithm of their spectrograms is left out.
     """
-    evaluated, sounds = EvaluatedClips(), _NegativeSounds(model, clips, draws, seed)
+    evaluated, sounds = EvaluatedClips(), NegativeSounds(model, clips, draws, seed)
     with evaluation_mode(model.encoders):
         parts = [
             maps_of(model, items, sounds(items))

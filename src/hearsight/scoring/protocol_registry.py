@@ -1,5 +1,6 @@
 """Every protocol by its name: those on boxes, and those with an evaluation of their own."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -60,8 +61,8 @@ ALIGN = replace(load_protocol("ssl-align-others"), truth="pixels")
 CUSTOM_PROTOCOLS = (
     _extended("slavc", "VGG-SS 5,158 + 5,158"),
     _extended("slavc-relative", "VGG-SS 5,158 + 5,158"),
-    _extended("slavc:flickr", "Flickr 249 + 250"),
-    _extended("slavc-relative:flickr", "Flickr 249 + 250"),
+    _extended("slavc:flickr", "Flickr 250 + 250"),
+    _extended("slavc-relative:flickr", "Flickr 250 + 250"),
     CustomProtocol(
         base=replace(
             ALIGN,
@@ -78,7 +79,8 @@ CUSTOM_PROTOCOLS = (
         base=replace(
             load_protocol("ssl-align-others"),
             name="negatives",
-            source="Silence, noise and other clips (Juanola et al., ICASSP 2025), released eval.py",
+            source="Negative audio (Juanola et al., ICASSP 2025), released eval.py: silence, "
+            "noise and other clips",
             upsampling="linear",
             frame="crop",
             sets="VGG-SS 5,158; IS3 6,480; 10 draws",
@@ -103,8 +105,8 @@ CUSTOM_PROTOCOLS = (
         base=replace(
             ALIGN,
             name="duets",
-            source="Two sources at once: DSOL (Hu et al., NeurIPS 2020), AVGN (Mo and Tian, CVPR "
-            "2023) and T-VSL (Mahmud et al., CVPR 2024), as released",
+            source="Two sources: DSOL (Hu et al., NeurIPS 2020), AVGN (Mo and Tian, CVPR 2023) and "
+            "T-VSL (Mahmud et al., CVPR 2024), as released",
             sets="MUSIC-Duet, VGGSound-Duet",
         ),
         run=evaluate_duets,
@@ -178,6 +180,23 @@ def evaluate_protocol(
     if draws is not None:
         return evaluate_negatives(model, clips, custom.base, draws=draws)
     return custom.run(model, clips, custom.base)
+
+
+def protocol_names() -> dict[str, str]:
+    """Every protocol by name, with a few words on each: its paper, or what it is a variant of."""
+    kinds = [*PROTOCOLS, *(custom.base for custom in CUSTOM_PROTOCOLS)]
+    return {protocol.name: _brief(protocol) for protocol in kinds}
+
+
+def _brief(protocol: Protocol) -> str:
+    method, colon, _ = protocol.name.partition(":")
+    if colon:
+        return f"{method}, each box of a clip half"
+    method, extended, _ = method.partition("-extended")
+    if extended:
+        return f"{method}, some clips show no source"
+    paper = re.match(r"[^(]+ \([^)]+\)", protocol.source)
+    return paper[0] if paper else protocol.source.replace(" released", "")
 
 
 def protocol_table() -> list[dict[str, str]]:

@@ -97,7 +97,7 @@ _SLAVC = Protocol(
     mixing="cosines",
     objects="cubic corners",
     share=0.9,
-    sets="VGG-SS 5,158; Flickr 249",
+    sets="VGG-SS 5,158; Flickr 250",
 )
 _SSL_ALIGN = replace(
     _LVS,
@@ -130,7 +130,7 @@ _ON_BOXES = (
     replace(
         _SLAVC,
         name="slavc-relative",
-        source="SLAVC, released test.py --relative_prediction: half of the frame",
+        source="SLAVC, released test.py: --relative_prediction",
         scale="own range",
         fixed=None,
     ),

@@ -10,6 +10,7 @@ from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
+from hearsight.training.batches import set_epoch
 
 MIN_RECALL = 0.9  # of clips with their own sound that the threshold must leave a source
 BLOCK = 32  # clips whose frames are paired with one another's sounds
@@ -34,7 +35,8 @@ def choose_threshold(
     Args:
         encoders: on `device`; their mode is restored.
         recipe: of the encoders.
-        clips: what the encoders were trained on.
+        clips: what the encoders were trained on; of endless clips those of the first epoch are
+            used, whichever epoch they are at.
         device: where to compute.
         count: clips used, spread evenly over all.
 
@@ -43,6 +45,7 @@ def choose_threshold(
     """
     training = encoders.training
     encoders.eval()
+    set_epoch(clips, 0)  # training leaves them at an epoch that depends on who loads them
     own, others = [], []
     places = np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int))
     for start in range(0, len(places), BLOCK):
