@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup test test-slow lint demo bench clean
+.PHONY: setup test test-slow test-machines lint demo bench clean
 
 setup: $(VENV)/installed
 
@@ -19,6 +19,15 @@ test: setup lint
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m slow
+
+# The tests as other processors compute: torch without vector instructions and with AVX2, oneDNN
+# with AVX2 at most, one and two threads.
+test-machines: setup
+	@for capability in default avx2; do for threads in 1 2; do \
+		echo "== ATEN_CPU_CAPABILITY=$$capability ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=$$threads"; \
+		ATEN_CPU_CAPABILITY=$$capability ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=$$threads \
+			$(BIN)/python -m pytest -n 2 -q -m "not slow" || exit 1; \
+	done; done
 
 lint: setup
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,11 @@ def shared() -> Callable[[str], Path]:
 @pytest.fixture
 def hearsight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Hearsight:
+) -> Iterator[Hearsight]:
     """Run a command line in an empty folder: its exit code, stdout and stderr."""
+    import torch
+
+    threads = torch.get_num_threads()  # commands set it for the whole process
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
 
@@ -42,4 +45,5 @@ def hearsight(
         assert isinstance(code, int)
         return code, *capsys.readouterr()
 
-    return run
+    yield run
+    torch.set_num_threads(threads)

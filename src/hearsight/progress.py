@@ -1,7 +1,7 @@
-"""Progress of long work: the callables that it reports to, and that it tells what to know."""
+"""Progress of long work: the callables that it reports to, by stage and in sentences."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it, and the total where it is known."""
@@ -18,6 +18,14 @@ def no_progress(stage: str, done: int, total: int | None) -> None:
 def renamed(progress: Progress, *, before: str = "", after: str = "") -> Progress:
     """Progress whose stages get words before or after their names."""
     return lambda stage, done, total: progress(f"{before}{stage}{after}", done, total)
+
+
+Tell = Callable[[Iterable[str]], None]
+"""Called with sentences for the user, such as warnings."""
+
+
+def tell_nobody(notes: Iterable[str]) -> None:
+    """Show nothing."""
 
 
 def of_stage(progress: Progress, stage: str) -> Callable[[int, int | None], None]:

@@ -131,6 +131,7 @@ def test_sound_facts_come_back_whatever_else_they_tell(
 DAMAGED: dict[str, list[object]] = {
     "threshold": [None, "abc", True, [0.3], math.nan, math.inf, 10**400],
     "selected_on_test": [[1], 1, "no", None],
+    "threads": [None, "two", True, 0, -1, 1.5, [2]],
     "leak_check": [5, None, {}, [5], [{}], *([LEAK | {name: None}] for name in LEAK)],
     "position": [
         5,

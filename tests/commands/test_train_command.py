@@ -95,6 +95,25 @@ def test_it_chooses_when_asked_and_this_is_recorded(hearsight: Hearsight) -> Non
     assert facts()["selected_on_test"] is True
 
 
+def test_a_run_resumed_with_other_threads_is_told_of(hearsight: Hearsight) -> None:
+    """The weights depend on their number; the checkpoint holds that of its last part."""
+    assert hearsight(TRAIN)[0] == 0
+    assert facts()["threads"] == 1
+    code, _, said = hearsight(f"{TRAIN} --set epochs=2 --resume")
+    assert (code, "Warning" in said) == (0, False)
+    more = TRAIN.replace("--threads 1", "--threads 2")
+    code, _, said = hearsight(f"{more} --set epochs=3 --resume")
+    warnings = [line for line in said.splitlines() if "Warning" in line]
+    assert (code, warnings) == (
+        0,
+        [
+            "Warning: the run in run had 1 CPU thread and goes on with 2: its weights will not be "
+            "bit for bit those of an uninterrupted run."
+        ],
+    )
+    assert facts()["threads"] == 2
+
+
 def test_clips_of_one_id_in_two_sources_are_named(hearsight: Hearsight) -> None:
     line = f"{TRAIN} --data benchmark"
     code, _, said = hearsight(line)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_clips import fill, picture, tone
 from made_layouts import VGGSOUND_IDS, flickr_layout, scoring_layout
+from made_numbers import vggss_boxes
 
 from hearsight.clips.clip import Box, annotation, encode_clip
 from hearsight.clips.selection import ChosenClips, JoinedClips
@@ -135,6 +136,14 @@ def test_what_is_no_source_is_refused(tmp_path: Path, source: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(HearsightError, match=source):
         count(str(tmp_path / source))
+
+
+def test_the_boxes_of_vgg_ss(tmp_path: Path) -> None:
+    held = {f"{clip:011}_000000": list(boxes) for clip, boxes in enumerate(vggss_boxes())}
+    found = count(listed(tmp_path / "vggss.json", held))
+    assert (found.clips, found.boxes) == (5158, 5941)
+    assert (len(found.corrupt), len(found.degenerate), len(found.empty)) == (12, 18, 2)
+    assert sum(found.sizes.values()) == 5156
 
 
 def test_the_real_truths_of_vgg_ss(shared: Callable[[str], Path]) -> None:

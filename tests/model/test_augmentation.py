@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_numbers import array, read_numbers
 from numpy.testing import assert_allclose
 from torch import Tensor
 
@@ -183,9 +183,15 @@ def test_plain_is_the_middle_square() -> None:
     assert_allclose(centre_crop(frames, sizes, 32), known, atol=1e-4)
 
 
-def test_a_test_frame_is_the_released_one(shared: Callable[[str], Path]) -> None:
-    known = np.load(shared("reference/image_eval.npz"))
-    assert_allclose(evaluation_frame(known["rgb"], 224), known["tensor"], rtol=0, atol=1e-6)
+def test_a_test_frame_is_the_released_one() -> None:
+    """Some pixels, and the mean of every row and column."""
+    known = read_numbers("ssl_tie_evaluation_frame")
+    y, x = np.mgrid[:281, :500]
+    rgb = np.stack([x * 255 // 499, y * 255 // 280, 255 * ((x // 25 + y // 25) % 2)], -1)
+    frame = evaluation_frame(rgb.astype(np.uint8), 224).numpy().astype(float)
+    assert_allclose(frame[:, 3::7, 3::7], array(known["pixels"]), rtol=0, atol=1e-6)
+    assert_allclose(frame.mean(2), array(known["of_each_row"]), rtol=0, atol=1e-6)
+    assert_allclose(frame.mean(1), array(known["of_each_column"]), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(50, 50), (31, 90), (90, 31), (1, 1)])

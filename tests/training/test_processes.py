@@ -1,4 +1,4 @@
-"""A whole training by accelerate's launcher: two processes leave what one leaves."""
+"""A whole training by torch's launcher: two processes leave what one leaves."""
 
 import os
 import subprocess
@@ -32,19 +32,22 @@ def store(tmp_path: Path) -> Path:
 
 
 def launch(
-    store: Path, run: Path, processes: int, recipe: str = "ssl_tie:small"
+    store: Path,
+    run: Path,
+    processes: int,
+    recipe: str = "ssl_tie:small",
+    settings: tuple[str, ...] = SETTINGS,
 ) -> subprocess.CompletedProcess[str]:
     """`hearsight train` in so many processes."""
     launcher = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"),
-        *("--num_processes", str(processes), "--mixed_precision", "no"),
-        *("--dynamo_backend", "no", "--num_cpu_threads_per_process", "1", "-m", "hearsight"),
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *("--nproc-per-node", str(processes), "-m", "hearsight"),
     ]
-    settings = [word for one in SETTINGS for word in ("--set", one)]
+    changes = [word for one in settings for word in ("--set", one)]
     return subprocess.run(
         [
             *(*launcher, "train", recipe, "--data", str(store), "--out", str(run)),
-            *(*settings, "--device", "cpu", "--workers", "0", "--threads", "1"),
+            *(*changes, "--device", "cpu", "--workers", "0", "--threads", "1"),
         ],
         capture_output=True,
         text=True,
@@ -65,14 +68,20 @@ def test_two_launched_processes_train_what_one_trains(store: Path, tmp_path: Pat
         assert found[processes].facts["position"]["step"] == 6
         assert [entry["kind"] for entry in read_log(run)].count("train") <= 6
     torch.manual_seed(found[1].recipe.seed)
-    start = Encoders(found[1].recipe.encoder).state_dict()
     moved = gap = 0.0
-    for name, value in found[1].weights.items():
-        moved += float((value - start[name]).abs().sum())
-        gap += float((value - found[2].weights[name]).abs().sum())
+    start = Encoders(found[1].recipe.encoder)
+    for name, value in start.named_parameters():
+        moved += float((found[1].weights[name] - value.detach()).abs().sum())
+        gap += float((found[1].weights[name] - found[2].weights[name]).abs().sum())
     assert moved > 0
     # Adam divides by the gradient's size, so rounding may turn a step that is nearly nought
     assert gap < 0.02 * moved
+
+
+@pytest.mark.slow
+def test_the_launcher_begins_as_many_processes_as_it_is_told(store: Path, tmp_path: Path) -> None:
+    odd = (*SETTINGS, "batch_size=7")
+    assert "cannot be shared by 2 processes" in launch(store, tmp_path, 2, settings=odd).stderr
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from hearsight.training.run_folder import (
     carry_facts,
     has_begun,
     read_log,
+    thread_warnings,
 )
 from hearsight.training.trainer import Run, train
 
@@ -245,3 +246,10 @@ def test_a_comparison_resumes_what_has_begun_and_begins_the_rest(
     monkeypatch.setattr("hearsight.studies.comparison_folder.train", trained)
     train_once(tiny_recipe(), few_scenes(), folder, QUIET)
     assert asked == [resumes]
+
+
+def test_threads_are_told_of_where_their_number_is_known_and_differs() -> None:
+    assert thread_warnings(Path("run"), {"threads": 4}, 4) == []
+    assert thread_warnings(Path("run"), {}, 4) == []  # of a checkpoint that does not hold it
+    (told,) = thread_warnings(Path("run"), {"threads": 4}, 1)
+    assert "had 4 CPU threads and goes on with 1:" in told

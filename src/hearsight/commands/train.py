@@ -102,6 +102,7 @@ def train(
                     **known,
                 },
                 progress=bars,
+                tell=tell,
             ),
         )
     for name, reason in result.unreadable.items():

@@ -26,7 +26,7 @@ from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
-from hearsight.progress import Progress, no_progress
+from hearsight.progress import Progress, Tell, no_progress, tell_nobody
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 
@@ -47,6 +47,7 @@ class TrainingOptions:
     protocol: str = PROTOCOL  # of the validation
     facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
     progress: Progress = no_progress
+    tell: Tell = tell_nobody  # warnings, a sentence each
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +137,20 @@ def carry_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     if "leak_check" in before:
         facts["leak_check"] = merge_leaks(before["leak_check"], now.get("leak_check", []))
     return facts
+
+
+def thread_warnings(folder: Path, before: Mapping[str, Any], threads: int) -> list[str]:
+    """A sentence if a run that is resumed on a CPU had another number of threads before.
+
+    before: the facts of its checkpoint. Sums over several threads are rounded otherwise.
+    """
+    held = before.get("threads", threads)
+    if held == threads:
+        return []
+    return [
+        f"Warning: the run in {folder} had {held} CPU thread{'s' * (held > 1)} and goes on with "
+        f"{threads}: its weights will not be bit for bit those of an uninterrupted run."
+    ]
 
 
 FolderState = tuple[tuple[int, int, int] | None, ...]

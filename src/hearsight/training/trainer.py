@@ -1,7 +1,8 @@
 """The training loop: a recipe is trained on clips, log and checkpoints go into a run folder.
 
 All random numbers follow from (seed, step), the order of clips from (seed, epoch). A run that was
-killed and resumed therefore ends with the weights of an uninterrupted one: on a CPU, bit for bit.
+killed and resumed therefore ends with the weights of an uninterrupted one: on a CPU, bit for bit,
+for the same number of threads.
 """
 
 import math
@@ -41,6 +42,7 @@ from hearsight.training.run_folder import (
     load_optimiser,
     optimiser_state,
     step_seed,
+    thread_warnings,
 )
 from hearsight.training.step import Step, draw
 
@@ -81,6 +83,8 @@ class Run:
         )
         if previous is not None:
             self._restore(previous)
+            if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
+                options.tell(thread_warnings(folder, previous.facts, torch.get_num_threads()))
         step = Step(recipe, self.encoders)
         if recipe.compile:
             for trunk in self.encoders.children():
@@ -151,6 +155,7 @@ class Run:
         facts = {
             **self.facts,
             "clips": clips_digest(self.clips),
+            "threads": torch.get_num_threads(),
             **({} if threshold is None else {"threshold": threshold}),
             "position": {
                 "epoch": position.epoch,
