@@ -242,7 +242,7 @@ def test_sets_that_cannot_be_compared_are_not_called_clean() -> None:
     for one, two in ((flickr, clips), (clips, flickr), (flickr, [])):
         leak = find_leak("one", one, "two", two)
         assert not leak.comparable
-        with pytest.raises(HearsightError, match="'one' names clips as '.*'two' (names|is empty)"):
+        with pytest.raises(HearsightError, match=r"'one' names clips .*'two' (names|is empty)"):
             check_comparable(leak, one, two)
 
 

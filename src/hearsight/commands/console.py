@@ -1,5 +1,6 @@
 """Progress bars and messages of the commands, on stderr."""
 
+import shutil
 import sys
 from collections.abc import Iterable
 from types import TracebackType
@@ -8,6 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # every command imports this module, and only some draw bars
     from rich.console import Console
     from rich.progress import TaskID
+
+
+def table_width() -> int | None:
+    """Characters in a line of the terminal; None in a file or a pipe, where lines do not end."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def tell(notes: Iterable[str]) -> None:
