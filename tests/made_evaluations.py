@@ -70,16 +70,13 @@ def encoders(kind: type[Encoders] = Encoders) -> Encoders:
 
 
 @cache
-def results_of_every_kind(name: str = "model", seed: int = 0) -> dict[str, Results]:
+def results_of_every_kind() -> dict[str, Results]:
     """Results of untrained encoders on a few clips, under one protocol of every kind."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("hearsight.scenes.toys.INSTANCES", {"train": 1, "val": 1})
         pairs = open_clips("pairs:toys", split="val", size=64, count=8)
     extended = MadeClips(7).change(1, boxes=()).change(4, boxes=())
-    torch.manual_seed(seed)
-    model = Inference(
-        encoders=Encoders(SMALL), recipe=recipe(), device=torch.device("cpu"), name=name
-    )
+    model = Inference(encoders=encoders(), recipe=recipe(), device=torch.device("cpu"))
     return {
         protocol: evaluate_protocol(model, extended if "extended" in protocol else pairs, protocol)
         for protocol in (

@@ -60,6 +60,29 @@ def test_no_cell_is_cut_however_narrow_the_terminal() -> None:
     assert "犬の鳴き声" in wide
 
 
+@pytest.mark.parametrize("ruled", [True, False])
+@pytest.mark.parametrize("width", [20, 60, 80, 120, 400, None])
+def test_every_number_is_found_again_at_every_width(width: int | None, ruled: bool) -> None:
+    rows = [
+        {"name": f"run {row}, of an evening in May", "clips": 5158}
+        | {f"score {at}": (100 * row + at) / 10_000 for at in range(12)}
+        for row in range(3)
+    ]
+    text = text_table(rows, width=width, ruled=ruled)
+    lines = text.splitlines()
+    for row in rows:
+        for name, value in row.items():
+            assert name == "name" or cell(value) in text.split()
+    if width is None:
+        assert sum(line.count("May") for line in lines) == 3
+    elif width >= 60:
+        assert max(map(len, lines)) <= width
+    if width == 80:  # parts of the same number of columns
+        heads = [line.count("score") for line in lines if "score" in line]
+        assert len(heads) == 2
+        assert abs(heads[0] - heads[1]) <= 1
+
+
 def test_groups_end_with_a_line() -> None:
     rows = [{"name": letter} for letter in "abcd"]
     lines = text_table(rows, groups=[1, 3]).splitlines()

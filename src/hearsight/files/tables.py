@@ -6,7 +6,8 @@ in percent.
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,13 +65,9 @@ def text_table(
     """
     words = [column for column in rows[0] if column in left]
     numbers = [column for column in rows[0] if column not in left]
-    parts = [numbers]
+    parts: list[Sequence[str]] = [numbers]
     if width is not None:
-        parts, rest = [], numbers
-        while rest or not parts:
-            taken = rest[: max(1, fitting(rows, rest, left=words, width=width, ruled=ruled))]
-            parts.append(taken)
-            rest = rest[len(taken) :]
+        parts = _parts(numbers, partial(fitting, rows, left=words, width=width, ruled=ruled))
     ends = {sum(groups[: number + 1]) for number in range(len(groups))}
     drawn = []
     for number, part in enumerate(parts):
@@ -88,6 +85,20 @@ def text_table(
             )
         )
     return "\n".join([("\n" if ruled else "\n\n").join(drawn), *footnotes])
+
+
+def _parts(columns: Sequence[str], fit: Callable[[Sequence[str]], int]) -> list[Sequence[str]]:
+    """The columns in as few parts as they fit into, all of the same number if that fits as well.
+
+    fit: how many of some columns fit; one is taken where none does.
+    """
+    parts, rest = list[Sequence[str]](), columns
+    while rest or not parts:
+        parts.append(rest[: max(1, fit(rest))])
+        rest = rest[len(parts[-1]) :]
+    size = max(1, -(-len(columns) // len(parts)))
+    even = [columns[at : at + size] for at in range(0, len(columns), size)]
+    return even if even and all(fit(part) == len(part) for part in even) else parts
 
 
 def fitting(
