@@ -93,7 +93,7 @@ def score_checkpoints(
     signs = [marks(one.facts, epochs=one.recipe.epochs) for one in models]
     names = [name + "".join(own) for name, own in zip(run_names(sources), signs, strict=True)]
     size = max(one.recipe.frame_size for one in models)
-    clips, repeated, unknown = _open(data, ids, size)
+    clips, left_out, unknown = _open(data, ids, size)
     several = len(models) * len(protocols) > 1
 
     def score(model: Model, name: str, protocol: str) -> Results:
@@ -123,18 +123,18 @@ def score_checkpoints(
     return CheckpointScores(
         results=results,
         clips=tuple({"name": name, **line} for name, one in every for line in one.clips),
-        notes=(*repeated, *dict.fromkeys(note for _, one in every for note in one.notes), *unknown),
+        notes=(*left_out, *dict.fromkeys(note for _, one in every for note in one.notes), *unknown),
         footnotes=tuple(dict.fromkeys(line for own in signs for line in footnotes(own))),
     )
 
 
 def _open(data: Sequence[str], ids: Path | None, size: int) -> tuple[Clips, list[str], list[str]]:
-    """The clips; notes on those left out, and on ids of the list that no clip has."""
+    """The clips; notes on what is left out, and on ids of the list that no clip has."""
     clips = open_joined(data, split="val", size=size)
-    repeated, unknown = name_left_out(clips, " ".join(data)), list[str]()
+    left_out, unknown = name_left_out(clips, " ".join(data)), list[str]()
     if ids is not None:
         clips, unknown = restrict(clips, ids)
-    return clips, repeated, name_ids(f"ids in '{ids}' are not among the clips", unknown)
+    return clips, left_out, name_ids(f"ids in '{ids}' are not among the clips", unknown)
 
 
 def _of_list(results: Results, name: str) -> Results:
