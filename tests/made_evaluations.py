@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
+import pytest
 import torch
 
 from hearsight.clips.clip import DecodedClip, UnreadableClip
+from hearsight.datasets.open import open_clips
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.recipes.recipe import Recipe
+from hearsight.scoring.inference import Inference
+from hearsight.scoring.protocol_registry import evaluate_protocol
+from hearsight.scoring.results import Results
 
 SMALL = Encoder(widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2), stem_kernel=3)
 
@@ -61,3 +67,20 @@ def recipe() -> Recipe:
 def encoders(kind: type[Encoders] = Encoders) -> Encoders:
     torch.manual_seed(0)
     return kind(SMALL)
+
+
+@cache
+def results_of_every_kind() -> dict[str, Results]:
+    """Results of untrained encoders on a few clips, under one protocol of every kind."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("hearsight.scenes.toys.INSTANCES", {"train": 1, "val": 1})
+        pairs = open_clips("pairs:toys", split="val", size=64, count=8)
+    extended = MadeClips(7).change(1, boxes=()).change(4, boxes=())
+    model = Inference(encoders=encoders(), recipe=recipe(), device=torch.device("cpu"))
+    return {
+        protocol: evaluate_protocol(model, extended if "extended" in protocol else pairs, protocol)
+        for protocol in (
+            *("lvs", "adaptive", "slavc-extended", "masks"),
+            *("interactive", "duets", "negatives"),
+        )
+    }

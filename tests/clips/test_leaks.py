@@ -238,10 +238,12 @@ def test_sets_that_cannot_be_compared_are_not_called_clean() -> None:
     leak = find_leak("classes.txt", classes, "test", clips)
     with pytest.raises(HearsightError, match="'alarm clock ringing'"):
         check_comparable(leak, classes, clips)
-    other = find_leak("flickr", ["10000130166"], "test", clips)
-    check_comparable(other, ["10000130166"], clips)
-    assert not other.comparable
-    assert "no form in common" in leaks_text(other)
+    flickr = ["10000130166"]
+    for one, two in ((flickr, clips), (clips, flickr), (flickr, [])):
+        leak = find_leak("one", one, "two", two)
+        assert not leak.comparable
+        with pytest.raises(HearsightError, match=r"'one' names clips .*'two' (names|is empty)"):
+            check_comparable(leak, one, two)
 
 
 def test_the_text_names_the_first_twenty() -> None:

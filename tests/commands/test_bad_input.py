@@ -233,6 +233,19 @@ def test_splits_that_are_compared_are_named(hearsight: Hearsight) -> None:
     assert [json.loads(out)[name] for name in ("train", "test")] == ["good", "good"]
 
 
+def test_lists_that_cannot_be_compared_are_refused_and_nothing_is_written(
+    hearsight: Hearsight,
+) -> None:
+    Path("flickr.txt").write_text("10000130166\n")
+    Path("vgg.txt").write_text("AAAAAAAAAAA_000001\n")
+    Path("own.txt").write_text("films/party.mp4\n")
+    said = "Nothing can be compared: 'flickr.txt' names clips as '10000130166', 'vgg.txt' names"
+    for form in ("", "--json", "--write clean.txt", "--by clip"):
+        refused(hearsight, f"data check flickr.txt --against vgg.txt {form}", said)
+    refused(hearsight, "data check vgg.txt --against vgg.txt own.txt", "'own.txt' names clips")
+    assert hearsight("data check own.txt --against own.txt")[0] == 1
+
+
 def test_a_pack_is_compared_with_its_own_other_split_by_name(
     hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
 ) -> None:

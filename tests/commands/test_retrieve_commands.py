@@ -67,7 +67,7 @@ def test_across_sound_and_image(hearsight: Hearsight) -> None:
     assert code == 0, err
     assert out.index("its own pair in gallery") < out.index("its own pair left out")
     for name in (*METHODS, "chance", "best possible"):
-        assert out.count(f"  {name} ") == 2
+        assert out.count(f"\n{name} ") == 2
     first = hearsight(f"{line} --task image-sound --json --seed 3")
     assert first == hearsight(f"{line} --task image-sound --json --seed 3")
     assert '"untrained, seed 3"' in first[1]

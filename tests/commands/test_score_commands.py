@@ -1,5 +1,6 @@
 """`hearsight evaluate` at the command line: what is printed where, and nothing found is lost."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -51,12 +52,16 @@ def test_scores_that_cannot_be_written_are_refused_before_the_scoring(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--draws 2", "The protocol 'ssl-tie' draws no sounds: --draws is for 'negatives'."),
+        ("--draws 2", "The protocol 'adaptive' draws no sounds: --draws is for 'negatives'."),
         ("--protocol duets --draws 3", "The protocol 'duets' draws no sounds"),
         ("--protocol negatives --draws 0", "--draws"),
         ("--ogl-share 0.5", "--ogl-share needs the object network of --ogl."),
         ("--protocol negatives --ogl none.pth", "'negatives' scores responses alone"),
         ("--protocol mask", "no protocol 'mask'"),
+        ("--protocols lvs,mask", "no protocol 'mask'"),
+        ("--protocols negatives,lvs --ogl none.pth", "'negatives' scores responses alone"),
+        ("--scores x.csv --out x.csv", "--scores and --out both name 'x.csv'"),
+        ("--out none/x.csv", "none"),
         ("--batch-size 0", "--batch-size"),
     ],
 )
@@ -94,7 +99,8 @@ def test_the_table_goes_to_stdout_and_what_was_skipped_to_stderr(
     if form:
         assert all("name" in json.loads(line) for line in out.splitlines())
     else:
-        assert "protocol ssl-tie" in out.splitlines()[-1]
+        assert out.startswith("protocol adaptive: ")
+        assert "list: ids" in out
 
 
 def test_a_clip_without_boxes_is_skipped_and_named_as_one_with_damaged_ones(
@@ -142,3 +148,58 @@ def test_clips_of_one_id_in_two_sources_are_counted_and_named_once(hearsight: He
     assert code == 0
     told = "1 of 5 clips of 'store other' were left out because their ids stand in an earlier"
     assert err.count(f"{told} source or shard too: c.\n") == err.count("earlier") == 1
+
+
+def test_several_checkpoints_and_protocols_in_tables_and_files(hearsight: Hearsight) -> None:
+    make_store("more", dict.fromkeys("defghi", (BOX,)))
+    for run in ("first", "second"):
+        Path(f"runs/{run}").mkdir(parents=True)
+        make_checkpoint(Path(f"runs/{run}/best.safetensors"))
+    line = "evaluate runs/first runs/second/best.safetensors good.safetensors --data more"
+    line += " --protocols lvs,adaptive --device cpu --threads 1 --out t.csv --scores s.csv"
+    code, out, err = hearsight(line)
+    assert code == 0, err
+    assert [one.split(":")[0] for one in out.splitlines() if one.startswith("protocol")] == [
+        "protocol lvs",
+        "protocol adaptive",
+    ]
+    assert max(map(len, out.splitlines())) <= 80
+    with Path("t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    scored = [row for row in rows if not row["against"]]
+    names = ["first", "second", "good"]
+    assert [row["name"] for row in scored if row["protocol"] == "lvs"][:4] == [
+        *names,
+        "blind: centred disc",
+    ]
+    for row in scored:  # the table shows what the file holds
+        if row["protocol"] == "lvs":
+            low, score, high = (float(row[f"cIoU@0.5{end}"]) for end in (" low", "", " high"))
+            assert low <= score <= high
+            assert f"{100 * float(row['AUC']):.2f}" in out
+    against = [(row["name"], row["against"]) for row in rows if row["against"] in names]
+    assert against == 2 * [("second", "first"), ("good", "first")]
+    with Path("s.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    found = {(one["name"], one["protocol"], one["id"]) for one in lines}
+    assert len(found) == len(lines) == 3 * 2 * 6
+    code, out, _ = hearsight(f"{line} --json")
+    printed = [json.loads(one) for one in out.splitlines()]
+    assert len(printed) == len(rows)
+    for one, row in zip(printed, rows, strict=True):
+        assert {name: str(value) for name, value in one.items()} == {
+            name: value for name, value in row.items() if name in one
+        }
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_table_fits_the_terminal(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for wide in ("", "--wide"):
+        code, out, _ = hearsight(f"{EVALUATE} --data store --protocol lvs {wide}")
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= columns
+        assert "adaptive" in out

@@ -52,10 +52,35 @@ def test_columns_of_words_stand_left_and_numbers_right() -> None:
 def test_no_cell_is_cut_however_narrow_the_terminal() -> None:
     name = "runs/[a]/" + 60 * "x"
     text = text_table([{"name": name, "several words": 0.5}], width=20)
-    assert name in text  # brackets are no markup
+    pieces = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
+    assert "".join(pieces) == name  # brackets are no markup
+    assert name in text_table([{"name": name, "several words": 0.5}], width=None)
     assert "several words" not in text  # the header is wrapped between words
     wide = text_table([{"name": "犬の鳴き声", "clips": 1}], width=5)
     assert "犬の鳴き声" in wide
+
+
+@pytest.mark.parametrize("ruled", [True, False])
+@pytest.mark.parametrize("width", [20, 60, 80, 120, 400, None])
+def test_every_number_is_found_again_at_every_width(width: int | None, ruled: bool) -> None:
+    rows = [
+        {"name": f"run {row}, of an evening in May", "clips": 5158}
+        | {f"score {at}": (100 * row + at) / 10_000 for at in range(12)}
+        for row in range(3)
+    ]
+    text = text_table(rows, width=width, ruled=ruled)
+    lines = text.splitlines()
+    for row in rows:
+        for name, value in row.items():
+            assert name == "name" or cell(value) in text.split()
+    if width is None:
+        assert sum(line.count("May") for line in lines) == 3
+    elif width >= 60:
+        assert max(map(len, lines)) <= width
+    if width == 80:  # parts of the same number of columns
+        heads = [line.count("score") for line in lines if "score" in line]
+        assert len(heads) == 2
+        assert abs(heads[0] - heads[1]) <= 1
 
 
 def test_groups_end_with_a_line() -> None:

@@ -184,7 +184,7 @@ def test_tasks_that_are_none() -> None:
 def test_rows_on_the_terminal_and_in_a_file(tmp_path: Path) -> None:
     asked = question("sound-image")
     rows = [one for own in own_pair_rules("sound-image") for one in chance_and_best(asked, own)]
-    text = table_text(rows)
+    text = table_text(rows, width=None)
     assert text.count("chance") == text.count("best possible") == 2
     assert "its own pair in gallery" in text
     assert max(map(len, text.splitlines())) <= 120

@@ -14,6 +14,7 @@ from hearsight.clips.truth import PIXELS, SIDE, covers_nothing, is_corrupt, rast
 from hearsight.errors import HearsightError
 from hearsight.scoring.box_scores import (
     ObjectMaps,
+    blind_scores,
     confidences,
     make_table,
     mix_object_map,
@@ -81,7 +82,7 @@ def test_the_released_ssl_tie_numbers() -> None:
 def test_blind_rows_and_ceiling_of_vgg_ss() -> None:
     boxes = list(vggss_boxes())
     nothing = score_maps(np.zeros((1, 2, 2), np.float32), [rasterise((), "union")], LVS)
-    _, blind, ceiling = make_table("", nothing, boxes, LVS)
+    _, blind, ceiling = make_table("", nothing, blind_scores(boxes, LVS), LVS)
     found = {row.name: (row.success_rate, row.auc) for row in blind}
     assert found["blind: centred disc"] == pytest.approx((0.340, 0.374), abs=6e-4)
     assert found["blind: whole image"] == pytest.approx((0.2195, 0.3125), abs=5e-5)
@@ -352,7 +353,9 @@ def test_one_map_for_all_truths_is_scored_like_each_alone() -> None:
 def test_the_blind_disc_marks_as_many_pixels_as_allowed() -> None:
     boxes = [((0.25, 0.25, 0.75, 0.75),)] * 2
     nothing = score_maps(np.zeros((2, 2, 2), np.float32), [rasterise(boxes[0], "union")] * 2, LVS)
-    model, (disc, whole, mean), ceiling = make_table("mine", nothing, boxes, ADAPTIVE)
+    model, (disc, whole, mean), ceiling = make_table(
+        "mine", nothing, blind_scores(boxes, ADAPTIVE), ADAPTIVE
+    )
     assert model.name == "mine"
     assert model.protocol == "adaptive"
     assert disc.success_rate == 1
@@ -417,11 +420,13 @@ def test_a_fixed_threshold_marks_what_reaches_it(name: str) -> None:
     # a minimum of -0.75 and a maximum of 0.75 or 1 put half of the range at 0, or at 0.125
     wanted = 56 * SIDE / (56 * SIDE + 1)
     assert score_maps(one, [truth], protocol).ciou == pytest.approx([wanted])
-    _, blind, ceiling = make_table("", score_maps(one, [truth], protocol), [()], protocol)
+    _, blind, ceiling = make_table(
+        "", score_maps(one, [truth], protocol), blind_scores([()], protocol), protocol
+    )
     assert ceiling.success_rate == 0
     boxes = [((0.0, 0.0, 0.25, 1.0),), ((0.0, 0.0, 1.0, 1.0),)]
     found = score_maps(np.zeros((2, 2, 2), np.float32), map_truths(boxes, protocol), protocol)
-    _, blind, ceiling = make_table("", found, boxes, protocol)
+    _, blind, ceiling = make_table("", found, blind_scores(boxes, protocol), protocol)
     assert (ceiling.success_rate, ceiling.auc) == pytest.approx((1, 1), abs=0.02)
     assert blind[0].success_rate == 0.5  # half of the frame lies in the whole one
 

@@ -96,15 +96,15 @@ def check_comparable(leak: Leak, train_ids: Sequence[str], test_ids: Sequence[st
     """Refuse to call two sets clean whose ids cannot be compared.
 
     Raises:
-        HearsightError: one set has ids of YouTube or Flickr, the other has neither.
+        HearsightError: the ids of the two have no form in common: those of one are of YouTube, say,
+            and those of the other of Flickr or of one's own files. Or one of them is empty.
     """
     if leak.comparable:
         return
-    if {"other"} in [{name.kind for name in clip_names(ids)} for ids in (train_ids, test_ids)]:
-        raise HearsightError(
-            f"Nothing can be compared: '{leak.train}' names clips as '{train_ids[0]}', "
-            f"'{leak.test}' as '{test_ids[0]}'."
-        )
+    named = [f"names clips as '{ids[0]}'" if ids else "is empty" for ids in (train_ids, test_ids)]
+    raise HearsightError(
+        f"Nothing can be compared: '{leak.train}' {named[0]}, '{leak.test}' {named[1]}."
+    )
 
 
 def clean(train: ClipList, leaks: Sequence[Leak], *, by: str) -> list[ListEntry]:
@@ -129,8 +129,6 @@ def leaks_text(leak: Leak, *, most: int | None = 20) -> str:
     ):
         named = f": {first_names(names, most)}" if names else ""
         lines.append(f"  {what}: {len(names):,}{named}")
-    if not leak.comparable:
-        lines.append("  Their ids have no form in common: no clip of one could be in the other.")
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """Progress bars and messages of the commands, on stderr."""
 
+import shutil
 import sys
 from collections.abc import Iterable
 from types import TracebackType
@@ -10,6 +11,11 @@ if TYPE_CHECKING:  # every command imports this module, and only some draw bars
     from rich.progress import TaskID
 
 DIGITS = 3  # printed of a time, a cosine, a share: milliseconds, and what the last two tell
+
+
+def table_width() -> int | None:
+    """Characters in a line of the terminal; None in a file or a pipe, where lines do not end."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def tell(notes: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, tell
+from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.options import WholeSentences, parse_folder
 from hearsight.errors import HearsightError, nearest
 
@@ -269,4 +269,8 @@ def stats(
     most = None if whole else 20
     with Bars() as bars:
         found = count(source, split, decode=decode, progress=bars)
-    print(json.dumps(found.row(most)) if as_json else statistics_text(found, most=most))
+    print(
+        json.dumps(found.row(most))
+        if as_json
+        else statistics_text(found, most=most, width=table_width())
+    )

@@ -29,6 +29,16 @@ Device = Annotated[
 Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1, max=1024)]
 Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
 
+Protocols = Annotated[
+    str,
+    typer.Option(
+        "--protocols", "--protocol", help="Names, with commas; see `hearsight protocols`."
+    ),
+]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Show every column, not only those that fit 80 characters.")
+]
+
 
 class WholeSentences(TyperGroup):
     """A group whose help lists each command with its first sentence uncut."""
@@ -52,6 +62,11 @@ def parse_folder(path: str | Path) -> Path:
     if path == "":
         raise typer.BadParameter("a folder must be named; `.` is the one you are in.")
     return Path(path)
+
+
+def parse_protocols(text: str) -> list[str]:
+    """Names of protocols, separated by commas; each once."""
+    return list(dict.fromkeys(one.strip() for one in text.split(",")))
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, tell
+from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.data import data
 from hearsight.commands.options import Data, Device, Threads, parse_folder
 from hearsight.errors import HearsightError
@@ -171,7 +171,7 @@ def retrieve(
         for row in found.rows:
             print(json.dumps(row.row()))
     else:
-        print(table_text(found.rows))
+        print(table_text(found.rows, width=table_width()))
     tell([*left_out, *notes(found.task, found.unlabelled)])
     skipped = list_unreadable(found.skipped, len(found.task.ids) + len(found.skipped))
     if skipped:

@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, tell
-from hearsight.commands.options import Data, Device, Threads
+from hearsight.commands.console import Bars, table_width, tell
+from hearsight.commands.options import Data, Device, Protocols, Threads, Wide, parse_protocols
 from hearsight.errors import HearsightError
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run folder, or a model name.")],
+    checkpoints: Annotated[
+        list[str], typer.Argument(help="Checkpoints, run folders or model names; one row each.")
+    ],
     data: Data,
-    protocol: Annotated[str, typer.Option(help="See `hearsight protocols`.")] = "ssl-tie",
+    protocols: Protocols = "adaptive",
     ids: Annotated[
         Path | None, typer.Option(help="Score only the clips that this list names.")
     ] = None,
@@ -37,66 +39,69 @@ def evaluate(
     scores: Annotated[
         Path | None, typer.Option(help="Write the score of each clip: .parquet or .csv.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the whole table: .parquet or .csv.")
+    ] = None,
+    wide: Wide = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Device = None,
     threads: Threads = 2,
 ) -> None:
-    """Score a checkpoint on annotated clips, beside the blind rows and the ceiling.
+    """Score checkpoints on annotated clips, beside the blind rows and the ceiling.
 
-    Example: hearsight evaluate runs/first --data menagerie --protocol adaptive
+    Scores have 95 % intervals over clips; each model is compared with the first one and with the
+    best blind row by a paired test.
+
+    Example: hearsight evaluate runs/first runs/second --data menagerie --protocols adaptive,lvs
     """
     import torch
 
-    from hearsight.checkpoints.checkpoint import load_model
-    from hearsight.clips.leaks import footnotes, marks
-    from hearsight.clips.selection import name_left_out, restrict
-    from hearsight.datasets.open import open_joined
     from hearsight.files.output import check_output
-    from hearsight.files.tables import ROW_FILES, text_table, write_rows
-    from hearsight.model.device import move
-    from hearsight.scoring.inference import Inference
+    from hearsight.files.tables import ROW_FILES, write_rows
+    from hearsight.scoring.checkpoint_scores import score_checkpoints
     from hearsight.scoring.object_guidance import load_guide
-    from hearsight.scoring.protocol_registry import check_options, evaluate_protocol
-    from hearsight.scoring.results import name_ids
+    from hearsight.scoring.protocol_registry import check_options
+    from hearsight.scoring.score_table import table_text, tabulate
 
     torch.set_num_threads(threads)
-    if scores is not None:
-        check_output(scores, ROW_FILES, *([] if ids is None else [ids]))
+    names = parse_protocols(protocols)
+    for path in (scores, out):
+        if path is not None:
+            check_output(path, ROW_FILES, *([] if ids is None else [ids]))
+    if scores is not None and scores == out:
+        raise HearsightError(f"--scores and --out both name '{out}': name two files.")
     if ogl is None and ogl_share is not None:
         raise HearsightError("--ogl-share needs the object network of --ogl.")
-    check_options(protocol, guided=ogl is not None, draws=draws)
-    encoders, recipe, facts = load_model(checkpoint)
-    signs = marks(facts, epochs=recipe.epochs)
-    clips, unknown = open_joined(data, split="val", size=recipe.frame_size), list[str]()
-    left_out = name_left_out(clips, " ".join(data))
-    if ids is not None:
-        clips, unknown = restrict(clips, ids)
-    guide = None if ogl is None else load_guide(ogl, ogl_share)
-    place = move(encoders, device)
-    if guide is not None:
-        guide.network.to(place)
+    drawing = "negatives" if "negatives" in names else names[0]
+    for name in names:
+        check_options(name, guided=ogl is not None, draws=draws if name == drawing else None)
     with Bars() as bars:
-        model = Inference(
-            encoders=encoders,
-            recipe=recipe,
-            device=place,
-            name="model" + "".join(signs) + ("" if ids is None else f" on {ids.stem}"),
-            guide=guide,
+        found = score_checkpoints(
+            list(dict.fromkeys(checkpoints)),
+            data,
+            names,
+            ids=ids,
+            guide=None if ogl is None else load_guide(ogl, ogl_share),
+            draws=draws,
             batch_size=batch_size,
+            device=device,
             progress=bars,
         )
-        found = evaluate_protocol(model, clips, protocol, draws=draws)
-    notes = [*left_out, *found.notes]
-    notes += name_ids(f"ids in '{ids}' are not among the clips", unknown)
+    tables = [tabulate(each) for each in found.results]
     if as_json:
-        for row in found.rows:
+        for row in (row for table in tables for row in table.all_rows()):
             print(json.dumps(row))
-        notes += footnotes(signs)
     else:
-        print(text_table(found.rows, caption=found.caption, footnotes=footnotes(signs)))
-    tell(notes)
-    if scores is not None:  # after the table is printed, which a full disk must not prevent
+        width = table_width()
+        texts = [table_text(one, wide=wide, width=width) for one in tables]
+        print("\n\n".join(texts))
+        print("\n".join(found.footnotes), end="\n" if found.footnotes else "")
+    tell([*found.notes, *(found.footnotes if as_json else [])])
+    # after the tables are printed, which a full disk must not prevent
+    if out is not None:
+        write_rows([row for table in tables for row in table.all_rows()], out)
+    if scores is not None:
         write_rows(found.clips, scores)
 
 

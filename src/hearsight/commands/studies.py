@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsight.commands.console import Bars, tell
+from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.options import (
     Data,
     Device,
+    Protocols,
     RecipeChanges,
     Threads,
+    Wide,
     Workers,
     above_zero,
     command_line,
     parse_folder,
+    parse_protocols,
     parse_seeds,
 )
 from hearsight.commands.train import check_data
@@ -56,7 +59,7 @@ def compare(
         str | None,
         typer.Option(help="Annotated clips to score; by default the held-out ones of a pack."),
     ] = None,
-    protocols: Annotated[str, typer.Option(help="Names, with commas.")] = "adaptive",
+    protocols: Protocols = "adaptive",
     seeds: Annotated[
         str, typer.Option(help="Number of seeds, counted from 4; or a list: `4,9`, `7,`.")
     ] = "3",
@@ -85,6 +88,7 @@ def compare(
         bool,
         typer.Option("--select-on-test", help="Let the test set choose the epoch; tables mark it."),
     ] = False,
+    wide: Wide = False,
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -99,11 +103,12 @@ def compare(
     import torch
 
     from hearsight.pages.report import write_report
+    from hearsight.scoring.score_table import ScoreTable
     from hearsight.studies import comparison_page, comparison_table
     from hearsight.studies.comparison import Comparison, reference_scores
 
     torch.set_num_threads(threads)
-    command = command_line()
+    command, tables = command_line(), list[ScoreTable]()
 
     def write(
         comparison: Comparison,
@@ -112,16 +117,17 @@ def compare(
         progress: Progress,
     ) -> None:
         references = reference_scores(out, methods, held_out, comparison.protocols, progress)
-        comparison_table.write_table(methods, comparison.protocols, out / "table.csv")
+        tables[:] = comparison_table.tabulate_methods(methods, comparison.protocols)
+        comparison_table.write_table(tables, out / "table.csv")
         page = comparison_page.describe(
-            comparison, methods, held_out.clips, references, command=command
+            comparison, methods, held_out.clips, references, tables, command=command
         )
         write_report(page, out / "report.html")
 
     comparison = Comparison(
         recipes=tuple(dict.fromkeys(recipes)),
         seeds=choose_seeds(seeds),
-        protocols=tuple(dict.fromkeys(one.strip() for one in protocols.split(","))),
+        protocols=tuple(parse_protocols(protocols)),
         changes=tuple(add_epochs(changes, epochs)),
         folder=out,
         plan={},
@@ -137,7 +143,7 @@ def compare(
         device=device,
         workers=workers,
     )
-    print(comparison_table.table_text(methods, comparison.protocols))
+    print(comparison_table.table_text(methods, tables, wide=wide, width=table_width()))
     print(f"Report: {out / 'report.html'}", file=sys.stderr)
 
 

@@ -64,8 +64,9 @@ def train(
     from hearsight.recipes.serialisation import assign
     from hearsight.scoring.evaluation import check_truths
     from hearsight.scoring.protocol_registry import check_validation
+    from hearsight.scoring.protocols import DEFAULT_PROTOCOL
     from hearsight.training.batches import COMPOSED
-    from hearsight.training.run_folder import PROTOCOL, TrainingOptions
+    from hearsight.training.run_folder import TrainingOptions
     from hearsight.training.trainer import train as run_training
 
     torch.set_num_threads(threads)
@@ -94,7 +95,7 @@ def train(
                 minutes=minutes,
                 device=device,
                 workers=workers,
-                protocol=protocol or PROTOCOL,
+                protocol=protocol or DEFAULT_PROTOCOL,
                 facts={
                     "command": command_line(),
                     "data": data,

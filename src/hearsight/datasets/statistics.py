@@ -21,7 +21,7 @@ from hearsight.clips.truth import (
 )
 from hearsight.datasets.open import check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
-from hearsight.files.tables import text_table
+from hearsight.files.tables import NARROW, text_table
 from hearsight.files.text import first_names
 from hearsight.progress import Progress, no_progress
 from hearsight.scenes.pack import SPLITS
@@ -217,8 +217,11 @@ def _sizes(areas: Sequence[int]) -> dict[str, int]:
     return {name: counts[size] for name, size in zip(names, SIZES, strict=True)}
 
 
-def statistics_text(found: Statistics, *, most: int | None = 20) -> str:
-    """The statistics for the terminal: tables of counts, then ids, at most `most` of each kind."""
+def statistics_text(found: Statistics, *, most: int | None = 20, width: int | None = NARROW) -> str:
+    """The statistics for the terminal: tables of counts, then ids, at most `most` of each kind.
+
+    width: of the tables in characters; None for as much as they take.
+    """
     tables: list[tuple[str, list[dict[str, str]], tuple[str, ...]]] = []
     if found.classes:
         rows = [
@@ -237,7 +240,7 @@ def statistics_text(found: Statistics, *, most: int | None = 20) -> str:
         sizes = {name: f"{number:,}" for name, number in found.sizes.items()}
         tables.append(("truths by size, of 224 x 224", [sizes], tuple(sizes)))
     drawn = [
-        text_table(rows, title=title, title_at="left", left=left, width=100)
+        text_table(rows, title=title, title_at="left", left=left, width=width)
         for title, rows, left in tables
     ]
     return "\n".join([_head(found), *drawn, *_notes(found, most)])

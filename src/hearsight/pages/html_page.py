@@ -80,12 +80,14 @@ h2 { font-size: 1.15rem; margin: 2.8rem 0 0.9rem; padding-top: 0.9rem;
 .note, .above, figcaption { color: var(--soft); font-size: 0.875rem; }
 .note { max-width: 46rem; margin: 0.4rem 0 1.2rem; }
 .scroll { overflow-x: auto; margin-bottom: 0.4rem; }
+.scroll th:first-child { position: sticky; left: 0; z-index: 1; background: var(--paper); }
+.scroll tr.model th:first-child { background: var(--tint); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
   font-size: 0.925rem; }
 .above { margin: 1.2rem 0 0.3rem; }
 th, td { padding: 0.45rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 500; white-space: normal; vertical-align: bottom; }
+thead th { color: var(--soft); font-weight: 500; white-space: pre-line; vertical-align: bottom; }
 th:first-child, .text { text-align: left; }
 tbody th { font-weight: 400; }
 tr.model { background: var(--tint); }
@@ -113,5 +115,11 @@ dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: 0
 dt { color: var(--soft); }
 dd { margin: 0; font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
   font-size: 0.85rem; overflow-wrap: anywhere; white-space: pre-wrap; }
-@media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.5rem; } }
+@media (max-width: 34rem) {
+  dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.5rem; }
+  th, td { padding: 0.4rem 0.45rem; }
+  .scroll tbody th, .scroll thead th:first-child { width: 7rem; min-width: 7rem;
+    white-space: normal; overflow-wrap: anywhere; font-size: 0.75rem; line-height: 1.35; }
+  .scroll .tag { display: inline-block; }
+}
 """

@@ -26,7 +26,7 @@ SCORE_NAMES = {  # of validation scores in the log, as tables have them
     "adaptive_auc": "adaptive AUC",
     "ceiling_auc": "ceiling AUC",
 }
-NUMERIC = r"[-\u2013\d.,± ]*"  # text of a cell that is aligned like a number
+NUMERIC = r"[-+\u2013\d.,± ]*(to [-+\d.]*)?"  # text of a cell that is aligned like a number
 NO_TERMS = {"kind", "step", "epoch", "learning_rate", "samples_per_second"}  # nor scores
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from hearsight.files.tables import rounded, text_table
+from hearsight.files.tables import NARROW, rounded, text_table
 from hearsight.retrieval.tasks import KS, OwnPair, RetrievalTask
 
 NAME = "mean over\nqueries, classes"  # header of the column with the names of the rows
@@ -164,8 +164,11 @@ def chance_and_best(task: RetrievalTask, own: OwnPair) -> tuple[RetrievalScore, 
     return chance, best
 
 
-def table_text(scores: Sequence[RetrievalScore], *, width: int = 120) -> str:
-    """The rows in percent: a table for each rule for the own pair, and an empty line below it."""
+def table_text(scores: Sequence[RetrievalScore], *, width: int | None = NARROW) -> str:
+    """The rows in percent: a table for each rule for the own pair, and an empty line below it.
+
+    width: in characters; None for as much as it takes. A wider table is printed in parts.
+    """
     tables = []
     for own in dict.fromkeys(one.own for one in scores):
         rows = [one for one in scores if one.own == own]

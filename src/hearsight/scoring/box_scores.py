@@ -4,8 +4,8 @@ These are the blind rows, which use neither frame nor sound, and the ceiling, th
 any map can reach under the protocol's threshold.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,11 @@ from hearsight.scoring.metrics import (
     ciou,
     order_statistics,
     pointing,
+    success_areas,
     success_rate,
 )
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise, upsample
+from hearsight.scoring.results import CEILING, Records
 
 OBJECTS_HIGHEST = 2.5  # SLAVC divides object maps by it, as if it were their maximum
 QUARTER = PIXELS // 4
@@ -217,24 +219,42 @@ class Score:
     ceiling: float
     ceiling_auc: float
 
-    def row(self) -> dict[str, Any]:
-        """The row as the table prints it, rounded to five digits."""
-        values = [getattr(self, field.name) for field in fields(self)]
-        return rounded(dict(zip(COLUMNS, values, strict=True)))
+    def row(self, *, adaptive: bool) -> dict[str, Any]:
+        """The row as the table prints it, rounded to five digits.
+
+        The ceiling has a row of its own. Under an adaptive protocol the protocol's own threshold
+        is the adaptive one, and its scores stand there once.
+        """
+        columns = {
+            name: column for name, column in COLUMNS.items() if not adaptive or name not in OWN
+        }
+        return rounded({column: getattr(self, name) for name, column in columns.items()})
 
 
-COLUMNS = (
-    "name",
-    "protocol",
-    "clips",
-    "cIoU@0.5",
-    "AUC",
-    "adaptive cIoU@0.5",
-    "adaptive AUC",
-    "pointing",
-    "ceiling",
-    "ceiling AUC",
-)
+COLUMNS = {
+    "name": "name",
+    "protocol": "protocol",
+    "clips": "clips",
+    "success_rate": "cIoU@0.5",
+    "auc": "AUC",
+    "adaptive_success_rate": "adaptive cIoU@0.5",
+    "adaptive_auc": "adaptive AUC",
+    "pointing": "pointing",
+}
+OWN = ("success_rate", "auc")  # at the protocol's own threshold
+
+
+def box_records(scores: MapScores, *, adaptive: bool) -> Records:
+    """What the columns of `Score.row` are the means of, clip by clip."""
+    found = {
+        "cIoU@0.5": scores.ciou >= 0.5,
+        "AUC": success_areas(scores.ciou),
+        "adaptive cIoU@0.5": scores.adaptive >= 0.5,
+        "adaptive AUC": success_areas(scores.adaptive),
+        "pointing": scores.pointing,
+    }
+    own = [COLUMNS[name] for name in OWN] if adaptive else []
+    return {name: values.tolist() for name, values in found.items() if name not in own}
 
 
 def blind_scores(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str, MapScores]:
@@ -267,7 +287,7 @@ def blind_scores(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str
         "blind: centred disc": score_one_map(disc, truths(), protocol),
         "blind: whole image": MapScores(ciou=share, adaptive=share, pointing=inside),
         "blind: mean truth": score_one_map(mean, truths(), protocol),
-        "ceiling": MapScores(
+        CEILING: MapScores(
             ciou=best, adaptive=best_adaptive, pointing=(inside > 0).astype(np.float64)
         ),
     }
@@ -283,18 +303,24 @@ def best_marking(truth: TruthMask, protocol: Protocol) -> int:
 
 
 def make_table(
-    name: str, found: MapScores, boxes: Sequence[Sequence[Box]], protocol: Protocol
+    name: str, found: MapScores, blind: Mapping[str, MapScores], protocol: Protocol
 ) -> tuple[Score, tuple[Score, ...], Score]:
-    """The row of a model, the blind rows on the same truths, and the ceiling."""
-    blind = blind_scores(boxes, protocol)
-    highest = blind.pop("ceiling")
+    """The row of a model, the blind rows on the same truths, and the ceiling.
+
+    blind: what `blind_scores` gives.
+    """
+    highest = blind[CEILING]
     limit = highest.adaptive if protocol.adaptive else highest.ciou
     ceiling = (success_rate(limit), area_under_curve(limit))
-    rows = tuple(make_score(*each, protocol, ceiling) for each in blind.items())
+    rows = tuple(
+        make_score(title, scores, protocol, ceiling)
+        for title, scores in blind.items()
+        if title != CEILING
+    )
     return (
         make_score(name, found, protocol, ceiling),
         rows,
-        make_score("ceiling", highest, protocol, ceiling),
+        make_score(CEILING, highest, protocol, ceiling),
     )
 
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Shaped
 
 from hearsight.clips.clip import Box, Clips
 from hearsight.clips.truth import SIZES, rasterise, size_class
 from hearsight.errors import HearsightError
-from hearsight.files.tables import Row, rounded
+from hearsight.files.tables import rounded
 from hearsight.scoring.box_scores import MapScores, blind_scores, confidences
 from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
-from hearsight.scoring.metrics import area_under_curve
+from hearsight.scoring.metrics import area_under_curve, success_areas
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import EvaluatedClips, Results, name_ids
+from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
 
 AP_THRESHOLDS = 200  # about as many make the released average precision
 F1_THRESHOLDS = 10  # about one more than these make the highest F1
@@ -154,7 +154,7 @@ def detection_row(
     name: str, protocol: str, found: Detections, sizes: Float64[np.ndarray, " n"]
 ) -> dict[str, Any]:
     """One row of the table. sizes: summed weights of each truth, in pixels."""
-    seen = found.sounding
+    seen, classes = found.sounding, size_classes(sizes)
     row = {
         "name": name,
         "protocol": protocol,
@@ -168,10 +168,33 @@ def detection_row(
         "LocAcc >": localisation_accuracy(found, above=True),
         "AUC": area_under_curve(found.ciou[seen]) if seen.any() else None,
     }
-    classes = np.array([size_class(pixels) for pixels in sizes])
     for size in SIZES:
         row[f"LocAcc {size}"] = localisation_accuracy(found.chosen(seen & (classes == size)))
     return rounded(row)
+
+
+def size_classes(sizes: Float64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """The size class of each truth."""
+    return np.array([size_class(pixels) for pixels in sizes])
+
+
+def detection_records(found: Detections, sizes: Float64[np.ndarray, " n"]) -> Records:
+    """What the columns of `detection_row` are computed from, clip by clip."""
+    seen, classes = found.sounding, size_classes(sizes)
+
+    def of(which: Bool[np.ndarray, " n"], values: Float64[np.ndarray, " n"]) -> list[float | None]:
+        return [float(one) if counts else None for one, counts in zip(values, which, strict=True)]
+
+    localised = (found.ciou >= 0.5).astype(np.float64)
+    return {
+        "sounding": found.sounding.tolist(),
+        "ciou": found.ciou.tolist(),
+        "confidence": found.confidence.tolist(),
+        "LocAcc": of(seen, localised),
+        "LocAcc >": of(seen, (found.ciou > 0.5).astype(np.float64)),
+        "AUC": of(seen, success_areas(found.ciou)),
+        **{f"LocAcc {size}": of(seen & (classes == size), localised) for size in SIZES},
+    }
 
 
 def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Results:
@@ -195,9 +218,11 @@ def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Re
     )
     _check_both(found)
     silent = [id for id, own in zip(evaluated.ids, evaluated.boxes, strict=True) if not own]
+    sizes = truth_sizes(evaluated.boxes, protocol)
+    every = all_detections(model.name, found, evaluated.boxes, protocol)
     return evaluated.results(
         protocol,
-        detection_rows(model.name, found, evaluated.boxes, protocol),
+        [detection_row(name, protocol.name, one, sizes) for name, one in every.items()],
         evaluated.lines(
             protocol,
             sounding=found.sounding.tolist(),
@@ -205,22 +230,25 @@ def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Re
             confidence=found.confidence.tolist(),
         ),
         notes=name_ids("clips show no source", silent),
+        records={name: detection_records(one, sizes) for name, one in every.items()},
     )
 
 
-def detection_rows(
+def truth_sizes(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> Float64[np.ndarray, " n"]:
+    """Summed weights of each truth, in pixels."""
+    return np.array([rasterise(own, protocol.truth).weight for own in boxes], np.float64)
+
+
+def all_detections(
     name: str, found: Detections, boxes: Sequence[Sequence[Box]], protocol: Protocol
-) -> list[Row]:
-    """Rows of the model, of blind maps with the same confidence on all clips, of the ceiling."""
-    sizes = np.array([rasterise(own, protocol.truth).weight for own in boxes], np.float64)
-    alike = np.zeros(len(sizes))
-    rows: list[Row] = [detection_row(name, protocol.name, found, sizes)]
+) -> dict[str, Detections]:
+    """Those of the model, of blind maps with the same confidence on all clips, of the ceiling."""
+    alike, every = np.zeros(len(boxes)), {name: found}
     for blind, scores in blind_scores(boxes, protocol).items():
-        ideal = blind == "ceiling"
+        ideal = blind == CEILING
         confidence = _ideal_confidences(found.sounding, scores.ciou) if ideal else alike
-        detections = Detections(sounding=found.sounding, ciou=scores.ciou, confidence=confidence)
-        rows.append(detection_row(blind, protocol.name, detections, sizes))
-    return rows
+        every[blind] = Detections(sounding=found.sounding, ciou=scores.ciou, confidence=confidence)
+    return every
 
 
 def _ideal_confidences(

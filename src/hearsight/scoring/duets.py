@@ -28,9 +28,9 @@ from hearsight.scoring.inference import (
     waveforms_of,
 )
 from hearsight.scoring.interactive import group_key
-from hearsight.scoring.metrics import area_under_curve, ciou
+from hearsight.scoring.metrics import area_under_curve, ciou, success_areas
 from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
-from hearsight.scoring.results import EvaluatedClips, Results, name_ids
+from hearsight.scoring.results import EvaluatedClips, Records, Results, name_ids
 
 DUET_SHARE = 0.2  # of a map's highest value: the threshold for two sources
 DARK = 0.2  # the highest value of a pixel that counts as silent
@@ -180,6 +180,33 @@ def duet_row(
     )
 
 
+def duet_records(duets: Sequence[Sequence[SourceScores]], dark: Sequence[float | None]) -> Records:
+    """What the columns of `duet_row` are computed from, duet by duet.
+
+    dark: `silent_area` of each duet, None for those without one.
+    """
+
+    def each(name: str) -> list[list[float]]:
+        return [[getattr(source, name) for source in duet] for duet in duets]
+
+    means = np.array([np.mean([source.ciou_of_peak for source in duet]) for duet in duets])
+    scores = each("ciou")
+    return {
+        "CIoU@0.3": (means >= 0.05 * 6).tolist(),
+        "CIoU@0.5": (means >= 0.05 * 10).tolist(),
+        "AUC": success_areas(means).tolist(),
+        "NSA": list(dark),
+        "precision>0.3": [[one > 0.3 for one in duet] for duet in scores],
+        "precision>0.5": [[one > 0.5 for one in duet] for duet in scores],
+        "sounding": [[True for _ in duet] for duet in duets],
+        "ciou": scores,
+        "confidence": each("confidence"),
+        "PIAP released": each("piap_released"),
+        "PIAP": each("piap"),
+        "IoU at 0.3": each("iou_of_range"),
+    }
+
+
 def duets_in(
     batches: Iterator[list[PreparedClip]], alone: list[str]
 ) -> Iterator[list[PreparedClip]]:
@@ -223,7 +250,7 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
     mixed: list[list[SourceScores]] = []
     apart: list[list[SourceScores]] = []
     disc: list[list[SourceScores]] = []
-    dark: list[float] = []
+    dark: list[float | None] = []
     alone: list[str] = []
     evaluated, foreign, half = EvaluatedClips(), _ForeignSounds(), 2 * centred_disc() - 1
     with evaluation_mode(model.encoders):
@@ -235,23 +262,28 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
                     [score_source(item, maps[f"{APART} {i}"]) for i, item in enumerate(duet)]
                 )
                 disc.append([score_source(item, half) for item in duet])
-                if FOREIGN in maps:
-                    dark.append(silent_area(maps[FOREIGN]))
+                dark.append(silent_area(maps[FOREIGN]) if FOREIGN in maps else None)
     if not mixed:
         raise HearsightError(
             f"No two clips share a frame: '{alone[0]}' and the others need ids like STEM_0 and "
             "STEM_1, as those of `pairs:toys` are."
         )
-    blind_dark = [silent_area(half)] * len(dark)
+    blind_dark = [None if one is None else silent_area(half) for one in dark]
+    every = {
+        f"{model.name}, mixed sound": (mixed, dark),
+        f"{model.name}, each sound apart": (apart, dark),
+        "blind: centred disc": (disc, blind_dark),
+    }
     return evaluated.results(
         protocol,
         [
-            duet_row(f"{model.name}, mixed sound", protocol.name, mixed, dark),
-            duet_row(f"{model.name}, each sound apart", protocol.name, apart, dark),
-            duet_row("blind: centred disc", protocol.name, disc, blind_dark),
+            duet_row(name, protocol.name, duets, [one for one in silent if one is not None])
+            for name, (duets, silent) in every.items()
         ],
         _lines(mixed, apart, protocol),
         notes=name_ids("clips stand alone and are in no duet", alone),
+        units=[group_key(duet[0].clip) for duet in mixed],
+        records={name: duet_records(*each) for name, each in every.items()},
     )
 
 

@@ -5,7 +5,7 @@ The exact masks of composed scenes are not used; `segmentation` scores them.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, covers_nothing, is_corrupt
 from hearsight.errors import HearsightError
-from hearsight.files.tables import text_table, write_rows
+from hearsight.files.tables import NARROW, write_rows
 from hearsight.model.device import move
 from hearsight.progress import Progress, no_progress
+from hearsight.scoring import score_table
 from hearsight.scoring.box_scores import (
     MapScores,
     ObjectMaps,
     Score,
+    blind_scores,
+    box_records,
     joined_scores,
     make_score,
     make_table,
@@ -30,8 +33,15 @@ from hearsight.scoring.box_scores import (
 )
 from hearsight.scoring.inference import Inference, MapBatch, evaluation_mode, score_clips
 from hearsight.scoring.object_guidance import ObjectGuide
-from hearsight.scoring.protocols import Protocol, load_protocol
-from hearsight.scoring.results import EvaluatedClips, Results, name_ids, name_unreadable
+from hearsight.scoring.protocols import DEFAULT_PROTOCOL, Protocol, load_protocol
+from hearsight.scoring.results import (
+    EvaluatedClips,
+    Records,
+    Results,
+    name_ids,
+    name_unreadable,
+)
+from hearsight.scoring.score_table import tabulate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,7 @@ class Evaluation:
     degenerate: tuple[str, ...]  # ids of clips with boxes that cover no pixel; once per box
     empty: tuple[str, ...]  # ids of clips whose truth has no pixel: their cIoU is 0
     parts: tuple[Score, ...] = ()  # with object maps: the model alone, the object maps alone
+    records: Mapping[str, Records] = field(default_factory=dict)  # of rows, by name
 
     @property
     def success_rate(self) -> float:
@@ -72,11 +83,12 @@ class Evaluation:
 
     def rows(self) -> list[dict[str, Any]]:
         """The table: the model, `parts`, the blind rows, the ceiling."""
-        return [score.row() for score in (self.model, *self.parts, *self.blind, self.ceiling)]
+        every = (self.model, *self.parts, *self.blind, self.ceiling)
+        return [score.row(adaptive=self.protocol.adaptive) for score in every]
 
     def numbers(self) -> dict[str, float]:
         """The model's scores by name."""
-        found = {field.name: getattr(self.model, field.name) for field in fields(Score)}
+        found = {one.name: getattr(self.model, one.name) for one in fields(Score)}
         return {name: value for name, value in found.items() if isinstance(value, float)}
 
     def results(self) -> Results:
@@ -87,6 +99,8 @@ class Evaluation:
             rows=tuple(self.rows()),
             notes=tuple(notes(self)),
             clips=_lines(self),
+            units=tuple(clip.id for clip in self.clips),
+            records=self.records,
         )
 
 
@@ -140,7 +154,7 @@ def check_truths(clips: Clips, name: str, annotations: Annotations | None = None
 def evaluate(
     model: Model,
     clips: Clips,
-    protocol: Protocol | str,
+    protocol: Protocol | str = DEFAULT_PROTOCOL,
     *,
     name: str = "model",
     guide: ObjectGuide | None = None,
@@ -236,8 +250,13 @@ def _summary(
     found: MapScores,
     parts: dict[str, list[MapScores]],
 ) -> Evaluation:
-    own, blind, ceiling = make_table(name, found, evaluated.boxes, protocol)
+    references = blind_scores(evaluated.boxes, protocol)
+    own, blind, ceiling = make_table(name, found, references, protocol)
     limit = (own.ceiling, own.ceiling_auc)
+    shares = {
+        f"{name} {part}" if "without" in part else part: joined_scores(each)
+        for part, each in parts.items()
+    }
     pairs = [
         (id, box) for id, boxes in zip(evaluated.ids, evaluated.boxes, strict=True) for box in boxes
     ]
@@ -251,15 +270,11 @@ def _summary(
         corrupt=tuple(id for id, box in pairs if is_corrupt(box)),
         degenerate=tuple(id for id, box in pairs if covers_nothing(box)),
         empty=tuple(one.id for one in scored if not one.truth_share),
-        parts=tuple(
-            make_score(
-                f"{name} {part}" if "without" in part else part,
-                joined_scores(each),
-                protocol,
-                limit,
-            )
-            for part, each in parts.items()
-        ),
+        parts=tuple(make_score(title, each, protocol, limit) for title, each in shares.items()),
+        records={
+            title: box_records(each, adaptive=protocol.adaptive)
+            for title, each in {name: found, **shares, **references}.items()
+        },
     )
 
 
@@ -267,14 +282,10 @@ def _caption(protocol: Protocol) -> str:
     return f"protocol {protocol.name}: {protocol.source}; truth: {protocol.truth} of boxes"
 
 
-def table_text(evaluation: Evaluation, *, width: int = 120) -> str:
-    """The table in percent, and below it the `notes`."""
-    return text_table(
-        evaluation.rows(),
-        caption=_caption(evaluation.protocol),
-        footnotes=notes(evaluation),
-        width=width,
-    )
+def table_text(evaluation: Evaluation, *, width: int | None = NARROW) -> str:
+    """The whole table in percent, with intervals, and below it the `notes`."""
+    table = tabulate([evaluation.results()])
+    return score_table.table_text(table, wide=True, width=width, footnotes=notes(evaluation))
 
 
 def notes(evaluation: Evaluation, *, most: int = 20) -> list[str]:

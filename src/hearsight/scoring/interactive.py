@@ -11,9 +11,9 @@ from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
 from hearsight.scoring.box_scores import MapScores, blind_scores, joined_scores
 from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
-from hearsight.scoring.metrics import area_under_curve, success_rate
+from hearsight.scoring.metrics import area_under_curve, success_areas, success_rate
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import EvaluatedClips, Results, name_ids
+from hearsight.scoring.results import EvaluatedClips, Records, Results, name_ids
 
 
 def group_key(id: str) -> str:
@@ -76,6 +76,28 @@ def interactive_row(
     return rounded(row)
 
 
+def interactive_records(scores: MapScores, units: Sequence[Int64[np.ndarray, " _"]]) -> Records:
+    """What the columns of `interactive_row` are means of, frame by frame.
+
+    units: clips of each frame; a frame of one clip is in no group.
+    """
+    found: dict[str, list[Any]] = {}
+    members = max(map(len, units))
+
+    def padded(values: Float64[np.ndarray, " n"]) -> list[list[float | None]]:
+        return [[*values[unit].tolist(), *[None] * (members - len(unit))] for unit in units]
+
+    def in_groups(values: Float64[np.ndarray, " n"]) -> list[float | None]:
+        return [float(values[unit].min()) if len(unit) > 1 else None for unit in units]
+
+    for adaptive, ciou in (("", scores.ciou), ("adaptive ", scores.adaptive)):
+        hits, areas = (ciou >= 0.5).astype(np.float64), success_areas(ciou)
+        found[f"{adaptive}cIoU@0.5"], found[f"{adaptive}AUC"] = padded(hits), padded(areas)
+        # both grow with cIoU, so the lowest of a group is that of its lowest cIoU
+        found[f"{adaptive}iIoU@0.5"], found[f"{adaptive}iAUC"] = in_groups(hits), in_groups(areas)
+    return found
+
+
 def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> Results:
     """Score a model on clips that share frames, ids `STEM_0`, `STEM_1`.
 
@@ -96,6 +118,7 @@ def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> 
         )
     rows = {model.name: found, **blind_scores(evaluated.boxes, protocol)}
     alone = sorted(set(range(len(ids))) - {int(i) for group in groups.values() for i in group})
+    units = [*groups.values(), *(np.array([place]) for place in alone)]
     return evaluated.results(
         protocol,
         [interactive_row(name, protocol.name, row, groups) for name, row in rows.items()],
@@ -106,4 +129,6 @@ def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> 
             adaptive_ciou=found.adaptive.tolist(),
         ),
         notes=name_ids("clips stand alone and are in no group", [ids[place] for place in alone]),
+        units=[*groups, *(ids[place] for place in alone)],
+        records={name: interactive_records(scores, units) for name, scores in rows.items()},
     )

@@ -43,6 +43,18 @@ def area_under_curve(scores: Float64[np.ndarray, " n"]) -> float:
     return area_over_thresholds(success_curve(scores))
 
 
+def success_areas(scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """What each clip adds to AUC: the area under its own success curve; their mean is AUC."""
+    return areas_of_each(scores[:, None] >= THRESHOLDS)
+
+
+def areas_of_each(reached: Bool[np.ndarray, "n 21"]) -> Float64[np.ndarray, " n"]:
+    """The area under each row, which says at which of `THRESHOLDS` a clip counts."""
+    sums = reached[:, 1:].astype(np.float64) + reached[:, :-1]
+    areas: Float64[np.ndarray, " n"] = sums @ np.diff(THRESHOLDS) / 2
+    return areas
+
+
 def success_curve(scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " 21"]:
     """The success rate at each of `THRESHOLDS`."""
     return np.array([success_rate(scores, threshold) for threshold in THRESHOLDS])

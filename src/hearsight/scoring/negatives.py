@@ -28,9 +28,16 @@ from hearsight.scoring.inference import (
     waveforms_of,
 )
 from hearsight.scoring.interactive import group_key, groups_of
-from hearsight.scoring.metrics import THRESHOLDS, area_over_thresholds, area_under_curve, ciou
+from hearsight.scoring.metrics import (
+    THRESHOLDS,
+    area_over_thresholds,
+    area_under_curve,
+    areas_of_each,
+    ciou,
+    success_areas,
+)
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import EvaluatedClips, Results
+from hearsight.scoring.results import EvaluatedClips, Records, Results
 
 Kind = Literal["silence", "noise", "other clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -120,6 +127,30 @@ def generator_of(seed: int, id: str) -> np.random.Generator:
     """The random generator of one clip, the same whichever clips are scored before it."""
     digest = blake2b(id.encode(errors="surrogatepass"), digest_size=16).digest()
     return np.random.default_rng((seed, int.from_bytes(digest, "big")))
+
+
+def negative_records(
+    ciou: Float64[np.ndarray, " n"], shares: Mapping[str, Float64[np.ndarray, "draws n"]]
+) -> Records:
+    """What the columns of `negative_row` are computed from, clip by clip; the threshold is fixed.
+
+    Args:
+        ciou: of the clips with their own sounds.
+        shares: pIA with negative sounds, by kind.
+    """
+
+    def area(one: Float64[np.ndarray, "draws n"]) -> Float64[np.ndarray, " n"]:
+        each = areas_of_each(one.reshape(-1, 1) <= THRESHOLDS)
+        means: Float64[np.ndarray, " n"] = each.reshape(one.shape).mean(0)
+        return means
+
+    return {
+        "mean IoU": ciou.tolist(),
+        "AUC": success_areas(ciou).tolist(),
+        **{f"pIA {kind}": one.mean(0).tolist() for kind, one in shares.items()},
+        "dark AUC": np.mean([area(one) for one in shares.values()], axis=0).tolist(),
+        "dark": np.mean([1 - one.mean(0) for one in shares.values()], axis=0).tolist(),
+    }
 
 
 class NegativeSounds:
@@ -262,6 +293,12 @@ def evaluate_negatives(
         [*rows, *_blind_rows(evaluated.boxes, protocol)],
         chain(*lines),
         details=f"; {draws} draws",
+        records={
+            str(row["name"]): negative_records(
+                ciou[i], {kind: each[i] for kind, each in shares.items()}
+            )
+            for i, row in enumerate(rows)
+        },
     )
 
 

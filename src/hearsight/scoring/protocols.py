@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float32
 from hearsight.clips.truth import PIXELS, SIDE, Annotation, TruthMask
 from hearsight.errors import HearsightError, nearest
 
+DEFAULT_PROTOCOL = "adaptive"  # of every command and function, unless another is named
 HALF = PIXELS // 2  # rank (0-based) of the median threshold among the sorted pixels
 
 Upsampling = Literal["linear", "linear corners", "cubic", "cubic corners"]

@@ -1,6 +1,6 @@
 """Results of an evaluation: rows of its table, notes on its clips, and one line per clip."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,16 @@ from hearsight.files.tables import Row
 from hearsight.files.text import first_names
 from hearsight.scoring.protocols import Protocol
 
+BLIND, CEILING = "blind: ", "ceiling"  # names of rows that are no model's
+
+Records = Mapping[str, list[Any]]
+"""What a row was computed from, of each unit that a bootstrap draws, in order.
+
+A score that is a mean has its values under its column's name; a list of values where a unit has
+several members, None where one does not count. Other scores are computed from `sounding`, `ciou`
+and `confidence`, from `dark`, or from `F levels`: see `bootstrap.MEASURES`.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
@@ -16,7 +26,8 @@ class Results:
 
     rows: of the table, the model's first; scores are fractions from 0 to 1, or None where they are
     not defined. caption: what the protocol does. notes: clips that were left out, and faults of
-    their truths, a line each. clips: the scores of each clip, all with the same columns.
+    their truths, a line each. clips: the scores of each clip, all with the same columns. units:
+    names of the clips, or of the frames or duets that hold several. records: of rows, by name.
     """
 
     protocol: str
@@ -24,6 +35,22 @@ class Results:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     clips: tuple[Row, ...]
+    units: tuple[str, ...] = ()
+    records: Mapping[str, Records] = field(default_factory=dict)
+
+    def own_rows(self) -> list[Row]:
+        """The rows of the model."""
+        return [row for row in self.rows if not is_reference(row)]
+
+    def reference_rows(self) -> list[Row]:
+        """The blind rows and the ceiling."""
+        return [row for row in self.rows if is_reference(row)]
+
+
+def is_reference(row: Row) -> bool:
+    """Whether a row is a blind row or the ceiling, not a model."""
+    name = str(row["name"])
+    return name == CEILING or name.startswith(BLIND)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,10 +81,12 @@ class EvaluatedClips:
         *,
         notes: Iterable[str] = (),
         details: str = "",
+        units: Sequence[str] | None = None,
+        records: Mapping[str, Records] | None = None,
     ) -> Results:
         """The results; clips that were skipped are named after the `notes`.
 
-        details: added to the caption.
+        details: added to the caption. units: of `records`; None for the clips.
         """
         total = len(self.ids) + len(self.skipped)
         return Results(
@@ -66,6 +95,8 @@ class EvaluatedClips:
             rows=tuple(rows),
             notes=(*notes, *name_unreadable(self.skipped, total)),
             clips=tuple(lines),
+            units=tuple(self.ids if units is None else units),
+            records=records or {},
         )
 
 

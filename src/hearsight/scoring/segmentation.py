@@ -1,6 +1,6 @@
 """Segmentation: mIoU and F-score of maps against exact masks instead of boxes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from hearsight.scoring.inference import (
 )
 from hearsight.scoring.metrics import best_possible, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise
-from hearsight.scoring.results import EvaluatedClips, Results, name_ids
+from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
 
 LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
 BETA_SQUARED = 0.3  # of the F-score: precision counts more than recall
@@ -80,8 +80,8 @@ class MaskScores:
         self.protocol = protocol
         self.median: list[float] = []
         self.adaptive: list[float] = []
-        self.marked_f: list[float] = []
-        self.levels: list[Float64[np.ndarray, " levels"]] = []
+        self.marked_f: list[float | None] = []  # None for an empty truth: F is not defined
+        self.levels: list[Float64[np.ndarray, " levels"] | None] = []
 
     def add(self, values: Float32[np.ndarray, "side side"], truth: TruthMask) -> None:
         """Score one normalised map."""
@@ -90,9 +90,8 @@ class MaskScores:
         marks = mark(values, threshold, self.protocol)
         self.median.append(mask_iou(marks, truth))
         self.adaptive.append(mask_iou(values > adaptive, truth))
-        if truth.pixels:  # F is not defined for an empty truth
-            self.marked_f.append(marked_f_score(marks, truth))
-            self.levels.append(f_scores(values, truth))
+        self.marked_f.append(marked_f_score(marks, truth) if truth.pixels else None)
+        self.levels.append(f_scores(values, truth) if truth.pixels else None)
 
     def row(self, name: str) -> dict[str, Any]:
         """One row of the table.
@@ -105,7 +104,8 @@ class MaskScores:
         Differs from the released code of Zhou et al., ECCV 2022, where F is the highest of each
         batch and so depends on the batches.
         """
-        f = float(np.mean(self.levels, axis=0).max()) if self.levels else None
+        levels = [one for one in self.levels if one is not None]
+        marked = [one for one in self.marked_f if one is not None]
         return rounded(
             {
                 "name": name,
@@ -113,10 +113,20 @@ class MaskScores:
                 "clips": len(self.median),
                 "mIoU": float(np.mean(self.median)),
                 "adaptive mIoU": float(np.mean(self.adaptive)),
-                "F": f,
-                "F marked": float(np.mean(self.marked_f)) if self.marked_f else None,
+                "F": float(np.mean(levels, axis=0).max()) if levels else None,
+                "F marked": float(np.mean(marked)) if marked else None,
             }
         )
+
+    def records(self) -> Records:
+        """What the columns of `row` are computed from, clip by clip."""
+        none = [None] * len(LEVELS)
+        return {
+            "mIoU": self.median,
+            "adaptive mIoU": self.adaptive,
+            "F levels": [none if one is None else one.round(5).tolist() for one in self.levels],
+            "F marked": self.marked_f,
+        }
 
 
 def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) -> Results:
@@ -134,19 +144,22 @@ def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) ->
             for values, truth in zip(prepared, own, strict=True):
                 found.add(values, truth)
             truths += own
+    every = {model.name: found, **blind_masks(truths, protocol)}
     empty = [id for id, truth in zip(evaluated.ids, truths, strict=True) if not truth.pixels]
     return evaluated.results(
         protocol,
-        [found.row(model.name), *blind_masks(truths, protocol)],
+        [*(one.row(name) for name, one in every.items()), best_masks(truths, protocol)],
         evaluated.lines(protocol, iou=found.median, adaptive_iou=found.adaptive),
         notes=name_ids(
             "clips without a masked pixel, scored by the share of pixels that are not marked", empty
         ),
+        records={name: one.records() for name, one in every.items()},
     )
 
 
-def blind_masks(truths: list[TruthMask], protocol: Protocol) -> Iterator[Mapping[str, Any]]:
-    """The blind rows and the ceiling."""
+def blind_masks(truths: list[TruthMask], protocol: Protocol) -> dict[str, MaskScores]:
+    """The scores of the blind rows, by name."""
+    found = {}
     maps = {
         "blind: centred disc": centred_disc(),
         "blind: mean truth": mean_truth(truths),
@@ -156,12 +169,17 @@ def blind_masks(truths: list[TruthMask], protocol: Protocol) -> Iterator[Mapping
         normalise(values, protocol)
         for truth in truths:
             row.add(values, truth)
-        yield row.row(name)
+        found[name] = row
+    return found
+
+
+def best_masks(truths: list[TruthMask], protocol: Protocol) -> Mapping[str, Any]:
+    """The row of the ceiling."""
     best = [best_mask(truth, protocol.marked) for truth in truths]
     adaptive = [best_mask(truth, PIXELS - 1 - adaptive_rank(truth)) for truth in truths]
-    yield rounded(
+    return rounded(
         {
-            "name": "ceiling",
+            "name": CEILING,
             "protocol": protocol.name,
             "clips": len(truths),
             "mIoU": float(np.mean(best)),

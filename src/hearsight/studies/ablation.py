@@ -16,6 +16,7 @@ from hearsight.files.output import written_whole
 from hearsight.files.tables import markdown_table
 from hearsight.progress import Progress
 from hearsight.scoring.metrics import area_under_curve, success_rate
+from hearsight.scoring.score_table import summary_cell
 from hearsight.studies.comparison import (
     ComparedMethod,
     Comparison,
@@ -23,7 +24,7 @@ from hearsight.studies.comparison import (
     reference_scores,
 )
 from hearsight.studies.comparison_folder import write_text
-from hearsight.studies.comparison_table import summarised, summary_cell
+from hearsight.studies.comparison_table import summarised
 
 PROTOCOL = "ssl-tie"
 DISC = "blind: centred disc"

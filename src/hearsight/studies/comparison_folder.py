@@ -205,5 +205,12 @@ def score_once(
         return asdict(evaluate_protocol(model, held_out, protocol))
 
     held = read_or_make(folder / f"scores-{protocol.replace(':', '-')}.json", score)
-    listed = {key: tuple(held[key]) for key in ("rows", "notes", "clips")}
-    return Results(protocol=held["protocol"], caption=held["caption"], **listed)
+    return Results(
+        protocol=held["protocol"],
+        caption=held["caption"],
+        rows=tuple(held["rows"]),
+        notes=tuple(held["notes"]),
+        clips=tuple(held["clips"]),
+        units=tuple(held.get("units", ())),  # older files have none, and no intervals
+        records=held.get("records", {}),
+    )

@@ -20,19 +20,24 @@ from hearsight.model.response import matched
 from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
+from hearsight.scoring import score_table
 from hearsight.scoring.inference import prepare_frame, spectrograms_of
 from hearsight.scoring.metrics import THRESHOLDS, success_curve
+from hearsight.scoring.results import CEILING, is_reference
+from hearsight.scoring.score_table import (
+    CHANCE_NOTE,
+    CONFIDENCE,
+    CONFIDENCE_NOTE,
+    ScoreTable,
+)
 from hearsight.studies.comparison import ComparedMethod, Comparison
 from hearsight.studies.comparison_table import (
     COSTS,
     clip_scores,
     costs,
-    is_reference,
     notes,
     over,
     rates_by,
-    rows,
-    shown,
     signs,
 )
 from hearsight.training.run_folder import read_log
@@ -41,7 +46,6 @@ from hearsight.version import __version__
 MOST_CLASSES = 20  # in the bars: those with the most clips
 SHOWN = 8  # first clips in the gallery, not a selection
 EXTREMES = 4  # best cases, and as many worst ones
-LEFT_OUT = {"protocol", *COSTS}  # columns of no protocol's table
 WIDE = 224  # pixels, longer side of a painted frame
 Group = Callable[[Row], str | None]  # the group of a clip, None to leave it out
 References = Mapping[str, Mapping[str, Sequence[float]]]  # protocol: name: cIoU of each clip
@@ -52,6 +56,7 @@ def describe(
     methods: Sequence[ComparedMethod],
     held_out: Clips,
     references: References,
+    tables: Sequence[ScoreTable],
     *,
     command: str,
 ) -> Report:
@@ -62,6 +67,7 @@ def describe(
         methods: trained and scored.
         held_out: the clips that were scored.
         references: what `reference_scores` gives.
+        tables: what `tabulate_methods` gives.
         command: that made the comparison.
     """
     plots = {
@@ -71,7 +77,10 @@ def describe(
     return Report(
         title="Methods compared",
         summary=_summary(comparison, methods, len(held_out)),
-        tables=[*(_table(methods, one) for one in comparison.protocols), _cost_table(methods)],
+        tables=[
+            *(one for table in tables for one in _tables(methods, table)),
+            _cost_table(methods),
+        ],
         plots={**plots, "Training": _run_plots(comparison, methods)},
         galleries=_galleries(comparison, methods, held_out, next(iter(references), None)),
         provenance={
@@ -105,17 +114,32 @@ def _summary(comparison: Comparison, methods: Sequence[ComparedMethod], clips: i
     )
 
 
-def _table(methods: Sequence[ComparedMethod], protocol: str) -> Table:
-    every = rows(methods, protocol)
-    results = methods[0].results[protocol][:1]
-    said = f"In per cent; {over(len(methods[0].results[protocol]))}. Blind rows see neither "
-    said += "picture nor sound."
-    return Table(
-        title=results[0].caption,
-        rows=[{k: v for k, v in row.items() if k not in LEFT_OUT} for row in shown(every)],
-        roles=[_role(row) for row in every],
-        note=" ".join([said, *(f"{one}." for one in signs(methods)), *notes(results)]),
+def _tables(methods: Sequence[ComparedMethod], table: ScoreTable) -> list[Table]:
+    """The scores under a protocol, and the differences between their rows."""
+    results = methods[0].results[table.protocol]
+    lines, alike = score_table.shown(table.rows)
+    title = "; ".join([table.caption, *score_table.said_once(alike)])
+    said = f"In per cent; {over(len(results))}. Blind rows see neither picture nor sound."
+    if any(name.endswith(CONFIDENCE) for name in lines[0]):
+        said += f" {CONFIDENCE_NOTE}"
+    scores = Table(
+        title=title,
+        rows=[{k: v for k, v in line.items() if k not in COSTS} for line in lines],
+        roles=[_role(row) for row in table.rows],
+        note=" ".join([said, *(f"{one}." for one in signs(methods)), *notes(results[:1])]),
     )
+    if not table.differences:
+        return [scores]
+    differences = Table(
+        title=f"Differences under {table.protocol} on the same clips, in points of per cent",
+        rows=[
+            {"name": f"{line.pop('name')} against {line.pop('against')}", **line}
+            for line in score_table.shown_differences(table.differences)
+        ],
+        roles=["model"] * len(table.differences),
+        note=CHANCE_NOTE,
+    )
+    return [scores, differences]
 
 
 def _cost_table(methods: Sequence[ComparedMethod]) -> Table:
@@ -133,7 +157,7 @@ def _cost_table(methods: Sequence[ComparedMethod]) -> Table:
 def _role(row: Row) -> Role:
     if not is_reference(row):
         return "model"
-    return "ceiling" if row["name"] == "ceiling" else "blind"
+    return "ceiling" if row["name"] == CEILING else "blind"
 
 
 def _score_plots(
@@ -246,12 +270,17 @@ def _galleries(
             title=title,
             columns=[one.name for one in methods],
             rows=[
-                (clips[id].label or id, [painted[one.name][id] for one in methods]) for id in chosen
+                (clip_title(clips[id]), [painted[one.name][id] for one in methods]) for id in chosen
             ],
             note=f"{which} {said}",
         )
         for title, (chosen, which) in wanted.items()
     ]
+
+
+def clip_title(clip: DecodedClip) -> str:
+    """The name of a clip in a gallery: its id, and its class if it has one."""
+    return f"{clip.id} ({clip.label})" if clip.label else clip.id
 
 
 def _first_scores(method: ComparedMethod, protocol: str) -> dict[str, float]:
@@ -285,6 +314,6 @@ def paint(
         pictures[clip.id] = Picture(
             pixels=painted,
             caption=f"{score:.2f}",
-            description=f"{clip.label or clip.id} by {method.name}: cIoU {score:.2f}",
+            description=f"{clip_title(clip)} by {method.name}: cIoU {score:.2f}",
         )
     return pictures

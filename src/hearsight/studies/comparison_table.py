@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from hearsight.clips.leaks import footnotes
-from hearsight.files.tables import Row, cell, text_table, write_rows
+from hearsight.files.tables import NARROW, Row, write_rows
+from hearsight.scoring import score_table
+from hearsight.scoring.bootstrap import Sample
 from hearsight.scoring.results import Results
+from hearsight.scoring.score_table import ScoreTable, make_score_table, samples_of
 from hearsight.studies.comparison import ComparedMethod
 
 COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
 WORDS = ("name", "protocol")  # columns of text
-CEILING_COLUMNS = ("ceiling", "ceiling AUC")  # columns left out: the ceiling has a row of its own
 Value = str | int | float | None
 
 
@@ -32,48 +34,53 @@ def summarised(column: str, values: Sequence[Any]) -> dict[str, Value]:
     return mean
 
 
-def rows(methods: Sequence[ComparedMethod], protocol: str) -> list[dict[str, Value]]:
-    """The methods under a protocol, then the blind rows and the ceiling.
+def tabulate_methods(
+    methods: Sequence[ComparedMethod], protocols: Sequence[str]
+) -> list[ScoreTable]:
+    """The table of every protocol: the methods, then the blind rows and the ceiling.
 
-    Returns:
-        Of each method: name with its marks, protocol, seeds, then mean and `COLUMN ±` of every
-        number that the protocol gives (fractions), then the costs. The spread is the sample
-        standard deviation over seeds; one seed has no spread columns.
+    Of each method: name with its marks, protocol, seeds, then of every number that the protocol
+    gives (fractions) the mean over seeds, `COLUMN ±`, and the ends of its interval over clips,
+    then the costs. The spread is the sample standard deviation over seeds; one seed has no spread
+    columns.
     """
-    found = []
-    for method in methods:
-        every = [own_rows(one) for one in method.results[protocol]]
-        for each in zip(*every, strict=True):
-            row: dict[str, Value] = {
-                "name": " ".join([str(each[0]["name"]), *method.marks]),
-                "protocol": protocol,
-                "seeds": len(each),
-            }
-            for column in each[0]:
-                if column not in WORDS:
-                    row |= summarised(column, [one[column] for one in each])
-            found.append(_without(row | costs(method)))
-    references = methods[0].results[protocol][0].rows
-    return [
-        *found,
-        *(_without({**row, "protocol": protocol}) for row in references if is_reference(row)),
-    ]
+    return [_tabulate(methods, protocol) for protocol in protocols]
 
 
-def _without(row: Row) -> dict[str, Value]:
-    return {
-        name: value for name, value in row.items() if name.removesuffix(" ±") not in CEILING_COLUMNS
-    }
+def _tabulate(methods: Sequence[ComparedMethod], protocol: str) -> ScoreTable:
+    first = methods[0].results[protocol][0]
+    references = [{**row, "protocol": protocol} for row in first.reference_rows()]
+    return make_score_table(
+        first, [_samples(one, protocol) for one in methods], samples_of(first, references)
+    )
 
 
-def is_reference(row: Row) -> bool:
-    """Whether a row is a blind row or the ceiling, not a model."""
-    return str(row["name"]).startswith(("blind", "ceiling"))
-
-
-def own_rows(results: Results) -> list[Row]:
-    """The rows of the model."""
-    return [row for row in results.rows if not is_reference(row)]
+def _samples(method: ComparedMethod, protocol: str) -> list[Sample]:
+    """The rows of a method, the mean over its seeds, with the records of all of them."""
+    results = method.results[protocol]
+    samples = []
+    for each in zip(*(one.own_rows() for one in results), strict=True):
+        row: dict[str, Value] = {
+            "name": " ".join([str(each[0]["name"]), *method.marks]),
+            "protocol": protocol,
+            "seeds": len(each),
+        }
+        for column in each[0]:
+            if column not in WORDS:
+                row |= summarised(column, [one[column] for one in each])
+        records = [
+            found.records[str(own["name"])]
+            for found, own in zip(results, each, strict=True)
+            if own["name"] in found.records and found.units == results[0].units
+        ]
+        samples.append(
+            Sample(
+                row=row | costs(method),
+                units=results[0].units,
+                records=tuple(records) if len(records) == len(results) else (),
+            )
+        )
+    return samples
 
 
 def costs(method: ComparedMethod) -> dict[str, Value]:
@@ -87,19 +94,6 @@ def costs(method: ComparedMethod) -> dict[str, Value]:
     }
 
 
-def summary_cell(row: Row, column: str, digits: int = 2) -> str:
-    """A number of a row as text: per cent, mean ± spread, a dash where there is no number."""
-    value, around = row.get(column), row.get(f"{column} ±")
-    text = f"{value:,}" if isinstance(value, int) else cell(value, digits)
-    return text + (f" ± {cell(around, digits)}" if around is not None else "")
-
-
-def shown(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Rows as text, a cell for mean and spread."""
-    columns = list(dict.fromkeys(name for row in rows for name in row if not name.endswith(" ±")))
-    return [{name: summary_cell(row, name) for name in columns} for row in rows]
-
-
 def signs(methods: Sequence[ComparedMethod]) -> list[str]:
     """The footnotes of all marks in the names, a line each."""
     return list(dict.fromkeys(line for each in methods for line in footnotes(each.marks)))
@@ -111,28 +105,17 @@ def notes(results: Sequence[Results]) -> list[str]:
 
 
 def table_text(
-    methods: Sequence[ComparedMethod], protocols: Sequence[str], *, width: int = 240
+    methods: Sequence[ComparedMethod],
+    tables: Sequence[ScoreTable],
+    *,
+    wide: bool = False,
+    width: int | None = NARROW,
 ) -> str:
-    """One table for the terminal, the marks and the notes below it.
-
-    Protocols that give other numbers begin a table of their own: few of its columns would be full.
-    """
-    alike: dict[tuple[str, ...], list[list[dict[str, Value]]]] = {}
-    for protocol in protocols:
-        found = rows(methods, protocol)
-        columns = dict.fromkeys(name for row in found for name in row)
-        alike.setdefault(tuple(columns), []).append(found)
-    first = [one for protocol in protocols for one in methods[0].results[protocol][:1]]
-    tables = [
-        text_table(
-            shown([row for part in parts for row in part]),
-            groups=[len(part) for part in parts],
-            width=width,
-        )
-        for parts in alike.values()
-    ]
-    seeds = len(methods[0].results[protocols[0]])
-    return "\n".join([*tables, f"In per cent; {over(seeds)}.", *signs(methods), *notes(first)])
+    """A table for every protocol, for the terminal; below them the marks and the notes."""
+    drawn = [score_table.table_text(one, wide=wide, width=width) + "\n" for one in tables]
+    every = [method.results[one.protocol] for method in methods[:1] for one in tables]
+    seeds = f"Scores: {over(len(every[0]))}."
+    return "\n".join([*drawn, seeds, *signs(methods), *notes([each[0] for each in every])])
 
 
 def over(seeds: int) -> str:
@@ -142,14 +125,15 @@ def over(seeds: int) -> str:
     return f"mean ± sample standard deviation over {seeds} seeds"
 
 
-def write_table(methods: Sequence[ComparedMethod], protocols: Sequence[str], path: Path) -> None:
-    """Write all rows as csv, means and spreads in columns of their own, fractions as they are.
+def write_table(tables: Sequence[ScoreTable], path: Path) -> None:
+    """Write all rows as csv, means, spreads and ends of intervals in columns of their own.
+
+    Scores are fractions. Behind the rows of each protocol stand the differences between them.
 
     Raises:
         HearsightError: it cannot be written; nothing is left behind.
     """
-    every = [row for protocol in protocols for row in rows(methods, protocol)]
-    write_rows(every, path)
+    write_rows([row for one in tables for row in one.all_rows()], path)
 
 
 def clip_scores(results: Results) -> list[float]:

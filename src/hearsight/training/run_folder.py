@@ -29,9 +29,9 @@ from hearsight.files.text import parse_json
 from hearsight.progress import Progress, Tell, no_progress, tell_nobody
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
+from hearsight.scoring.protocols import DEFAULT_PROTOCOL
 
 LOG, TENSORBOARD = "log.jsonl", "tensorboard"
-PROTOCOL = "adaptive"  # by which validation clips are scored, unless another is named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class TrainingOptions:
     workers: int = 1
     log_every: int = 10  # steps
     save_every: int = 500  # steps, and after each epoch
-    protocol: str = PROTOCOL  # of the validation
+    protocol: str = DEFAULT_PROTOCOL  # of the validation
     facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
     progress: Progress = no_progress
     tell: Tell = tell_nobody  # warnings, a sentence each
