@@ -196,8 +196,8 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def layout(encoder: Encoder) -> dict[str, torch.Size]:
     """The names and shapes of the state dict of these encoders."""
-    with torch.device("meta"):
-        return {name: value.shape for name, value in Encoders(encoder).state_dict().items()}
+    bare = Encoders(encoder, bare=True)
+    return {name: value.shape for name, value in bare.state_dict().items()}
 
 
 def _check_fit(weights: Mapping[str, Tensor], encoder: Encoder, path: Path) -> None:
@@ -250,6 +250,6 @@ def load_model(source: str | Path) -> Model:
             f"({known}).{nearest(str(source), shipped)}"
         )
     checkpoint = load_checkpoint(path, with_state=False)
-    encoders = Encoders(checkpoint.recipe.encoder)
+    encoders = Encoders(checkpoint.recipe.encoder, bare=True).to_empty(device="cpu")
     encoders.load_state_dict(checkpoint.weights)
     return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)

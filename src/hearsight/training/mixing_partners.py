@@ -77,6 +77,7 @@ def embed_sounds(
         collate_fn=uncollated,
         num_workers=workers,
         worker_init_fn=one_thread if workers else None,
+        generator=torch.Generator(),  # of the workers' seeds, which nothing uses
     )
     for items in loader:
         read = [(i, sound) for i, sound in items if isinstance(sound, Tensor)]

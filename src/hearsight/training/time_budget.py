@@ -26,9 +26,13 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
     accelerator = Accelerator(
         mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=on_cpu(options.device)
     )
+    initial = torch.Generator().manual_seed(recipe.seed)
     encoders = place(
-        Encoders(recipe.encoder), accelerator.device, channels_last=recipe.channels_last
+        Encoders(recipe.encoder, generator=initial),
+        accelerator.device,
+        channels_last=recipe.channels_last,
     )
+    encoders.generator = torch.Generator(accelerator.device)  # of dropout
     step = accelerator.prepare(Step(recipe, encoders))
     warm, timed, begin = 3, 12, 0.0
     everyone = np.arange(len(clips)) if recipe.mixing else None

@@ -60,8 +60,8 @@ class Run:
             mixed_precision="bf16" if recipe.precision == "bf16" else "no",
             cpu=on_cpu(options.device),
         )
-        torch.manual_seed(recipe.seed)
-        self.encoders = Encoders(recipe.encoder)
+        initial = torch.Generator().manual_seed(recipe.seed)
+        self.encoders = Encoders(recipe.encoder, generator=initial)
         self.position = TrainingPosition()
         state = folder_state(folder)
         previous = find_previous(folder, recipe, clips, resume=options.resume)
@@ -213,8 +213,9 @@ class Run:
         count, rank = len(batch), accelerator.process_index
         draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
         draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
-        if recipe.encoder.dropout:  # it uses the device's default generator
-            torch.manual_seed(step_seed(recipe.seed, position.step) + rank)
+        if recipe.encoder.dropout:
+            seed = step_seed(recipe.seed, position.step) + rank
+            self.encoders.generator = torch.Generator(accelerator.device).manual_seed(seed)
         self.rate = self.learning_rate()
         for group in self.prepared.param_groups:
             group["lr"] = self.rate
