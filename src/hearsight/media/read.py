@@ -5,7 +5,6 @@ sound share that clock.
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -156,10 +155,10 @@ def read_picture(path: Path | str) -> Pixels:
     path = Path(path)
     check_readable(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+        with Image.open(path) as image:
+            if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or math.inf):
                 return np.array(_as_rgb(ImageOps.exif_transpose(image)))
+            raise Image.DecompressionBombError
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
