@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from hearsight.errors import needs
 from hearsight.files.output import check_output, written_whole
 from hearsight.files.text import writable
 
@@ -129,8 +130,9 @@ def write_rows(rows: Sequence[Row], path: Path, endings: Sequence[str] = ROW_FIL
     }
     with written_whole(path) as part:
         if path.suffix.lower() == ".parquet":
-            import pyarrow as pa  # type: ignore[import-untyped]
-            import pyarrow.parquet as pq  # type: ignore[import-untyped]
+            with needs("report", "A .parquet file"):
+                import pyarrow as pa  # type: ignore[import-untyped]
+                import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
             pq.write_table(pa.table(columns), part)
         else:

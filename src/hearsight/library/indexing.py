@@ -18,10 +18,9 @@ from stat import S_ISDIR, S_ISREG
 from types import FrameType
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
 
 from hearsight.datasets.videos import SUFFIXES, walk_videos
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.library.extraction import (
     Engine,
     Extractor,
@@ -46,6 +45,9 @@ from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
 from hearsight.progress import Progress, no_progress
 from hearsight.retrieval.embeddings import Embedder, load_embedder
+
+with needs("library", "A library"):
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 EVERY = 3.0  # seconds between two moments by default: the length of sound embedded at each
 COMMIT_ROWS = 2048  # moments after which a commit is made

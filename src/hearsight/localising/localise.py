@@ -51,7 +51,7 @@ from hearsight.media.read import (
     stream_sound,
 )
 from hearsight.media.samples import RATE, to_samples
-from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
+from hearsight.media.sound_windows import QUIET, SoundWindow, loudest_window, sound_windows
 from hearsight.media.source import MediaError
 from hearsight.media.write import SUFFIXES, check_paint, paint_video
 from hearsight.model.colour import as_batch, normalise
@@ -63,7 +63,6 @@ from hearsight.recipes.recipe import Recipe
 MODEL = "ssl_tie:small"  # the weights that come with the package
 SOUND_SECONDS = 3.0  # length of the clips that every recipe here is trained on
 THRESHOLD = 0.4  # cosine under which SSL-TIE's objective takes a place for background
-QUIET = -60.0  # dBFS, root mean square
 STEP = 16  # pixels; the longer side that the encoders see is a multiple of it
 STRETCH = 4.0  # a frame longer than this many times its shorter side is squeezed to that
 

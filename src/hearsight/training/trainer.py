@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
 from hearsight.checkpoints.import_weights import load_trunk
 from hearsight.clips.clip import Clips, UnreadableClip
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.files.locks import sole_writer
 from hearsight.model.device import on_cpu, place
 from hearsight.model.encoders import Encoders
@@ -43,6 +42,9 @@ from hearsight.training.run_folder import (
     step_seed,
 )
 from hearsight.training.step import Step, draw
+
+with needs("train", "Training"):
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
 
 class Run:
