@@ -69,6 +69,7 @@ def calls(folder: Path, fresh: Path) -> dict[str, Callable[[], Any]]:
     """A call of every public name; `fresh` is a folder to write to."""
     model = folder / "model.safetensors"
     film, image, sound = (folder / name for name in ("film.mp4", "street.png", "street.wav"))
+    pixels = [np.zeros((48, 64, 3), np.uint8)] * 2
     recipe = tiny_recipe()
     recipe.epochs, recipe.encoder.dropout = 1, 0.5
 
@@ -90,6 +91,11 @@ def calls(folder: Path, fresh: Path) -> dict[str, Callable[[], Any]]:
         ),
         "load_model": lambda: hearsight.load_model(model),
         "load_recipe": lambda: hearsight.load_recipe("ssl_tie"),
+        "LoadedModel": lambda: hearsight.load_model(model).embed(image=image, sound=sound),
+        "localise_frames": lambda: list(
+            hearsight.localise_frames(pixels, [0.0, 1.0], sound, model=model)
+        ),
+        "localise_many": lambda: list(hearsight.localise_many([film, (image, sound)], model=model)),
         "localise_image": lambda: hearsight.localise_image(image, sound, model=model),
         "localise_video": lambda: list(
             hearsight.localise_video(film, model=model, overlay=fresh / "painted.mp4")
