@@ -4,6 +4,7 @@ The names below are the package's public face: each is found when it is first us
 `import hearsight` loads neither torch nor numpy.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from hearsight.recipes.recipe import Recipe
     from hearsight.scoring.evaluation import evaluate
     from hearsight.training.trainer import train
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # else warnings went to stderr
 
 __all__ = [
     "HearsightError",

@@ -5,6 +5,7 @@ state that a resumed run needs; recipe and facts are JSON in its metadata.
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ from hearsight.model.encoders import Encoder, Encoders
 from hearsight.recipes.catalogue import recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import from_json, to_json
+
+LOGGER = logging.getLogger(__name__)
 
 WEIGHTS = "weights/"
 STATE = "state/"
@@ -250,6 +253,7 @@ def load_model(source: str | Path) -> Model:
             f"({known}).{nearest(str(source), shipped)}"
         )
     checkpoint = load_checkpoint(path, with_state=False)
+    LOGGER.info("loaded %s, %s", path, checkpoint.recipe.name)
     encoders = Encoders(checkpoint.recipe.encoder, bare=True).to_empty(device="cpu")
     encoders.load_state_dict(checkpoint.weights)
     return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)

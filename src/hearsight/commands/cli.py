@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import one_line
+from hearsight.commands.console import log_to_stderr, one_line
 from hearsight.commands.data import data
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
@@ -120,6 +120,7 @@ def main() -> None:
     """The `hearsight` program."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be valid text
         sys.stdout.reconfigure(errors="backslashreplace")
+    log_to_stderr()  # nothing, until an option asks for it
     for said in TWICE:
         warnings.filterwarnings("ignore", message=said)
     code = run()

@@ -1,7 +1,6 @@
 """`hearsight index`, `search` and `similar`: a searchable library of one's own videos."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, one_line
+from hearsight.commands.console import Bars, one_line, tell
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError, nearest
 
@@ -88,10 +87,9 @@ def index(
             batch=batch_size,
             progress=bars,
         )
-    for name, reason in summary.unreadable.items():
-        print(one_line(f"skipped {name}: {reason}"), file=sys.stderr)
+    tell(one_line(f"skipped {name}: {why}") for name, why in summary.unreadable.items())
     if summary.removed:
-        print(f"removed, because they are gone: {summary.removed:,} files", file=sys.stderr)
+        tell([f"removed, because they are gone: {summary.removed:,} files"])
     print(json.dumps({"library": library} | asdict(summary)))
 
 
@@ -200,7 +198,7 @@ def show(
         title = f"{query.to.capitalize()}s like {name}"
         save_page(results, page, title=title, seconds=library.table.info.seconds)
     if query.silent is not None:
-        print(f"Warning: {silence_warning(query.silent)}", file=sys.stderr)
+        tell([f"Warning: {silence_warning(query.silent)}"])
     for result in results:
         values = {"file": str(result.file), "time": result.time, "score": round(result.score, 6)}
         print(json.dumps(values))

@@ -5,6 +5,7 @@ finished by then. So the library always holds all moments of a file or none, and
 interruption the next run does the rest.
 """
 
+import logging
 import math
 import os
 import signal
@@ -48,6 +49,8 @@ from hearsight.retrieval.embeddings import Embedder, load_embedder
 
 with needs("library", "A library"):
     import pyarrow as pa  # type: ignore[import-untyped]
+
+LOGGER = logging.getLogger(__name__)
 
 EVERY = 3.0  # seconds between two moments by default: the length of sound embedded at each
 COMMIT_ROWS = 2048  # moments after which a commit is made
@@ -367,8 +370,10 @@ class _Writer:
     def add(self, path: Path, extracted: FileMoments | str) -> None:
         """Queue a file's extracted moments, or record why extraction failed."""
         if isinstance(extracted, str):
+            LOGGER.warning("not indexed: %s: %s", path, extracted)
             self.summary.unreadable[str(path)] = extracted
             return
+        LOGGER.info("%s: %d moments", path, extracted.count)
         if extracted.version.file in self.files:
             self.summary.changed += 1
         else:
@@ -385,6 +390,7 @@ class _Writer:
                     replaced = [file for file in versions if file in self.files]
                     self.table.append(_batches(written), replaced)
                     self.files.update(versions)
+                LOGGER.debug("committed %d files", len(versions))
         finally:
             for one in written:
                 one.rows.close()

@@ -15,6 +15,7 @@ within half a second of the moment stays under `QUIET`, or the sound track has e
 source either, and the confidence is 0.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -67,6 +68,8 @@ from hearsight.model.device import device_of, move
 from hearsight.model.response import matched
 from hearsight.progress import Notice, Progress, no_progress, warn
 from hearsight.recipes.recipe import Recipe
+
+LOGGER = logging.getLogger(__name__)
 
 MODEL = "ssl_tie:small"  # the weights that come with the package
 SOUND_SECONDS = 3.0  # length of the clips that every recipe here is trained on
@@ -315,6 +318,7 @@ def _moments(
     times = [every * index for index in range(count)]
     painter = VideoPainter(style=style, threshold=localiser.threshold, duration=info.duration)
     side = localiser.recipe.frame_size
+    LOGGER.info("%s: %.1f s, %d moments", info.path, info.duration, count)
     with reading:
         frames = (prepare_whole_frame(frame.pixels, side) for frame in reader.frames_at(times))
         sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
@@ -345,6 +349,7 @@ def _paint(
         return painter(frame)
 
     paint_video(info.path, target, painted, notice=notice)
+    LOGGER.info("wrote %s", target)
 
 
 def load_localiser(

@@ -1,5 +1,6 @@
 """Localises the sounds of many files by a pool of threads that share one model."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from hearsight.localising.localise import (
 from hearsight.localising.moments import Moment
 from hearsight.media.in_memory import MediaFile, PictureSource, SoundSource
 from hearsight.model.device import move
+
+LOGGER = logging.getLogger(__name__)
 
 Localisable: TypeAlias = MediaFile | tuple[PictureSource, SoundSource]
 """A video, or a picture and its sound."""
@@ -77,6 +80,7 @@ def localise_many(
             )
             return LocalisedFile(source=source, moments=tuple(moments))
         except HearsightError as error:
+            LOGGER.warning("not localised: %s", error)
             return LocalisedFile(source=source, error=error)
 
     return read_ahead(localise, sources, workers=workers, ahead=workers)

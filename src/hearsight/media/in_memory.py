@@ -11,9 +11,10 @@ import numpy as np
 import soxr  # type: ignore[import-untyped]
 
 from hearsight.errors import HearsightError
-from hearsight.media.decode import Pixels, Samples
+from hearsight.media.pixels import Pixels
 from hearsight.media.read import probe, read_picture, stream_sound
 from hearsight.media.samples import RATE
+from hearsight.media.sound import Samples
 from hearsight.media.source import MediaError
 
 

@@ -4,6 +4,7 @@ All random numbers follow from (seed, step), the order of clips from (seed, epoc
 killed and resumed therefore ends with the weights of an uninterrupted one: on a CPU, bit for bit.
 """
 
+import logging
 import math
 import time
 from contextlib import ExitStack
@@ -45,6 +46,8 @@ from hearsight.training.step import Step, draw
 
 with needs("train", "Training"):
     from accelerate import Accelerator  # type: ignore[import-untyped]
+
+LOGGER = logging.getLogger(__name__)
 
 
 class Run:
@@ -168,6 +171,7 @@ class Run:
             if position.partners is not None:
                 state["partners"] = torch.from_numpy(position.partners)
         save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
+        LOGGER.info("step %d, epoch %d: wrote %s", position.step, position.epoch, name)
         self.saved = True
 
     def find_partners(self) -> None:
@@ -196,6 +200,7 @@ class Run:
 
     def record_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
         for error in found:
+            LOGGER.warning("not trained on: clip %s, because %s", error.id, error.reason)
             self.unreadable.setdefault(error.id, error.reason)
 
     def cut_to_smallest(self, batch: Batch | None) -> Batch | None:
@@ -374,6 +379,7 @@ def validate(run: Run, validation: Clips) -> None:
             epoch=run.position.epoch,
             **evaluation.numbers(),
         )
+        LOGGER.info("epoch %d: %s %.4f", run.position.epoch, run.options.protocol, score)
         if score > run.position.best:
             run.position.best = score
             run.save(BEST, run.choose_threshold())
