@@ -92,10 +92,16 @@ def test_the_page_lists_every_name_with_its_signature() -> None:
         value = getattr(hearsight, name)
         if inspect.isfunction(value):
             assert documented(name) == [signature(value, name)]
-    assert documented("Library") == [
-        signature(getattr(hearsight.Library, name), f"Library.{name}")
-        for name in ("open", "search", "similar")
-    ]
+    methods = {
+        hearsight.Library: ("open", "search", "similar"),
+        hearsight.LoadedModel: tuple(
+            name for name, value in vars(hearsight.LoadedModel).items() if inspect.isfunction(value)
+        )[1:],  # without __repr__
+    }
+    for kind, names in methods.items():
+        assert documented(kind.__name__) == [
+            signature(getattr(kind, name), f"{kind.__name__}.{name}") for name in names
+        ]
     for kind in (hearsight.Moment, hearsight.Recipe):
         fields = set(inspect.signature(kind).parameters)
         assert fields == set(

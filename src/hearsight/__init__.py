@@ -4,6 +4,7 @@ The names below are the package's public face: each is found when it is first us
 `import hearsight` loads neither torch nor numpy.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -11,26 +12,33 @@ from hearsight.errors import HearsightError
 from hearsight.version import __version__
 
 if TYPE_CHECKING:
-    from hearsight.checkpoints.checkpoint import load_model
     from hearsight.datasets.open import open_clips
     from hearsight.library.library import Library
+    from hearsight.loaded_model import LoadedModel, load_model
+    from hearsight.localising.frames import localise_frames
     from hearsight.localising.localise import localise_image, localise_video
+    from hearsight.localising.many import localise_many
     from hearsight.localising.moments import Moment
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.recipe import Recipe
     from hearsight.scoring.evaluation import evaluate
     from hearsight.training.trainer import train
 
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # else warnings went to stderr
+
 __all__ = [
     "HearsightError",
     "Library",
+    "LoadedModel",
     "Moment",
     "Recipe",
     "__version__",
     "evaluate",
     "load_model",
     "load_recipe",
+    "localise_frames",
     "localise_image",
+    "localise_many",
     "localise_video",
     "open_clips",
     "train",
@@ -38,12 +46,15 @@ __all__ = [
 
 _HOMES = {
     "Library": "hearsight.library.library",
+    "LoadedModel": "hearsight.loaded_model",
     "Moment": "hearsight.localising.moments",
     "Recipe": "hearsight.recipes.recipe",
     "evaluate": "hearsight.scoring.evaluation",
-    "load_model": "hearsight.checkpoints.checkpoint",
+    "load_model": "hearsight.loaded_model",
     "load_recipe": "hearsight.recipes.catalogue",
+    "localise_frames": "hearsight.localising.frames",
     "localise_image": "hearsight.localising.localise",
+    "localise_many": "hearsight.localising.many",
     "localise_video": "hearsight.localising.localise",
     "open_clips": "hearsight.datasets.open",
     "train": "hearsight.training.trainer",

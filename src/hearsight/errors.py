@@ -1,7 +1,9 @@
 """What a user did wrong, said in one plain sentence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class HearsightError(Exception):
@@ -15,3 +17,45 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'contrast.margin'?` if one of the `known` names is close, else nothing."""
     close = get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+@contextmanager
+def needs(extra: str, purpose: str) -> Iterator[None]:
+    """Say which extra brings a package that an import inside the `with` block does not find.
+
+    purpose: what needs it, the subject of the sentence.
+
+    Raises:
+        HearsightError: in place of an ImportError.
+    """
+    try:
+        yield
+    except ImportError as missing:
+        package = (missing.name or "more").partition(".")[0]
+        raise HearsightError(
+            f"{purpose} needs {package}, which is not installed: {install_command(extra)}"
+        ) from missing
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to this installation.
+
+    By the checkout that is imported, else the folder or file that was installed, else by name.
+    """
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    checkout = Path(__file__).parents[2]
+    if (checkout / "pyproject.toml").exists():
+        return f"pip install -e '{checkout}[{extra}]'"
+    try:
+        origin = json.loads(distribution("hearsight").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        origin = {}
+    url = urlsplit(origin.get("url", ""))
+    source = url2pathname(url.path)
+    if url.scheme == "file" and Path(source).exists():
+        return f"pip install '{source}[{extra}]'"
+    return f"pip install 'hearsight[{extra}]'"

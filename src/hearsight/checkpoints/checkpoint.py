@@ -5,6 +5,7 @@ state that a resumed run needs; recipe and facts are JSON in its metadata.
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ from hearsight.model.encoders import Encoder, Encoders
 from hearsight.recipes.catalogue import recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import from_json, to_json
+
+LOGGER = logging.getLogger(__name__)
 
 WEIGHTS = "weights/"
 STATE = "state/"
@@ -202,8 +205,8 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def layout(encoder: Encoder) -> dict[str, torch.Size]:
     """The names and shapes of the state dict of these encoders."""
-    with torch.device("meta"):
-        return {name: value.shape for name, value in Encoders(encoder).state_dict().items()}
+    bare = Encoders(encoder, bare=True)
+    return {name: value.shape for name, value in bare.state_dict().items()}
 
 
 def _check_fit(weights: Mapping[str, Tensor], encoder: Encoder, path: Path) -> None:
@@ -256,6 +259,7 @@ def load_model(source: str | Path) -> Model:
             f"({known}).{nearest(str(source), shipped)}"
         )
     checkpoint = load_checkpoint(path, with_state=False)
-    encoders = Encoders(checkpoint.recipe.encoder)
+    LOGGER.info("loaded %s, %s", path, checkpoint.recipe.name)
+    encoders = Encoders(checkpoint.recipe.encoder, bare=True).to_empty(device="cpu")
     encoders.load_state_dict(checkpoint.weights)
     return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)

@@ -1,7 +1,6 @@
 """Weights that authors released, converted to our networks; reading them runs no code."""
 
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -102,10 +101,9 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise HearsightError(f"There is no file {file}.")
     try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # refusals become one HearsightError
+        with torch.serialization.safe_globals(NUMPY_NUMBERS):
             found = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
+    except (UnpicklingError, UserWarning) as error:  # torch warns of some that it refuses
         if not is_pickled(file):
             raise HearsightError(f"{file} is no weights file.") from error
         raise HearsightError(

@@ -7,10 +7,12 @@ one sentence and exit code 2. Heavy modules are imported by the command that nee
 import io
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
+from hearsight.commands.console import log_to_stderr
 from hearsight.commands.data import data
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
@@ -29,6 +31,7 @@ UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 NO_MEMORY = "There is not enough memory for this."
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch on a CPU, on a GPU
 LONGEST = 1000  # characters of an error sentence
+TWICE = (r"Image size \(", "Detected pickle protocol")  # Pillow and torch warn, and we refuse
 INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 
 app = typer.Typer(
@@ -118,6 +121,9 @@ def main() -> None:
     """The `hearsight` program."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be valid text
         sys.stdout.reconfigure(errors="backslashreplace")
+    log_to_stderr()  # nothing, until an option asks for it
+    for said in TWICE:
+        warnings.filterwarnings("ignore", message=said)
     code = run()
     if code == INTERRUPTED:
         say("Interrupted; what was written so far is whole.")

@@ -1,10 +1,11 @@
 """Progress bars and messages of the commands, on stderr."""
 
+import logging
 import shutil
 import sys
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:  # every command imports this module, and only some draw bars
     from rich.console import Console
@@ -18,9 +19,43 @@ def table_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+if TYPE_CHECKING:  # generic only there
+    LineHandler = logging.StreamHandler[TextIO]
+else:
+    LineHandler = logging.StreamHandler
+LOGGER = logging.getLogger("hearsight")
+LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)  # without -v, with one, with two
+
+
+class Lines(LineHandler):
+    """Prints what the package logs to stderr, a line each."""
+
+
+def log_to_stderr(verbose: int = 0) -> None:
+    """Print what the package logs to stderr: `verbose` 0 nothing, 1 the steps, 2 details too."""
+    for handler in [one for one in LOGGER.handlers if isinstance(one, Lines)]:
+        LOGGER.removeHandler(handler)
+    LOGGER.setLevel(LEVELS[min(verbose, len(LEVELS) - 1)])
+    if verbose:
+        handler = Lines(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        LOGGER.addHandler(handler)
+
+
+def keep_quiet() -> None:
+    """Show neither progress nor notes, only results and errors."""
+    log_to_stderr()
+    LOGGER.setLevel(logging.CRITICAL)
+
+
+def is_quiet() -> bool:
+    """Whether only results and errors are shown."""
+    return not LOGGER.isEnabledFor(logging.ERROR)
+
+
 def tell(notes: Iterable[str]) -> None:
-    """Print notes to stderr, a line each."""
-    for note in notes:
+    """Print notes to stderr, a line each, unless `--quiet` is given."""
+    for note in () if is_quiet() else notes:
         print(note, file=sys.stderr)
 
 
@@ -42,7 +77,8 @@ class Bars:
         )
 
         self.console = console or Console(stderr=True)
-        self.live = self.console.is_terminal
+        self.quiet = is_quiet()
+        self.live = self.console.is_terminal and not self.quiet
         self.stages: dict[str, TaskID] = {}
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -71,7 +107,7 @@ class Bars:
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         if stage not in self.stages:
-            if not self.live:
+            if not (self.live or self.quiet):
                 print(f"{stage} ...", file=sys.stderr, flush=True)
             self.stages[stage] = self.progress.add_task(stage, total=total)
         self.progress.update(self.stages[stage], completed=done, total=total)

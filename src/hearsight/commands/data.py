@@ -1,7 +1,6 @@
 """`hearsight data`: import, compose, show, check and count clips."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +31,7 @@ Split = Annotated[
 
 def tell_skipped(unreadable: dict[str, str]) -> None:
     """Name on stderr each clip that was skipped, with the reason."""
-    for name, reason in unreadable.items():
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+    tell(f"skipped {name}: {reason}" for name, reason in unreadable.items())
 
 
 @data.command("import")
@@ -239,7 +237,7 @@ def check(
             raise HearsightError(f"'{write}' is not written: every clip of '{learned.name}' leaks.")
         learned.write(write, kept)
         left_out = len(learned.entries) - len(kept)
-        print(f"{write}: {len(kept):,} lines, {left_out:,} left out", file=sys.stderr)
+        tell([f"{write}: {len(kept):,} lines, {left_out:,} left out"])
     if any(leak.clips if by == "clip" else leak.videos for leak in leaks):
         raise typer.Exit(1)
 

@@ -1,7 +1,6 @@
 """`hearsight index`, `search` and `similar`: a searchable library of one's own videos."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import DIGITS, Bars
+from hearsight.commands.console import DIGITS, Bars, tell
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import rounded
@@ -90,12 +89,10 @@ def index(
             batch=batch_size,
             progress=bars,
         )
-    for name, reason in summary.unreadable.items():
-        print(one_line(f"skipped {name}: {reason}"), file=sys.stderr)
-    for each in summary.passed_over.sentences():
-        print(one_line(each), file=sys.stderr)
+    tell(one_line(f"skipped {name}: {why}") for name, why in summary.unreadable.items())
+    tell(map(one_line, summary.passed_over.sentences()))
     if summary.removed:
-        print(f"removed, because they are gone: {summary.removed:,} files", file=sys.stderr)
+        tell([f"removed, because they are gone: {summary.removed:,} files"])
     print(json.dumps({"library": library} | asdict(summary)))
 
 
@@ -204,7 +201,7 @@ def show(
         title = f"{query.to.capitalize()}s like {name}"
         save_page(results, page, title=title, seconds=library.table.info.seconds)
     if query.silent is not None:
-        print(f"Warning: {silence_warning(query.silent)}", file=sys.stderr)
+        tell([f"Warning: {silence_warning(query.silent)}"])
     for result in results:
         values = {"file": str(result.file), "time": result.time, "score": result.score}
         print(json.dumps(rounded(values, DIGITS)))

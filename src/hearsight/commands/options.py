@@ -3,6 +3,7 @@
 import math
 import shlex
 import sys
+from functools import cache
 from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hearsight.commands.console import keep_quiet, log_to_stderr
 from hearsight.errors import HearsightError
 
 Data = Annotated[
@@ -40,8 +42,69 @@ Wide = Annotated[
 ]
 
 
+def be_verbose(count: int) -> int:
+    """Say what is done, if `-v` is given."""
+    if count:
+        log_to_stderr(count)
+    return count
+
+
+def be_quiet(wanted: bool) -> bool:
+    """Show only results and errors, if `--quiet` is given."""
+    if wanted:
+        keep_quiet()
+    return wanted
+
+
+@cache
+def speech_options() -> list[Any]:
+    """Options of every command for what it says on stderr; commands do not see them."""
+    holder = typer.Typer(add_completion=False)
+
+    @holder.command()
+    def says(
+        verbose: Annotated[
+            int,
+            typer.Option(
+                "-v",
+                "--verbose",
+                count=True,
+                show_default=False,
+                callback=be_verbose,
+                expose_value=False,
+                help="Say on stderr what is done; -vv: in detail.",
+            ),
+        ] = 0,
+        quiet: Annotated[
+            bool,
+            typer.Option(
+                "--quiet",
+                callback=be_quiet,
+                expose_value=False,
+                help="Show neither progress nor notes on stderr, only errors.",
+            ),
+        ] = False,
+    ) -> None: ...
+
+    return list(typer.main.get_command(holder).params)
+
+
 class WholeSentences(TyperGroup):
-    """A group whose help lists each command with its first sentence uncut."""
+    """A group whose help lists each command with its first sentence uncut.
+
+    Every command in it, and in its groups, has the options of `speech_options`.
+    """
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(**facts)
+        groups: list[Any] = [self]
+        options = speech_options()
+        while groups:
+            for command in groups.pop().commands.values():
+                if hasattr(command, "commands"):
+                    groups.append(command)
+                elif options[0] not in command.params:
+                    command.params += options
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         commands: list[Any] = [self.get_command(ctx, name) for name in self.list_commands(ctx)]

@@ -4,7 +4,6 @@
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,14 +48,12 @@ def splits(
         print(json.dumps({"list": str(path), "clips": len(rows), "classes": len(labels)}))
     missing = sorted(set(UNSEEN_35) - {row.label for row in found.unseen_35})
     if missing:
-        print(
-            f"{len(missing)} of the 35 unseen classes have no clip: {', '.join(missing)}",
-            file=sys.stderr,
-        )
-    print(
-        "The 35 unseen classes are inferred from the released training list; "
-        f"{found.shared_videos:,} videos have clips both in them and in the other 274.",
-        file=sys.stderr,
+        tell([f"{len(missing)} of the 35 unseen classes have no clip: {', '.join(missing)}"])
+    tell(
+        [
+            "The 35 unseen classes are inferred from the released training list; "
+            f"{found.shared_videos:,} videos have clips both in them and in the other 274."
+        ]
     )
 
 
@@ -175,7 +172,7 @@ def retrieve(
     tell([*left_out, *notes(found.task, found.unlabelled)])
     skipped = list_unreadable(found.skipped, len(found.task.ids) + len(found.skipped))
     if skipped:
-        print(skipped, file=sys.stderr)
+        tell([skipped])
 
 
 def parse_embeddings(given: list[str]) -> dict[str, Path]:

@@ -1,6 +1,5 @@
 """`hearsight compare`, `hearsight ablate` and `hearsight demo`."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -144,7 +143,7 @@ def compare(
         workers=workers,
     )
     print(comparison_table.table_text(methods, tables, wide=wide, width=table_width()))
-    print(f"Report: {out / 'report.html'}", file=sys.stderr)
+    tell([f"Report: {out / 'report.html'}"])
 
 
 def add_epochs(changes: list[str], epochs: int | None) -> list[str]:

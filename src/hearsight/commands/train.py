@@ -1,7 +1,6 @@
 """`hearsight train`: trains one recipe."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,8 +105,7 @@ def train(
                 tell=tell,
             ),
         )
-    for name, reason in result.unreadable.items():
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+    tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())
     if not result.main:
         return
     print(
@@ -165,6 +163,5 @@ def check_data(
             f"--select-on-test has no effect: the epoch is chosen on '{validation[0]}', which is no"
             " test set."
         )
-    for warning in honesty.warnings:
-        print(f"hearsight: {warning}", file=sys.stderr)
+    tell(f"hearsight: {warning}" for warning in honesty.warnings)
     return None if validation is None else validation[1], honesty.facts

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from hearsight.errors import needs
 from hearsight.files.output import check_output, written_whole
 from hearsight.files.text import writable
 
@@ -230,8 +231,9 @@ def write_rows(rows: Sequence[Row], path: Path, endings: Sequence[str] = ROW_FIL
     }
     with written_whole(path) as part:
         if path.suffix.lower() == ".parquet":
-            import pyarrow as pa  # type: ignore[import-untyped]
-            import pyarrow.parquet as pq  # type: ignore[import-untyped]
+            with needs("report", "A .parquet file"):
+                import pyarrow as pa  # type: ignore[import-untyped]
+                import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
             pq.write_table(pa.table(columns), part)
         else:

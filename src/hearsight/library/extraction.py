@@ -14,12 +14,11 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
 from jaxtyping import Float32, UInt8
 
 from hearsight.clips.clip import encode_picture, fit_frame
 from hearsight.clips.read_ahead import in_batches, read_ahead
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.library.lance_table import FileVersion, LibraryInfo, schema
 from hearsight.localising.localise import EncoderFrame, prepare_whole_frame
 from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
@@ -27,6 +26,9 @@ from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
 from hearsight.progress import Progress
 from hearsight.retrieval.embeddings import Embedder
+
+with needs("library", "A library"):
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 SHORTEST = 0.1  # of a last segment, as a share of the others; a shorter rest has no moment
 LONGEST = 1e6  # seconds (eleven days); a longer duration is taken for a damaged file

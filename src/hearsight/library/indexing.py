@@ -5,6 +5,7 @@ finished by then. So the library always holds all moments of a file or none, and
 interruption the next run does the rest.
 """
 
+import logging
 import math
 import os
 import signal
@@ -18,10 +19,9 @@ from stat import S_ISDIR, S_ISREG
 from types import FrameType
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
 
 from hearsight.datasets.videos import SUFFIXES, PassedOver, walk_videos
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.library.extraction import (
     Engine,
     Extractor,
@@ -46,6 +46,11 @@ from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
 from hearsight.progress import Progress, no_progress
 from hearsight.retrieval.embeddings import Embedder, load_embedder
+
+with needs("library", "A library"):
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+LOGGER = logging.getLogger(__name__)
 
 EVERY = 3.0  # seconds between two moments by default: the length of sound embedded at each
 COMMIT_ROWS = 2048  # moments after which a commit is made
@@ -368,8 +373,10 @@ class _Writer:
     def add(self, path: Path, extracted: FileMoments | str) -> None:
         """Queue a file's extracted moments, or record why extraction failed."""
         if isinstance(extracted, str):
+            LOGGER.warning("not indexed: %s: %s", path, extracted)
             self.summary.unreadable[str(path)] = extracted
             return
+        LOGGER.info("%s: %d moments", path, extracted.count)
         if extracted.version.file in self.files:
             self.summary.changed += 1
         else:
@@ -386,6 +393,7 @@ class _Writer:
                     replaced = [file for file in versions if file in self.files]
                     self.table.append(_batches(written), replaced)
                     self.files.update(versions)
+                LOGGER.debug("committed %d files", len(versions))
         finally:
             for one in written:
                 one.rows.close()

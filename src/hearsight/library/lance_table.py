@@ -16,20 +16,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
 from jaxtyping import Float32
 
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.files import locks
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of duplicate vectors
-try:
+with needs("library", "A library"):
     import lancedb
+    import pyarrow as pa  # type: ignore[import-untyped]
     from lancedb.index import IvfPq
     from lancedb.query import LanceVectorQueryBuilder
     from lancedb.table import Table
-except ImportError as missing:
-    raise HearsightError("A library needs LanceDB: pip install 'hearsight[library]'.") from missing
 
 Modality = Literal["sound", "image"]  # which of a moment's two embeddings
 MODALITIES: tuple[Modality, ...] = ("sound", "image")

@@ -13,18 +13,20 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hearsight.errors import HearsightError, nearest
 from hearsight.library.lance_table import MODALITIES, Modality, MomentTable, absolute_path
-from hearsight.localising.localise import QUIET, prepare_whole_frame
 from hearsight.media.picture import read_picture
 from hearsight.media.read import frames_at, probe, read_sound, stream_sound
 from hearsight.media.samples import RATE
-from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
-from hearsight.retrieval.embeddings import Embedder, load_embedder
+from hearsight.media.sound_windows import QUIET, SoundWindow, loudest_window, sound_windows
+
+if TYPE_CHECKING:  # it imports torch, which a search by a moment of the library does not need
+    from hearsight.retrieval.embeddings import Embedder
 
 MOST_RESULTS = 10_000  # of one search
 MOST_COMPARED = 1000  # file names among which a misspelt one is looked for
@@ -93,12 +95,14 @@ class Library:
         return len(self.table)
 
     @property
-    def embedder(self) -> Embedder:
+    def embedder(self) -> "Embedder":
         """The model that made the library.
 
         Raises:
             HearsightError: it is not found, or another model has taken its place.
         """
+        from hearsight.retrieval.embeddings import load_embedder
+
         if self._embedder is None:
             model = self.table.info.model if self._model is None else self._model
             embedder = load_embedder(model, self._device)
@@ -286,6 +290,8 @@ class Library:
     def _embed_frame(
         self, pixels: UInt8[np.ndarray, "height width 3"]
     ) -> Float32[np.ndarray, " c"]:
+        from hearsight.localising.localise import prepare_whole_frame
+
         frame = prepare_whole_frame(pixels, self.embedder.side)
         vector: Float32[np.ndarray, " c"] = self.embedder.frames([frame])[0]
         return vector
@@ -330,7 +336,7 @@ def check_count(k: int) -> None:
         raise HearsightError(f"`k` must be from 1 to {MOST_RESULTS:,}, not {k:,}.")
 
 
-def check_model(table: MomentTable, embedder: Embedder) -> None:
+def check_model(table: MomentTable, embedder: "Embedder") -> None:
     """Check that a model is the one the library was made with.
 
     Raises:

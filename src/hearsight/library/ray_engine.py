@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.library.extraction import (
     LONGEST_REASON,
     Extractor,
@@ -50,10 +50,8 @@ def extract_with_ray(
         raise HearsightError(
             f"Ray chooses the GPU of each task: name the device {device.type}, not {device}."
         )
-    try:
+    with needs("ray", "This engine"):
         import ray
-    except ImportError as error:
-        raise HearsightError("This engine needs Ray: pip install 'hearsight[ray]'.") from error
 
     started_here = not ray.is_initialized()
     if started_here:

@@ -15,11 +15,11 @@ within half a second of the moment stays under `QUIET`, or the sound track has e
 source either, and the confidence is 0.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,12 @@ from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 from torch import Tensor
 
-from hearsight.checkpoints.checkpoint import load_model
+from hearsight.checkpoints.checkpoint import Model, load_model
+from hearsight.clips.read_ahead import in_batches
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.localising.moments import (
+    MappedMoment,
     Moment,
     MomentHeatmap,
     VideoPainter,
@@ -41,29 +43,37 @@ from hearsight.localising.moments import (
     to_heatmap,
 )
 from hearsight.localising.painting import PICTURES, save_picture
-from hearsight.media.picture import is_picture, read_picture
+from hearsight.media.in_memory import (
+    MediaFile,
+    PictureSource,
+    SoundSource,
+    as_file,
+    open_picture,
+    open_sound,
+)
+from hearsight.media.picture import is_picture
 from hearsight.media.read import (
     LEAST,
     Frame,
     MediaInfo,
     VideoReader,
-    probe,
     stream_sound,
 )
 from hearsight.media.samples import RATE, to_samples
-from hearsight.media.sound_windows import SoundWindow, loudest_window, sound_windows
+from hearsight.media.sound_windows import QUIET, SoundWindow, loudest_window, sound_windows
 from hearsight.media.source import MediaError
 from hearsight.media.write import SUFFIXES, check_paint, paint_video
 from hearsight.model.colour import as_batch, normalise
-from hearsight.model.device import move
+from hearsight.model.device import device_of, move
 from hearsight.model.response import matched
 from hearsight.progress import Notice, Progress, no_progress, warn
 from hearsight.recipes.recipe import Recipe
 
+LOGGER = logging.getLogger(__name__)
+
 MODEL = "ssl_tie:small"  # the weights that come with the package
 SOUND_SECONDS = 3.0  # length of the clips that every recipe here is trained on
 THRESHOLD = 0.4  # cosine under which SSL-TIE's objective takes a place for background
-QUIET = -60.0  # dBFS, root mean square
 STEP = 16  # pixels; the longer side that the encoders see is a multiple of it
 STRETCH = 4.0  # a frame longer than this many times its shorter side is squeezed to that
 
@@ -72,13 +82,14 @@ ResponseFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 def localise_video(
-    video: Path | str,
+    video: MediaFile,
     *,
-    model: Path | str | None = None,
+    model: Model | Path | str | None = None,
     every: float = 1.0,
     overlay: Path | str | None = None,
     style: str | None = None,
     threshold: float | None = None,
+    maps: bool = False,
     device: str | None = None,
     batch: int = 16,
     progress: Progress = no_progress,
@@ -90,8 +101,10 @@ def localise_video(
     a few hundred bytes per moment.
 
     Args:
-        video: any file with a picture and a sound track.
-        model: a checkpoint, or the name of weights that come with the package.
+        video: any file with a picture and a sound track: its path, its bytes, or open for reading
+            bytes (which is copied to a temporary file).
+        model: a model that `load_model` gave, a checkpoint, or the name of weights that come with
+            the package.
         every: seconds between two moments, at least `media.read.LEAST`.
         overlay: where to write the video with every frame painted, maps blended from moment to
             moment, a timeline of confidence along the bottom, and the original sound. Written
@@ -99,7 +112,9 @@ def localise_video(
         style: of the painted frames: `heat` (the default), `contour` or `box`.
         threshold: confidence below which there is no source; by default what the checkpoint says
             (its fact `threshold`), else `THRESHOLD`.
-        device: such as `cpu` or `cuda`; by default a GPU if there is one.
+        maps: give each moment with its response map, as a `MappedMoment`.
+        device: such as `cpu` or `cuda`; by default a GPU if there is one, and where a loaded model
+            is.
         batch: moments computed together.
         progress: called with the stage, what is done of it, and of how much.
         notice: called if the painted video cannot hold the original sound, which is then encoded
@@ -112,18 +127,28 @@ def localise_video(
     """
     target, style = _painting(overlay, style)
     with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
-        reader = opened.enter_context(VideoReader(video))
+        path = opened.enter_context(as_file(video))
+        reader = opened.enter_context(VideoReader(path))
         info = _tracks(reader)
-        if not LEAST <= every < math.inf:
-            raise HearsightError(
-                f"`every` must be a number of seconds from {LEAST:g} up, not {every}."
-            )
+        check_every(every)
         if target is not None:
-            check_output(target, SUFFIXES, Path(video))
+            check_output(target, SUFFIXES, path)
             check_paint(info, target)
-        localiser = _load(model, threshold=threshold, device=device, batch=batch)
-        opened.pop_all()
-    return _moments(reader, info, localiser, every, target, style, progress, notice)
+        localiser = load_localiser(
+            model, threshold=threshold, maps=maps, device=device, batch=batch
+        )
+        reading = opened.pop_all()
+    return _moments(reading, reader, info, localiser, every, target, style, progress, notice)
+
+
+def check_every(every: float) -> None:
+    """Refuse a time between two moments that is too short or not finite.
+
+    Raises:
+        HearsightError: it is.
+    """
+    if not LEAST <= every < math.inf:
+        raise HearsightError(f"`every` must be a number of seconds from {LEAST:g} up, not {every}.")
 
 
 def _painting(overlay: Path | str | None, style: str | None) -> tuple[Path | None, str]:
@@ -158,13 +183,14 @@ def _refuse_picture(path: Path) -> None:
 
 
 def localise_image(
-    image: Path | str,
-    sound: Path | str,
+    image: PictureSource,
+    sound: SoundSource,
     *,
-    model: Path | str | None = None,
+    model: Model | Path | str | None = None,
     overlay: Path | str | None = None,
     style: str | None = None,
     threshold: float | None = None,
+    maps: bool = False,
     device: str | None = None,
 ) -> Moment:
     """Where in a picture a sound comes from; options as in `localise_video`.
@@ -173,27 +199,22 @@ def localise_image(
     the window the loudest window is taken, searched in steps of half its length; its middle is
     the moment's time, and its level decides on silence.
 
+    image: a file, as the video of `localise_video`, or RGB pixels, height x width x 3, uint8.
+    sound: a file, or samples and their rate: (samples,) or (samples, channels), int16 or floats in
+    [-1, 1], and hertz.
+
     Raises:
-        HearsightError: for a file that cannot be read, one without sound, and a wrong option.
+        HearsightError: for a file that cannot be read, one without sound, an array of another kind,
+            and a wrong option.
     """
     target, style = _painting(overlay, style)
     if target is not None:
-        check_output(target, PICTURES, Path(image), Path(sound))
-    if not probe(sound).has_sound:
-        raise HearsightError(f"'{sound}' has no sound track.")
-    pixels = read_picture(image)
-    localiser = _load(model, threshold=threshold, device=device, batch=1)
-    return _localise_picture(pixels, sound, localiser, target, style)
-
-
-def _localise_picture(
-    pixels: UInt8[np.ndarray, "height width 3"],
-    sound: Path | str,
-    localiser: "Localiser",
-    target: Path | None,
-    style: str,
-) -> Moment:
-    heard = loudest_window(stream_sound(sound, rate=RATE), localiser.seconds)
+        files = [Path(one) for one in (image, sound) if isinstance(one, str | Path)]
+        check_output(target, PICTURES, *files)
+    with open_sound(sound) as blocks:
+        pixels = open_picture(image)
+        localiser = load_localiser(model, threshold=threshold, maps=maps, device=device, batch=1)
+        heard = loudest_window(blocks, localiser.seconds)
     localised = localiser([prepare_whole_frame(pixels, localiser.recipe.frame_size)], [heard])[0]
     if target is not None:
         save_picture(paint(pixels, localised, style), target)
@@ -218,6 +239,7 @@ class Localiser:
     threshold: float  # cosine
     device: torch.device
     batch: int  # moments computed together
+    maps: bool = False  # moments carry their response maps
 
     @property
     def seconds(self) -> float:
@@ -249,12 +271,20 @@ class Localiser:
     ) -> MomentHeatmap:
         silent = heard.level < QUIET
         confidence = 0.0 if silent else float(response.max())
-        if silent or confidence < self.threshold:
-            nowhere = Moment(time=heard.time, box=None, confidence=confidence, share=0.0)
-            return MomentHeatmap(moment=nowhere, heatmap=np.zeros(response.shape, np.uint8))
-        heatmap = to_heatmap(response)
-        box, share = region_box(heatmap, frame.height, frame.width)
+        heatmap, box, share = np.zeros_like(response), None, 0.0
+        if not silent and confidence >= self.threshold:
+            heatmap = to_heatmap(response)
+            box, share = region_box(heatmap, frame.height, frame.width)
         moment = Moment(time=heard.time, box=box, confidence=confidence, share=share)
+        if self.maps:
+            moment = MappedMoment(
+                time=heard.time,
+                box=box,
+                confidence=confidence,
+                share=share,
+                response=response.copy(),
+                frame_size=(frame.height, frame.width),
+            )
         return MomentHeatmap(moment=moment, heatmap=np.rint(heatmap * 255).astype(np.uint8))
 
 
@@ -273,6 +303,7 @@ def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) 
 
 
 def _moments(
+    reading: ExitStack,
     reader: VideoReader,
     info: MediaInfo,
     localiser: Localiser,
@@ -287,12 +318,13 @@ def _moments(
     times = [every * index for index in range(count)]
     painter = VideoPainter(style=style, threshold=localiser.threshold, duration=info.duration)
     side = localiser.recipe.frame_size
-    with reader:
+    LOGGER.info("%s: %.1f s, %d moments", info.path, info.duration, count)
+    with reading:
         frames = (prepare_whole_frame(frame.pixels, side) for frame in reader.frames_at(times))
         sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
         pairs = zip(frames, sounds, strict=True)
         done = 0
-        while part := list(islice(pairs, localiser.batch)):
+        for part in in_batches(pairs, localiser.batch):
             localised = localiser(*zip(*part, strict=True))
             done += len(part)
             progress("localising", done, count)
@@ -300,8 +332,8 @@ def _moments(
                 if target is not None:
                     painter.localised.append(one)
                 yield one.moment
-    if target is not None:
-        _paint(info, painter, target, progress, notice)
+        if target is not None:
+            _paint(info, painter, target, progress, notice)
 
 
 def _paint(
@@ -317,19 +349,30 @@ def _paint(
         return painter(frame)
 
     paint_video(info.path, target, painted, notice=notice)
+    LOGGER.info("wrote %s", target)
 
 
-def _load(
-    model: Path | str | None,
+def load_localiser(
+    model: Model | Path | str | None,
     *,
     threshold: float | None,
+    maps: bool,
     device: str | None,
     batch: int,
 ) -> Localiser:
+    """A model ready to localise; arguments as in `localise_video`.
+
+    Raises:
+        HearsightError: there is no such model or device, or a number is out of range.
+    """
     if batch < 1:
         raise HearsightError(f"`batch` must be at least 1, not {batch}.")
-    encoders, recipe, facts = load_model(MODEL if model is None else model)
-    place = move(encoders, device)
+    if isinstance(model, Model):
+        encoders, recipe, facts = model
+        place = device_of(encoders) if device is None else move(encoders, device)
+    else:
+        encoders, recipe, facts = load_model(MODEL if model is None else model)
+        place = move(encoders, device)
     if threshold is None:
         threshold = float(facts.get("threshold", THRESHOLD))
     if not -1 <= threshold <= 1:
@@ -340,4 +383,5 @@ def _load(
         threshold=threshold,
         device=place,
         batch=batch,
+        maps=maps,
     )

@@ -2,9 +2,11 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from PIL import Image
 
 from hearsight.clips.truth import bounds
 from hearsight.errors import HearsightError, nearest
@@ -31,6 +33,41 @@ class Moment:
     box: tuple[int, int, int, int] | None  # pixels [x0, y0, x1, y1]; None: no source in the picture
     confidence: float  # cosine at the peak of the response map, in [-1, 1]; 0 in silence
     share: float  # of the frame's area that the source covers, from 0 to 1 (not its box's area)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, as `json.dumps` takes them: the box is a list, or None."""
+        box = None if self.box is None else list(self.box)
+        return {
+            "time": self.time,
+            "box": box,
+            "confidence": self.confidence,
+            "share": self.share,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedMoment(Moment):
+    """A moment that carries its response map."""
+
+    response: Float32[np.ndarray, "h w"] = field(
+        repr=False, compare=False
+    )  # cosines, in silence too
+    frame_size: tuple[int, int]  # pixels, height and width of the frame
+
+    def frame_response(self) -> Float32[np.ndarray, "height width"]:
+        """The response map at the frame's size: bicubic, cell centres kept, cosines in [-1, 1]."""
+        height, width = self.frame_size
+        grid = Image.fromarray(np.ascontiguousarray(self.response))
+        wide = np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC))
+        return np.asarray(np.clip(wide, -1.0, 1.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of a moment, `frame_size`, and `response` as a list of rows."""
+        return {
+            **Moment.to_dict(self),
+            "frame_size": list(self.frame_size),
+            "response": self.response.tolist(),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ white; of several pictures in a file (GIF, APNG, WebP) the first. What a file is
 content, never by its name.
 """
 
-import warnings
 from contextlib import suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -87,8 +86,7 @@ def read_picture(path: Path | str) -> UInt8[np.ndarray, "height width 3"]:
     from hearsight.media.source import MediaError, existing_file
 
     try:
-        with existing_file(path).open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with existing_file(path).open("rb") as file:
             return _decoded(file, "RGB")
     except TooManyPixelsError as error:
         raise MediaError(f"'{path}' has too many pixels to be read safely.") from error

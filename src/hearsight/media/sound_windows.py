@@ -9,6 +9,8 @@ from jaxtyping import Float32
 
 from hearsight.media.samples import RATE
 
+QUIET = -60.0  # dBFS, root mean square; a moment below it is silent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundWindow:

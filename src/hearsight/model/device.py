@@ -17,6 +17,11 @@ def move(encoders: Encoders, device: torch.device | str | None) -> torch.device:
     return place
 
 
+def device_of(encoders: Encoders) -> torch.device:
+    """The device that encoders are on; the CPU for those without weights."""
+    return next((weights.device for weights in encoders.parameters()), torch.device("cpu"))
+
+
 def find_device(device: torch.device | str | None) -> torch.device:
     """A usable device: the GPU if there is one, else the CPU, unless named.
 

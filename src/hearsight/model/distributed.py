@@ -54,15 +54,30 @@ class BatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, *, momentum: float, synchronised: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        momentum: float,
+        synchronised: bool,
+        device: torch.device | str | None = None,
+    ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        self.weight = nn.Parameter(torch.ones(channels, device=device))
+        self.bias = nn.Parameter(torch.zeros(channels, device=device))
+        self.register_buffer("running_mean", torch.zeros(channels, device=device))
+        self.register_buffer("running_var", torch.ones(channels, device=device))
         self.momentum = momentum
         self.synchronised = synchronised
         self.epsilon = 1e-5
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Set gains and variances to 1, biases and means to 0."""
+        for values in (self.weight, self.running_var):
+            values.fill_(1.0)
+        for values in (self.bias, self.running_mean):
+            values.fill_(0.0)
 
     def forward(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if self.training and self.synchronised and process_count() > 1:

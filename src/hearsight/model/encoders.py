@@ -4,6 +4,7 @@ Both are residual networks of the ResNet-18 family. Projections, momentum encode
 classifier of some methods are part of the same weights.
 """
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d, dropout, max_pool2d, relu
+from torch.nn.functional import adaptive_max_pool2d, max_pool2d, relu
 
 from hearsight.errors import HearsightError
 from hearsight.model.distributed import BatchNorm
@@ -88,8 +89,11 @@ class Encoder:
 Norm = Callable[[int], BatchNorm]
 
 
+BARE = "meta"  # torch's device of tensors that have a shape and no values
+
+
 def _convolution(inner: int, outer: int, kernel: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(inner, outer, kernel, stride, kernel // 2, bias=False)
+    return nn.Conv2d(inner, outer, kernel, stride, kernel // 2, bias=False, device=BARE)
 
 
 class Block(nn.Module):
@@ -142,9 +146,9 @@ class Perceptron(nn.Module):
 
     def __init__(self, channels: int, hidden: int, norm: Norm) -> None:
         super().__init__()
-        self.first = nn.Linear(channels, hidden, bias=False)
+        self.first = nn.Linear(channels, hidden, bias=False, device=BARE)
         self.norm = norm(hidden)
-        self.second = nn.Linear(hidden, channels)
+        self.second = nn.Linear(hidden, channels, device=BARE)
 
     def forward(self, values: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         inside = self.norm(self.first(values)[..., None, None])[..., 0, 0]
@@ -152,52 +156,90 @@ class Perceptron(nn.Module):
         return changed
 
 
+def _as_torch_does(network: nn.Module, generator: torch.Generator | None) -> None:
+    """Initialise convolutions and linear layers as their constructors do, from a generator."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
+            if module.bias is not None:
+                reach = 1 / math.sqrt(module.weight[0].numel())
+                nn.init.uniform_(module.bias, -reach, reach, generator=generator)
+
+
 class Encoders(nn.Module):
     """The frame encoder and the sound encoder of one model, with projections and heads.
 
     Initial weights: convolutions N(0, 2 / fan_out), gains of batch normalisation N(1, 0.02), the
-    projection of sounds N(0, 0.01). They and dropout use torch's global generator.
+    projection of sounds N(0, 0.01), all others as torch initialises them.
+
+    Args:
+        encoder: the architecture.
+        generator: of the initial weights; by default torch's global generator.
+        bare: give no values: all tensors are on torch's device `meta`, as `to_empty` takes them.
     """
 
     ema: nn.ModuleDict | None
+    generator: torch.Generator | None = None  # of dropout; by default torch's global generator
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(
+        self, encoder: Encoder, *, generator: torch.Generator | None = None, bare: bool = False
+    ) -> None:
         super().__init__()
 
         def norm(momentum: float) -> Norm:
             return lambda channels: BatchNorm(
-                channels, momentum=momentum, synchronised=encoder.sync_batch_norm
+                channels, momentum=momentum, synchronised=encoder.sync_batch_norm, device=BARE
             )
 
         self.widths, self.heads, self.dropout = encoder.widths, encoder.heads, encoder.dropout
         self.momentum, self.ema_eval = encoder.ema, encoder.ema_eval
         self.frames = Trunk(3, encoder, encoder.strides, norm(encoder.momentum))
         self.sounds = Trunk(1, encoder, encoder.sound_strides, norm(encoder.sound_momentum))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, BatchNorm):
-                nn.init.normal_(module.weight, 1.0, 0.02)
         width, channels = encoder.widths[-1], encoder.channels
         self.frame_projection: nn.Module = nn.Identity()
         self.sound_projection: nn.Module = nn.Identity()
         if encoder.projection is not None:
-            grid, vector = nn.Conv2d(width, channels, 1), nn.Linear(width, channels)
-            nn.init.kaiming_normal_(grid.weight, mode="fan_out")
-            nn.init.trunc_normal_(vector.weight, std=0.01)
-            for bias in (grid.bias, vector.bias):
-                assert bias is not None
-                nn.init.zeros_(bias)
-            self.frame_projection, self.sound_projection = grid, vector
+            self.frame_projection = nn.Conv2d(width, channels, 1, device=BARE)
+            self.sound_projection = nn.Linear(width, channels, device=BARE)
         if encoder.predictor is not None:
             self.projector = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
             self.predictor = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
         if encoder.classes:
-            self.classifier = nn.Linear(channels, encoder.classes)
+            self.classifier = nn.Linear(channels, encoder.classes, device=BARE)
+        if not bare:
+            self.to_empty(device="cpu")
+            self._initialise(generator)
         self.ema = None
         if encoder.ema:
             self.ema = nn.ModuleDict({name: deepcopy(getattr(self, name)) for name in EMA_NETWORKS})
             self.ema.requires_grad_(False)
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator | None) -> None:
+        """Give every weight its initial value."""
+        for module in self.modules():
+            if isinstance(module, BatchNorm):
+                module.reset()
+        for trunk in (self.frames, self.sounds):
+            _as_torch_does(trunk, generator)  # drawn first and lost: seeds keep their weights
+        for trunk in (self.frames, self.sounds):
+            for module in trunk.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", generator=generator)
+                elif isinstance(module, BatchNorm):
+                    nn.init.normal_(module.weight, 1.0, 0.02, generator=generator)
+        grid, vector = self.frame_projection, self.sound_projection
+        if isinstance(grid, nn.Conv2d) and isinstance(vector, nn.Linear):
+            _as_torch_does(grid, generator)
+            _as_torch_does(vector, generator)
+            nn.init.kaiming_normal_(grid.weight, mode="fan_out", generator=generator)
+            nn.init.trunc_normal_(vector.weight, std=0.01, generator=generator)
+            for bias in (grid.bias, vector.bias):
+                assert bias is not None
+                nn.init.zeros_(bias)
+        for name in ("projector", "predictor", "classifier"):
+            if hasattr(self, name):
+                _as_torch_does(getattr(self, name), generator)
 
     def _used(self, name: str) -> nn.Module:
         """One of `EMA_NETWORKS`, or its momentum copy where `ema_eval` asks for it."""
@@ -212,7 +254,11 @@ class Encoders(nn.Module):
         return grid
 
     def _drop(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return dropout(values, self.dropout, self.training) if self.dropout else values
+        if not (self.dropout and self.training):
+            return values
+        kept = torch.empty_like(values, dtype=torch.bool)
+        kept.bernoulli_(1 - self.dropout, generator=self.generator)
+        return values * kept * (1 / (1 - self.dropout))
 
     def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
         """Embeddings of sounds, max-pooled over the spectrogram, not normalised."""

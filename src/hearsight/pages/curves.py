@@ -8,12 +8,16 @@ from html import escape
 from itertools import cycle
 from typing import Any
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+
+from hearsight.errors import needs
+
+with needs("report", "A chart"):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
 COLOURS = (
     *("#3f83c8", "#e0792f", "#2f9a74", "#a168c4", "#d24a60", "#8a8f3a"),

@@ -81,9 +81,7 @@ class RetrievalResults:
 
 def untrained(recipe: Recipe, seed: int) -> Encoders:
     """The encoders of a recipe as they are initialised from a seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Encoders(recipe.encoder).eval()
+    return Encoders(recipe.encoder, generator=torch.Generator().manual_seed(seed)).eval()
 
 
 def run_benchmark(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.model.nearest import unit
 
 FORMS = ".parquet or .npz with id and sound or image, or .npy with a .txt of ids beside it"
@@ -48,8 +48,9 @@ Read = tuple[list[str], dict[str, Any]]
 
 
 def _read_parquet(path: Path) -> Read:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    with needs("report", "A .parquet file"):
+        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     try:
         table = pq.read_table(path)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO, Literal
 
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 
 MAGIC = b"!<arch>\n"
 HEADER = 60  # bytes before every member: name 16, time 12, owner 6, group 6, mode 8, size 10, end 2
@@ -174,7 +174,8 @@ def _open_by_hand(file: IO[bytes], path: Path, archive: Archive) -> Iterator[tar
     """An archive of a package without `dpkg-deb`, as a stream."""
     compression = _find_archive(file, path, archive)
     if compression == ZSTD:
-        import pyarrow  # type: ignore[import-untyped]
+        with needs("report", "A package of this compression, where `dpkg-deb` is missing,"):
+            import pyarrow  # type: ignore[import-untyped]
 
         with (
             pyarrow.CompressedInputStream(file, "zstd") as plain,

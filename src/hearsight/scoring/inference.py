@@ -1,5 +1,6 @@
 """Inference on annotated clips: response maps of a model, batch by batch."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from hearsight.scoring.box_scores import MapScores, ObjectMaps, score_maps
 from hearsight.scoring.object_guidance import SIDE, ObjectGuide, object_maps
 from hearsight.scoring.protocols import Frame, Protocol
 from hearsight.scoring.results import EvaluatedClips
+
+LOGGER = logging.getLogger(__name__)
 
 Needs = Literal["boxes", "masks"]
 NO_BOXES = "it has no boxes"
@@ -154,6 +157,8 @@ def prepare_clips(
         yield items
         model.progress("scoring", len(evaluated.ids) + len(evaluated.skipped), len(clips))
     skipped = evaluated.skipped
+    for one in skipped:
+        LOGGER.warning("not scored: clip %s, because %s", one.id, one.reason)
     if len(skipped) == len(clips):
         if all(one.reason == NO_BOXES for one in skipped):
             raise no_boxes(len(clips))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hearsight.clips.leaks import footnotes
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.files.output import written_whole
 from hearsight.files.tables import markdown_table
 from hearsight.progress import Progress
@@ -229,8 +229,9 @@ def plot(rungs: Sequence[Rung], disc: Mapping[str, float], path: Path) -> None:
     Raises:
         HearsightError: it cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with needs("report", "A plot"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     FigureCanvasAgg(figure)

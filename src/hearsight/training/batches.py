@@ -258,6 +258,7 @@ class Batches:
             worker_init_fn=one_thread if self.workers else None,
             prefetch_factor=4 if self.workers else None,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # of the workers' seeds, which nothing uses
         )
         yield from loader
 

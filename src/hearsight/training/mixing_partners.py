@@ -10,18 +10,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.errors import needs
 from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import nearest_other
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import NO_PARTNER, one_thread, set_epoch
+
+with needs("train", "Training"):
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
 SoundItem = tuple[int, Tensor | UnreadableClip]
 
@@ -77,6 +80,7 @@ def embed_sounds(
         collate_fn=uncollated,
         num_workers=workers,
         worker_init_fn=one_thread if workers else None,
+        generator=torch.Generator(),  # of the workers' seeds, which nothing uses
     )
     for items in loader:
         read = [(i, sound) for i, sound in items if isinstance(sound, Tensor)]

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.model.augmentation import centre_crop
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch
+
+with needs("train", "Training"):
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
 PROBED = 4  # clips whose response maps are checked before weights are saved
 ADVICE = "A lower learning_rate, or precision fp32, often helps."

@@ -5,9 +5,9 @@ from itertools import count
 
 import numpy as np
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from hearsight.clips.clip import Clips
+from hearsight.errors import needs
 from hearsight.model.device import on_cpu, place
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
@@ -15,6 +15,9 @@ from hearsight.training.batches import Batch, Batches
 from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.run_folder import TrainingOptions
 from hearsight.training.step import Step, draw
+
+with needs("train", "Training"):
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
 
 def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOptions) -> int:
@@ -26,9 +29,13 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
     accelerator = Accelerator(
         mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=on_cpu(options.device)
     )
+    initial = torch.Generator().manual_seed(recipe.seed)
     encoders = place(
-        Encoders(recipe.encoder), accelerator.device, channels_last=recipe.channels_last
+        Encoders(recipe.encoder, generator=initial),
+        accelerator.device,
+        channels_last=recipe.channels_last,
     )
+    encoders.generator = torch.Generator(accelerator.device)  # of dropout
     step = accelerator.prepare(Step(recipe, encoders))
     warm, timed, begin = 3, 12, 0.0
     everyone = np.arange(len(clips)) if recipe.mixing else None

@@ -5,6 +5,7 @@ killed and resumed therefore ends with the weights of an uninterrupted one: on a
 for the same number of threads.
 """
 
+import logging
 import math
 import time
 from contextlib import ExitStack
@@ -12,14 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
 from hearsight.checkpoints.import_weights import load_trunk
 from hearsight.clips.clip import Clips, UnreadableClip
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, needs
 from hearsight.files.locks import sole_writer
 from hearsight.model.device import on_cpu, place
 from hearsight.model.encoders import Encoders
@@ -46,6 +46,11 @@ from hearsight.training.run_folder import (
 )
 from hearsight.training.step import Step, draw
 
+with needs("train", "Training"):
+    from accelerate import Accelerator  # type: ignore[import-untyped]
+
+LOGGER = logging.getLogger(__name__)
+
 
 class Run:
     """The state of one training run: encoders, optimiser, position, batches, log."""
@@ -62,8 +67,8 @@ class Run:
             mixed_precision="bf16" if recipe.precision == "bf16" else "no",
             cpu=on_cpu(options.device),
         )
-        torch.manual_seed(recipe.seed)
-        self.encoders = Encoders(recipe.encoder)
+        initial = torch.Generator().manual_seed(recipe.seed)
+        self.encoders = Encoders(recipe.encoder, generator=initial)
         self.position = TrainingPosition()
         state = folder_state(folder)
         previous = find_previous(folder, recipe, clips, resume=options.resume)
@@ -171,6 +176,7 @@ class Run:
             if position.partners is not None:
                 state["partners"] = torch.from_numpy(position.partners)
         save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
+        LOGGER.info("step %d, epoch %d: wrote %s", position.step, position.epoch, name)
         self.saved = True
 
     def find_partners(self) -> None:
@@ -199,6 +205,7 @@ class Run:
 
     def record_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
         for error in found:
+            LOGGER.warning("not trained on: clip %s, because %s", error.id, error.reason)
             self.unreadable.setdefault(error.id, error.reason)
 
     def cut_to_smallest(self, batch: Batch | None) -> Batch | None:
@@ -218,8 +225,9 @@ class Run:
         count, rank = len(batch), accelerator.process_index
         draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
         draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
-        if recipe.encoder.dropout:  # it uses the device's default generator
-            torch.manual_seed(step_seed(recipe.seed, position.step) + rank)
+        if recipe.encoder.dropout:
+            seed = step_seed(recipe.seed, position.step) + rank
+            self.encoders.generator = torch.Generator(accelerator.device).manual_seed(seed)
         self.rate = self.learning_rate()
         for group in self.prepared.param_groups:
             group["lr"] = self.rate
@@ -376,6 +384,7 @@ def validate(run: Run, validation: Clips) -> None:
             epoch=run.position.epoch,
             **evaluation.numbers(),
         )
+        LOGGER.info("epoch %d: %s %.4f", run.position.epoch, run.options.protocol, score)
         if score > run.position.best:
             run.position.best = score
             run.save(BEST, run.choose_threshold())

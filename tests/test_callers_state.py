@@ -1,0 +1,76 @@
+"""What belongs to the caller stays: random states, threads, filters of warnings, defaults, folder.
+
+Every name of the public face that computes is called, and `index_videos`, which fills a library.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import made_states
+import pytest
+
+import hearsight
+
+SOURCE = Path(hearsight.__file__).parent
+RECORDS = {"HearsightError", "Moment", "Recipe", "__version__"}  # they compute nothing
+NAMES = sorted(made_states.calls(Path(), Path()))
+
+Changes = dict[str, dict[str, list[str]]]
+
+
+def test_every_public_name_is_called() -> None:
+    called = {name.partition(",")[0] for name in NAMES}
+    assert {*hearsight.__all__} - RECORDS <= called
+
+
+@pytest.fixture(scope="module")
+def changes(tmp_path_factory: pytest.TempPathFactory) -> Changes:
+    """What each call changes, alone and beside another thread."""
+    program = [sys.executable, made_states.__file__, str(tmp_path_factory.mktemp("states"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    found: Changes = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_call_leaves_the_callers_state_alone(name: str, changes: Changes) -> None:
+    assert changes["alone"][name] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nor_does_a_call_in_another_thread_meanwhile(name: str, changes: Changes) -> None:
+    assert changes["beside"][name] == []
+
+
+GLOBAL = {
+    *("manual_seed_all", "fork_rng", "set_rng_state", "set_num_threads", "set_num_interop_threads"),
+    *("set_default_dtype", "set_default_device", "catch_warnings", "simplefilter"),
+    *("filterwarnings", "chdir", "seterr", "use_deterministic_algorithms", "set_grad_enabled"),
+}
+"""Calls that change what the whole process shares, or swap it for a while, seen by all threads."""
+OWN_PROCESS = {
+    "commands",  # the program's own process
+    "training/batches.py",  # workers that load clips
+    "library/ray_engine.py",  # workers of Ray, and Ray itself
+}
+
+
+def test_no_module_changes_what_the_process_shares() -> None:
+    found = []
+    for file in sorted(SOURCE.rglob("*.py")):
+        place = file.relative_to(SOURCE)
+        if {str(place), place.parts[0]} & OWN_PROCESS:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            called = ast.unparse(node.func)
+            if node.func.attr in GLOBAL or called in ("torch.manual_seed", "random.seed"):
+                found.append(f"{place}:{node.lineno} {called}")
+    assert found == []
