@@ -1,7 +1,7 @@
 """Progress of long work: the callables that it reports to, by stage and in sentences."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it, and the total where it is known."""
@@ -20,11 +20,7 @@ def renamed(progress: Progress, *, before: str = "", after: str = "") -> Progres
     return lambda stage, done, total: progress(f"{before}{stage}{after}", done, total)
 
 
-Tell = Callable[[Iterable[str]], None]
-"""Called with sentences for the user, such as warnings."""
-
-
-def tell_nobody(notes: Iterable[str]) -> None:
+def no_notice(sentence: str) -> None:
     """Show nothing."""
 
 

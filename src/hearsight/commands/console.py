@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from hearsight.files.text import one_line
+
 if TYPE_CHECKING:  # every command imports this module, and only some draw bars
     from rich.console import Console
     from rich.progress import TaskID
@@ -55,8 +57,13 @@ def is_quiet() -> bool:
 
 def tell(notes: Iterable[str]) -> None:
     """Print notes to stderr, a line each, unless `--quiet` is given."""
-    for note in () if is_quiet() else notes:
-        print(note, file=sys.stderr)
+    for each in () if is_quiet() else notes:
+        print(each, file=sys.stderr)
+
+
+def note(sentence: str) -> None:
+    """Print one note, which may hold names of files, as `tell` does."""
+    tell([one_line(sentence)])
 
 
 class Bars:

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import DIGITS, Bars, tell
+from hearsight.commands.console import DIGITS, Bars, note
 from hearsight.commands.options import Device, Threads
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
-from hearsight.files.text import one_line
 
 
 def localise(
@@ -75,6 +74,6 @@ def localise(
             threshold=threshold,
             device=device,
             progress=bars,
-            notice=lambda sentence: tell([one_line(sentence)]),
+            notice=note,
         ):
             print(json.dumps(rounded(asdict(moment), DIGITS)), flush=True)

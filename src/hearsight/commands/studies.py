@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsight.commands.console import Bars, table_width, tell
+from hearsight.commands.console import Bars, note, table_width, tell
 from hearsight.commands.options import (
     Data,
     Device,
@@ -241,7 +241,9 @@ def run_comparison(
             comparison,
             clips,
             held_out,
-            TrainingOptions(device=device, workers=workers, facts=facts, progress=bars, tell=tell),
+            TrainingOptions(
+                device=device, workers=workers, facts=facts, progress=bars, notice=note
+            ),
             validation=validated,
             finish=lambda methods: write(comparison, methods, held_out, bars),
         )
@@ -380,7 +382,7 @@ def demo(
                 workers=workers,
                 command=command_line(),
                 progress=bars,
-                tell=tell,
+                notice=note,
             ),
         )
     print(f"Made of {made.pack}.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsight.commands.console import Bars, tell
+from hearsight.commands.console import Bars, note, tell
 from hearsight.commands.options import (
     Data,
     Device,
@@ -102,7 +102,7 @@ def train(
                     **known,
                 },
                 progress=bars,
-                tell=tell,
+                notice=note,
             ),
         )
     tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())

@@ -22,7 +22,7 @@ from hearsight.media.write import write_video
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.response import matched
 from hearsight.pages.report import PaintedVideo, Picture, Report, Role, Table, write_report
-from hearsight.progress import Progress, Tell, no_progress, renamed, tell_nobody
+from hearsight.progress import Notice, Progress, no_notice, no_progress, renamed
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
@@ -63,7 +63,7 @@ class DemoOptions:
     workers: int = 1
     command: str = "hearsight demo"
     progress: Progress = no_progress
-    tell: Tell = tell_nobody
+    notice: Notice = no_notice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +240,7 @@ def train_model(
                 "version": __version__,
             },
             progress=options.progress,
-            tell=options.tell,
+            notice=options.notice,
         ),
     )
 

@@ -26,7 +26,7 @@ from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
-from hearsight.progress import Progress, Tell, no_progress, tell_nobody
+from hearsight.progress import Notice, Progress, no_notice, no_progress
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL
@@ -47,7 +47,7 @@ class TrainingOptions:
     protocol: str = DEFAULT_PROTOCOL  # of the validation
     facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
     progress: Progress = no_progress
-    tell: Tell = tell_nobody  # warnings, a sentence each
+    notice: Notice = no_notice
 
 
 @dataclass(slots=True, kw_only=True)

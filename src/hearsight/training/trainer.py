@@ -89,7 +89,8 @@ class Run:
         if previous is not None:
             self._restore(previous)
             if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
-                options.tell(thread_warnings(folder, previous.facts, torch.get_num_threads()))
+                for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
+                    options.notice(sentence)
         step = Step(recipe, self.encoders)
         if recipe.compile:
             for trunk in self.encoders.children():
