@@ -166,6 +166,19 @@ def test_a_gallery_holds_every_picture_and_caption() -> None:
         painting.gallery(pictures, ["one"])
 
 
+def test_every_line_of_a_caption_is_drawn_below_the_one_before() -> None:
+    white = [np.full((50, 50, 3), 255, np.uint8)] * 2
+    heights = []
+    for captions in (["a", "b"], ["a\nid", "b"]):
+        sheet = painting.gallery(white, captions, side=96)
+        assert (sheet[96:] < 128).any()
+        heights.append(len(sheet))
+    assert heights[1] > heights[0]
+    below = sheet[heights[0] - 6 : heights[1]]  # the second line, of the first picture alone
+    assert (below[:, :105] < 128).any()
+    assert (below[:, 105:] >= 128).all()
+
+
 def test_a_dashed_line_is_not_a_whole_one() -> None:
     frame = np.zeros((200, 200, 3), np.uint8)
     whole = (painting.box(frame, (10, 10, 190, 190)) == painting.FOUND).all(2).sum()

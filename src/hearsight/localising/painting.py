@@ -237,6 +237,7 @@ def gallery(
 ) -> UInt8[np.ndarray, "_ _ 3"]:
     """Frames of any sizes on one white sheet, each fitted into `side` pixels over its caption.
 
+    A caption may have several lines; each is shortened to the width of a picture.
     Raises ValueError unless there is one caption for each of at least one picture.
     """
     if not pictures or len(pictures) != len(captions):
@@ -245,7 +246,8 @@ def gallery(
     rows = -(-len(pictures) // columns)
     gap, font = max(6, side // 20), _font(max(10, side // 16))
     line = round(font.size * 1.5)
-    across, down = side + gap, side + line + gap
+    lines = max(len(caption.split("\n")) for caption in captions)
+    across, down = side + gap, side + lines * line + gap
     sheet = Image.new("RGB", (columns * across + gap, rows * down + gap), "white")
     pen = ImageDraw.Draw(sheet)
     for place, (pixels, caption) in enumerate(zip(pictures, captions, strict=True)):
@@ -255,7 +257,9 @@ def gallery(
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
         sheet.paste(picture, (x + (side - size[0]) // 2, y + (side - size[1]) // 2))
-        pen.text((x, y + side + line // 5), _shortened(caption, font, side), font=font, fill=INK)
+        for number, text in enumerate(caption.split("\n")):
+            below = y + side + number * line + line // 5
+            pen.text((x, below), _shortened(text, font, side), font=font, fill=INK)
     return np.asarray(sheet)
 
 

@@ -32,7 +32,7 @@ def save_retrieval_sheet(
     places: Sequence[int],
     path: Path,
 ) -> None:
-    """Write one row per query: the query, then its nearest clips, best first.
+    """Write one row per query: the query, then its nearest clips, best first, with class and id.
 
     Clips of the query's class have a turquoise frame. A sound is shown by the frame of its clip.
 
@@ -61,7 +61,7 @@ def save_retrieval_sheet(
 
     for query in chosen_queries(task):
         label = task.classes[task.labels[query]]
-        add(query, f"{query_kind} of: {label}", hit=False)
+        add(query, f"{query_kind} of: {label}\n{task.ids[query]}", hit=False)
         for place in range(SHOWN):
             item = int(indices[query, place])
             if item < 0:  # the gallery has fewer clips
@@ -70,7 +70,7 @@ def save_retrieval_sheet(
                 continue
             name = task.classes[task.labels[item]]
             caption = f"{gallery_kind} {place + 1}: {name} {float(scores[query, place]):.2f}"
-            add(item, caption, hit=name == label)
+            add(item, f"{caption}\n{task.ids[item]}", hit=name == label)
     save_picture(gallery(pictures, captions, columns=1 + SHOWN, side=200), path)
 
 

@@ -171,7 +171,11 @@ def summary_cell(row: Row, column: str, digits: int = 2) -> str:
 
 def said_once(alike: Mapping[str, str]) -> list[str]:
     """What is the same in all rows, in words; the protocol stands in the caption."""
-    return [f"{name}: {value}" for name, value in alike.items() if name != "protocol"]
+    return [
+        f"{name}: {value}"
+        for name, value in alike.items()
+        if name != "protocol" and value != cell(None)
+    ]
 
 
 def interval_column(name: str) -> str:
