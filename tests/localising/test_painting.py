@@ -33,6 +33,13 @@ def test_colours_grow_lighter_in_even_steps() -> None:
     assert light[-1] - light[0] > 65
 
 
+def test_the_colours_are_those_of_matplotlibs_plasma() -> None:
+    from matplotlib import colormaps
+
+    plasma = colormaps["plasma"](np.arange(256), bytes=True)[:, :3]
+    assert np.abs(painting.colour_map().astype(int) - plasma).max() <= 2
+
+
 def test_upsampling_keeps_cell_centres_in_place() -> None:
     grid = np.zeros((4, 6), np.float32)
     grid[1, 4] = 1
