@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
 from made_media import add_sound, make_video, number_of, numbered, sine
 from made_timed import (
     RATE,
@@ -118,6 +119,24 @@ def test_the_second_of_two_chained_sounds_follows_the_first(tmp_path: Path) -> N
     assert probe(chained).duration == pytest.approx(6.0, abs=0.05)
     for time in (0.5, 2.0, 3.5, 5.0):
         assert abs(sound_lag(chained, time)) < 0.025
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+@pytest.mark.parametrize("seconds", [0.15, 0.4, 1.0, 3.0])
+@pytest.mark.parametrize("quiet", [0.0, 0.05, 0.2])
+def test_ogg_vorbis_is_what_libsndfile_reads(
+    tmp_path: Path, rate: int, seconds: float, quiet: float
+) -> None:
+    count = round(seconds * rate) + 37  # never a whole number of packets
+    sound = (0.1 * np.random.default_rng(3).standard_normal(count)).astype(np.float32)
+    sound[: round(quiet * seconds * rate)] = 0
+    path = tmp_path / "sound.ogg"
+    soundfile.write(path, sound, rate, format="OGG", subtype="VORBIS")
+    expected, _ = soundfile.read(path, dtype="float32")
+    found = read_sound(path, rate=rate)
+    assert len(found) == count
+    assert np.abs(found - expected).max() < 0.02
+    assert probe(path).duration == pytest.approx(count / rate, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["audio", "video"])

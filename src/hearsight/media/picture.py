@@ -8,6 +8,7 @@ content, never by its name.
 from contextlib import suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -168,7 +169,8 @@ def _open(file: BytesIO | BufferedReader) -> Image.Image:
         import pillow_heif
     except ImportError as error:
         raise NeedsHeicError(f"the picture {NEEDS_HEIC}") from error
-    opened: Image.Image = pillow_heif.HeifImageFile(file)
+    opener: Any = pillow_heif.HeifImageFile
+    opened: Image.Image = opener(file)
     return opened
 
 

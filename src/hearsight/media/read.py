@@ -368,9 +368,11 @@ class VideoReader:
     def _seekable(self) -> bool:
         """Whether frames after a seek have the times that reading from the start gives them."""
         source = self._source
-        if self._timeline.restarts or source.reordered or source.kind in BLIND:
+        if source.picture is None or source.reordered or source.kind in BLIND:
             return False
-        return bool(source.picture and source.picture.time_base)
+        return bool(source.picture.time_base) and (
+            source.picture.index not in self._timeline.restarts
+        )
 
     def _seek(self, wanted: float) -> Iterator[VideoFrame] | None:
         """Frames from a key frame at or before a time on; None if none can be reached."""

@@ -33,6 +33,7 @@ BARE = {"pcm_u8": 1, "pcm_s8": 1, "pcm_mulaw": 1, "pcm_alaw": 1} | {
     for kind, size in (("s", 2), ("s", 3), ("s", 4), ("s", 8), ("f", 4), ("f", 8))
     for order in ("le", "be")
 }
+OPUS = ("opus", "libopus")
 OPUS_RATE = 48_000  # hertz, in which Opus counts whatever it codes
 CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
 
@@ -140,7 +141,7 @@ def _within(block: Block, begin: Fraction, end: Fraction | None) -> Block:
 def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
     """The samples that a packet holds, None where only decoding tells."""
     rate = stream.codec_context.sample_rate
-    if stream.codec_context.name in ("opus", "libopus"):
+    if stream.codec_context.name in OPUS:
         return opus_length(bytes(packet)) * rate // OPUS_RATE
     if stream.codec_context.name in BARE:  # whose last packet may state a length that is made up
         size = BARE[stream.codec_context.name] * stream.codec_context.layout.nb_channels
@@ -179,7 +180,8 @@ def opus_length(packet: bytes) -> int:
 def trailing_padding(stream: AudioStream, packet: Encoded) -> int:
     """The samples at the end of the last packet of a sound that do not belong to it."""
     dropped = 0
-    if packet.has_sidedata("skip_samples"):
+    whole = stream.codec_context.frame_size > 1 or stream.codec_context.name in OPUS
+    if whole and packet.has_sidedata("skip_samples"):  # a stated length leaves them out
         dropped = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))[1]
     stated = last_length(stream, packet.duration, packet.time_base)
     return max(dropped, 0 if stated is None else packet_length(stream, packet) - stated)

@@ -39,7 +39,12 @@ def sound_from(source: Source, timeline: Timeline, start: float) -> Iterator[Pie
     stream = source.sound
     assert stream is not None
     packets = source.packets(stream, restarts=timeline.restarts)
-    yield from sound_pieces(source, packets, timeline.zero)
+    end = None if timeline.sound_end is None else timeline.sound_end - timeline.zero
+    for piece in sound_pieces(source, packets, timeline.zero):
+        if end is None:
+            yield piece
+        elif (left := round(end * piece.rate) - piece.place) > 0:
+            yield piece._replace(samples=piece.samples[:left])
 
 
 def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece] | None:

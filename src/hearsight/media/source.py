@@ -145,6 +145,8 @@ class Source:
                 return
             if not packet.size:
                 continue  # the sign of the end
+            if packet.duration is not None and packet.duration >= 1 << 31:
+                packet.duration -= 1 << 32  # a last one of Ogg Vorbis ends before it begins
             if restarts:
                 number = numbers[packet.stream_index]
                 numbers[packet.stream_index] = number + 1

@@ -55,6 +55,7 @@ class Timeline:
     end: Fraction  # seconds on the clock of the file, restarts added
     first_picture: int = 0  # ticks of the first frame, where the file does not state them
     restarts: Restarts = field(default_factory=dict)
+    sound_end: Fraction | None = None  # where the decoder gives more sound than there is
 
     @property
     def duration(self) -> float:
@@ -142,6 +143,11 @@ class _Track:
         before = len(self.shown) if before is None else before
         settled = enumerate(islice(self.settler(added), before))
         if isinstance(self.stream, AudioStream):
+            if self.stream.codec_context.name == "vorbis":  # only the page of a packet is exact
+                last = before - 1
+                return (
+                    self.shown[last] + self._shift(last, added) + self.lengths[last]
+                ) / self.rate
             ends = [each.place + self.lengths[number] for number, each in settled]
             return (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
         shown: list[Stamped] = []
@@ -180,7 +186,7 @@ def _survey(source: Source, tracks: dict[int, _Track], *, whole: bool) -> Timeli
     """
     shared = SharedPackets(source, _noted(source, tracks))
     starts: list[Fraction] = []
-    first_picture = 0
+    first_picture, lead = 0, Fraction(0)
     if source.picture is not None:
         packets = shared.of(source.picture)
         head, first_picture = _unstated_head(packets, source.picture)
@@ -188,20 +194,43 @@ def _survey(source: Source, tracks: dict[int, _Track], *, whole: bool) -> Timeli
         starts += [] if frame is None else [timestamp(frame)]
         shared.drop(source.picture)
     if source.sound is not None:
-        piece = next(sound_pieces(source, shared.of(source.sound), Fraction(0)), None)
-        starts += [] if piece is None else [Fraction(piece.place, piece.rate)]
+        begin, lead = _first_sound(source, shared.of(source.sound))
+        starts += [] if begin is None else [begin]
         shared.drop(source.sound)
     if whole:
         for _ in shared.rest():
             pass
     added = _restarts(tracks) if whole else {}
-    ends = [track.end(added=added.get(index, ())) for index, track in tracks.items() if track.order]
+    ends = {i: track.end(added=added.get(i, ())) for i, track in tracks.items() if track.order}
+    sound_end = None
+    if lead and source.sound is not None:
+        sound_end = ends.get(source.sound.index)
+        rows = added.get(source.sound.index, [])
+        added[source.sound.index] = [(0, -lead), *((n, moved - lead) for n, moved in rows)]
     zero = min(starts, default=Fraction(0))
     restarts = {
         index: [(number, round(seconds / tracks[index].tick)) for number, seconds in rows]
         for index, rows in added.items()
     }
-    return Timeline(zero, max(ends, default=zero), first_picture, restarts)
+    end = max(ends.values(), default=zero)
+    return Timeline(zero, end, first_picture, restarts, sound_end)
+
+
+def _first_sound(source: Source, packets: Iterator[Encoded]) -> tuple[Fraction | None, Fraction]:
+    """When the first sample is heard, and seconds by which FFmpeg gives it too late.
+
+    The first packet of Vorbis gives no samples, and is to begin before time 0. In an Ogg file of a
+    single page FFmpeg lets it begin at 0, and all that follows too late.
+    """
+    head = list(islice(packets, 1))
+    piece = next(sound_pieces(source, chain(head, packets), Fraction(0)), None)
+    if piece is None:
+        return None, Fraction(0)
+    begin, stream = Fraction(piece.place, piece.rate), source.sound
+    vorbis = stream is not None and (source.kind, stream.codec_context.name) == ("ogg", "vorbis")
+    if not vorbis or head[0].pts != 0:
+        return begin, Fraction(0)
+    return Fraction(0), begin
 
 
 def _tracks(source: Source) -> dict[int, _Track]:
