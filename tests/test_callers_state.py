@@ -59,13 +59,14 @@ OWN_PROCESS = {
     "training/batches.py",  # workers that load clips
     "library/ray_engine.py",  # workers of Ray, and Ray itself
 }
+GIVEN_BACK = {"model/passes.py"}  # evaluations: torch's number of threads, before they return
 
 
 def test_no_module_changes_what_the_process_shares() -> None:
     found = []
     for file in sorted(SOURCE.rglob("*.py")):
         place = file.relative_to(SOURCE)
-        if {str(place), place.parts[0]} & OWN_PROCESS:
+        if {str(place), place.parts[0]} & (OWN_PROCESS | GIVEN_BACK):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):

@@ -52,6 +52,7 @@ def load_guide(file: Path, share: float | None = None) -> ObjectGuide:
         RESNET_18.strides,
         lambda channels: BatchNorm(channels, momentum=0.1, synchronised=False),
     )
+    network.to_empty(device="cpu")  # a trunk is made without values
     load_resnet18(network, file)
     return ObjectGuide(network=network.eval(), share=share)
 
