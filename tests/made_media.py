@@ -66,7 +66,7 @@ def make_video(
         pictures.codec_context.time_base = time_base or 1 / rate
         sounds = None
         if sound is not None:
-            layout = {1: "mono", 2: "stereo", 6: "5.1"}[np.atleast_2d(sound).shape[0]]
+            layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[np.atleast_2d(sound).shape[0]]
             sounds = output.add_stream(
                 sound_codec, rate=sound_rate, layout=layout, bit_rate=sound_bits
             )
@@ -90,9 +90,8 @@ def add_sound(
     start: float = 0.0,
 ) -> None:
     """Encode float32 rows, one per channel, into `stream` from `start` seconds on."""
-    frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(rows, np.float32), format="fltp", layout=stream.layout.name
-    )
+    packed = np.ascontiguousarray(rows.T, np.float32).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=stream.layout.name)
     frame.sample_rate = rate
     frame.time_base = Fraction(1, rate)
     frame.pts = round(start * rate)
@@ -199,7 +198,7 @@ def make_sound(
     """A sound file, with a JPEG as cover art if one is given."""
     rows = np.atleast_2d(rows)
     with av.open(str(path), "w") as output:
-        layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(rows)]
+        layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[len(rows)]
         stream = output.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, AudioStream)
         art = None

@@ -222,6 +222,15 @@ def test_sound_keeps_its_place_when_resampled(tmp_path: Path) -> None:
     assert np.abs(sound - sine(1_000, 2, 16_000))[500:-500].max() < 1e-4
 
 
+def test_eight_channels_are_averaged_and_nothing_else(tmp_path: Path) -> None:
+    rows = np.zeros((8, 48_000), np.float32)
+    rows[5] = sine(440, 1.0, 48_000)
+    path = make_sound(tmp_path / "a.m4a", rows, 48_000, "aac")
+    sound = read_sound(path, rate=48_000)
+    assert np.abs(sound).max() == pytest.approx(0.5 / 8, rel=0.05)
+    assert frequency_of(sound, 48_000) == pytest.approx(440, abs=1)
+
+
 def test_channels_are_averaged_and_sixteen_bits_kept_exactly(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).integers(-(2**15), 2**15, (8_000, 2)).astype(np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16_000)

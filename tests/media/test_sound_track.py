@@ -72,6 +72,7 @@ def decoder(path: Path) -> str:
         ("a.ts", "aac", {**DISC, "options": {"mpegts_flags": "latm"}}, ""),
         ("a.m2ts", "pcm_bluray", {**DISC, "options": {"mpegts_m2ts_mode": "1"}}, ""),
         ("a.mkv", "ac3", {"channels": 6}, ".mp4 .mov .m4v .mkv"),
+        ("a.mkv", "aac", {"channels": 8}, ".mp4 .mov .m4v .mkv"),
         ("a.flv", "nellymoser", {"codec": "flv", "rate": 44_100, "channels": 1}, ".mov"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import soxr  # type: ignore[import-untyped]
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from jaxtyping import Float32
 
@@ -34,12 +35,15 @@ BARE = {"pcm_u8": 1, "pcm_s8": 1, "pcm_mulaw": 1, "pcm_alaw": 1} | {
     for order in ("le", "be")
 }
 OPUS = ("opus", "libopus")
+POINTERS = 8  # channels; of so many planes or more PyAV reads further ones that are not there
 OPUS_RATE = 48_000  # hertz, in which Opus counts whatever it codes
 CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
 
 
 def mono(frame: AudioFrame) -> Samples:
     """The mean of the channels, full scale being 1; NaN becomes 0."""
+    if frame.format.is_planar and frame.layout.nb_channels >= POINTERS:
+        [frame] = AudioResampler(frame.format.packed.name).resample(frame)
     samples = np.nan_to_num(_values(frame), nan=0.0, posinf=1.0, neginf=-1.0)
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

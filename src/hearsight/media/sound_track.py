@@ -287,33 +287,33 @@ class _Encoder:
         self.begun = True
         while self.place < place:
             hole = min(place - self.place, rate)
-            self._encode(np.zeros((self.stream.layout.nb_channels, hole), np.float32))
+            self._encode(np.zeros((hole, self.stream.layout.nb_channels), np.float32))
         for samples in self._mixed(frame):
-            self._encode(samples[:, max(0, self.place - place) :])
-            place += samples.shape[1]
+            self._encode(samples[max(0, self.place - place) :])
+            place += len(samples)
 
-    def _mixed(self, frame: AudioFrame) -> Iterator[Float32[np.ndarray, "channels samples"]]:
+    def _mixed(self, frame: AudioFrame) -> Iterator[Float32[np.ndarray, "samples channels"]]:
         """The samples in the layout of the new stream, at the plan's rate."""
         like = (frame.format.name, frame.layout.name, frame.sample_rate)
         layout = self.stream.layout
         if like not in self.mixers:
-            self.mixers[like] = AudioResampler("fltp", layout.name, self.plan.rate)
+            self.mixers[like] = AudioResampler("flt", layout.name, self.plan.rate)
         for mixed in self.mixers[like].resample(frame):
-            yield np.nan_to_num(mixed.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
+            samples = mixed.to_ndarray().reshape(-1, layout.nb_channels)
+            yield np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
 
-    def _encode(self, samples: Float32[np.ndarray, "channels samples"]) -> None:
-        if not samples.shape[1]:
+    def _encode(self, samples: Float32[np.ndarray, "samples channels"]) -> None:
+        if not len(samples):
             return
-        layout = self.stream.layout.name
-        for packet in self.stream.encode(
-            sound_frame(samples, "fltp", layout, self.plan.rate, self.place)
-        ):
+        row, layout = samples.reshape(1, -1), self.stream.layout.name
+        frame = sound_frame(row, "flt", layout, self.plan.rate, self.place)
+        for packet in self.stream.encode(frame):
             self.mux(packet)
-        self.place += samples.shape[1]
+        self.place += len(samples)
 
 
 def sound_frame(samples: np.ndarray, kind: str, layout: str, rate: int, place: int) -> AudioFrame:
-    """A frame for an encoder, of rows of samples that begin at sample `place`."""
+    """A frame for an encoder, of one row in which channels take turns, from sample `place` on."""
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=kind, layout=layout)
     frame.sample_rate, frame.pts, frame.time_base = rate, place, Fraction(1, rate)
     return frame
