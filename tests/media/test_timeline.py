@@ -204,6 +204,22 @@ def test_pictures_coded_ahead_in_an_avi_are_shown_in_order(tmp_path: Path, codec
     assert [number_of(f.pixels) for f in frames_at(path, [1.6, 0.4])] == [40, 10]
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts", "a.flv"])
+def test_slides_are_shown_when_they_are_stated(tmp_path: Path, name: str) -> None:
+    ticks = [0, 50, 100, 150, 200, 250]
+    film = make_video(tmp_path / name, [numbered(i) for i in range(6)], ticks=ticks)
+    times = [frame.time for frame in stream_frames(film)]
+    assert times == pytest.approx([tick / 25 for tick in ticks], abs=2e-3)
+    assert probe(film).duration == pytest.approx(10.04, abs=0.05)
+    [first, last] = frames_at(film, [float("inf"), 1e30])
+    assert number_of(first.pixels) == number_of(last.pixels) == 5
+
+
+def test_a_bare_stream_of_pictures_has_a_length(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "a.h264", [numbered(i) for i in range(50)])
+    assert probe(film).duration == pytest.approx(2.0, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["a.mpg", "a.ts"])
 def test_the_length_of_a_stream_alone(tmp_path: Path, name: str) -> None:
     codec = "mpeg1video" if name == "a.mpg" else "libx264"

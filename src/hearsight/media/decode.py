@@ -90,7 +90,7 @@ def settle_pictures(
     """
     tick = Fraction(stream.time_base or 1)
     rounding = MISPLACED * usual_ticks(stream) * tick if blind else ROUNDING
-    return Settler(items, float(1 / tick), rounding=float(rounding))
+    return Settler(items, float(1 / tick), rounding=float(rounding), sparse=True)
 
 
 def _evened(stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:

@@ -347,6 +347,7 @@ class VideoReader:
         display = Display(_wanted_picture(self._source), shown)
         for wanted in times:
             before = self._time(shown)
+            wanted = min(wanted, self._timeline.duration)
             if not 0 <= wanted - before <= far:
                 sought = self._seek(wanted) if self._seekable() else None
                 if sought is None:

@@ -35,17 +35,28 @@ class Settler:
     packets go on where the last one ended. A step that lasts is a hole up to `LONGEST_HOLE`, or an
     overlap up to `OVERLAP`. A longer one is a clock that begins anew: what follows is shifted to
     where the last packet ended. Steps up to `JITTER` count only if they last unchanged, since many
-    clocks are unsteady. One packet alone decides nothing.
+    clocks are unsteady. One packet alone decides nothing, unless holes are usual.
     """
 
     def __init__(
-        self, items: Iterable[Stamped], rate: float, *, rounding: float = ROUNDING
+        self,
+        items: Iterable[Stamped],
+        rate: float,
+        *,
+        rounding: float = ROUNDING,
+        sparse: bool = False,
     ) -> None:
-        """`rate`: ticks per second; `rounding`: seconds up to which a step never counts."""
+        """Args:
+        items: packets or blocks in their order.
+        rate: ticks per second.
+        rounding: seconds up to which a step never counts.
+        sparse: holes are usual, as between pictures: a last packet after one stays there.
+        """
         self._items = iter(items)
         self._ahead: deque[Stamped] = deque()
         self._rate = rate
         self._rounding = max(rounding * rate, 1.5)
+        self._sparse = sparse
         self._shift = 0  # ticks that the stated clock has fallen behind by beginning anew
 
     def __iter__(self) -> Iterator[Settled]:
@@ -112,7 +123,8 @@ class Settler:
         while passed <= LASTING * self._rate or number < 2:
             following = self._look(number)
             if following is None:
-                return number > 0 and not small
+                alone = self._sparse and 0 < step <= LONGEST_HOLE * self._rate
+                return (number > 0 or alone) and not small
             if following.place is not None:
                 if small and abs(following.place - end) > near:
                     return False

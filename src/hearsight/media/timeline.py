@@ -29,6 +29,7 @@ from hearsight.media.settle import LONGEST_HOLE, Settler, Stamped
 from hearsight.media.sound import packet_length, sound_pieces, trailing_padding
 from hearsight.media.source import (
     BLIND,
+    UNSTAMPED,
     Encoded,
     MediaError,
     Restarts,
@@ -107,6 +108,8 @@ class _Track:
 
     def note(self, packet: Encoded, order: int) -> None:
         shown, stored = self._units(packet.pts), self._units(packet.dts)
+        if self.source.kind in UNSTAMPED and shown == stored == UNSTATED:
+            shown = stored = sum(self.lengths)  # a bare stream of pictures: one after the other
         self.shown.append(stored if shown == UNSTATED else shown)
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
         self.order.append(order)
@@ -159,7 +162,8 @@ class _Track:
         if self.source.kind in BLIND:
             places = settle_pictures(self.stream, sorted(shown), blind=True)
             return max(place.place + self.lengths[0] for place in places) / self.rate
-        ends = [(place or 0) + length for place, length in shown[-REORDERED:]]
+        known = [(place or 0, length) for place, length in shown if place != UNSTATED]
+        ends = [place + length for place, length in known[-REORDERED:]] or [0]
         most = REORDERED * usual_ticks(self.stream)
         return max(end for n, end in enumerate(ends) if end - min(ends[n:]) <= most) / self.rate
 
