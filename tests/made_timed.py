@@ -152,3 +152,30 @@ def add_track(source: Path, target: Path, sound: np.ndarray) -> Path:
         film.mux(second.encode(frame))
         film.mux(second.encode(None))
     return target
+
+
+def two_edits(path: Path) -> Path:
+    """Give each track of an mp4 file two edits: its seconds 0 to 2, and 4 to 6."""
+    data = path.read_bytes()
+    scales = []
+    place = 0
+    while (place := data.find(b"mdhd", place + 1)) >= 0:
+        scales.append(int.from_bytes(data[place + 16 : place + 20], "big"))
+    for scale in scales:
+        place = data.index(b"elst", place + 1) - 4
+        size = int.from_bytes(data[place : place + 4], "big")
+        begin = int.from_bytes(data[place + 20 : place + 24], "big")
+        rows = b"".join(
+            (2000).to_bytes(4, "big") + (begin + second * scale).to_bytes(4, "big") + b"\0\1\0\0"
+            for second in (0, 4)
+        )
+        box = (28 + len(rows) - 12).to_bytes(4, "big") + b"elst\0\0\0\0\0\0\0\2" + rows
+        grown = len(box) - size
+        data = data[:place] + box + data[place + size :]
+        for name in (b"edts", b"trak", b"moov"):  # the boxes around it
+            around = data.rindex(name, 0, place) - 4
+            length = int.from_bytes(data[around : around + 4], "big") + grown
+            data = data[:around] + length.to_bytes(4, "big") + data[around + 4 :]
+        place += len(box)
+    path.write_bytes(data)
+    return path

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from made_media import add_sound, make_video, number_of, numbered, sine
+from made_media import add_sound, make_sound, make_video, number_of, numbered, sine
 from made_timed import (
     RATE,
     add_track,
@@ -19,9 +19,11 @@ from made_timed import (
     remux,
     restamp,
     sound_lag,
+    two_edits,
 )
 
 from hearsight.media.read import frames_at, probe, read_sound, stream_frames
+from hearsight.media.write import paint_video
 
 ALL = range(1 << 20)
 WRAP = (1 << 33) / 90_000  # seconds after which the clock of a transport stream begins anew
@@ -213,6 +215,88 @@ def test_slides_are_shown_when_they_are_stated(tmp_path: Path, name: str) -> Non
     assert probe(film).duration == pytest.approx(10.04, abs=0.05)
     [first, last] = frames_at(film, [float("inf"), 1e30])
     assert number_of(first.pixels) == number_of(last.pixels) == 5
+
+
+@pytest.mark.parametrize(
+    "ticks", [[0, 1900, 2000, 3900, 4000, 5900], [0, 100, 1100, 2100, 3100, 4100]]
+)
+@pytest.mark.parametrize("name", ["a.flv", "a.mkv"])
+def test_pictures_at_an_uneven_slow_rate_stay(tmp_path: Path, name: str, ticks: list[int]) -> None:
+    milliseconds = Fraction(1, 1000)
+    film = make_video(
+        tmp_path / name,
+        [numbered(i) for i in range(6)],
+        rate=Fraction(1),
+        ticks=ticks,
+        time_base=milliseconds,
+        options={},
+    )
+    times = [frame.time for frame in stream_frames(film)]
+    assert times == pytest.approx([tick / 1000 for tick in ticks], abs=2e-3)
+
+
+def test_an_edit_that_ends_early_ends_the_film(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mp4", 6)
+    cut_by_edit(film, 0.4)
+    data = bytearray(film.read_bytes())
+    place = 0
+    while (place := data.find(b"elst", place + 1)) >= 0:
+        data[place + 12 : place + 16] = (2000).to_bytes(4, "big")
+    film.write_bytes(bytes(data))
+    last = list(stream_frames(film))[-1]
+    sound = read_sound(film, rate=RATE)
+    assert probe(film).duration == pytest.approx(max(last.time + 0.04, len(sound) / RATE), abs=1e-3)
+    assert probe(film).duration == pytest.approx(2.0, abs=0.07)
+
+
+def test_a_film_of_several_edits_is_the_same_sought_and_streamed(tmp_path: Path) -> None:
+    film = two_edits(make_film(tmp_path / "film.mp4", 8))
+    shown = [(frame.time, number_of(frame.pixels)) for frame in stream_frames(film)]
+    for step in (1, -3):
+        part = shown[::step]
+        found = frames_at(film, [time for time, _ in part])
+        assert [(frame.time, number_of(frame.pixels)) for frame in found] == part
+    whole = read_sound(film, rate=RATE)
+    part = read_sound(film, rate=RATE, start=2.2, seconds=0.5)
+    assert np.array_equal(part, whole[round(2.2 * RATE) :][: len(part)])
+
+
+@pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav"])
+def test_a_part_of_coded_differences_is_that_part_of_the_whole(tmp_path: Path, codec: str) -> None:
+    path = make_sound(tmp_path / "a.wav", noise()[: 8 * RATE], RATE, codec)
+    whole = read_sound(path, rate=RATE)
+    part = read_sound(path, rate=RATE, start=4.0, seconds=0.5)
+    assert np.array_equal(part, whole[4 * RATE :][: len(part)])
+
+
+@pytest.mark.parametrize("codec", ["wavpack", "alac"])
+def test_packets_that_do_not_tell_their_lengths(tmp_path: Path, codec: str) -> None:
+    path = make_sound(tmp_path / "a.mkv", noise()[: 8 * RATE], RATE, codec)
+    assert probe(path).duration == pytest.approx(len(read_sound(path, rate=RATE)) / RATE, abs=1e-3)
+    assert probe(path).duration == pytest.approx(8.0, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("a.avi", "b.mp4"),
+        ("a.avi", "b.mkv"),
+        ("a.avi", "b.webm"),
+        ("fragmented.mp4", "b.mp4"),
+        ("fragmented.mp4", "b.mkv"),
+    ],
+)
+def test_painting_keeps_picture_and_sound_together(tmp_path: Path, name: str, target: str) -> None:
+    film = tmp_path / name
+    if name == "a.avi":
+        make_film(film, 4, codec="mpeg4", group=6, time_base=Fraction(1, 25))
+    else:
+        flags = {"movflags": "frag_keyframe+empty_moov"}
+        remux(make_film(tmp_path / "whole.mp4", 4), film, options=flags)
+    painted = tmp_path / target
+    paint_video(film, painted, lambda frame: frame.pixels, notice=lambda said: None)
+    apart = [np.median(picture_lags(each)) - sound_lag(each, 2.0) for each in (film, painted)]
+    assert apart[1] == pytest.approx(apart[0], abs=2e-3)
 
 
 def test_a_bare_stream_of_pictures_has_a_length(tmp_path: Path) -> None:

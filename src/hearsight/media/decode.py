@@ -1,6 +1,5 @@
 """Decoding of an open file: its packets to blocks of sound and frames with rising times."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -13,8 +12,8 @@ from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from hearsight.media.settle import OVERLAP, ROUNDING, Settler, Stamped
-from hearsight.media.source import BLIND, Encoded, Source
+from hearsight.media.settle import OVERLAP, ROUNDING, Settler, Stamped, settled
+from hearsight.media.source import BLIND, MP4, Encoded, Source
 
 MISPLACED = 2.5  # frames by which a time may be given to a wrong picture
 TRACE = Fraction(1, 2000)  # seconds; the rounding of an edit's ends
@@ -40,7 +39,8 @@ def decode_frames(
     """
     stream = source.picture
     assert stream is not None
-    packets = _trusted(stream, packets)
+    if source.kind != MP4:  # whose index cannot go wrong for a picture alone
+        packets = _trusted(stream, packets)
     frames = _in_order(stream, packets) if source.reordered else decode(stream, packets)
     edit = source.edit(stream)
     stamped = _stamped(stream, frames, first or 0)
@@ -58,20 +58,19 @@ def decode_frames(
 
 def _trusted(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[Encoded]:
     """The packets, those with a wrong stamp or of a clock that begins anew moved to their place."""
-    kept: deque[Encoded] = deque()
-
-    def stated() -> Iterator[Stamped]:
-        for packet in packets:
-            kept.append(packet)
-            yield Stamped(packet.dts, packet.duration or usual_ticks(stream))
-
-    for settled in settle_pictures(stream, stated()):
-        packet = kept.popleft()
+    usual = usual_ticks(stream)
+    for packet, place in settled(
+        packets, lambda each: Stamped(each.dts, each.duration or usual), _rate(stream), sparse=True
+    ):
         if packet.dts is not None:
-            step = picture_step(stream, packet.dts, settled.place)
+            step = picture_step(stream, packet.dts, place.place)
             packet.dts += step
             packet.pts = None if packet.pts is None else packet.pts + step
         yield packet
+
+
+def _rate(stream: VideoStream) -> float:
+    return float(1 / Fraction(stream.time_base or 1))
 
 
 def picture_step(stream: VideoStream, stated: int, settled: int) -> int:
@@ -85,26 +84,32 @@ def settle_pictures(
 ) -> Settler:
     """The places of consecutive pictures, in ticks.
 
-    blind: an MPEG program stream states a time for each block of several small pictures. FFmpeg may
-    give it to the one before the right one, and counts on from there.
+    blind: they are those of an MPEG program stream, as `_evened` takes them.
     """
-    tick = Fraction(stream.time_base or 1)
-    rounding = MISPLACED * usual_ticks(stream) * tick if blind else ROUNDING
-    return Settler(items, float(1 / tick), rounding=float(rounding), sparse=True)
+    rounding = _misplaced(stream) if blind else ROUNDING
+    return Settler(items, _rate(stream), rounding=rounding, sparse=True)
+
+
+def _misplaced(stream: VideoStream) -> float:
+    """Seconds by which a picture of a program stream may have the time of another."""
+    return MISPLACED * usual_ticks(stream) / _rate(stream)
 
 
 def _evened(stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The frames of a program stream, in the order in which they are shown, one after the other."""
-    kept: deque[VideoFrame] = deque()
+    """The frames of a program stream, in the order in which they are shown, one after the other.
 
-    def stated() -> Iterator[Stamped]:
-        for frame in frames:
-            kept.append(frame)
-            yield Stamped(frame.pts, frame.duration or usual_ticks(stream))
-
-    for settled in settle_pictures(stream, stated(), blind=True):
-        frame = kept.popleft()
-        frame.pts = settled.place
+    It states a time for each block of several small pictures. FFmpeg may give it to the one before
+    the right one, and counts on from there.
+    """
+    usual = usual_ticks(stream)
+    for frame, place in settled(
+        frames,
+        lambda each: Stamped(each.pts, each.duration or usual),
+        _rate(stream),
+        rounding=_misplaced(stream),
+        sparse=True,
+    ):
+        frame.pts = place.place
         yield frame
 
 

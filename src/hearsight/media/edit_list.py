@@ -33,18 +33,18 @@ class Entry(NamedTuple):
     rate: int
 
 
-def single_edits(path: Path) -> list[Edit | None]:
-    """The edit of each track, None for a track without one.
+def single_edits(path: Path) -> list[Edit | None] | None:
+    """The edit of each track, None for a track without one; an empty list if no track has any.
 
-    The list is empty where that does not tell all: a track has several edits or plays at another
-    speed, no track has any, or the file is damaged or of another kind.
+    None where that does not tell all: a track has several edits or plays at another speed, or the
+    file is damaged.
     """
     try:
         with path.open("rb") as file:
             scale, lists = _edit_lists(file)
         return [_single(entries, scale) for entries in lists] if any(lists) else []
     except (OSError, struct.error, ValueError, ZeroDivisionError):
-        return []
+        return None
 
 
 def _single(entries: list[Entry], scale: int) -> Edit | None:

@@ -145,7 +145,7 @@ def probe(path: Path | str) -> MediaInfo:
 
 
 def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
-    if rate <= 0 or start < 0:
+    if rate <= 0 or not 0 <= start < math.inf:
         raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
     with open_media(path) as source:
         yield from _sound_in(source, rate, start)
@@ -194,9 +194,8 @@ class ExcerptReader:
     """Frames of one video with `seconds` of sound around each; frames are decoded once.
 
     The sound is centred on the frame, moved inwards at the ends of the video. While times rise,
-    decoding goes on from the last frame. The first excerpt opens an mp4, mov, Matroska or WebM
-    file once and others, whose clocks are not exact after a seek, twice; each further one opens
-    it for the sound. After an error, and by `close`, nothing stays open.
+    decoding goes on from the last frame. The first excerpt opens the file for the sound and for the
+    frames, each further one for the sound. After an error, and by `close`, nothing stays open.
     """
 
     def __init__(self, path: Path, *, seconds: float, rate: int = 16_000) -> None:

@@ -1,9 +1,11 @@
 """Which time stamps of a stream to trust: holes, clocks that begin anew, single wrong stamps."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+Thing = TypeVar("Thing")
 
 ROUNDING = 0.002  # seconds; a smaller step between time stamps is rounding
 JITTER = 0.05  # seconds; a step up to this counts only if it lasts unchanged
@@ -46,11 +48,14 @@ class Settler:
         rounding: float = ROUNDING,
         sparse: bool = False,
     ) -> None:
-        """Args:
-        items: packets or blocks in their order.
-        rate: ticks per second.
-        rounding: seconds up to which a step never counts.
-        sparse: holes are usual, as between pictures: a last packet after one stays there.
+        """Settle packets or blocks in their order.
+
+        Args:
+            items: what the file states of them.
+            rate: ticks per second.
+            rounding: seconds up to which a step never counts.
+            sparse: lengths are guesses and holes are usual, as of pictures: stamps that rise are
+                trusted.
         """
         self._items = iter(items)
         self._ahead: deque[Stamped] = deque()
@@ -61,10 +66,13 @@ class Settler:
 
     def __iter__(self) -> Iterator[Settled]:
         expected: int | None = None
+        place = 0
         while (item := self._next()) is not None:
             restart = 0
             if expected is None:
                 place = self._first(item)
+            elif (rising := self._rising(item, place)) is not None:
+                place = rising
             else:
                 place, restart = self._following(item, expected)
             expected = place + item.length
@@ -86,6 +94,8 @@ class Settler:
         if second is None or third is None or second.place is None or third.place is None:
             return item.place
         before = second.place - item.length
+        if self._sparse and item.place <= second.place:
+            return item.place
         agree = abs(third.place - second.place - second.length) <= self._rounding
         return before if agree and item.place > before + JITTER * self._rate else item.place
 
@@ -100,6 +110,24 @@ class Settler:
                 return following.place - passed
             passed += following.length
         return 0
+
+    def _rising(self, item: Stamped, last: int) -> int | None:
+        """The own place of an item of a sparse stream, if it lies between its neighbours'."""
+        if not self._sparse or item.place is None:
+            return None
+        place = item.place + self._shift
+        if not self._rounding < place - last <= LONGEST_HOLE * self._rate:
+            return None
+        passed, number = 0, 0
+        while passed <= LASTING * self._rate or number < 2:
+            following = self._look(number)
+            if following is None:
+                break
+            if following.place is not None and following.place < item.place:
+                return None
+            passed += following.length
+            number += 1
+        return place
 
     def _following(self, item: Stamped, expected: int) -> tuple[int, int]:
         """The place of a later one, and the step of a clock that begins anew with it."""
@@ -123,8 +151,7 @@ class Settler:
         while passed <= LASTING * self._rate or number < 2:
             following = self._look(number)
             if following is None:
-                alone = self._sparse and 0 < step <= LONGEST_HOLE * self._rate
-                return (number > 0 or alone) and not small
+                return number > 0 and not small
             if following.place is not None:
                 if small and abs(following.place - end) > near:
                     return False
@@ -134,3 +161,23 @@ class Settler:
             passed += following.length
             number += 1
         return True
+
+
+def settled(
+    things: Iterable[Thing],
+    stated: Callable[[Thing], Stamped],
+    rate: float,
+    *,
+    rounding: float = ROUNDING,
+    sparse: bool = False,
+) -> Iterator[tuple[Thing, Settled]]:
+    """Each packet, frame or block with its settled place; arguments as of `Settler`."""
+    kept: deque[Thing] = deque()
+
+    def stamps() -> Iterator[Stamped]:
+        for thing in things:
+            kept.append(thing)
+            yield stated(thing)
+
+    for each in Settler(stamps(), rate, rounding=rounding, sparse=sparse):
+        yield kept.popleft(), each

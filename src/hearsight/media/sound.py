@@ -2,7 +2,6 @@
 
 import math
 import struct
-from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -16,7 +15,7 @@ from av.audio.stream import AudioStream
 from jaxtyping import Float32
 
 from hearsight.media.decode import decode, timestamp
-from hearsight.media.settle import Settler, Stamped
+from hearsight.media.settle import Stamped, settled
 from hearsight.media.source import MP4, Encoded, Source
 
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
@@ -88,15 +87,12 @@ def sound_pieces(source: Source, packets: Iterator[Encoded], zero: Fraction) -> 
     first = next(blocks, None)
     if first is None:
         return
-    kept: deque[Samples] = deque()
-
-    def stated() -> Iterator[Stamped]:
-        for block in chain([first], blocks):
-            kept.append(block.samples)
-            yield Stamped(block.place, len(block.samples))
-
-    for settled in Settler(stated(), float(first.rate)):
-        yield Piece(first.rate, settled.place, kept.popleft())
+    for block, place in settled(
+        chain([first], blocks),
+        lambda each: Stamped(each.place, len(each.samples)),
+        float(first.rate),
+    ):
+        yield Piece(first.rate, place.place, block.samples)
 
 
 def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> Iterator[Block]:

@@ -16,12 +16,21 @@ import numpy as np
 from jaxtyping import Int64
 
 from hearsight.media.settle import Settler, Stamped
-from hearsight.media.sound import CONTEXT, Block, Piece, exact_length, sound_blocks, sound_pieces
+from hearsight.media.sound import (
+    BARE,
+    CONTEXT,
+    Block,
+    Piece,
+    exact_length,
+    sound_blocks,
+    sound_pieces,
+)
 from hearsight.media.source import Source, file_state, open_media
 from hearsight.media.timeline import Timeline
 
 PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
-STEADY = {"wav", "flac"}  # containers whose clock counts samples
+STEADY = {"wav", "flac"}  # containers whose clock counts samples, of these codecs
+COUNTED = {*BARE, "flac"}
 REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
 
 
@@ -52,7 +61,7 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
     stream = source.sound
     assert stream is not None
     places = None
-    if source.kind not in STEADY:
+    if source.kind not in STEADY or stream.codec_context.name not in COUNTED:
         places = _remembered_places(source.path, timeline.zero, *file_state(source.path))
         if places is None:
             return None

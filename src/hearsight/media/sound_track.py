@@ -5,7 +5,6 @@ packets are written to memory in that format and read back. Else it is encoded a
 .webm as Opus.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,8 @@ from av.container import OutputContainer
 from jaxtyping import Float32
 
 from hearsight.media.decode import timestamp
-from hearsight.media.settle import JITTER, LONGEST_HOLE, Settler, Stamped
+from hearsight.media.settle import JITTER, LONGEST_HOLE, Stamped, settled
+from hearsight.media.sound import packet_length
 from hearsight.media.source import PRIMING, Encoded, SharedPackets, Source, open_media
 from hearsight.media.timeline import Timeline
 
@@ -143,7 +143,7 @@ class SoundTrack:
         packets = original.packets(*streams, restarts=timeline.restarts)
         self._shared = SharedPackets(original, packets)
         self._zero = timeline.zero
-        self._looked: deque[Encoded] = deque()  # packets that were looked at, not yet written
+        self._looked = 0  # packets that were looked at, not yet written
         self._settled = self._settle()
         self._next: tuple[Fraction, Encoded] | None = None
         self._writer: _Copier | _Encoder | None = None
@@ -197,19 +197,21 @@ class SoundTrack:
         if stream is None:
             return
         tick = Fraction(stream.time_base or 1)
+        rate = self._plan.rate if self._plan is not None else 1
 
-        def stated() -> Iterator[Stamped]:
+        def packets() -> Iterator[Encoded]:
             for packet in self._shared.of(stream):
-                self._looked.append(packet)
-                stamp = packet.dts if packet.pts is None else packet.pts
-                yield Stamped(stamp, packet.duration or 0)
+                self._looked += 1
+                yield packet
 
-        for settled in Settler(stated(), float(1 / tick)):
-            packet = self._looked.popleft()
-            stamp = packet.dts if packet.pts is None else packet.pts
-            place = settled.place
+        def stated(packet: Encoded) -> Stamped:
+            return Stamped(_stamp(packet), round(packet_length(stream, packet) / rate / tick))
+
+        for packet, settled_at in settled(packets(), stated, float(1 / tick)):
+            self._looked -= 1
+            stamp, place = _stamp(packet), settled_at.place
             if stamp is not None and abs(stamp - place) * tick <= JITTER:
-                place = stamp  # unsteady clocks are copied as they are
+                place = stamp  # unsteady clocks are kept as they are
             yield place * tick - self._zero, packet
 
     def _is_heard(self, moment: Fraction, packet: Encoded) -> bool:
@@ -223,6 +225,10 @@ class SoundTrack:
         end = begin + (packet.duration or 0) * packet.time_base
         primed = edit.start - Fraction(PRIMING, self._plan.rate)
         return end > primed and (edit.end is None or begin < edit.end)
+
+
+def _stamp(packet: Encoded) -> int | None:
+    return packet.dts if packet.pts is None else packet.pts
 
 
 @dataclass(slots=True, kw_only=False)

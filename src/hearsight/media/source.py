@@ -12,7 +12,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition
+from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from hearsight.errors import HearsightError
@@ -52,18 +52,18 @@ class Source:
             MediaError: if it is missing, not a file, empty, unreadable or not a media file.
         """
         self.path = existing_file(path)
-        edits: list[Edit | None] = []
-        options = {}
-        if _begins_as_mp4(path):
-            edits = single_edits(path)
-            options = {"advanced_editlist": "0"} if edits else {}
-        self._options = options
+        edits = single_edits(path) if _begins_as_mp4(path) else []
+        self._options = {"advanced_editlist": "0"} if edits else {}
         self._open()
         # FFmpeg gives each track a stream, in their order; where it does not, it has to apply edits
-        if edits and len(edits) != len(self.container.streams):
-            edits, self._options = [], {}
+        tracks = [stream for stream in self.container.streams if not _is_cover(stream)]
+        if edits and len(edits) != len(tracks):
+            edits, self._options = None, {}
             self.rewind()
-        self._edits = edits
+        self._edited = edits is None  # by FFmpeg: several edits to a track
+        self._edits: dict[int, Edit | None] = {}
+        if edits:
+            self._edits = {track.index: edit for track, edit in zip(tracks, edits, strict=True)}
 
     def _open(self) -> None:
         options = {"protocol_whitelist": "file", **self._options}
@@ -97,7 +97,7 @@ class Source:
     @property
     def exact(self) -> bool:
         """Whether times after a seek are those that reading from the start gives."""
-        return self.kind in EXACT
+        return self.kind in EXACT and not self._edited
 
     @property
     def reordered(self) -> bool:
@@ -113,7 +113,7 @@ class Source:
         """The part of a stream that is shown, where the decoder does not see to it."""
         if stream is self.sound and self._primed():
             return Edit(Fraction(0), None)
-        return self._edits[stream.index] if self._edits else None
+        return self._edits.get(stream.index)
 
     def _primed(self) -> bool:
         """Whether the sound begins before 0 with what its encoder needed to start.
@@ -252,11 +252,12 @@ def _begins_as_mp4(path: Path) -> bool:
 
 def _picture_stream(container: InputContainer) -> VideoStream | None:
     """The first video stream that can be decoded, if any; cover art does not count."""
-    for stream in container.streams.video:
-        cover = stream.disposition & Disposition.attached_pic
-        if not cover and stream.codec_context is not None:
-            return stream
-    return None
+    pictures = (each for each in container.streams.video if not _is_cover(each))
+    return next((each for each in pictures if each.codec_context is not None), None)
+
+
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _sound_stream(container: InputContainer) -> AudioStream | None:

@@ -7,7 +7,7 @@ duration also counts subtitles and further sounds.
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain, islice
@@ -84,6 +84,9 @@ def _remembered(path: Path, *_: int) -> Timeline:
             source.rewind()
         tracks = _tracks(source)
         timeline = _survey(source, tracks, whole=True)
+        if source.sound is not None and not any(tracks[source.sound.index].lengths):
+            source.rewind()
+            return replace(timeline, end=max(timeline.end, _end_of_sound(source)))
     held = max((track.held() for track in tracks.values()), default=0.0)
     if timeline.duration > max(UNDOUBTED, MOST_EMPTY * held):
         raise MediaError(
@@ -105,11 +108,18 @@ class _Track:
         self.lengths = array("q")
         self.order = array("q")  # the packet's number among those of both streams
         self.padding = 0  # units at the end of the last packet that do not belong to it
+        edit = source.edit(stream)
+        self.edit_end = None if edit is None else edit.end
 
     def note(self, packet: Encoded, order: int) -> None:
+        """Note a packet, unless it lies beyond the edit of its track."""
+        stated, end = packet.pts, self.edit_end
+        if stated is not None and end is not None and stated * self.tick >= end:
+            return
         shown, stored = self._units(packet.pts), self._units(packet.dts)
         if self.source.kind in UNSTAMPED and shown == stored == UNSTATED:
-            shown = stored = sum(self.lengths)  # a bare stream of pictures: one after the other
+            # a bare stream of pictures: one after the other
+            shown = stored = self.stored[-1] + self.lengths[-1] if self.order else 0
         self.shown.append(stored if shown == UNSTATED else shown)
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
         self.order.append(order)
@@ -166,6 +176,12 @@ class _Track:
         ends = [place + length for place, length in known[-REORDERED:]] or [0]
         most = REORDERED * usual_ticks(self.stream)
         return max(end for n, end in enumerate(ends) if end - min(ends[n:]) <= most) / self.rate
+
+    def shown_end(self) -> Fraction:
+        """When the last packet ends; a picture ends with the edit of its track."""
+        if self.edit_end is None or isinstance(self.stream, AudioStream):
+            return self.end()
+        return min(self.end(), self.edit_end)
 
     def held(self) -> float:
         """Seconds that all packets together last, none more than a minute."""
@@ -285,18 +301,21 @@ def _end_of_tail(source: Source, timeline: Timeline) -> Fraction | None:
         for _ in _noted(source, tracks):
             pass
         if all(len(track.order) > 1 for track in tracks.values()):
-            if _restarts(tracks):
+            told = all(any(track.lengths) for track in tracks.values())
+            if not told or _restarts(tracks):
                 return None
-            return max(_shown_end(source, track) for track in tracks.values())
+            return max(track.shown_end() for track in tracks.values())
         back *= 4
     return None
 
 
-def _shown_end(source: Source, track: _Track) -> Fraction:
-    edit = source.edit(track.stream)
-    if edit is None or edit.end is None or isinstance(track.stream, AudioStream):
-        return track.end()
-    return min(track.end(), edit.end)
+def _end_of_sound(source: Source) -> Fraction:
+    """When the last sample ends, found by decoding: for packets that do not tell their lengths."""
+    assert source.sound is not None
+    end = Fraction(0)
+    for piece in sound_pieces(source, source.packets(source.sound), Fraction(0)):
+        end = Fraction(piece.place + len(piece.samples), piece.rate)
+    return end
 
 
 def _restarts(tracks: dict[int, _Track]) -> dict[int, list[tuple[int, Fraction]]]:
