@@ -284,6 +284,7 @@ def test_packets_that_do_not_tell_their_lengths(tmp_path: Path, codec: str) -> N
         ("a.avi", "b.webm"),
         ("fragmented.mp4", "b.mp4"),
         ("fragmented.mp4", "b.mkv"),
+        ("fragmented.mp4", "b.webm"),
     ],
 )
 def test_painting_keeps_picture_and_sound_together(tmp_path: Path, name: str, target: str) -> None:

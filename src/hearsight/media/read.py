@@ -23,7 +23,7 @@ from hearsight.media.decode import (
     timestamp,
 )
 from hearsight.media.pixels import Display, Pixels
-from hearsight.media.sound import Samples, resampled
+from hearsight.media.sound import Samples, resampled, sound_format
 from hearsight.media.sound_part import sound_from
 from hearsight.media.source import (
     BLIND,
@@ -321,15 +321,23 @@ class VideoReader:
             self._frames = chain([first], self._frames)
             width, height = Display(picture, first).size
             frame_rate = picture.average_rate or picture.guessed_rate
+        known = sound_format(sound, self._again()) if sound else None
+        rate, channels = known or (None, None)
         return MediaInfo(
             path=self.path,
             duration=self._timeline.duration,
             width=width,
             height=height,
             frame_rate=frame_rate,
-            sound_rate=sound.codec_context.sample_rate if sound else None,
-            channels=sound.codec_context.layout.nb_channels if sound else None,
+            sound_rate=rate,
+            channels=channels,
         )
+
+    def _again(self) -> Iterator[Encoded]:
+        """The packets of the sound, beside those of which frames are decoded."""
+        with open_media(self.path) as source:
+            assert source.sound is not None
+            yield from source.packets(source.sound)
 
     def _first(self) -> VideoFrame:
         frame = next(self._frames, None)

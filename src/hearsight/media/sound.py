@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -35,7 +35,9 @@ BARE = {"pcm_u8": 1, "pcm_s8": 1, "pcm_mulaw": 1, "pcm_alaw": 1} | {
 }
 OPUS = ("opus", "libopus")
 POINTERS = 8  # channels; of so many planes or more PyAV reads further ones that are not there
+HEAD = 14  # bytes, of a FLAC frame's header at least as many as tell its length
 OPUS_RATE = 48_000  # hertz, in which Opus counts whatever it codes
+SEARCHED = 500  # packets in which a first one that can be decoded is looked for
 CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
 
 
@@ -138,6 +140,18 @@ def _within(block: Block, begin: Fraction, end: Fraction | None) -> Block:
     return block._replace(place=block.place + skipped, samples=block.samples[skipped:])
 
 
+def sound_format(stream: AudioStream, packets: Iterable[Encoded]) -> tuple[int, int] | None:
+    """Rate (hertz) and channels of a sound; None if nothing of it can be decoded.
+
+    Packets are decoded where the head of the file does not tell, as of a sound first heard late.
+    """
+    context = stream.codec_context
+    if context.sample_rate and context.layout.nb_channels:
+        return context.sample_rate, context.layout.nb_channels
+    frame = next(decode(stream, islice(packets, SEARCHED)), None)
+    return (frame.sample_rate, frame.layout.nb_channels) if isinstance(frame, AudioFrame) else None
+
+
 def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
     """The samples that a packet holds, None where only decoding tells."""
     rate = stream.codec_context.sample_rate
@@ -146,6 +160,8 @@ def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
     if stream.codec_context.name in BARE:  # whose last packet may state a length that is made up
         size = BARE[stream.codec_context.name] * stream.codec_context.layout.nb_channels
         return packet.size // max(1, size)
+    if stream.codec_context.name == "flac" and (length := flac_length(bytes(packet)[:HEAD])):
+        return length
     if stream.codec_context.frame_size > 1:
         return stream.codec_context.frame_size
     if packet.duration and packet.time_base and packet.time_base * rate <= 1:
@@ -175,6 +191,26 @@ def opus_length(packet: bytes) -> int:
         length = (120, 240, 480, 960)[mode & 3]
     count = (1, 2, 2, packet[1] & 63 if len(packet) > 1 else 0)[frames]
     return length * count
+
+
+def flac_length(packet: bytes) -> int | None:
+    """The samples of a FLAC frame, None where its header does not tell (RFC 9639, 9.1.1)."""
+    if len(packet) < HEAD or packet[0] != 0xFF or packet[1] & 0xFC != 0xF8:
+        return None
+    size = packet[2] >> 4
+    if size in (6, 7):  # stands behind the number of the frame, as UTF-8 of 1 to 7 bytes
+        coded = 4 + max(1, 8 - (packet[4] ^ 0xFF).bit_length())
+        return int.from_bytes(packet[coded : coded + size - 5]) + 1
+    if size == 1:
+        return 192
+    return 576 << (size - 2) if 2 <= size <= 5 else 256 << (size - 8) if size >= 8 else None
+
+
+def leading_samples(packet: Encoded) -> int:
+    """The samples at the start of a packet that are decoded but not heard."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0
+    return int(struct.unpack_from("<I", bytes(packet.get_sidedata("skip_samples")))[0])
 
 
 def trailing_padding(stream: AudioStream, packet: Encoded) -> int:

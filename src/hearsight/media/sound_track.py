@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from io import BytesIO
-from itertools import islice
-from math import inf
+from itertools import chain, islice
+from math import floor, inf
 from pathlib import Path
 
 import av
@@ -23,13 +23,18 @@ from av.container import OutputContainer
 from jaxtyping import Float32
 
 from hearsight.media.decode import timestamp
-from hearsight.media.settle import JITTER, LONGEST_HOLE, Stamped, settled
-from hearsight.media.sound import packet_length
+from hearsight.media.settle import JITTER, Stamped, settled
+from hearsight.media.sound import (
+    exact_length,
+    leading_samples,
+    packet_length,
+    sound_format,
+    trailing_padding,
+)
 from hearsight.media.source import PRIMING, Encoded, SharedPackets, Source, open_media
 from hearsight.media.timeline import Timeline
 
 TRIED = 8  # packets by which it is found out whether a file can hold a sound
-SEARCHED = 500  # packets in which a first one that can be decoded is looked for
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels; others become stereo
 ENCODED_RATE = 48_000  # hertz, of a sound whose rate is above all that the encoder takes
 MOST_BITS = 128_000  # per second and channel
@@ -57,14 +62,10 @@ def plan_sound(source: Path | str, kind: str) -> SoundPlan | None:
             return None
         packets = original.packets(stream)
         first = list(islice(packets, TRIED))
-        rate, channels = stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels
-        if not rate or not channels:  # not known yet: its first packet lies far inside the file
-            frame = next(_decoded(stream, [*first, *islice(packets, SEARCHED)]), None)
-            if frame is None:
-                return None
-            rate, channels = frame.sample_rate, frame.layout.nb_channels
-        if not first:
+        known = sound_format(stream, chain(first, packets))
+        if not first or known is None:
             return None
+        rate, channels = known
         codec = stream.codec_context.name
         plan = SoundPlan(codec=codec, rate=rate, channels=channels, copied=True)
         if _can_hold(plan, stream, first, kind):
@@ -88,7 +89,7 @@ def _can_hold(plan: SoundPlan, stream: AudioStream, packets: list[Encoded], kind
     samples = sum(frame.samples for frame in _decoded(stream, packets))
     try:
         with av.open(memory, "w", format=kind) as output:
-            copier = _Copier(copied_stream(output, stream, plan), output.mux)
+            copier = _Copier(copied_stream(output, stream, plan), plan.rate, output.mux)
             output.start_encoding()
             for number, packet in enumerate(packets):
                 copier.add(packet, Fraction(number * samples, len(packets) * plan.rate))
@@ -143,9 +144,10 @@ class SoundTrack:
         packets = original.packets(*streams, restarts=timeline.restarts)
         self._shared = SharedPackets(original, packets)
         self._zero = timeline.zero
-        self._looked = 0  # packets that were looked at, not yet written
-        self._settled = self._settle()
-        self._next: tuple[Fraction, Encoded] | None = None
+        self._looked = 0  # packets and frames that were looked at, not yet written
+        copied = plan is None or plan.copied
+        self._settled = self._heard() if copied else self._frames()
+        self._next: tuple[Fraction, Encoded | AudioFrame] | None = None
         self._writer: _Copier | _Encoder | None = None
 
     def pictures(self) -> Iterator[Encoded]:
@@ -158,13 +160,15 @@ class SoundTrack:
         if self._plan is None or self._stream is None:
             return
         if self._plan.copied:
-            self._writer = _Copier(copied_stream(output, self._stream, self._plan), mux)
+            self._writer = _Copier(
+                copied_stream(output, self._stream, self._plan), self._plan.rate, mux
+            )
         else:
             stream = encoded_stream(output, self._plan.rate, self._plan.channels)
-            self._writer = _Encoder(self._stream, stream, self._plan, mux)
+            self._writer = _Encoder(stream, self._plan.rate, mux)
 
     def write(self, until: float) -> None:
-        """Write the packets that were met and begin by `until` (seconds)."""
+        """Write the sound that was met and begins by `until` (seconds)."""
         if self._stream is None:
             return
         waiting = self._shared.waiting(self._stream)
@@ -180,16 +184,48 @@ class SoundTrack:
             self._writer.finish()
 
     def _write_next(self, until: float) -> bool:
-        """Write the next packet if it begins by `until`; whether it did."""
+        """Write the next packet or frame if it begins by `until`; whether it did."""
         if self._next is None:
             self._next = next(self._settled, None)
         if self._next is None or self._next[0] > until:
             return False
-        moment, packet = self._next
+        moment, sound = self._next
         self._next = None
-        if self._writer is not None and self._is_heard(moment, packet):
-            self._writer.add(packet, moment)
+        if self._writer is not None:
+            self._writer.add(sound, moment)
         return True
+
+    def _heard(self) -> Iterator[tuple[Fraction, Encoded]]:
+        """The packets that are heard, and where each begins."""
+        for moment, packet in self._settle():
+            if self._is_heard(moment, packet):
+                yield moment, packet
+
+    def _frames(self) -> Iterator[tuple[Fraction, AudioFrame]]:
+        """What the packets hold, settled again: a decoder leaves out what a packet does not."""
+        assert self._stream is not None
+        assert self._plan is not None
+        decoder, rate = self._stream.codec_context, self._plan.rate
+
+        def frames() -> Iterator[AudioFrame]:
+            for moment, packet in chain(self._heard(), [(Fraction(0), None)]):
+                if packet is not None:
+                    packet.pts = packet.dts = nearest(moment / packet.time_base)
+                found: list[AudioFrame] = []
+                with suppress(av.FFmpegError):
+                    found = decoder.decode(packet)
+                for frame in found:
+                    if frame.samples:
+                        self._looked += 1
+                        yield frame
+
+        def stated(frame: AudioFrame) -> Stamped:
+            known = frame.pts is not None and frame.time_base
+            return Stamped(round(timestamp(frame) * rate) if known else None, _samples(frame, rate))
+
+        for frame, settled_at in settled(frames(), stated, float(rate)):
+            self._looked -= 1
+            yield Fraction(settled_at.place, rate), frame
 
     def _settle(self) -> Iterator[tuple[Fraction, Encoded]]:
         """Where each packet begins, in seconds on the clock of the video."""
@@ -197,7 +233,7 @@ class SoundTrack:
         if stream is None:
             return
         tick = Fraction(stream.time_base or 1)
-        rate = self._plan.rate if self._plan is not None else 1
+        rate = stream.codec_context.sample_rate or (self._plan.rate if self._plan else 1)
 
         def packets() -> Iterator[Encoded]:
             for packet in self._shared.of(stream):
@@ -205,14 +241,15 @@ class SoundTrack:
                 yield packet
 
         def stated(packet: Encoded) -> Stamped:
-            return Stamped(_stamp(packet), round(packet_length(stream, packet) / rate / tick))
+            return Stamped(_place(packet, tick, rate), packet_length(stream, packet))
 
-        for packet, settled_at in settled(packets(), stated, float(1 / tick)):
+        for packet, settled_at in settled(packets(), stated, float(rate)):
             self._looked -= 1
-            stamp, place = _stamp(packet), settled_at.place
-            if stamp is not None and abs(stamp - place) * tick <= JITTER:
-                place = stamp  # unsteady clocks are kept as they are
-            yield place * tick - self._zero, packet
+            own, place = _place(packet, tick, rate), settled_at.place
+            counted = exact_length(stream, packet) is not None
+            if not counted and own is not None and abs(own - place) <= JITTER * rate:
+                place = own  # lengths that are rounded do not add up
+            yield Fraction(place, rate) - self._zero, packet
 
     def _is_heard(self, moment: Fraction, packet: Encoded) -> bool:
         """Whether a packet lies within its track's edit, or so near before it that it is needed."""
@@ -227,8 +264,27 @@ class SoundTrack:
         return end > primed and (edit.end is None or begin < edit.end)
 
 
-def _stamp(packet: Encoded) -> int | None:
-    return packet.dts if packet.pts is None else packet.pts
+def _samples(frame: AudioFrame, rate: int) -> int:
+    """The samples of a frame at another rate."""
+    return round(frame.samples * rate / frame.sample_rate)
+
+
+def _place(packet: Encoded, tick: Fraction, rate: int) -> int | None:
+    """The sample at which a packet begins as its file states it.
+
+    FFmpeg rounds the time of the first sample that is heard to ticks, not that of those before.
+    """
+    stamp = packet.dts if packet.pts is None else packet.pts
+    if stamp is None:
+        return None
+    skipped = leading_samples(packet)
+    return round((stamp + nearest(skipped / (rate * tick))) * tick * rate) - skipped
+
+
+def nearest(value: Fraction) -> int:
+    """The nearest whole number, of two the one away from zero, as FFmpeg rounds."""
+    size = floor(abs(value) + Fraction(1, 2))
+    return size if value > 0 else -size
 
 
 @dataclass(slots=True, kw_only=False)
@@ -236,14 +292,18 @@ class _Copier:
     """Writes the packets of a sound as they are."""
 
     stream: AudioStream
+    rate: int  # hertz
     mux: Callable[[Encoded], None]
     last: int | None = None  # ticks: where the last packet begins
 
-    def add(self, packet: Encoded, moment: Fraction) -> None:
-        ticks = self.stream.time_base
+    def add(self, packet: Encoded | AudioFrame, moment: Fraction) -> None:
+        assert not isinstance(packet, AudioFrame)
+        origin, ticks = packet.stream, self.stream.time_base
+        assert isinstance(origin, AudioStream)
         assert ticks is not None
-        place = round(moment / ticks)
-        length = round((packet.duration or 0) * packet.time_base / ticks)
+        place = nearest(moment / ticks)
+        own = packet_length(origin, packet) - trailing_padding(origin, packet)
+        length = nearest(Fraction(own, origin.codec_context.sample_rate or self.rate) / ticks)
         if self.last is not None:  # a clock that goes back is mended: no container takes it
             place = max(place, self.last + 1)
             length = length or place - self.last  # not stated: that of the packet before
@@ -258,52 +318,38 @@ class _Copier:
 
 @dataclass(slots=True, kw_only=False)
 class _Encoder:
-    """Decodes the packets of a sound and encodes them anew, with silence in its holes."""
+    """Encodes decoded sound anew, with silence in its holes; overlaps are cut."""
 
-    decoded: AudioStream
     stream: AudioStream
-    plan: SoundPlan
+    rate: int  # hertz
     mux: Callable[[Encoded], None]
-    place: int = 0  # samples at the plan's rate that are written
-    begun: bool = False
+    end: int = 0  # samples: where what was added ends
+    place: int = 0  # samples that are written; fewer while a mixer holds some back
     mixers: dict[tuple[str, str, int], AudioResampler] = field(default_factory=dict)
 
-    def add(self, packet: Encoded | None, moment: Fraction) -> None:
-        if packet is not None:
-            packet.pts = packet.dts = round(moment / packet.time_base)
-        frames: list[AudioFrame] = []
-        with suppress(av.FFmpegError):
-            frames = self.decoded.codec_context.decode(packet)
-        for frame in frames:
-            if frame.samples:
-                self._write(frame)
+    def add(self, frame: Encoded | AudioFrame, moment: Fraction) -> None:
+        assert isinstance(frame, AudioFrame)
+        begin = round(moment * self.rate)
+        hole, overlap = begin - self.end, self.end - begin
+        while hole > 0:
+            silent = min(hole, self.rate)
+            self._encode(np.zeros((silent, self.stream.layout.nb_channels), np.float32))
+            hole -= silent
+        for samples in self._mixed(frame):
+            self._encode(samples[max(0, overlap) :])
+            overlap -= len(samples)
+        self.end = max(self.end, begin + _samples(frame, self.rate))
 
     def finish(self) -> None:
-        self.add(None, Fraction(0))
         for packet in self.stream.encode(None):
             self.mux(packet)
-
-    def _write(self, frame: AudioFrame) -> None:
-        rate, place = self.plan.rate, self.place
-        if frame.pts is not None and frame.time_base:
-            place = round(timestamp(frame) * rate)
-        step = abs(place - self.place) / rate
-        if (self.begun and step <= JITTER) or step > LONGEST_HOLE:
-            place = self.place
-        self.begun = True
-        while self.place < place:
-            hole = min(place - self.place, rate)
-            self._encode(np.zeros((hole, self.stream.layout.nb_channels), np.float32))
-        for samples in self._mixed(frame):
-            self._encode(samples[max(0, self.place - place) :])
-            place += len(samples)
 
     def _mixed(self, frame: AudioFrame) -> Iterator[Float32[np.ndarray, "samples channels"]]:
         """The samples in the layout of the new stream, at the plan's rate."""
         like = (frame.format.name, frame.layout.name, frame.sample_rate)
         layout = self.stream.layout
         if like not in self.mixers:
-            self.mixers[like] = AudioResampler("flt", layout.name, self.plan.rate)
+            self.mixers[like] = AudioResampler("flt", layout.name, self.rate)
         for mixed in self.mixers[like].resample(frame):
             samples = mixed.to_ndarray().reshape(-1, layout.nb_channels)
             yield np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
@@ -312,7 +358,7 @@ class _Encoder:
         if not len(samples):
             return
         row, layout = samples.reshape(1, -1), self.stream.layout.name
-        frame = sound_frame(row, "flt", layout, self.plan.rate, self.place)
+        frame = sound_frame(row, "flt", layout, self.rate, self.place)
         for packet in self.stream.encode(frame):
             self.mux(packet)
         self.place += len(samples)
