@@ -189,7 +189,7 @@ def test_train_refuses_in_one_sentence(hearsight: Hearsight, options: str, said:
         ("import-weights nowhere.pth.tar", "nowhere.pth.tar"),
         ("import-weights garbage.safetensors --out out.safetensors", "garbage.safetensors"),
         ("import-weights empty", "empty"),
-        ("import-weights good.safetensors --out good.safetensors", "is the file that is read"),
+        ("import-weights good.safetensors --out good.safetensors", "is read for this"),
         ("demo --out ''", "a folder must be named"),
         ("compare lvs:small --data toys --out ''", "a folder must be named"),
         ("recipes ssl_ty", "'ssl_tie'"),

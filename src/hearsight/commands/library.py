@@ -1,7 +1,8 @@
 """`hearsight index`, `search` and `similar`: a searchable library of one's own videos."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from hearsight.commands.console import DIGITS, Bars, tell
 from hearsight.commands.options import Device, Threads
+from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import rounded
 from hearsight.files.text import one_line
@@ -109,6 +111,7 @@ def search(
     sheet: Sheet = None,
     page: Page = None,
     exact: Exact = False,
+    force: Force = False,
     model: ModelOption = None,
     device: Device = None,
     threads: Threads = THREADS,
@@ -126,12 +129,12 @@ def search(
 
     torch.set_num_threads(threads)
     sources = [path for path in (sound, image, video) if path is not None]
-    check_outputs(count, sheet, page, *sources)
-    opened = Library.open(library, model=model, device=device)
-    query = opened.query(sound=sound, image=image, video=video, at=at, to=to)
-    moment = "" if at is None else f" at {at:g} s"
-    results = opened.nearest(query, count, exact=exact)
-    show(opened, query, results, sources[0].name + moment, sheet, page)
+    with found_files(count, sheet, page, sources, force=force):
+        opened = Library.open(library, model=model, device=device)
+        query = opened.query(sound=sound, image=image, video=video, at=at, to=to)
+        moment = "" if at is None else f" at {at:g} s"
+        results = opened.nearest(query, count, exact=exact)
+        show(opened, query, results, sources[0].name + moment, sheet, page)
 
 
 def similar(
@@ -146,38 +149,41 @@ def similar(
     sheet: Sheet = None,
     page: Page = None,
     exact: Exact = False,
+    force: Force = False,
 ) -> None:
     """Find the moments of a library nearest to one of its own.
 
     Example: hearsight similar holidays.library beach.mp4 --at 12.5 --same-video drop
     """
+    from hearsight.checkpoints.card import log_card
     from hearsight.library.library import Library
 
-    check_outputs(count, sheet, page, file)
-    opened = Library.open(library)
-    query = opened.query_by_moment(file, at, to)
-    results = opened.nearest(query, count, same_video=same_video, exact=exact)
-    show(opened, query, results, f"{file.name} at {at:g} s", sheet, page)
+    with found_files(count, sheet, page, [file], force=force):
+        opened = Library.open(library)
+        log_card(opened.card)
+        query = opened.query_by_moment(file, at, to)
+        results = opened.nearest(query, count, same_video=same_video, exact=exact)
+        show(opened, query, results, f"{file.name} at {at:g} s", sheet, page)
 
 
-def check_outputs(count: int, sheet: Path | None, page: Path | None, *sources: Path) -> None:
-    """Check the number of results and the files to write before the search.
+@contextmanager
+def found_files(
+    count: int, sheet: Path | None, page: Path | None, sources: Sequence[Path], *, force: bool
+) -> Iterator[None]:
+    """Check the number of results and the files to write before the search; see `writing`.
 
     sources: files of the query, which must not be overwritten.
 
     Raises:
         HearsightError: one of them is wrong.
     """
-    from hearsight.files.output import check_output
     from hearsight.library.library import check_count
     from hearsight.localising.painting import PICTURES
     from hearsight.pages.search_results import PAGES
 
     check_count(count)
-    if sheet is not None:
-        check_output(sheet, PICTURES, *sources)
-    if page is not None:
-        check_output(page, PAGES, *sources)
+    with writing((sheet, PICTURES), (page, PAGES), force=force, sources=sources):
+        yield
 
 
 def show(
@@ -199,7 +205,8 @@ def show(
         save_sheet(results, sheet)
     if page is not None:
         title = f"{query.to.capitalize()}s like {name}"
-        save_page(results, page, title=title, seconds=library.table.info.seconds)
+        seconds = library.table.info.seconds
+        save_page(results, page, title=title, seconds=seconds, card=library.card)
     if query.silent is not None:
         tell([f"Warning: {silence_warning(query.silent)}"])
     for result in results:

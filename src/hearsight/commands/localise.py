@@ -9,6 +9,7 @@ import typer
 
 from hearsight.commands.console import DIGITS, Bars, note
 from hearsight.commands.options import Device, Threads
+from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
 
@@ -30,6 +31,7 @@ def localise(
     threshold: Annotated[
         float | None, typer.Option(help="Confidence below which there is no source.")
     ] = None,
+    force: Force = False,
     device: Device = None,
     threads: Threads = 2,
 ) -> None:
@@ -44,36 +46,45 @@ def localise(
 
     from hearsight.localising.localise import localise_image, localise_video
     from hearsight.localising.moments import check_style
+    from hearsight.localising.painting import PICTURES
+    from hearsight.media.write import SUFFIXES
 
     if style is not None:
         check_style(style)
         if output is None:
             raise HearsightError("--style is for painting: name the file to write by -o.")
+    if sound is not None and every is not None:
+        raise HearsightError("--every is for videos: a picture is one moment.")
     torch.set_num_threads(threads)
-    if sound is not None:
-        if every is not None:
-            raise HearsightError("--every is for videos: a picture is one moment.")
-        moment = localise_image(
-            source,
-            sound,
-            model=model,
-            overlay=output,
-            style=style,
-            threshold=threshold,
-            device=device,
+    sources = [source] if sound is None else [source, sound]
+    with (
+        writing((output, SUFFIXES if sound is None else PICTURES), force=force, sources=sources),
+        Bars() as bars,
+    ):
+        moments = (
+            localise_video(
+                source,
+                model=model,
+                every=1.0 if every is None else every,
+                overlay=output,
+                style=style,
+                threshold=threshold,
+                device=device,
+                progress=bars,
+                notice=note,
+            )
+            if sound is None
+            else [
+                localise_image(
+                    source,
+                    sound,
+                    model=model,
+                    overlay=output,
+                    style=style,
+                    threshold=threshold,
+                    device=device,
+                )
+            ]
         )
-        print(json.dumps(rounded(asdict(moment), DIGITS)))
-        return
-    with Bars() as bars:
-        for moment in localise_video(
-            source,
-            model=model,
-            every=1.0 if every is None else every,
-            overlay=output,
-            style=style,
-            threshold=threshold,
-            device=device,
-            progress=bars,
-            notice=note,
-        ):
+        for moment in moments:
             print(json.dumps(rounded(asdict(moment), DIGITS)), flush=True)

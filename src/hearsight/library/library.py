@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hearsight.checkpoints.card import ModelCard, card_of
 from hearsight.errors import HearsightError, nearest
 from hearsight.library.lance_table import MODALITIES, Modality, MomentTable, absolute_path
 from hearsight.media.picture import read_picture
@@ -93,6 +94,11 @@ class Library:
     def __len__(self) -> int:
         """The number of moments."""
         return len(self.table)
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The card of its model, if there is one; the model is not loaded."""
+        return card_of(self.table.info.model if self._model is None else self._model)
 
     @property
     def embedder(self) -> "Embedder":

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from hearsight.checkpoints.card import ModelCard
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.library.library import SearchResult
 from hearsight.localising.painting import gallery, save_picture
 from hearsight.media.picture import decode_picture
 from hearsight.media.source import MediaError
-from hearsight.pages.html_page import data_url, html_page, write_page
+from hearsight.pages.html_page import card_note, data_url, html_page, write_page
 from hearsight.pages.playable import is_playable, make_clip
 
 COLUMNS = 5  # of a sheet
@@ -46,7 +47,14 @@ def save_sheet(results: Sequence[SearchResult], path: Path) -> None:
     save_picture(gallery(pictures, captions, columns=COLUMNS), path)
 
 
-def save_page(results: Sequence[SearchResult], path: Path, *, title: str, seconds: float) -> None:
+def save_page(
+    results: Sequence[SearchResult],
+    path: Path,
+    *,
+    title: str,
+    seconds: float,
+    card: ModelCard | None = None,
+) -> None:
     """Write the page whole or not at all.
 
     Args:
@@ -55,15 +63,24 @@ def save_page(results: Sequence[SearchResult], path: Path, *, title: str, second
             it, so that both can be moved together; others by their absolute path.
         title: of the page, such as `Sounds like surf.wav`.
         seconds: length of the clips.
+        card: of the model that the search is by.
 
     Raises:
         HearsightError: it cannot be written, or does not end in .html.
     """
     check_output(path, PAGES)
-    write_page(render(results, path.absolute().parent, title=title, seconds=seconds), path)
+    page = render(results, path.absolute().parent, title=title, seconds=seconds, card=card)
+    write_page(page, path)
 
 
-def render(results: Sequence[SearchResult], folder: Path, *, title: str, seconds: float) -> str:
+def render(
+    results: Sequence[SearchResult],
+    folder: Path,
+    *,
+    title: str,
+    seconds: float,
+    card: ModelCard | None = None,
+) -> str:
     """The page as HTML, to be written into `folder`; all text is escaped."""
     made, figures = 0, []
     for rank, result in enumerate(results, 1):
@@ -73,7 +90,8 @@ def render(results: Sequence[SearchResult], folder: Path, *, title: str, seconds
     summary = f"{len(results)} moments, most alike first." if results else "Nothing was found."
     lines = "\n".join(figures)
     clips = f'<div class="clips">\n{lines}\n</div>'
-    return html_page(title, summary, [clips], style=CLIPS_STYLE, media="'self' file: data:")
+    parts = [card_note([card] if card else []), clips]
+    return html_page(title, summary, parts, style=CLIPS_STYLE, media="'self' file: data:")
 
 
 class _Shown(NamedTuple):
