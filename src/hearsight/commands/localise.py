@@ -28,6 +28,10 @@ def localise(
         str | None,
         typer.Option(help="How -o paints: `heat`, `contour` or `box`; by default `heat`."),
     ] = None,
+    strip: Annotated[
+        str | None,
+        typer.Option(help="The timeline of -o: `none`, `thin` or `full`; by default `thin`."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Confidence below which there is no source.")
     ] = None,
@@ -45,16 +49,20 @@ def localise(
     import torch
 
     from hearsight.localising.localise import localise_image, localise_video
-    from hearsight.localising.moments import check_style
+    from hearsight.localising.moments import check_strip, check_style
     from hearsight.localising.painting import PICTURES
     from hearsight.media.write import SUFFIXES
 
     if style is not None:
         check_style(style)
-        if output is None:
-            raise HearsightError("--style is for painting: name the file to write by -o.")
-    if sound is not None and every is not None:
-        raise HearsightError("--every is for videos: a picture is one moment.")
+    if strip is not None:
+        check_strip(strip)
+    for option, given in (("--style", style), ("--strip", strip)):
+        if given is not None and output is None:
+            raise HearsightError(f"{option} is for painting: name the file to write by -o.")
+    for option, video_only in (("--every", every), ("--strip", strip)):
+        if video_only is not None and sound is not None:
+            raise HearsightError(f"{option} is for videos: a picture is one moment.")
     torch.set_num_threads(threads)
     sources = [source] if sound is None else [source, sound]
     with (
@@ -68,6 +76,7 @@ def localise(
                 every=1.0 if every is None else every,
                 overlay=output,
                 style=style,
+                strip=strip,
                 threshold=threshold,
                 device=device,
                 progress=bars,
