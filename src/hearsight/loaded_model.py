@@ -39,6 +39,10 @@ class Embedding(NamedTuple):
     image: Float32[np.ndarray, " c"] | None  # None where no picture was given
     sound: Float32[np.ndarray, " c"] | None
 
+    def __repr__(self) -> str:
+        image, sound = (each if each is None else f"{len(each)} numbers" for each in self)
+        return f"Embedding(image={image}, sound={sound})"
+
 
 class LoadedModel(Model):
     """Encoders on their device, their recipe and the facts of their checkpoint, ready to be used.

@@ -282,6 +282,24 @@ def test_a_sound_has_no_image_and_a_picture_no_sound_to_compare(mixed: Library) 
     assert mixed.similar(names["tone.wav"], 1.5, k=1)[0].file.name == "tone.wav"
 
 
+def test_a_query_shows_what_was_searched_by(mixed: Library, folder: Path, tmp_path: Path) -> None:
+    tone = write(tmp_path / "q.wav", sine(400.0, 9.0, RATE) * np.linspace(0.1, 1, 9 * RATE))
+    Image.fromarray(numbered(16)).save(tmp_path / "q.png")
+    for options, kind, time, silent in (
+        ({"sound": tone}, "sound", 7.5, False),
+        ({"sound": folder / "0.mp4"}, "sound", None, False),
+        ({"image": tmp_path / "q.png"}, "picture", 0.0, False),
+        ({"video": folder / "0.mp4", "at": 4.0, "to": "image"}, "video", 4.0, False),
+        ({"video": folder / "2.mp4", "at": 4.0, "to": "image"}, "video", 4.0, True),
+        ({"video": folder / "0.mp4", "at": 4.0}, "video", 4.0, False),
+    ):
+        shown = mixed.query(**options).shown
+        assert (shown.kind, shown.silent) == (kind, silent)
+        assert time is None or shown.time == pytest.approx(time, abs=0.01)
+        assert shown.thumbnail[:2] == b"\xff\xd8"
+        assert shown.file.is_absolute()
+
+
 def test_results_are_shown_in_short(mixed: Library, folder: Path) -> None:
     query = mixed.query(video=folder / "0.mp4", at=4.5)
     assert repr(mixed.nearest(query, 1)) == "[SearchResult('0.mp4', time=4.5, score=1.000)]"

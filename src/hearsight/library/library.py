@@ -356,8 +356,12 @@ class Library:
             if not info.has_picture:
                 raise HearsightError(f"'{video}' has no moving pictures.")
             pixels = next(frames_at(video, [at])).pixels
+            level = _window_at(video, at, 1.0).level if info.has_sound else -math.inf
             shown = ShownMoment(
-                file=absolute_path(video), time=at, level=None, thumbnail=small_picture(pixels)
+                file=absolute_path(video),
+                time=at,
+                level=finite(level),
+                thumbnail=small_picture(pixels),
             )
             return Query(vector=self._embed_frame(pixels), to=to, shown=shown)
         if not info.has_sound:
@@ -377,7 +381,7 @@ class Library:
             file=absolute_path(file),
             kind=kind,
             time=window.time,
-            level=window.level if math.isfinite(window.level) else None,
+            level=finite(window.level),
             thumbnail=thumbnail,
         )
         return Query(
@@ -404,6 +408,11 @@ def _window_at(video: Path, at: float, seconds: float) -> SoundWindow:
         samples = read_sound(video, rate=RATE, start=begin / RATE, seconds=seconds)
     window = next(sound_windows([samples], [at - begin / RATE], seconds))
     return SoundWindow(time=at, samples=window.samples, level=window.level)
+
+
+def finite(level: float) -> float | None:
+    """A level as a library holds it: None where there is no sound."""
+    return level if math.isfinite(level) else None
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

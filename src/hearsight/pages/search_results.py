@@ -215,7 +215,7 @@ LEGEND = (
     "\u221260 dB counts as silent. Where sounds are compared, silent moments come last.</p>"
 )
 CLIPS_STYLE = """
-.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr));
+.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr));
   gap: 1.4rem 1rem; margin-top: 2rem; }
 .clips video, .clips img { display: block; width: 100%; aspect-ratio: 16 / 9; object-fit: contain;
   background: #000; border-radius: 4px; }
