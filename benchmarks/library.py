@@ -198,6 +198,9 @@ def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -
         "level": [-20.0] * count,
         "sound": embeddings[0],
         "image": embeddings[1],
+        "kind": ["video"] * count,
+        "box": [None] * count,
+        "confidence": [0.5] * count,
         "thumbnail": [b""] * count,
     }
     return pa.RecordBatch.from_pydict(values, schema=table.schema)

@@ -170,6 +170,18 @@ def test_many_files_come_in_order_and_a_bad_one_is_named(folder: Path, model: Lo
     assert results[3].moments == (model.localise_image(*pair),)
 
 
+def test_results_are_shown_in_short(folder: Path, model: LoadedModel) -> None:
+    channels = len(model.embed(sound=folder / "street.wav").sound)  # type: ignore[arg-type]
+    shown = repr(model.embed(sound=folder / "street.wav"))
+    assert shown == f"Embedding(image=None, sound={channels} numbers)"
+    film = (folder / "film1.mp4").read_bytes()
+    good, bad = model.localise_many([film, film[:200]])
+    assert len(repr(good)) < 80
+    assert repr(good).endswith(", 4 moments)")
+    assert "error=MediaError(" in repr(bad) or "error=HearsightError(" in repr(bad)
+    assert len(repr(bad)) < 300
+
+
 def test_many_files_are_taken_only_as_results_are(folder: Path, model: LoadedModel) -> None:
     taken = []
 

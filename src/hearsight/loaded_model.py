@@ -39,6 +39,10 @@ class Embedding(NamedTuple):
     image: Float32[np.ndarray, " c"] | None  # None where no picture was given
     sound: Float32[np.ndarray, " c"] | None
 
+    def __repr__(self) -> str:
+        image, sound = (each if each is None else f"{len(each)} numbers" for each in self)
+        return f"Embedding(image={image}, sound={sound})"
+
 
 class LoadedModel(Model):
     """Encoders on their device, their recipe and the facts of their checkpoint, ready to be used.
@@ -64,6 +68,7 @@ class LoadedModel(Model):
         every: float = 1.0,
         overlay: Path | str | None = None,
         style: str | None = None,
+        strip: str | None = None,
         threshold: float | None = None,
         maps: bool = False,
         batch: int = 16,
@@ -77,6 +82,7 @@ class LoadedModel(Model):
             every=every,
             overlay=overlay,
             style=style,
+            strip=strip,
             threshold=threshold,
             maps=maps,
             batch=batch,

@@ -43,11 +43,14 @@ def rows(table: MomentTable, file: str, sounds: np.ndarray, images: np.ndarray) 
         "size": [7] * count,
         "modified": [1] * count,
         "digest": ["d"] * count,
+        "kind": ["video"] * count,
         "number": list(range(count)),
         "time": [3.0 * number for number in range(count)],
         "level": [-20.0] * count,
         "sound": list(sounds),
         "image": list(images),
+        "box": [None] * count,
+        "confidence": [0.1] * count,
         "thumbnail": [b"jpeg"] * count,
     }
     return pa.RecordBatch.from_pydict(values, schema=table.schema)
@@ -81,7 +84,7 @@ def test_the_nearest_are_those_of_the_definition(table: MomentTable) -> None:
         assert found(result) == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best]
         assert result["score"].to_numpy() == pytest.approx(cosines[best], abs=1e-6)
     assert len(table.nearest(query, "sound", 1000)) == 300
-    others = table.nearest(query, "sound", 1000, without="/1")
+    others = table.nearest(query, "sound", 1000, without=["/1"])
     assert len(others) == 200
     assert "/1" not in others["file"].to_pylist()
 
@@ -151,6 +154,39 @@ def test_the_vector_index_finds_nearly_all_that_an_exact_search_finds(
         hits += len(set(exact) & set(found(quick)))
         assert (np.diff(quick["score"].to_numpy()) <= 0).all()
     assert hits >= 0.95 * 10 * len(queries)
+
+
+def test_sounds_without_images_and_pictures_without_sounds_are_in_the_vector_index(
+    tmp_path: Path,
+) -> None:
+    table = MomentTable.create(str(tmp_path), info())
+    sounds, images = units(3000, groups=100), units(3000, seed=3, groups=100)
+    for part in range(3):
+        batch = rows(table, f"/{part}", sounds[part::3], images[part::3])
+        empty = pa.nulls(len(batch), table.schema.field("sound").type)
+        if part:  # /1 holds sounds alone, /2 pictures
+            place = table.schema.get_field_index("image" if part == 1 else "sound")
+            batch = batch.set_column(place, table.schema.field(place), empty)
+        levels = pa.array([None if part == 2 else -20.0 - 50 * (n % 2) for n in range(1000)])
+        place = table.schema.get_field_index("level")
+        batch = batch.set_column(place, table.schema.field(place), levels.cast(pa.float32()))
+        table.append([batch], [])
+    table.build_vector_index()
+    assert not table.needs_vector_index(index_from=1000)
+    for modality, vectors, without in (("sound", sounds, 2), ("image", images, 1)):
+        query = units(1, seed=9, groups=100)[0]
+        held = [i for i in range(3000) if i % 3 != without]
+        best = sorted(held, key=lambda i: -float(vectors[i] @ query))
+        for exact in (True, False):
+            every = found(table.nearest(query, modality, 10, exact=exact))
+            assert every == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best[:10]]
+            for silent in (True, False):
+                some = [i for i in best if (i % 3 == 2 or i // 3 % 2 == 1) == silent]
+                wanted = [(f"/{i % 3}", 3.0 * (i // 3)) for i in some[:10]]
+                quick = table.nearest(query, modality, 10, exact=exact, silent=silent)
+                assert len(set(found(quick)) & set(wanted)) >= (10 if exact else 9)
+    assert len(table.nearest(query, "sound", 5000, exact=True)) == 2000
+    assert table.kinds() == {"video": 3, "sound": 0, "picture": 0}
 
 
 def test_moments_outside_the_vector_index_are_found_until_a_quarter_needs_it_anew(
@@ -290,7 +326,7 @@ def test_a_table_of_another_program_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="newer hearsight"):
-        MomentTable.create(str(tmp_path), info(format=2))
+        MomentTable.create(str(tmp_path), info(format=3))
     with pytest.raises(HearsightError, match="newer hearsight"):
         MomentTable.open(str(tmp_path))
 

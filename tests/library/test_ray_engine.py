@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from made_library import make_clip, tiny_model
+import soundfile
+from made_library import RATE, make_clip, tiny_model
+from made_media import numbered, sine
+from PIL import Image
 
 from hearsight.library import ray_engine
 from hearsight.library.indexing import index_videos
@@ -120,6 +123,9 @@ def test_a_killed_worker_repeats_its_file_alone_and_the_rows_are_the_same(
         path = Path(shutil.copy2(folder / "00.mp4", folder / f"{number:02}.mp4"))
         path.write_bytes(path.read_bytes() + bytes(number))
     (folder / "torn.mp4").write_text("torn")
+    soundfile.write(folder / "tone.wav", sine(440.0, 2.0, RATE), RATE)
+    Image.fromarray(numbered(3)).save(folder / "red.png")
+    (folder / "torn.png").write_bytes((folder / "red.png").read_bytes()[:60])
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     told: list[int] = []
@@ -145,14 +151,17 @@ def test_a_killed_worker_repeats_its_file_alone_and_the_rows_are_the_same(
     finally:
         ray.shutdown()
     assert killed is not None
-    assert (done.added, len(done.unreadable)) == (FILES, 1)
-    assert told[-1] == FILES + 1
+    assert (done.added, len(done.unreadable)) == (FILES + 2, 2)
+    assert (done.videos, done.sounds, done.pictures) == (FILES, 1, 1)
+    assert told[-1] == FILES + 4
     plain = index_videos(tmp_path / "plain", [folder], model=model, every=EVERY)
-    assert plain.moments == done.moments == FILES * 20 / EVERY
+    assert plain.moments == done.moments == FILES * 20 / EVERY + 2 / EVERY + 1
     by_ray, here = rows(tmp_path / "by_ray"), rows(tmp_path / "plain")
     assert by_ray.keys() == here.keys()
     for place, row in here.items():
         other = by_ray[place]
-        for modality in ("sound", "image"):
-            assert np.abs(np.subtract(other.pop(modality), row.pop(modality))).max() < 1e-5
+        for name in ("sound", "image", "confidence"):
+            one, two = other.pop(name), row.pop(name)
+            assert (one is None) == (two is None)
+            assert one is None or np.abs(np.subtract(one, two)).max() < 1e-5
         assert other == row

@@ -1,1 +1,1 @@
-"""One's own videos as a library that is searched by sound or picture."""
+"""One's own videos, sounds and pictures as a library that is searched by sound or picture."""

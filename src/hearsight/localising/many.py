@@ -1,6 +1,7 @@
 """Localises the sounds of many files by a pool of threads that share one model."""
 
 import logging
+import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,11 @@ class LocalisedFile:
     source: Localisable  # as it was given
     moments: tuple[Moment, ...] = ()  # in order; one of a picture
     error: HearsightError | None = None  # the reason in one sentence
+
+    def __repr__(self) -> str:
+        source = reprlib.repr(self.source)  # it may be the bytes of a film
+        found = f"{len(self.moments)} moments" if self.error is None else f"error={self.error!r}"
+        return f"LocalisedFile({source}, {found})"
 
 
 def localise_many(
