@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsight.checkpoints.checkpoint import SHIPPED
+from hearsight.checkpoints.card import SHIPPED
 from hearsight.scenes.menagerie import DEMO_CLASSES
 from hearsight.scenes.menagerie_builder import read_catalogue
 
