@@ -126,11 +126,9 @@ class Embedder:
         Raises:
             HearsightError: a vector is not finite.
         """
-        front = self.recipe.spectrogram
-        waveforms = waveforms_of(front, [to_samples(samples) for samples in sounds])
-        colours = torch.stack([frame.colours for frame in frames])
-        heard = self.encoders.embed_sounds(front.finish(front.power(waveforms.to(self.device))))
-        grids = self.encoders.embed_frames(colours.to(self.device))
+        samples = [to_samples(each) for each in sounds]
+        heard = self._hear(waveforms_of(self.recipe.spectrogram, samples))
+        grids = self._see(torch.stack([frame.colours for frame in frames]))
         seen = _checked(self._units(pool(grids, "mean")))
         responses = matched(self.encoders.respond(grids, heard)).float().cpu().numpy()
         return seen, _checked(self._units(heard)), responses
@@ -143,16 +141,21 @@ class Embedder:
     @torch.inference_mode()
     def waveform_vectors(self, waveforms: Float[Tensor, "n samples"]) -> Float[Tensor, "n c"]:
         """Unit vectors of waveforms of the front end's length, on the CPU."""
-        front = self.recipe.spectrogram
-        spectrograms = front.finish(front.power(waveforms.to(self.device)))
-        return self._units(self.encoders.embed_sounds(spectrograms))
+        return self._units(self._hear(waveforms))
 
     @torch.inference_mode()
     def frame_vectors(
         self, frames: Float[Tensor, "n 3 y x"], pooling: Pooling = "mean"
     ) -> Float[Tensor, "n c"]:
         """Unit vectors of ImageNet-normalised frames, on the CPU."""
-        return self._units(pool(self.encoders.embed_frames(frames.to(self.device)), pooling))
+        return self._units(pool(self._see(frames), pooling))
+
+    def _hear(self, waveforms: Float[Tensor, "n samples"]) -> Float[Tensor, "n c"]:
+        front = self.recipe.spectrogram
+        return self.encoders.embed_sounds(front.finish(front.power(waveforms.to(self.device))))
+
+    def _see(self, frames: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "n c h w"]:
+        return self.encoders.embed_frames(frames.to(self.device))
 
     def _units(self, vectors: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
         return unit(vectors.float(), self.encoders.heads).cpu()
