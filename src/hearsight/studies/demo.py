@@ -275,8 +275,9 @@ def score_model(
     save_checkpoint(model, trained.encoders, trained.recipe, facts=facts)
     write_card(
         model,
-        short=f"it learned in {options.minutes:g} minutes from scenes composed of {description}; "
-        "it can find what sounds in such scenes, and cannot be trusted on real videos.",
+        short=f"it was given {options.minutes:g} minutes to learn from scenes composed of "
+        f"{description}; it can find what sounds in such scenes, and cannot be trusted on real "
+        "videos.",
         text="\n\n".join(summarise(title, one) for title, one in scores.items()),
     )
     return scores
