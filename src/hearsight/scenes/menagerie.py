@@ -6,7 +6,6 @@ and the files it names: cut-outs and backgrounds as WebP, sounds as Opus.
 
 import csv
 import io
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Int16, UInt8
 
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.cache import user_cache
 from hearsight.files.text import read_text
 from hearsight.media.picture import open_picture
 from hearsight.media.samples import RATE, to_samples
@@ -62,8 +62,7 @@ class SplitShare:
 
 def default_folder() -> Path:
     """The usual folder of the menagerie: `hearsight/menagerie` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "hearsight" / "menagerie"
+    return user_cache() / "menagerie"
 
 
 def read_menagerie(

@@ -7,6 +7,7 @@ for the same number of threads.
 
 import logging
 import math
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
 from hearsight.checkpoints.import_weights import load_trunk
+from hearsight.checkpoints.pretrained_trunks import load_pretrained
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError, needs
 from hearsight.files.locks import sole_writer
@@ -27,6 +29,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
 from hearsight.training.batches import Batch, Batches, label_names
 from hearsight.training.confidence_threshold import choose_threshold
+from hearsight.training.feature_cache import feature_caches
 from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.nan_guard import NanGuard, all_finite
 from hearsight.training.run_folder import (
@@ -48,6 +51,8 @@ from hearsight.training.step import Step, draw
 
 with needs("train", "Training"):
     from accelerate import Accelerator  # type: ignore[import-untyped]
+
+FEATURES = "features"  # folder in a run, of frozen trunks; removed when the run is complete
 
 LOGGER = logging.getLogger(__name__)
 
@@ -75,8 +80,11 @@ class Run:
         self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
         if previous is not None:
             self.encoders.load_state_dict(previous.weights)
-        elif recipe.encoder.weights is not None:
-            load_trunk(self.encoders, recipe.encoder)
+        else:
+            if recipe.encoder.weights is not None:
+                load_trunk(self.encoders, recipe.encoder)
+            if recipe.encoder.pretrained:
+                load_pretrained(self.encoders, recipe.encoder)
         if not recipe.teaches_frames:  # several processes wait for the gradient of every weight
             self.encoders.frames.requires_grad_(False)
         place(self.encoders, self.accelerator.device, channels_last=recipe.channels_last)
@@ -91,6 +99,7 @@ class Run:
             if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
                 for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
                     options.notice(sentence)
+        self.encoders.caches = feature_caches(recipe, self.encoders, folder / FEATURES)
         step = Step(recipe, self.encoders)
         if recipe.compile:
             for trunk in self.encoders.children():
@@ -292,6 +301,8 @@ def train(
             if finished and position.epoch < recipe.epochs:
                 run.save(LAST)
         save_final(run)
+        if finished and run.accelerator.is_main_process:
+            shutil.rmtree(folder / FEATURES, ignore_errors=True)
     except BaseException:
         if not run.saved:
             run.log.discard()
