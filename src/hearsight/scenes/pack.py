@@ -7,8 +7,8 @@ from jaxtyping import Int16, UInt8
 
 from hearsight.errors import HearsightError
 
-PACKS = ("toys", "menagerie")
-SPLITS = ("train", "val")
+PACKS = ("toys", "menagerie", "bazaar")
+SPLITS = ("train", "val", "test")  # the last in the bazaar alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from hearsight.clips.clip import DecodedClip
 from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError, nearest
 from hearsight.media.samples import RATE
-from hearsight.scenes import menagerie, toys
+from hearsight.scenes import bazaar, menagerie, toys
 from hearsight.scenes.composing import Sprite, cover, draw_layout, draw_light, paste, relight
 from hearsight.scenes.cutout_variants import vary
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
@@ -36,26 +36,31 @@ def load_pack(
     split: str,
     classes: Sequence[str] | int | None = None,
 ) -> Pack:
-    """Load a pack by its name: `toys`, or `menagerie` from `folder` (by default the user's cache).
+    """Load a pack by its name: `toys`, or one from `folder` (by default the user's cache).
 
     Args:
         name: one of `PACKS`.
-        folder: of the menagerie.
-        split: train or val; they share no cut-out, no stretch of a recording, no background.
+        folder: of the menagerie or the bazaar.
+        split: train or val, of the bazaar also test; they share no cut-out, no stretch of a
+            recording, no background.
         classes: names, or how many; None means every class that has both splits.
 
     Raises:
         HearsightError: unknown name, split or class; a pack that is missing or damaged.
     """
+    if name not in PACKS:
+        raise HearsightError(
+            f"unknown pack '{name}': it may be toys, menagerie or bazaar.{nearest(name, PACKS)}"
+        )
     if split not in SPLITS:
-        raise HearsightError(f"unknown split '{split}': it may be train or val")
+        raise HearsightError(f"unknown split '{split}': it may be train, val or test")
+    if name == "bazaar":
+        return bazaar.read_bazaar(folder, split=split, classes=classes)
+    if split == "test":
+        raise HearsightError(f"'{name}' has the splits train and val: only the bazaar has test")
     if name == "toys":
         return toys.make_toys(split=split, classes=classes)
-    if name == "menagerie":
-        return menagerie.read_menagerie(folder, split=split, classes=classes)
-    raise HearsightError(
-        f"unknown pack '{name}': it may be toys or menagerie.{nearest(name, PACKS)}"
-    )
+    return menagerie.read_menagerie(folder, split=split, classes=classes)
 
 
 class Scenes:

@@ -1,0 +1,61 @@
+"""The bazaar: the large pack of cut-outs, recordings and backgrounds, for training.
+
+People, animals, instruments, vehicles and things. Its table tells the splits of every file: `train`
+to learn from, `val` to choose by, `test` to score on. What the menagerie holds out is `test` here
+too, or left out.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hearsight.errors import HearsightError, nearest
+from hearsight.scenes.pack import Pack
+from hearsight.scenes.pack_folder import (
+    SplitShare,
+    default_folder,
+    find_complete,
+    load_files,
+    read_rows,
+)
+
+NAME = "bazaar"
+SPLITS = ("train", "val", "test")
+
+
+def read_bazaar(
+    folder: Path | None = None, *, split: str, classes: Sequence[str] | int | None = None
+) -> Pack:
+    """One split of the bazaar. A class is in a split if it has cut-outs and recordings for it.
+
+    Args:
+        folder: the pack; None for `pack_folder.default_folder`.
+        split: train, val or test.
+        classes: names; or how many, in alphabetical order of those in all splits; None for all.
+
+    Raises:
+        HearsightError: no pack there, a damaged one, or unknown classes.
+    """
+    folder = folder or default_folder(NAME)
+    rows = read_rows(folder / "pack.csv", NAME, SPLITS)
+    shares = {name: [SplitShare(row=row) for row in rows if row.split == name] for name in SPLITS}
+    complete = {name: find_complete(shares[name]) for name in SPLITS}
+    chosen = complete[split]
+    if isinstance(classes, int):
+        everywhere = sorted(set.intersection(*complete.values()))
+        if not 1 <= classes <= len(everywhere):
+            raise HearsightError(
+                f"the bazaar in '{folder}' has {len(everywhere)} classes in all splits,"
+                f" not {classes}"
+            )
+        chosen = set(everywhere[:classes])
+    elif classes is not None:
+        for name in classes:
+            if name not in chosen:
+                raise HearsightError(
+                    f"the bazaar in '{folder}' has no class '{name}' for {split}."
+                    f"{nearest(name, chosen)}"
+                )
+        chosen = set(classes)
+    here = [share for share in shares[split] if share.row.label in chosen]
+    backgrounds = [row for row in rows if row.kind == "background" and row.split == split]
+    return load_files(folder, here, backgrounds, name=NAME, split=split)
