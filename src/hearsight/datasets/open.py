@@ -16,6 +16,7 @@ from hearsight.errors import HearsightError, nearest
 from hearsight.scenes.pack import PACKS
 
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
+HARD = "hard"  # a prefix, of scenes to train on as well
 NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
 NO_SCENES = "'{}' is not composed of scenes: leave --{} out"
 OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and its defaults
@@ -29,7 +30,7 @@ OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and i
 COUNTS = {"train": 10_000, "val": 500, "test": 500}  # scenes
 KINDS = (
     "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys, menagerie, "
-    "bazaar, pairs:toys, duets:toys, offscreen:toys and the like"
+    "bazaar, hard:toys, pairs:toys, duets:toys, offscreen:toys and the like"
 )
 
 
@@ -77,11 +78,11 @@ def open_clips(
         spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
             `FOLDER@LIST` for the clips that a list names, LIST being a path from the working
             folder, from FOLDER or from the folder above it; `toys`, `menagerie`, `bazaar`,
-            `menagerie:PACK` or `bazaar:PACK` for composed scenes. With `pairs:` before one of
-            these, every
-            picture appears twice and two of its objects sound in turn; with `duets:` once, and
-            both sound together; with `offscreen:` it has silence or the sound of an object that
-            is not in the picture.
+            `menagerie:PACK` or `bazaar:PACK` for composed scenes. With `hard:` before one of
+            these they are hard (see `scenes.hard_scenes`); with `pairs:`, every picture appears
+            twice and two of its objects sound in turn; with `duets:` once, and both sound
+            together; with `offscreen:` it has silence or the sound of an object that is not in
+            the picture.
         split: train or val; which scenes, and which rows of a list with a split column. Of the
             bazaar also test.
         seed: of the scenes.
@@ -90,7 +91,7 @@ def open_clips(
         classes: number of classes in the scenes; None for all that the pack has in both splits.
         silent: fewest and most silent objects in a scene; None for 0 to 3, of pairs and duets 1
             to 3.
-        looks: number of looks in which each cut-out appears, in scenes without a prefix.
+        looks: number of looks in which each cut-out appears, in scenes without a prefix or `hard:`.
         every: seconds between the clips of a video; None for one clip, at the middle.
 
     Raises:
@@ -107,12 +108,15 @@ def open_clips(
         options |= {} if silent is None else {"silent": silent}
         count = COUNTS["val"] if count is None else count
         return _open_others(name, pack, split, count, classes, **options)
-    if is_pack(spec):
-        from hearsight.scenes.scenes import open_scenes
+    if is_pack(spec) or (colon and name == HARD):
+        from hearsight.scenes.hard_scenes import HardScenes
+        from hearsight.scenes.scenes import Scenes, open_scenes
 
+        hard = name == HARD
+        name, _, folder = (pack if hard else spec).partition(":")
         return open_scenes(
             name,
-            Path(pack) if pack else None,
+            Path(folder) if folder else None,
             split=split,
             seed=seed,
             size=size,
@@ -121,6 +125,7 @@ def open_clips(
             silent=(0, 3) if silent is None else silent,
             endless=split == "train",
             looks=looks,
+            kind=HardScenes if hard else Scenes,
         )
     folder, _, listed = spec.rpartition("@")
     chosen = bool(folder) and not Path(spec).is_dir()
@@ -141,7 +146,7 @@ def open_clips(
 def is_composed(spec: str) -> bool:
     """Whether the clips are composed from a pack, not read from a folder."""
     name, colon, _ = spec.partition(":")
-    return is_pack(spec) or bool(colon and name in MIXED)
+    return is_pack(spec) or bool(colon and name in (*MIXED, HARD))
 
 
 def is_pack(spec: str) -> bool:

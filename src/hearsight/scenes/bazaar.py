@@ -20,6 +20,37 @@ from hearsight.scenes.pack_folder import (
 
 NAME = "bazaar"
 SPLITS = ("train", "val", "test")
+STILL = "still"  # the class of objects that never sound
+INSTRUMENTS = "bassoon cello cymbal didgeridoo drum drumkit guitar lute trumpet violin"
+GROUPS = tuple(
+    frozenset(names.split())
+    for names in (
+        INSTRUMENTS,
+        "bear badger beaver chimp fox ferret gorilla koala lion tiger",
+        "bison bull camel cow deer donkey elephant goat hippopotamus horse pig sheep zebra",
+        "cat dog fox lion tiger",
+        "bird blackbird chicken crow cuckoo duck goose heron lark owl penguin quetzal rooster",
+        "rooster rubberduck seagull toucan turkey vulture duck",
+        "dolphin orca sea_lion whale",
+        "ferret mouse rabbit squirrel",
+        "bee frog grasshopper",
+        "airplane bus car firetruck motorcycle ship train",
+        "camera glass hammer kettle saw scissors toilet",
+    )
+)
+AMBIGUOUS = tuple(
+    frozenset(names.split())
+    for names in (
+        f"music {INSTRUMENTS}",
+        "cymbal drum drumkit",
+        "cow bull",
+        "chicken rooster turkey",
+        "bird blackbird cuckoo lark",
+        "person didgeridoo music",  # players are people
+        "whale orca dolphin",
+        "car firetruck bus motorcycle",
+    )
+)
 
 
 def read_bazaar(
@@ -58,4 +89,13 @@ def read_bazaar(
         chosen = set(classes)
     here = [share for share in shares[split] if share.row.label in chosen]
     backgrounds = [row for row in rows if row.kind == "background" and row.split == split]
-    return load_files(folder, here, backgrounds, name=NAME, split=split)
+    return load_files(
+        folder,
+        here,
+        backgrounds,
+        name=NAME,
+        split=split,
+        mutes=[share.row for share in shares[split] if share.row.label == STILL],
+        groups=GROUPS,
+        ambiguous=AMBIGUOUS,
+    )

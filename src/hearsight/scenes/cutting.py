@@ -1,10 +1,11 @@
 """Files of packages made into files of a pack: cut-outs, backgrounds and sounds."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
 from jaxtyping import Float64, Int16
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 
 from hearsight.clips.clip import encode_picture
 from hearsight.clips.truth import bounds
@@ -16,16 +17,32 @@ from hearsight.scenes.sound_bank import FULL_SCALE, scale_to_loudness
 
 CUTOUT_SIDE = 256  # pixels: the longer side of a cut-out at most
 BACKGROUND_SIDE = 320  # pixels: the shorter side of a background at most
+SMOOTHING = 3  # outlines are drawn so much larger, and averaged
 LONGEST = 8.0  # seconds of a sound
 LOUDNESS = 0.08  # root mean square of a sound, of full scale, where `PEAK` allows
 
 
-def cut_out(file: bytes, part: tuple[float, ...] | None = None) -> bytes:
+Outline = Sequence[Sequence[tuple[int, int]]]
+"""Closed polygons around an object in a photograph; x and y are thousandths of its sides. What
+lies within two of them is a hole."""
+
+
+def cut_out(
+    file: bytes, part: tuple[float, ...] | None = None, outline: Outline | None = None
+) -> bytes:
     """A WebP picture with alpha, cropped to its object, from a picture file of any format.
 
-    part: the box (x0, y0, x1, y1) that is taken, in fractions of the picture's sides.
+    Args:
+        file: the picture.
+        part: the box (x0, y0, x1, y1) that is taken, in fractions of the picture's sides.
+        outline: of the object, where the picture has no alpha of its own.
+
+    Raises:
+        ValueError: it is transparent all over.
     """
     image = open_picture(file).convert("RGBA")
+    if outline is not None:
+        image.putalpha(draw_outline(outline, image.size))
     if part is not None:
         sides = image.size * 2
         x0, y0, x1, y1 = (round(edge * side) for edge, side in zip(part, sides, strict=True))
@@ -36,6 +53,18 @@ def cut_out(file: bytes, part: tuple[float, ...] | None = None) -> bytes:
     image = image.crop(box)
     image.thumbnail((CUTOUT_SIDE, CUTOUT_SIDE), Image.Resampling.LANCZOS)
     return encode_picture(np.asarray(image), "WEBP")
+
+
+def draw_outline(outline: Outline, size: tuple[int, int]) -> Image.Image:
+    """A mask (mode L) of `size` (width, height): 255 inside the outline, smooth at its edge."""
+    finer = (SMOOTHING * size[0], SMOOTHING * size[1])
+    mask = Image.new("1", finer)
+    for polygon in outline:
+        one = Image.new("1", finer)
+        corners = [(x * finer[0] / 1000, y * finer[1] / 1000) for x, y in polygon]
+        ImageDraw.Draw(one).polygon(corners, fill=1)
+        mask = ImageChops.logical_xor(mask, one)
+    return mask.convert("L").resize(size, Image.Resampling.BOX)
 
 
 def cut_background(file: bytes) -> bytes:

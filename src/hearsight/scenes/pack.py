@@ -33,6 +33,10 @@ class Recording:
 class Pack:
     """One split of the material of scenes. Every label has cut-outs and recordings.
 
+    mutes: objects that never sound, of no class. groups: classes that look alike. ambiguous:
+    classes of which no two may be in a scene where one of them sounds, since a sound of one may as
+    well be of the other, as music and a guitar.
+
     Raises:
         HearsightError: no backgrounds, no labels, or a label without cut-outs or recordings.
     """
@@ -42,6 +46,9 @@ class Pack:
     cutouts: tuple[Cutout, ...]
     recordings: tuple[Recording, ...]
     backgrounds: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+    mutes: tuple[Cutout, ...] = ()
+    groups: tuple[frozenset[str], ...] = ()
+    ambiguous: tuple[frozenset[str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.backgrounds:

@@ -1,17 +1,19 @@
 """Builds the packs `menagerie` and `bazaar` from packages, by the catalogues `NAME.csv`."""
 
 import csv
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from hearsight.errors import HearsightError
 from hearsight.files.tables import markdown_table
 from hearsight.progress import Progress
-from hearsight.scenes.cutting import cut_background, cut_out, cut_sound
+from hearsight.scenes.cutting import Outline, cut_background, cut_out, cut_sound
 from hearsight.scenes.package_files import SourcePackage, obtain_packages, read_files
 
 FOLDERS = {"cutout": "cutouts", "sound": "sounds", "background": "backgrounds"}
@@ -24,7 +26,8 @@ class CatalogueEntry:
     """A row of the catalogue; label is empty for a background, file is the name in the pack.
 
     part: of a sound the two fractions of its length between which it is taken; of a picture the
-    box (x0, y0, x1, y1) in fractions of its sides; None for the whole.
+    box (x0, y0, x1, y1) in fractions of its sides; None for the whole. outlined: whether
+    `outlines.json` has the outline of the object, as in a photograph without alpha.
     """
 
     label: str
@@ -35,6 +38,7 @@ class CatalogueEntry:
     licence: str
     file: str
     part: tuple[float, ...] | None = None
+    outlined: bool = False
 
 
 def read_catalogue(pack: str) -> list[CatalogueEntry]:
@@ -42,6 +46,7 @@ def read_catalogue(pack: str) -> list[CatalogueEntry]:
     table = resources.files("hearsight.scenes") / f"{pack}.csv"
     counts: Counter[str] = Counter()
     entries = []
+    outlines = read_outlines()
     for line in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
         kind = line["kind"]
         stem = f"{line['class'] or kind}_{line['split']}"
@@ -54,10 +59,19 @@ def read_catalogue(pack: str) -> list[CatalogueEntry]:
                 label=line["class"],
                 file=name,
                 part=tuple(float(edge) for edge in part.split()) if part else None,
+                outlined=line["path"] in outlines,
                 **entry,
             )
         )
     return entries
+
+
+@cache
+def read_outlines() -> Mapping[str, Outline]:
+    """The outlines of objects in photographs, by the photograph's path in its package."""
+    table = resources.files("hearsight.scenes") / "outlines.json"
+    outlines: dict[str, Outline] = json.loads(table.read_text(encoding="utf-8"))
+    return outlines
 
 
 def build_pack(name: str, target: Path, packages: Path | None, progress: Progress) -> Path:
@@ -137,7 +151,8 @@ def _cut(entry: CatalogueEntry, content: bytes) -> bytes:
     """The content of a file of the pack, from a file of a package."""
     try:
         if entry.kind == "cutout":
-            return cut_out(content, entry.part)
+            outline = read_outlines()[entry.path] if entry.outlined else None
+            return cut_out(content, entry.part, outline)
         if entry.kind == "background":
             return cut_background(content)
         return cut_sound(content, entry.part or WHOLE)

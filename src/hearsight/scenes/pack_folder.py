@@ -99,8 +99,11 @@ def load_files(
     *,
     name: str,
     split: str,
+    mutes: Sequence[PackRow] = (),
+    groups: tuple[frozenset[str], ...] = (),
+    ambiguous: tuple[frozenset[str], ...] = (),
 ) -> Pack:
-    """A pack from the files of one split.
+    """A pack from the files of one split; groups and ambiguous are those of `Pack`.
 
     Raises:
         HearsightError: a file is missing, damaged, empty, or not as a pack needs it.
@@ -119,6 +122,12 @@ def load_files(
             if one.row.kind == "sound"
         ),
         backgrounds=tuple(_pixels(folder, row, "RGB") for row in backgrounds),
+        mutes=tuple(
+            Cutout(id=row.file, label=row.label, pixels=_pixels(folder, row, "RGBA"))
+            for row in mutes
+        ),
+        groups=groups,
+        ambiguous=ambiguous,
     )
 
 

