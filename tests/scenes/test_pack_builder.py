@@ -276,6 +276,29 @@ def test_pictures_are_cut_to_their_object() -> None:
     assert Image.open(io.BytesIO(cut_background(picture((100, 400), "JPEG")))).size == (100, 400)
 
 
+def test_a_photograph_is_cut_along_its_outline() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (200, 100), (200, 10, 60)).save(file, "JPEG")
+    square = [(100, 200), (600, 200), (600, 800), (100, 800)]
+    hole = [(200, 400), (300, 400), (300, 600), (200, 600)]
+    image = Image.open(io.BytesIO(cut_out(file.getvalue(), None, [square, hole])))
+    alpha = np.asarray(image.getchannel("A")) >= 128
+    assert alpha.shape == pytest.approx((60, 100), abs=1)
+    assert alpha.sum() == pytest.approx(60 * 100 - 20 * 20, rel=0.03)
+    assert not alpha[30, 30]
+    image = Image.open(io.BytesIO(cut_out(file.getvalue(), (0.0, 0.0, 0.5, 0.5), [square])))
+    assert image.size == pytest.approx((80, 30), abs=1)
+
+
+def test_a_part_of_a_sound_is_taken() -> None:
+    whole, first, last = (
+        soundfile.read(io.BytesIO(cut_sound(wave(RATE, 2.0), part)))[0]
+        for part in ((0.0, 1.0), (0.0, 0.6), (0.6, 1.0))
+    )
+    assert len(first) == pytest.approx(0.6 * len(whole), abs=RATE // 50)
+    assert len(first) + len(last) == pytest.approx(len(whole), abs=RATE // 50)
+
+
 def test_sounds_become_even() -> None:
     samples, rate = soundfile.read(io.BytesIO(cut_sound(wave(44_100, 2.0, channels=2))))
     assert rate == RATE

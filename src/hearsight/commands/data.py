@@ -79,11 +79,18 @@ def import_clips(
 
 @data.command()
 def scenes(
-    pack: Annotated[str, typer.Argument(help="`toys`, `menagerie` or `menagerie:FOLDER`.")],
+    pack: Annotated[
+        str,
+        typer.Argument(
+            help="`toys`, `menagerie`, `bazaar`, `hard:bazaar` and the like, or `menagerie:FOLDER`."
+        ),
+    ],
     out: Out,
     count: Annotated[int, typer.Option(min=1)] = 1000,
     size: Annotated[int, typer.Option(help="Side of the frames, 32 to 1024 pixels.")] = 224,
-    split: Annotated[str, typer.Option(help="`train` or `val`: no instance is in both.")] = "train",
+    split: Annotated[
+        str, typer.Option(help="`train` or `val`, of the bazaar also `test`.")
+    ] = "train",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     classes: Annotated[int | None, typer.Option(help="How many; by default all.")] = None,
     silent: Annotated[
@@ -110,7 +117,9 @@ def scenes(
 
     if not is_composed(pack):
         hint = nearest(pack, PACKS)
-        raise HearsightError(f"Scenes are composed of toys or menagerie, not of '{pack}'.{hint}")
+        raise HearsightError(
+            f"Scenes are composed of toys, menagerie or bazaar, not of '{pack}'.{hint}"
+        )
     with Bars() as bars:
         written = write_store(
             open_clips(

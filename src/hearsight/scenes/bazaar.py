@@ -20,6 +20,7 @@ from hearsight.scenes.pack_folder import (
 
 NAME = "bazaar"
 SPLITS = ("train", "val", "test")
+FREQUENT = (("person", 0.25), ("music", 0.08))  # as in people's videos
 STILL = "still"  # the class of objects that never sound
 INSTRUMENTS = "bassoon cello cymbal didgeridoo drum drumkit guitar lute trumpet violin"
 GROUPS = tuple(
@@ -98,4 +99,5 @@ def read_bazaar(
         mutes=[share.row for share in shares[split] if share.row.label == STILL],
         groups=GROUPS,
         ambiguous=AMBIGUOUS,
+        frequent=FREQUENT,
     )

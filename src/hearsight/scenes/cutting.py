@@ -22,9 +22,9 @@ LONGEST = 8.0  # seconds of a sound
 LOUDNESS = 0.08  # root mean square of a sound, of full scale, where `PEAK` allows
 
 
-Outline = Sequence[Sequence[tuple[int, int]]]
-"""Closed polygons around an object in a photograph; x and y are thousandths of its sides. What
-lies within two of them is a hole."""
+Outline = Sequence[Sequence[Sequence[int]]]
+"""Closed polygons around an object in a photograph; their corners are x and y in thousandths of its
+sides. What lies within two of them is a hole."""
 
 
 def cut_out(

