@@ -18,8 +18,8 @@ Data = Annotated[
     list[str],
     typer.Option(
         "--data",
-        help="A folder of shards, a dataset's own layout, `toys`, `menagerie` or "
-        "`menagerie:FOLDER`. May be given several times.",
+        help="A folder of shards, a dataset's own layout, `toys`, `menagerie`, "
+        "`bazaar`, `menagerie:FOLDER`. May be given several times.",
     ),
 ]
 RecipeChanges = Annotated[

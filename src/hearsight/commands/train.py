@@ -44,6 +44,12 @@ def train(
             "--select-on-test", help="Let the test set choose the epoch; tables will mark it."
         ),
     ] = False,
+    scenes: Annotated[
+        int | None, typer.Option(help="Composed scenes in an epoch; by default 10,000.", min=1)
+    ] = None,
+    looks: Annotated[
+        int, typer.Option(help="Looks in which each cut-out of composed scenes appears.", min=1)
+    ] = 1,
     resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this many minutes.", callback=above_zero)
@@ -75,7 +81,7 @@ def train(
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
     method = assign(load_recipe(recipe), *changes)
     size = round(method.frame_size * COMPOSED)
-    clips = open_joined(data, split="train", size=size, seed=method.seed)
+    clips = open_joined(data, split="train", size=size, seed=method.seed, count=scenes, looks=looks)
     opened = [
         None if spec is None else (spec, open_joined([spec], split="val", size=method.frame_size))
         for spec in (validation, test)

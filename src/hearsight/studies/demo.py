@@ -27,8 +27,8 @@ from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 from hearsight.scenes.composed_videos import ComposedVideo, compose_video
-from hearsight.scenes.menagerie import default_folder
-from hearsight.scenes.menagerie_builder import build_menagerie
+from hearsight.scenes.pack_builder import build_pack
+from hearsight.scenes.pack_folder import default_folder
 from hearsight.scenes.scenes import Scenes, open_scenes
 from hearsight.scoring.evaluation import Evaluation, evaluate, write_scores
 from hearsight.studies.comparison_folder import PLAN, read_or_make
@@ -106,9 +106,9 @@ def choose_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | Non
     real = "real photographs and recordings (menagerie)"
     if name != "menagerie" or folder:
         return name, Path(folder) if folder else None, real
-    if not (default_folder() / "pack.csv").is_file():
+    if not (default_folder("menagerie") / "pack.csv").is_file():
         try:
-            build_menagerie(default_folder(), None, progress)
+            build_pack("menagerie", default_folder("menagerie"), None, progress)
         except HearsightError as error:
             if wanted is not None:
                 raise
