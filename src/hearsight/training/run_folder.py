@@ -45,6 +45,7 @@ class TrainingOptions:
     log_every: int = 10  # steps
     save_every: int = 500  # steps, and after each epoch
     protocol: str = DEFAULT_PROTOCOL  # of the validation
+    features: Path | None = None  # folder of frozen trunks' features; None: the run's, not kept
     facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
     progress: Progress = no_progress
     notice: Notice = no_notice

@@ -99,7 +99,9 @@ class Run:
             if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
                 for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
                     options.notice(sentence)
-        self.encoders.caches = feature_caches(recipe, self.encoders, folder / FEATURES)
+        self.encoders.caches = feature_caches(
+            recipe, self.encoders, self.options.features or folder / FEATURES
+        )
         step = Step(recipe, self.encoders)
         if recipe.compile:
             for trunk in self.encoders.children():
