@@ -47,9 +47,9 @@ def test_it_is_its_definition(first: int, sounds: int) -> None:
 
 
 def test_a_map_that_is_the_truth_costs_nothing_and_its_opposite_most() -> None:
-    truths = torch.zeros(2, 4, 4, dtype=torch.float64)
-    truths[:, 1:3, 1:3] = 1.0
-    right = torch.full((2, 2, 4, 4), -1.0, dtype=torch.float64)
+    truths = torch.zeros(2, 3, 2, dtype=torch.float64)
+    truths[:, 1:, 1] = 1.0
+    right = torch.full((2, 2, 3, 2), -1.0, dtype=torch.float64)
     right[0, 0], right[1, 1] = 2 * truths - 1
     embedded = replace(made(frames=2, sounds=2), responses=right, truths=truths)
     objective = ComposedTruth(sharpness=60.0, middle=0.0)

@@ -138,7 +138,7 @@ def on_pretrained(recipe: Recipe) -> Recipe:
 def pretrained() -> Recipe:
     """SSL-TIE on frozen pretrained trunks, complete; wider trimaps."""
     recipe = on_pretrained(f())
-    recipe.contrast = TrimapContrast(foreground=0.5, background=0.3, softness=0.2)
+    recipe.contrast = TrimapContrast(foreground=0.5, background=0.3, softness=0.2, temperature=0.15)
     return recipe
 
 
