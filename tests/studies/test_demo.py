@@ -11,10 +11,10 @@ from hearsight.checkpoints.checkpoint import load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.localising.moments import Moment
 from hearsight.media.read import probe
-from hearsight.recipes.catalogue import load_recipe
 from hearsight.scenes.composed_videos import compose_video
-from hearsight.scenes.scenes import Scenes, load_pack
-from hearsight.studies.demo import DemoOptions, choose_pack, count_found, plan_epochs, run_demo
+from hearsight.scenes.scenes import load_pack
+from hearsight.studies.demo import choose_pack, count_found, run_demo
+from hearsight.studies.demo_plan import DemoOptions
 
 HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
 
@@ -22,8 +22,8 @@ HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """As little of everything as shows the same."""
-    monkeypatch.setattr("hearsight.studies.demo.EPOCH", 2)
-    monkeypatch.setattr("hearsight.studies.demo.fit_epochs", lambda *_: 1)
+    monkeypatch.setattr("hearsight.studies.demo_plan.EPOCH", 2)
+    monkeypatch.setattr("hearsight.studies.demo_plan.fit_epochs", lambda *_: 1)
     monkeypatch.setattr("hearsight.studies.demo.HELD_OUT", 24)
     monkeypatch.setattr("hearsight.studies.demo.SECONDS", 3)
 
@@ -64,19 +64,6 @@ def test_a_pack_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
 def test_a_folder_of_toys_is_refused() -> None:
     with pytest.raises(HearsightError, match=r"--pack toys:here: toys .* have no folder"):
         choose_pack("toys:here", lambda *_: None)
-
-
-def test_a_demo_of_another_folder_of_the_pack_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hearsight.studies.demo.fit_epochs", lambda *_: 3)
-    recipe = load_recipe("ssl_tie:small")
-    scenes = Scenes(load_pack("toys", split="train", classes=4), 4)
-    planned = plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "a")
-    assert (planned[0].epochs, planned[1]) == (3, False)
-    assert plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "a")[1]
-    with pytest.raises(HearsightError, match="holds another demo"):
-        plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "b")
 
 
 def test_without_apt_toys_are_taken_and_the_reason_is_said(

@@ -356,6 +356,9 @@ def demo(
     looks: Annotated[
         int, typer.Option(help="Variants of each training cut-out; 8 suit an hour.", min=1)
     ] = 1,
+    trunks: Annotated[
+        bool, typer.Option(help="Pretrained trunks where they can be had, or small networks.")
+    ] = True,
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -367,7 +370,8 @@ def demo(
     import torch
 
     from hearsight.scoring.evaluation import table_text
-    from hearsight.studies.demo import DemoOptions, run_demo, summarise
+    from hearsight.studies.demo import run_demo, summarise
+    from hearsight.studies.demo_plan import DemoOptions
 
     torch.set_num_threads(threads)
     with Bars() as bars:
@@ -378,6 +382,7 @@ def demo(
                 pack=pack,
                 seed=seed,
                 looks=looks,
+                trunks=trunks,
                 device=device,
                 workers=workers,
                 command=command_line(),

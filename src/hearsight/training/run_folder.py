@@ -40,6 +40,7 @@ class TrainingOptions:
 
     resume: bool = False
     minutes: float | None = None  # stop at the end of the step in which they run out
+    planned_minutes: float | None = None  # epochs that do not fit are left out: see `Run.replan`
     device: str | None = None  # "cpu" or "cuda"; None: a GPU if there is one
     workers: int = 1
     log_every: int = 10  # steps

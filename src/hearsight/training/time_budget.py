@@ -21,7 +21,19 @@ with needs("train", "Training"):
 
 
 def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOptions) -> int:
-    """The number of epochs, at least 1, that fit into `minutes`: measured on a few steps.
+    """The number of epochs, at least 1, that fit into `minutes`: measured on a few steps."""
+    return max(1, int(60 * minutes / epoch_seconds(recipe, clips, options)))
+
+
+def remaining_epochs(seconds: float, per_epoch: float, most: int) -> int:
+    """Epochs that still fit into `seconds` at `per_epoch` seconds each, from 0 to `most`."""
+    return max(0, min(most, int(seconds / per_epoch))) if per_epoch > 0 else most
+
+
+def epoch_seconds(
+    recipe: Recipe, clips: Clips, options: TrainingOptions, *, warm: int = 3, timed: int = 12
+) -> float:
+    """Seconds of an epoch of new clips, measured on `timed` steps after `warm` other ones.
 
     The weights of these steps are discarded.
     """
@@ -37,7 +49,7 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
     )
     encoders.generator = torch.Generator(accelerator.device)  # of dropout
     step = accelerator.prepare(Step(recipe, encoders))
-    warm, timed, begin = 3, 12, 0.0
+    begin = 0.0
     everyone = np.arange(len(clips)) if recipe.mixing else None
     endless = (batch for epoch in count() for batch in batches.epoch(epoch, partners=everyone))
     for done, batch in enumerate(endless):
@@ -58,5 +70,4 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
         find_mixing_partners(
             recipe, encoders, clips, epoch=0, accelerator=accelerator, workers=options.workers
         )
-    per_epoch = per_step * len(batches) + time.monotonic() - begin
-    return max(1, int(60 * minutes / per_epoch))
+    return per_step * len(batches) + time.monotonic() - begin

@@ -48,6 +48,7 @@ from hearsight.training.run_folder import (
     thread_warnings,
 )
 from hearsight.training.step import Step, draw
+from hearsight.training.time_budget import remaining_epochs
 
 with needs("train", "Training"):
     from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -67,7 +68,9 @@ class Run:
             names = label_names(clips)
             encoder = replace(recipe.encoder, classes=len(names))
             recipe = replace(recipe, labels=names, encoder=encoder)
-        self.recipe, self.clips, self.folder, self.options = recipe, clips, folder, options
+        self.recipe = recipe = replace(recipe)  # `replan` changes its epochs
+        self.clips, self.folder, self.options = clips, folder, options
+        self.most_epochs = recipe.epochs
         self.accelerator = Accelerator(
             mixed_precision="bf16" if recipe.precision == "bf16" else "no",
             cpu=on_cpu(options.device),
@@ -79,6 +82,8 @@ class Run:
         previous = find_previous(folder, recipe, clips, resume=options.resume)
         self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
         if previous is not None:
+            if options.planned_minutes is not None:
+                recipe.epochs = min(recipe.epochs, previous.recipe.epochs)
             self.encoders.load_state_dict(previous.weights)
         else:
             if recipe.encoder.weights is not None:
@@ -152,6 +157,24 @@ class Run:
         over = time.monotonic() - self.started > 60 * self.options.minutes
         flag = torch.tensor(float(over), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def replan(self, seconds: float) -> None:
+        """Plan the epochs that fit into `planned_minutes` at the speed of the last one.
+
+        The learning rate and the mixing then follow the new plan. An epoch in which features of
+        frozen trunks were computed says nothing of the next ones.
+
+        seconds: of the last epoch.
+        """
+        options, position = self.options, self.position
+        computed = bool(self.encoders.caches) and position.epoch <= (self.recipe.fresh_epochs or 0)
+        if options.planned_minutes is None or computed:
+            return
+        left = 60 * options.planned_minutes - (time.monotonic() - self.started)
+        times = torch.tensor([left, seconds], device=self.accelerator.device)
+        left, seconds = self.accelerator.reduce(times, "mean").tolist()  # the same plan for all
+        most = self.most_epochs - position.epoch
+        self.recipe.epochs = position.epoch + remaining_epochs(left, seconds, most)
 
     def choose_threshold(self) -> float | None:
         """The confidence threshold of the present weights; the main process alone computes it."""
@@ -290,12 +313,14 @@ def train(
     recipe, position, finished = run.recipe, run.position, True
     try:
         while position.epoch < recipe.epochs and finished:
+            begin, rest = time.monotonic(), len(run.batches) - position.batch
             if position.batch == 0:
                 run.find_partners()
             finished = train_epoch(run)
             run.nan_guard.check_weights(position.step)
             if finished:
                 position.epoch, position.batch = position.epoch + 1, 0
+                run.replan((time.monotonic() - begin) * len(run.batches) / max(1, rest))
                 if validation is not None and (
                     position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
                 ):
