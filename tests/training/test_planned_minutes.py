@@ -39,7 +39,7 @@ def scenes() -> Scenes:
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return replace(tiny_recipe(), epochs=20, decay=True)
+    return replace(tiny_recipe(), epochs=6, decay=True)
 
 
 def timed(clock: Clock, monkeypatch: pytest.MonkeyPatch, minutes: float) -> TrainingOptions:
@@ -57,9 +57,9 @@ def test_epochs_that_still_fit_as_known() -> None:
 @pytest.mark.parametrize(
     ("clock", "minutes", "epochs"),
     [
-        (Clock(), 60.0, 20),  # all fit
+        (Clock(), 60.0, 6),  # all fit
         (Clock(), 2.0, 4),  # 30 s each
-        (Clock(busy_from=2 * STEPS), 5.0, 4),  # two of 30 s, then of 90 s: 240 s of 300
+        (Clock(busy_from=2 * STEPS), 4.5, 4),  # two of 30 s, then of 90 s: 240 s of 270
         (Clock(busy_from=0, slow=100.0), 2.0, 1),
     ],
 )
@@ -80,7 +80,7 @@ def test_the_rate_falls_to_its_end_in_the_epochs_that_fit(
     assert rates[0] == recipe.learning_rate
     if epochs > 1:
         assert rates[-1] < 0.1 * recipe.learning_rate
-    assert recipe.epochs == 20
+    assert recipe.epochs == 6
 
 
 def test_a_finished_run_stays_as_it_is_and_an_interrupted_one_keeps_its_plan(
@@ -107,7 +107,7 @@ def test_an_epoch_in_which_features_were_computed_says_nothing_of_the_next(
     run.encoders.caches = {"frames": lambda inputs: inputs}
     run.position.epoch = 1
     run.replan(100.0)
-    assert run.recipe.epochs == 20
-    run.position.epoch = 2
-    run.replan(30.0)
     assert run.recipe.epochs == 6
+    run.position.epoch = 2
+    run.replan(60.0)
+    assert run.recipe.epochs == 4

@@ -344,7 +344,7 @@ def demo(
     ] = Path("demo"),
     minutes: Annotated[
         float,
-        typer.Option(help="Minutes of training; the rest takes 1 to 2 more.", callback=above_zero),
+        typer.Option(help="Minutes of training; the rest takes 1 to 3 more.", callback=above_zero),
     ] = 6.5,
     pack: Annotated[
         str | None,

@@ -33,7 +33,6 @@ from hearsight.scenes.scenes import Scenes, open_scenes
 from hearsight.scoring.evaluation import Evaluation, evaluate, write_scores
 from hearsight.studies.demo_plan import (
     CLASSES,
-    HELD_OUT,
     PRETRAINED,
     SMALL,
     DemoOptions,
@@ -124,7 +123,7 @@ def _run_demo(folder: Path, options: DemoOptions) -> DemoResult:
     plan, resume = plan_demo(folder, name, place, options)
     recipe = replace(demo_recipe(plan.method, options), epochs=plan.epochs)
     training = open_training(name, place, recipe, plan.batches, options)
-    held_out = open_held_out(name, place, recipe, options)
+    held_out = open_held_out(name, place, recipe, plan.scored, options)
     train_model(folder / "run", recipe, training, options, plan, description, resume=resume)
     known = with_known_objects(held_out, training)
     model = folder / "model.safetensors"
@@ -144,7 +143,9 @@ def _run_demo(folder: Path, options: DemoOptions) -> DemoResult:
     )
 
 
-def open_held_out(pack: str, place: Path | None, recipe: Recipe, options: DemoOptions) -> Scenes:
+def open_held_out(
+    pack: str, place: Path | None, recipe: Recipe, count: int, options: DemoOptions
+) -> Scenes:
     """Held-out scenes to score."""
     return open_scenes(
         pack,
@@ -152,7 +153,7 @@ def open_held_out(pack: str, place: Path | None, recipe: Recipe, options: DemoOp
         split="val",
         seed=options.seed,
         size=recipe.frame_size,
-        count=HELD_OUT,
+        count=count,
         classes=CLASSES,
         silent=(1, 2),
         seconds=recipe.spectrogram.seconds,

@@ -18,18 +18,19 @@ from hearsight.training.time_budget import epoch_seconds, fit_epochs
 SMALL, PRETRAINED = "ssl_tie:small", "ssl_tie:pretrained_a"
 CLASSES = 12
 EPOCH = 24  # batches that make an epoch of the endless scenes
-LEAST_BATCHES, MOST_BATCHES = 12, 48  # of an epoch with pretrained trunks
+LEAST_BATCHES, MOST_BATCHES = 8, 48  # of an epoch with pretrained trunks
 MOST_STEPS = 400  # with pretrained trunks: on so few scenes 800 steps found fewer new objects
 FEATURES = 0.4  # of the minutes, for the epoch in which features are computed
-SCORING = 2.0  # minutes that scoring may take before the minutes of training are cut
-HELD_OUT = 600  # scenes that are scored
+MEASURED = 384  # scenes of which the speed is measured and the confidence threshold is chosen
+SCORING = 2.5  # minutes, for scoring with pretrained trunks
+LEAST_HELD_OUT, HELD_OUT = 150, 600  # scenes of each kind that are scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
     """Options of a demo.
 
-    minutes: of training; the rest takes one or two more. pack: `menagerie`, `menagerie:FOLDER`
+    minutes: of training; the rest takes one to three more. pack: `menagerie`, `menagerie:FOLDER`
     or `toys`; None is the menagerie if it is there or can be built, else toys. looks: variants of
     each training cut-out; more of them pay off in long training and slow down a short one.
     trunks: whether pretrained trunks are used, on scenes of photographs, if they can be had.
@@ -63,21 +64,21 @@ def choose_method(pack: str, options: DemoOptions) -> str:
 class DemoPlan:
     """What is trained, and for how long.
 
-    batches: in an epoch. epochs: at most. minutes: of training.
+    batches: in an epoch. epochs: at most. minutes: of training. scored: scenes of each kind.
     """
 
     method: str
     batches: int
     epochs: int
     minutes: float
+    scored: int
 
 
 def make_plan(method: str, pack: str, place: Path | None, options: DemoOptions) -> DemoPlan:
     """Plan a demo by the speed of a few steps.
 
-    With pretrained trunks the first epoch computes features of new scenes, which then repeat, and
-    scoring takes as long per scene: what it takes beyond `SCORING` is taken off the minutes, up to
-    half of them.
+    With pretrained trunks the first epoch computes features of new scenes, which then repeat;
+    scoring takes as long per scene. A slow machine composes and scores fewer of them.
     """
     recipe = demo_recipe(method, options)
     most = EPOCH if method == SMALL else MOST_BATCHES
@@ -87,13 +88,20 @@ def make_plan(method: str, pack: str, place: Path | None, options: DemoOptions) 
     )
     if method == SMALL:
         epochs = fit_epochs(recipe, scenes, options.minutes, training)
-        return DemoPlan(method=method, batches=most, epochs=epochs, minutes=options.minutes)
-    seconds = epoch_seconds(recipe, scenes, training, warm=1, timed=3) / most  # of a batch
-    scoring = 2 * HELD_OUT / recipe.batch_size * seconds / 60
-    minutes = max(options.minutes / 2, options.minutes - max(0.0, scoring - SCORING))
-    batches = min(most, max(LEAST_BATCHES, int(FEATURES * 60 * minutes / seconds)))
-    epochs = max(2, MOST_STEPS // batches)
-    return DemoPlan(method=method, batches=batches, epochs=epochs, minutes=minutes)
+        return DemoPlan(
+            method=method, batches=most, epochs=epochs, minutes=options.minutes, scored=HELD_OUT
+        )
+    seconds = epoch_seconds(recipe, scenes, training, warm=1, timed=3) / len(scenes)  # of a scene
+    minutes = max(options.minutes / 2, options.minutes - MEASURED * seconds / 60)
+    batches = int(FEATURES * 60 * minutes / seconds / recipe.batch_size)
+    batches = min(most, max(LEAST_BATCHES, batches))
+    return DemoPlan(
+        method=method,
+        batches=batches,
+        epochs=MOST_STEPS // batches,
+        minutes=minutes,
+        scored=min(HELD_OUT, max(LEAST_HELD_OUT, int(60 * SCORING / seconds / 2))),
+    )
 
 
 def plan_demo(
