@@ -276,13 +276,14 @@ class Localiser:
         if not responses.isfinite().all():
             raise HearsightError("A response map is not finite: the weights are damaged.")
         return [
-            self._moment(response, frame, heard)
+            self.moment(response, frame, heard)
             for response, frame, heard in zip(responses.numpy(), frames, sounds, strict=True)
         ]
 
-    def _moment(
+    def moment(
         self, response: Float32[np.ndarray, "h w"], frame: EncoderFrame, heard: SoundWindow
     ) -> MomentHeatmap:
+        """The moment of a frame by its response map to its sound."""
         silent = heard.level < QUIET
         confidence = 0.0 if silent else float(response.max())
         heatmap, box, share = np.zeros_like(response), None, 0.0
