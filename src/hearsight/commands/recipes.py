@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.errors import HearsightError
+from hearsight.commands.outputs import Force, writing
 
 if TYPE_CHECKING:
     from hearsight.recipes.recipe import Recipe
@@ -64,6 +64,7 @@ def import_weights(
         str, typer.Option(help="Whose weights: `ssl-tie`, `lvs`, `ez-vsl` or `slavc`.")
     ] = "ssl-tie",
     out: Annotated[Path | None, typer.Option(help="By default FILE with .safetensors.")] = None,
+    force: Force = False,
 ) -> None:
     """Turn weights that authors released into a checkpoint of this package.
 
@@ -73,7 +74,6 @@ def import_weights(
     from hearsight.checkpoints.import_weights import target_of
 
     target = target_of(file) if out is None else out
-    if target.exists() and file.exists() and target.samefile(file):
-        raise HearsightError(f"'{target}' is the file that is read: name another with --out.")
-    convert(file, target, method)
+    with writing((target, ()), force=force, sources=[file]):
+        convert(file, target, method)
     print(json.dumps({"checkpoint": str(target)}))

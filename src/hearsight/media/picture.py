@@ -103,8 +103,13 @@ def is_picture(path: Path | str) -> bool:
     try:
         read_picture(path)
     except MediaError as error:
-        return isinstance(error.__cause__, NeedsHeicError)
+        return needs_heic(error)
     return True
+
+
+def needs_heic(error: Exception) -> bool:
+    """Whether `read_picture` raised this for want of pillow-heif."""
+    return isinstance(error.__cause__, NeedsHeicError)
 
 
 def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:

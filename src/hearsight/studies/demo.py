@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from hearsight.checkpoints.card import card_of, write_card
 from hearsight.checkpoints.checkpoint import LAST, load_model, save_checkpoint
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
@@ -170,7 +171,7 @@ def _run_demo(folder: Path, options: DemoOptions) -> DemoResult:
     train_model(folder / "run", recipe, training, options, description, resume=resume)
     known = with_known_objects(held_out, training)
     model = folder / "model.safetensors"
-    scores = score_model(folder, model, {KNOWN: known, NEW: held_out}, options)
+    scores = score_model(folder, model, {KNOWN: known, NEW: held_out}, options, description)
     video, moments = localise_composed(folder, known, model, options)
     found = count_found(video, moments)
     report = folder / "report.html"
@@ -246,9 +247,16 @@ def train_model(
 
 
 def score_model(
-    folder: Path, model: Path, kinds: Mapping[str, Scenes], options: DemoOptions
+    folder: Path,
+    model: Path,
+    kinds: Mapping[str, Scenes],
+    options: DemoOptions,
+    description: str,
 ) -> dict[str, Evaluation]:
-    """Score the last weights on each kind of scenes, and write them to `model` with the scores."""
+    """Score the last weights on each kind of scenes; write them to `model`, with scores and card.
+
+    description: of what the scenes are composed of.
+    """
     trained = load_model(folder / "run" / LAST)
     scores = {
         title: evaluate(
@@ -265,6 +273,12 @@ def score_model(
         write_scores(evaluation, folder / f"scores-{title.lower().replace(' ', '-')}.csv")
     facts = {**trained.facts, "scores": {title: one.numbers() for title, one in scores.items()}}
     save_checkpoint(model, trained.encoders, trained.recipe, facts=facts)
+    write_card(
+        model,
+        short=f"it learned in {options.minutes:g} minutes from scenes composed of {description}; "
+        "it can find what sounds in such scenes, and cannot be trusted on real videos.",
+        text="\n\n".join(summarise(title, one) for title, one in scores.items()),
+    )
     return scores
 
 
@@ -359,6 +373,7 @@ def describe(
             data=(folder / "painted.mp4").read_bytes(),
             caption=f"A composed video of known objects with other recordings. {moments}",
         ),
+        cards=[card] if (card := card_of(folder / "model.safetensors")) else [],
         provenance=provenance(recipe, options.command, description),
     )
 
