@@ -1,6 +1,10 @@
-# Every target does its own set-up: a virtual environment with what pyproject.toml asks for.
-# constraints.txt pins torch, so that no CUDA packages come along on a machine without a GPU.
+# Every target does its own set-up: a virtual environment with what pyproject.toml asks for, and the
+# torch of constraints.txt. On Linux PyPI has it with CUDA alone: 19 packages more, about 5 GB. For
+# the CPU build, TORCH_INDEX names a wheel index that has it, or a folder with its wheel:
+#     make demo TORCH_INDEX=...
 PYTHON ?= python3
+TORCH_INDEX ?=
+TORCH_FROM := $(if $(TORCH_INDEX),$(if $(wildcard $(TORCH_INDEX)),--find-links,--extra-index-url) '$(TORCH_INDEX)')
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -10,7 +14,8 @@ setup: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(if $(TORCH_INDEX),,@echo "torch comes from where pip looks; PyPI has it for Linux with CUDA, about 5 GB: see README.md, Install, for the CPU build")
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH_FROM) torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 

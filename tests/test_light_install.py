@@ -110,4 +110,4 @@ def test_loading_a_model_compiles_nothing(folder: Path) -> None:
 def test_moments_like_one_of_the_library_are_found_without_torch(folder: Path) -> None:
     line = "hearsight similar made.library film.mp4 --at 1 --sheet sheet.png --page page.html"
     code, _, err = run(folder, command(line), without=("torch",))
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "wrote sheet.png\nwrote page.html\n")

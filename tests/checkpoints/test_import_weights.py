@@ -187,15 +187,16 @@ def test_the_checkpoint_keeps_the_name_of_the_file(tmp_path: Path, name: str, ta
     assert target_of(tmp_path / name) == tmp_path / target
 
 
-def test_a_checkpoint_is_replaced_only_where_it_was_named(hearsight: Hearsight) -> None:
+def test_a_checkpoint_is_replaced_only_by_force(hearsight: Hearsight) -> None:
     torch.save(foreign("ez-vsl"), "best.v1.pth")
     line = "import-weights best.v1.pth --method ez-vsl"
     code, out, _ = hearsight(line)
     assert (code, json.loads(out)) == (0, {"checkpoint": "best.v1.safetensors"})
     Path("best.v1.safetensors").write_bytes(b"mine")
-    refused(hearsight, line, "'best.v1.safetensors' is there already", "--out")
+    for named in ("", " --out best.v1.safetensors"):
+        refused(hearsight, line + named, "'best.v1.safetensors' exists", "--force")
     assert Path("best.v1.safetensors").read_bytes() == b"mine"
-    assert hearsight(f"{line} --out best.v1.safetensors")[0] == 0
+    assert hearsight(f"{line} --force")[0] == 0
     assert load_checkpoint("best.v1.safetensors").facts == {"imported_from": "best.v1.pth"}
 
 

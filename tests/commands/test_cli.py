@@ -90,8 +90,9 @@ def test_help_lists_whole_sentences(hearsight: Hearsight) -> None:
     _, out, _ = hearsight("--help")
     listed = out.partition("Commands:")[2]
     assert "..." not in listed
-    assert "Train a recipe and write a run folder: log, last and best checkpoint." in " ".join(
-        listed.split()
+    assert (
+        "Train a recipe and write a run folder: recipe, log, last and best checkpoint."
+        in " ".join(listed.split())
     )
 
 
@@ -189,7 +190,7 @@ def test_train_refuses_in_one_sentence(hearsight: Hearsight, options: str, said:
         ("import-weights nowhere.pth.tar", "nowhere.pth.tar"),
         ("import-weights garbage.safetensors --out out.safetensors", "garbage.safetensors"),
         ("import-weights empty", "empty"),
-        ("import-weights good.safetensors --out good.safetensors", "is the file that is read"),
+        ("import-weights good.safetensors --out good.safetensors", "is read for this"),
         ("demo --out ''", "a folder must be named"),
         ("compare lvs:small --data toys --out ''", "a folder must be named"),
         ("recipes ssl_ty", "'ssl_tie'"),
@@ -245,6 +246,9 @@ def test_other_commands_refuse_in_one_sentence(
         ("film.mp4 --sound sound.wav --every 2", "--every is for videos"),
         ("film.mp4 --style het", "'heat'"),
         ("film.mp4 --style box", "--style is for painting: name the file to write by -o."),
+        ("film.mp4 --strip thik", "Did you mean 'thin'"),
+        ("film.mp4 --strip none", "--strip is for painting"),
+        ("a.png --sound a.wav --strip full -o b.png", "--strip is for videos"),
         ("film.mp4 --sound sound.wav --style box", "--style is for painting"),
         ("film.mp4 --threshold nan", "threshold"),
         ("film.mp4 --model nowhere", "nowhere"),

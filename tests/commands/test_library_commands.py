@@ -41,18 +41,28 @@ def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
     assert f"skipped {broken}: " in err
     assert done["passed_over"] == {"count": 1, "names": ["notes.txt"]}
     assert "1 of the files and folders there were passed over" in err
+    assert "could not be read: 1 files or folders" in err
+    assert "'lib' holds 2 videos, 0 sounds and 0 pictures: 6 moments" in err
     _, out, _ = hearsight("index lib videos --prune --optimize")
     assert lines(out)[0]["unchanged"] == 2
     outputs = "--sheet s.png --page p.html -k 3"
     code, out, err = hearsight(f"search lib --video videos/a.mp4 --at 3 {outputs}")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "wrote s.png\nwrote p.html\n")
     first = lines(out)[0]
-    assert first == {"file": str(Path("videos/a.mp4").absolute()), "time": 3.0, "score": 1.0}
+    assert first == {
+        "file": str(Path("videos/a.mp4").absolute()),
+        "time": 3.0,
+        "score": 1.0,
+        "kind": "video",
+        "silent": False,
+    }
     assert len(lines(out)) == 3
     assert np.asarray(Image.open("s.png")).ndim == 3
     assert "Sounds like a.mp4 at 3 s" in Path("p.html").read_text()
     Image.fromarray(numbered(16)).save("q.png")
-    assert len(lines(hearsight("search lib --image q.png --to sound --exact")[1])) == 6
+    line = "search lib --image q.png --to sound --exact"
+    assert len(lines(hearsight(line)[1])) in (3, 4)  # of two videos; more only as the first three
+    assert len(lines(hearsight(f"{line} --same-video keep")[1])) == 6
     code, out, _ = hearsight("similar lib videos/a.mp4 --at 3 --same-video drop --to image")
     assert {str(line["file"])[-5:] for line in lines(out)} == {"b.mp4"}
     soundfile.write("silent.wav", np.zeros(RATE), RATE)
@@ -65,7 +75,7 @@ def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
 @pytest.mark.usefixtures("videos")
 def test_numbers_are_printed_to_three_digits(hearsight: Hearsight) -> None:
     hearsight("index lib videos --model tiny.safetensors --every 0.7")
-    _, found, _ = hearsight("search lib --video videos/a.mp4 --at 1 -k 20")
+    _, found, _ = hearsight("search lib --video videos/a.mp4 --at 1 -k 20 --same-video keep")
     _, localised, _ = hearsight("localise videos/a.mp4 --every 0.7 --model tiny.safetensors")
     numbers = [
         number
@@ -83,7 +93,7 @@ def test_numbers_are_printed_to_three_digits(hearsight: Hearsight) -> None:
 def test_missing_files_are_pruned_and_reported(hearsight: Hearsight) -> None:
     hearsight("index lib videos --model tiny.safetensors")
     Path("videos/a.mp4").unlink()
-    refused(hearsight, "index lib videos/a.mp4", "There is no video or folder 'videos/a.mp4'")
+    refused(hearsight, "index lib videos/a.mp4", "There is no file or folder 'videos/a.mp4'")
     code, out, err = hearsight("index lib videos/a.mp4 --prune")
     assert (code, lines(out)[0]["removed"], lines(out)[0]["moments"]) == (0, 1, 2)
     assert "removed, because they are gone: 1 files" in err
@@ -103,7 +113,8 @@ def test_wrong_options_are_refused_before_the_work(hearsight: Hearsight) -> None
     for number in ("0", "-3", "99999", f"{10**30}", "many"):
         refused(hearsight, f"{index} --batch-size {number}", "--batch-size")
         refused(hearsight, f"{index} --threads {number}", "--threads")
-    refused(hearsight, "index lib videos/torn.mp4", "nothing could be read: torn.mp4: '")
+    torn = index.replace("videos", "videos/torn.mp4")
+    refused(hearsight, torn, "nothing could be read: torn.mp4: '")
     for place in ("foo://x", "s3://", "''", "tiny.safetensors"):
         for line in ("index {} videos", "search {} --sound q.wav", "similar {} a.mp4 --at 1"):
             refused(
@@ -132,7 +143,7 @@ def test_mistakes(hearsight: Hearsight) -> None:
     Path("empty").mkdir()
     refused(hearsight, "index lib empty", "'empty' holds no videos")
     refused(hearsight, "index lib", "Name the videos or folders")
-    refused(hearsight, "index lib absent.mp4", "There is no video or folder 'absent.mp4'")
+    refused(hearsight, "index lib absent.mp4", "There is no file or folder 'absent.mp4'")
     refused(hearsight, "index lib videos --engine rey", "Did you mean 'ray'")
     ray = "index lib videos --model tiny.safetensors --engine ray"
     refused(hearsight, f"{ray} --threads 2", "--threads is for the local engine")
@@ -151,7 +162,7 @@ def test_mistakes(hearsight: Hearsight) -> None:
     refused(hearsight, "search lib --sound videos/a.mp4 --sheet p.gif", "must end in")
     refused(hearsight, "similar lib videos/b.mp4 --at 1", "is not in the library 'lib'")
     shipped = next(iter(shipped_models()))
-    refused(hearsight, f"index lib videos --model {shipped}", "vectors of two models")
+    refused(hearsight, f"index lib videos --model {shipped} --quiet", "vectors of two models")
     for path in Path("lib/moments.lance/data").iterdir():
         path.write_bytes(b"garbage")
     refused(hearsight, "search lib --sound videos/a.mp4", "index its videos into a new one")

@@ -60,7 +60,7 @@ def test_scores_that_cannot_be_written_are_refused_before_the_scoring(
         ("--protocol mask", "no protocol 'mask'"),
         ("--protocols lvs,mask", "no protocol 'mask'"),
         ("--protocols negatives,lvs --ogl none.pth", "'negatives' scores responses alone"),
-        ("--scores x.csv --out x.csv", "--scores and --out both name 'x.csv'"),
+        ("--scores x.csv --out x.csv", "'x.csv' is named twice"),
         ("--out none/x.csv", "none"),
         ("--batch-size 0", "--batch-size"),
     ],
@@ -183,7 +183,7 @@ def test_several_checkpoints_and_protocols_in_tables_and_files(hearsight: Hearsi
         lines = list(csv.DictReader(file))
     found = {(one["name"], one["protocol"], one["id"]) for one in lines}
     assert len(found) == len(lines) == 3 * 2 * 6
-    code, out, _ = hearsight(f"{line} --json")
+    code, out, _ = hearsight(f"{line} --json --force")
     printed = [json.loads(one) for one in out.splitlines()]
     assert len(printed) == len(rows)
     for one, row in zip(printed, rows, strict=True):

@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("files")
 def test_a_command_says_as_much_as_it_is_asked_to(hearsight: Hearsight) -> None:
-    line = "localise film.mp4 --model model.safetensors -o painted.mp4"
+    line = "localise film.mp4 --model model.safetensors -o painted.mp4 --force"
     plain = hearsight(line)
     assert plain[0] == 0
     assert "loaded" not in plain[2]

@@ -8,22 +8,25 @@ import sys
 import time
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from lancedb.table import LanceTable
-from made_library import make_clip, tiny_model
-from made_media import coded_pictures, join_pictures, numbered
+from made_library import RATE, make_clip, tiny_model
+from made_media import coded_pictures, join_pictures, numbered, sine
 from PIL import Image
 
 from hearsight.errors import HearsightError
 from hearsight.library import extraction, ray_engine
 from hearsight.library.extraction import Extractor, moment_times
 from hearsight.library.indexing import index_videos
-from hearsight.library.lance_table import MomentTable, sole_writer
-from hearsight.localising.localise import prepare_whole_frame
+from hearsight.library.lance_table import LibraryInfo, MomentTable, sole_writer
+from hearsight.library.library import Library
+from hearsight.localising.localise import localise_video, prepare_whole_frame
 from hearsight.media.picture import decode_picture
 from hearsight.media.read import frames_at, read_sound
 from hearsight.media.write import write_video
@@ -184,7 +187,7 @@ def test_prune_accepts_sources_that_are_missing_or_emptied(
     (videos / "0.mp4").unlink()
     (videos / "below" / "3.MP4").unlink()
     for source, said in (
-        (videos / "0.mp4", "There is no video or folder"),
+        (videos / "0.mp4", "There is no file or folder"),
         (videos / "below", "holds no videos"),
     ):
         with pytest.raises(HearsightError, match=said):
@@ -352,27 +355,94 @@ def test_a_video_without_sound_counts_as_silent(model: Path, tmp_path: Path) -> 
     assert [row["level"] for row in read(tmp_path / "library")] == [None, None]
 
 
-def test_a_sound_file_is_not_a_video(model: Path, tmp_path: Path) -> None:
-    import soundfile
+def test_sounds_and_pictures_are_moments_with_one_vector(model: Path, tmp_path: Path) -> None:
+    folder, library = tmp_path / "media", tmp_path / "library"
+    folder.mkdir()
+    make_clip(folder / "film.mp4", 1, 6.0)
+    soundfile.write(folder / "tone.wav", sine(440.0, 7.0, RATE), RATE)
+    soundfile.write(folder / "beep.flac", sine(880.0, 0.5, RATE), RATE)
+    Image.fromarray(numbered(3)).save(folder / "red.png")
+    Image.fromarray(numbered(5)).save(folder / "photo.JPG", format="JPEG")
+    (folder / "torn.jpg").write_bytes((folder / "photo.JPG").read_bytes()[:400])
+    (folder / "torn.mp3").write_bytes(b"\xff\xfb" + b"x" * 300)
+    (folder / "notes.txt").touch()
+    done = index_videos(library, [folder], model=model, every=3.0)
+    assert (done.added, done.moments) == (5, 2 + 3 + 1 + 2)
+    assert (done.videos, done.sounds, done.pictures) == (1, 2, 2)
+    assert sorted(Path(name).name for name in done.unreadable) == ["torn.jpg", "torn.mp3"]
+    assert done.passed_over.names == ["notes.txt"]
+    embedder = load_embedder(model)
+    for row in read(library):
+        name = Path(row["file"]).name
+        wanted = {"film.mp4": "video", "tone.wav": "sound", "beep.flac": "sound"}
+        assert row["kind"] == wanted.get(name, "picture")
+        assert decode_picture(row["thumbnail"]).shape[0] in (144, 48)
+        assert (row["image"] is None) == (row["kind"] == "sound")
+        assert (row["sound"] is None) == (row["kind"] == "picture")
+        assert (row["level"] is None) == (row["kind"] == "picture")
+        assert (row["confidence"] is None) == (row["kind"] != "video")
+        if name == "red.png":
+            frame = prepare_whole_frame(numbered(3), embedder.side)
+            assert row["time"] == 0
+            assert np.dot(row["image"], embedder.frames([frame])[0]) == pytest.approx(1, abs=1e-5)
+        if name == "beep.flac":
+            heard = embedder.sounds([sine(880.0, 0.5, RATE)])[0]
+            assert np.dot(row["sound"], heard) == pytest.approx(1, abs=1e-3)
+    again = index_videos(library, [folder])
+    assert (again.unchanged, again.added, again.moments) == (5, 0, 8)
+    (folder / "tone.wav").rename(folder / "moved.wav")
+    (folder / "red.png").unlink()
+    last = index_videos(library, [folder], prune=True)
+    assert (last.copied, last.removed, last.sounds, last.pictures) == (1, 2, 2, 1)
 
-    soundfile.write(tmp_path / "tone.wav", np.zeros(16_000), 16_000)
-    with pytest.raises(HearsightError, match=r"tone\.wav' has no moving pictures"):
-        index_videos(tmp_path / "library", [tmp_path / "tone.wav"], model=model)
+
+def test_boxes_are_those_of_localise(videos: Path, tmp_path: Path) -> None:
+    index_videos(tmp_path / "library", [videos / "0.mp4"], every=2.0)
+    rows = read(tmp_path / "library")
+    assert {row["confidence"] > 0 for row in rows} == {True}
+    found = {moment.time: moment for moment in localise_video(videos / "0.mp4", every=1.0)}
+    for row in rows:
+        moment = found[row["time"]]
+        assert row["confidence"] == pytest.approx(moment.confidence, abs=1e-4)
+        assert (row["box"] is None) == (moment.box is None)
+        if moment.box is not None:
+            assert np.multiply(row["box"], (64, 48, 64, 48)) == pytest.approx(moment.box, abs=1.01)
 
 
-def test_a_still_picture_is_not_a_video(videos: Path, model: Path, tmp_path: Path) -> None:
+def test_a_library_of_an_older_hearsight_goes_on_with_videos(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    Image.fromarray(numbered(3)).save(videos / "red.png")
+    with monkeypatch.context() as before:  # as it made libraries
+        before.setattr("hearsight.library.indexing.LibraryInfo", partial(LibraryInfo, format=1))
+        index_videos(library, [videos / "0.mp4"], model=model)
+    assert "kind" not in read(library)[0]
+    with pytest.warns(UserWarning, match="made by an older hearsight: it takes videos alone"):
+        done = index_videos(library, [videos])
+    assert (done.added, done.unchanged, done.videos, done.pictures) == (3, 1, 4, 0)
+    assert "red.png" in done.passed_over.names
+    with (
+        pytest.warns(UserWarning, match="older"),
+        pytest.raises(HearsightError, match=r"It is a picture, and .* index it into a new one"),
+    ):
+        index_videos(library, [videos / "red.png"])
+    opened = Library.open(library)
+    found = opened.search(image=videos / "red.png", k=3)
+    assert [(one.kind, one.box) for one in found] == [("video", None)] * 3
+    assert len(opened.similar(videos / "0.mp4", 1.0, k=3)) == 3
+
+
+def test_a_picture_is_told_by_its_content(model: Path, tmp_path: Path) -> None:
     grey = Image.new("RGB", (64, 48), "grey")
     pictures = [tmp_path / f"still.{kind}" for kind in ("png", "jpg", "bmp", "webp", "gif", "mp4")]
     for path in pictures:
         grey.save(path, format="png" if path.suffix == ".mp4" else None)
-    done = index_videos(tmp_path / "library", [videos, *pictures], model=model)
-    assert (done.added, done.moments) == (4, 9)
-    assert done.unreadable == {
-        str(path): f"'{path}' is a single picture without sound, not a video." for path in pictures
-    }
-    moving = tmp_path / "moving.gif"
-    grey.save(moving, save_all=True, append_images=[Image.new("RGB", (64, 48), "red")])
-    assert index_videos(tmp_path / "library", [moving]).added == 1
+    grey.save(
+        tmp_path / "moving.gif", save_all=True, append_images=[Image.new("RGB", (64, 48), "red")]
+    )
+    done = index_videos(tmp_path / "library", [*pictures, tmp_path / "moving.gif"], model=model)
+    assert (done.added, done.pictures, done.moments) == (7, 7, 7)
 
 
 def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
@@ -411,7 +481,7 @@ def test_mistakes_are_refused_and_leave_nothing(
     (tmp_path / "empty").mkdir()
     for sources, said in (
         ([tmp_path / "empty"], "holds no videos"),
-        ([videos, tmp_path / "absent"], "There is no video or folder"),
+        ([videos, tmp_path / "absent"], "There is no file or folder"),
         ([], "Name the videos"),
     ):
         with pytest.raises(HearsightError, match=said):

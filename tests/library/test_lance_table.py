@@ -43,11 +43,14 @@ def rows(table: MomentTable, file: str, sounds: np.ndarray, images: np.ndarray) 
         "size": [7] * count,
         "modified": [1] * count,
         "digest": ["d"] * count,
+        "kind": ["video"] * count,
         "number": list(range(count)),
         "time": [3.0 * number for number in range(count)],
         "level": [-20.0] * count,
         "sound": list(sounds),
         "image": list(images),
+        "box": [None] * count,
+        "confidence": [0.1] * count,
         "thumbnail": [b"jpeg"] * count,
     }
     return pa.RecordBatch.from_pydict(values, schema=table.schema)
@@ -81,7 +84,7 @@ def test_the_nearest_are_those_of_the_definition(table: MomentTable) -> None:
         assert found(result) == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best]
         assert result["score"].to_numpy() == pytest.approx(cosines[best], abs=1e-6)
     assert len(table.nearest(query, "sound", 1000)) == 300
-    others = table.nearest(query, "sound", 1000, without="/1")
+    others = table.nearest(query, "sound", 1000, without=["/1"])
     assert len(others) == 200
     assert "/1" not in others["file"].to_pylist()
 
@@ -290,7 +293,7 @@ def test_a_table_of_another_program_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="newer hearsight"):
-        MomentTable.create(str(tmp_path), info(format=2))
+        MomentTable.create(str(tmp_path), info(format=3))
     with pytest.raises(HearsightError, match="newer hearsight"):
         MomentTable.open(str(tmp_path))
 

@@ -59,10 +59,14 @@ def test_a_query_finds_the_highest_cosines(
     query = library.query(**{kind: source}, to=to)
     held, places = vectors(library, to)
     cosines = held @ query.vector
-    found = library.search(**{kind: source}, to=to, k=5)
+    found = library.search(**{kind: source}, to=to, k=11)
+    silent = [to == "sound" and file.endswith("2.mp4") for file, _ in places]  # these come last
+    order = sorted(zip(silent, -cosines, strict=True))
     assert [moment.score for moment in found] == pytest.approx(
-        sorted(cosines, reverse=True)[:5], abs=1e-5
+        [-score for _, score in order], abs=1e-5
     )
+    few = library.search(**{kind: source}, to=to, k=5)
+    assert [one.score for one in few] == pytest.approx([one.score for one in found[:5]])
     for moment in found:
         place = places.index((str(moment.file), moment.time))
         assert moment.score == pytest.approx(cosines[place], abs=1e-5)
@@ -157,7 +161,7 @@ def test_mistakes_in_a_query(library: Library, folder: Path, tmp_path: Path) -> 
         (video, 99.0, {}, "moments from 1.5 to 9.5 s, none near 99 s"),
         (video, -1.0, {}, "none near -1 s"),
         (video, float("nan"), {}, "none near nan s"),
-        (video, 1.0, {"same_video": "all"}, "`same_video` is keep or drop"),
+        (video, 1.0, {"same_video": "all"}, "`same_video` is drop, one or keep"),
         (video, 1.0, {"to": "smell"}, "`to` is sound or image"),
     ):
         with pytest.raises(HearsightError, match=said):
@@ -221,3 +225,67 @@ def test_an_empty_library_finds_nothing(folder: Path, tmp_path: Path) -> None:
     library = Library.open(tmp_path / "library")
     assert library.search(video=folder / "0.mp4", at=1.0) == []
     assert len(library) == 0
+
+
+@pytest.fixture(scope="module")
+def mixed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """A library of the three videos (one of them silent), a sound and a picture."""
+    place = tmp_path_factory.mktemp("mixed")
+    write(place / "tone.wav", sine(210.0, 6.0, RATE))
+    Image.fromarray(numbered(16)).save(place / "red.png")
+    index_videos(place / "library", [folder, place], model=folder / "tiny.safetensors")
+    return Library.open(place / "library")
+
+
+@pytest.mark.parametrize("k", [1, 3, 4, 6, 50])
+@pytest.mark.parametrize("to", ["sound", "image"])
+def test_one_film_does_not_flood_the_results(mixed: Library, folder: Path, k: int, to: str) -> None:
+    query = mixed.query(video=folder / "0.mp4", at=4.5, to=to)
+    wanted: list[tuple[str, float]] = []
+    for one in mixed.nearest(query, 1000):  # the definition: each file once beyond three results
+        files = [file for file, _ in wanted]
+        if len(wanted) < 3 or one.file.name not in files:
+            wanted.append((one.file.name, one.time))
+    found = mixed.nearest(query, k, same_video="one")
+    assert [(one.file.name, one.time) for one in found] == wanted[:k]
+    dropped = mixed.nearest(query, 1000, same_video="drop")
+    kept = mixed.nearest(query, 1000, same_video="keep")
+    assert dropped == [one for one in kept if one.file.name != "0.mp4"]
+    assert len(kept) == (11 + 2 if to == "sound" else 11 + 1)
+
+
+def test_silent_moments_come_last_among_sounds_and_are_marked(
+    mixed: Library, folder: Path, tmp_path: Path
+) -> None:
+    tone = write(tmp_path / "q.wav", sine(400.0, 3.0, RATE))
+    found = mixed.search(sound=tone, k=50)
+    marks = [one.silent for one in found]
+    assert marks == sorted(marks)
+    assert sum(marks) == 3
+    assert {one.file.name for one in found if one.silent} == {"2.mp4"}
+    query = mixed.query(video=folder / "2.mp4", at=4.5, to="image")
+    pictured = mixed.nearest(query, 50)
+    scores = [one.score for one in pictured]
+    assert scores == sorted(scores, reverse=True)  # by the frames alone
+    assert not any(one.silent for one in pictured if one.kind == "picture")
+    with pytest.warns(SilenceWarning):  # a silent query is answered by the silent ones
+        assert mixed.similar(folder / "2.mp4", 4.5, k=1)[0].silent
+
+
+def test_a_sound_has_no_image_and_a_picture_no_sound_to_compare(mixed: Library) -> None:
+    names = {Path(name).name: name for name in mixed.table.files()}
+    with pytest.raises(HearsightError, match=r"red\.png' has no sound"):
+        mixed.similar(names["red.png"], 0.0)
+    with pytest.raises(HearsightError, match=r"tone\.wav' has no image"):
+        mixed.similar(names["tone.wav"], 1.5, to="image")
+    assert mixed.similar(names["red.png"], 0.0, to="image", k=1)[0].file.name == "1.mp4"
+    assert mixed.similar(names["tone.wav"], 1.5, k=1)[0].file.name == "tone.wav"
+
+
+def test_results_are_shown_in_short(mixed: Library, folder: Path) -> None:
+    query = mixed.query(video=folder / "0.mp4", at=4.5)
+    assert repr(mixed.nearest(query, 1)) == "[SearchResult('0.mp4', time=4.5, score=1.000)]"
+    (last,) = mixed.nearest(query, 50)[-1:]
+    assert repr(last).startswith("SearchResult('2.mp4', time=")
+    assert ", silent, score=" in repr(last)
+    assert len(repr(query)) < 120

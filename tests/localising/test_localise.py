@@ -156,7 +156,11 @@ def test_the_painted_video_keeps_frames_times_and_sound(
     painted = tmp_path / "painted.mp4"
     stages: list[tuple[str, int, int]] = []
     moments = localise_video(
-        film, overlay=painted, style=style, progress=lambda *stage: stages.append(stage)
+        film,
+        overlay=painted,
+        style=style,
+        strip="full",
+        progress=lambda *stage: stages.append(stage),
     )
     assert not painted.exists()
     assert len(list(moments)) == 12
@@ -340,6 +344,8 @@ def files(folder: Path, film: Path) -> dict[str, Path]:
         ("film", {"every": float("nan")}, "every"),
         ("film", {"every": 1e-320}, "from 0.01 up"),
         ("film", {"style": "head"}, "Did you mean 'heat'"),
+        ("film", {"strip": "thick"}, "There is no strip 'thick', only none, thin, full"),
+        ("film", {"strip": "thin"}, "`strip` is for painting: name .* by `overlay`"),
         ("film", {"style": "contour"}, "`style` is for painting: name .* by `overlay`"),
         ("film", {"threshold": 40.0}, "cosine"),
         ("film", {"threshold": float("nan")}, "cosine"),

@@ -109,12 +109,16 @@ def test_without_a_source_the_picture_stays_as_it_is(style: str) -> None:
     assert np.array_equal(paint(PIXELS, UNSEEN, style), PIXELS)
 
 
-def test_a_video_is_painted_by_its_moments_in_time() -> None:
-    painter = VideoPainter(style="heat", threshold=0.4, duration=4.0, localised=[SEEN, UNSEEN])
-    picture = slice(0, 45)  # above the timeline
+@pytest.mark.parametrize("strip", painting.STRIPS)
+def test_a_video_is_painted_by_its_moments_in_time(strip: str) -> None:
+    painter = VideoPainter(
+        style="heat", strip=strip, threshold=0.4, duration=4.0, localised=[SEEN, UNSEEN]
+    )
+    picture = slice(0, {"none": 60, "thin": 57, "full": 50}[strip])  # above the timeline
     for time, like in ((0.0, SEEN), (1.0, SEEN), (2.0, UNSEEN), (3.9, UNSEEN)):
         painted = painter(Frame(time, PIXELS))
         assert np.array_equal(painted[picture], paint(PIXELS, like, "heat")[picture])
+        assert np.array_equal(painted, paint(PIXELS, like, "heat")) == (strip == "none")
     between = painter(Frame(1.25, PIXELS))
     assert np.array_equal(
         between[picture], paint_between(PIXELS, SEEN, UNSEEN, 0.25, "heat")[picture]

@@ -137,6 +137,21 @@ def test_the_timeline_is_amber_where_there_is_a_source_and_high_where_it_is_sure
     assert (np.abs(strip[15, 350, :3].astype(int) - strip[3, 350, :3]) > 30).any()
 
 
+@pytest.mark.parametrize(("height", "tall"), [(2, 2), (90, 3), (480, 4), (1080, 9), (2160, 18)])
+def test_the_thin_timeline_is_a_line_of_one_colour_for_sources(height: int, tall: int) -> None:
+    strip = painting.timeline_line(
+        400, height, times=np.arange(10.0), sources=np.arange(10) < 5, duration=10.0
+    )
+    assert strip.shape == (tall, 400, 4)
+    assert (strip == strip[:1]).all()
+    amber = (strip[0, :, :3] == painting.FOUND).all(1)
+    assert amber[:180].all()  # until half-way between the moments of 4 and 5 s
+    assert not amber[180:].any()
+    frame = np.full((height, 400, 3), 90, np.uint8)
+    painted = painting.timeline(frame, strip, 0.5)
+    assert np.array_equal(painted[: height - tall], frame[: height - tall])
+
+
 def test_the_most_confident_of_many_moments_in_a_column_shows() -> None:
     times = np.arange(10_000) / 100
     confidences = np.where(times == 50.0, 0.9, 0.1)

@@ -1,27 +1,31 @@
 """A sheet and a page of search results: a browser shows every thumbnail and plays every clip."""
 
+import io
 import os
 import shutil
 import signal
 import subprocess
 from base64 import b64decode
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from made_library import make_clip
-from made_media import make_video, numbered
+import soundfile
+from made_library import RATE, make_clip
+from made_media import make_video, numbered, sine
 from made_pages import Page
 from PIL import Image
 
 from hearsight.clips.clip import encode_picture
 from hearsight.errors import HearsightError
-from hearsight.library.library import SearchResult
+from hearsight.library.library import SearchResult, ShownMoment
+from hearsight.media.picture import decode_picture
 from hearsight.pages import search_results
 from hearsight.pages.playable import is_playable
-from hearsight.pages.search_results import clock, render, save_page, save_sheet
+from hearsight.pages.search_results import clock, loudness, render, save_page, save_sheet
 
 HOSTILE = '<script>alert("x")</script>&#t=9 %41?.mp4'
 
@@ -77,6 +81,58 @@ def test_the_page_names_clips_and_escapes_what_it_shows(tmp_path: Path) -> None:
     assert "(cannot be read)" in page.text
     assert "silent" in page.text
     assert "Nothing was found" in render([], tmp_path, title="q", seconds=3.0)
+
+
+def test_a_page_shows_boxes_levels_in_words_and_what_was_searched_by(tmp_path: Path) -> None:
+    film, tone, odd = tmp_path / "film.mp4", tmp_path / "tone.wav", tmp_path / "tone.aiff"
+    make_clip(film, 0, 3.0)
+    for path in (tone, odd):
+        soundfile.write(path, sine(440.0, 3.0, RATE), RATE)
+    photo = replace(moment(tmp_path / "p.png", 0.0, level=None), kind="picture")
+    photo.file.touch()
+    found = [
+        replace(moment(film, 1.5), box=(0.25, 0.25, 0.75, 0.75)),
+        replace(moment(tone, 1.5, level=-65.0), kind="sound"),
+        replace(moment(odd, 1.5, level=-40.0), kind="sound"),
+        photo,
+        moment(film, 2.5, level=None),
+    ]
+    query = ShownMoment(
+        file=tone, kind="sound", time=1.0, level=-13.0, thumbnail=found[0].thumbnail
+    )
+    text = render(found, tmp_path, title="q", seconds=2.0, query=query)
+    page = Page(text)
+    assert [one["src"] for one in page.all("audio")[:2]] == [
+        "./tone.wav#t=0.00,2.00",
+        "./tone.wav#t=0.50,2.50",
+    ]
+    clip = b64decode(page.all("audio")[2]["src"].removeprefix("data:audio/wav;base64,"))
+    samples, rate = soundfile.read(io.BytesIO(clip))
+    assert (len(samples), rate) == (2 * 16_000, 16_000)
+    names = ["query", *(f"moment-{number}" for number in range(1, 6))]
+    assert [one["id"] for one in page.all("figure")] == names
+    for words in ("loud (\u221213 dB)", "clear (\u221220 dB)", "quiet (\u221240 dB)", "picture"):
+        assert words in page.text
+    assert text.count('class="tag">silent<') == 2
+    assert "counts as silent" in page.text
+    boxed, bare = (
+        decode_picture(b64decode(video["poster"].partition(",")[2])).astype(int)
+        for video in page.all("video")
+    )
+    amber = (boxed[..., 1] > 100).nonzero()  # the picture is red
+    assert boxed.shape == (288, 384, 3)
+    assert (amber[1].min() - 96, amber[1].max() - 287) == pytest.approx((0, 0), abs=4)
+    assert (amber[0].min() - 72, amber[0].max() - 215) == pytest.approx((0, 0), abs=4)
+    assert not (bare[..., 1] > 100).any()
+    save_sheet(found, tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [(-61.0, "silent"), (-60.0, "very quiet"), (-45.0, "quiet"), (-30.0, "clear"), (-3.0, "loud")],
+)
+def test_a_level_is_said_in_words(level: float, words: str) -> None:
+    assert loudness(level) == f"{words} (\u2212{-level:.0f} dB)"
 
 
 def test_the_page_is_written_whole_or_not_at_all(

@@ -1,5 +1,6 @@
 """Object maps: a torchvision ResNet-18 read, its last stage in size, mixed in from end to end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hearsight.errors import HearsightError
 from hearsight.scoring.object_guidance import ObjectGuide, load_guide, object_maps
 from hearsight.scoring.protocol_registry import evaluate_protocol
 from hearsight.scoring.protocols import load_protocol
+from hearsight.scoring.score_table import tabulate
 
 
 def plain_forward(weights: dict[str, Tensor], frames: Tensor) -> Tensor:
@@ -64,15 +66,26 @@ def test_evaluation_shows_the_mixture_and_its_parts(file: Path) -> None:
     model.guide = load_guide(file)
     found = evaluate_protocol(model, clips, "ez-vsl")
     names = [row["name"] for row in found.rows]
-    assert names[:3] == ["model", "model without objects", "objects alone, no sound"]
+    assert names[:2] == ["model", "model without objects"]
+    assert names[-2:] == ["blind: objects alone", "ceiling"]
     assert {k: v for k, v in found.rows[1].items() if k != "name"} == {
         k: v for k, v in alone.rows[0].items() if k != "name"
     }
-    for share, row in ((1.0, 1), (0.0, 2)):
+    for share, row in ((1.0, 1), (0.0, -2)):
         model.guide = load_guide(file, share)
         mixed = evaluate_protocol(model, clips, "ez-vsl").rows[0]
         assert mixed["adaptive AUC"] == pytest.approx(found.rows[row]["adaptive AUC"], abs=0.02)
     assert load_protocol("slavc").share == 0.9
+
+
+def test_object_maps_alone_have_one_row_however_many_models_there_are(file: Path) -> None:
+    clips, found = make_pairs(2), []
+    for name in ("first", "second"):
+        model = replace(make_model(Follower), name=name, guide=load_guide(file))
+        found.append(evaluate_protocol(model, clips, "ez-vsl"))
+    names = [row["name"] for row in tabulate(found, draws=20).rows]
+    assert names[:4] == ["first", "first without objects", "second", "second without objects"]
+    assert [name for name in names if "objects alone" in name] == ["blind: objects alone"]
 
 
 def test_other_protocols_mix_or_refuse(file: Path) -> None:

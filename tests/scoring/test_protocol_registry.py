@@ -112,7 +112,7 @@ def test_the_command_runs_every_task(run: Command) -> None:
         assert json.loads(out.splitlines()[0])["protocol"] == name
     code, out, _ = run(*start, "--protocol", "sspl", "--ogl", "resnet18.pth", "--ogl-share", "0.5")
     assert code == 0
-    assert "objects alone, no sound" in out
+    assert "blind: objects alone" in out
     code, out, err = run(*start, "--ids", "list.txt", "--scores", "scores.csv")
     assert code == 0
     assert "list: list" in " ".join(out.split())

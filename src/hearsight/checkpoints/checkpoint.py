@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from hearsight.checkpoints.card import card_of, log_card, shipped_file
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.output import temporary_beside
 from hearsight.files.text import parse_json
@@ -32,7 +33,6 @@ LOGGER = logging.getLogger(__name__)
 WEIGHTS = "weights/"
 STATE = "state/"
 LAST, BEST = "last.safetensors", "best.safetensors"  # in a run folder
-SHIPPED = Path(__file__).parent / "weights"
 
 
 def is_count(fact: object) -> bool:
@@ -235,7 +235,7 @@ def _check_fit(weights: Mapping[str, Tensor], encoder: Encoder, path: Path) -> N
 
 def shipped_models() -> dict[str, Path]:
     """The checkpoints in the package, by the name of their recipe."""
-    files = {name: SHIPPED / f"{name.replace(':', '_')}.safetensors" for name in recipe_names()}
+    files = {name: shipped_file(name) for name in recipe_names()}
     return {name: path for name, path in files.items() if path.exists()}
 
 
@@ -248,7 +248,7 @@ class Model(NamedTuple):
 
 
 def load_model(source: str | Path) -> Model:
-    """A model ready to use: on the CPU, in evaluation mode.
+    """A model ready to use: on the CPU, in evaluation mode. What its card says in short is logged.
 
     Args:
         source: a checkpoint file, a run folder (its best weights, else its last), or the name of a
@@ -270,6 +270,7 @@ def load_model(source: str | Path) -> Model:
         )
     checkpoint = load_checkpoint(path, with_state=False)
     LOGGER.info("loaded %s, %s", path, checkpoint.recipe.name)
+    log_card(card_of(path))
     encoders = Encoders(checkpoint.recipe.encoder, bare=True).to_empty(device="cpu")
     encoders.load_state_dict(checkpoint.weights)
     return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)

@@ -131,14 +131,8 @@ def target_of(file: Path) -> Path:
     """The default file for converted weights: beside the released ones, ending in .safetensors.
 
     `a.v1.2.pth.tar` becomes `a.v1.2.safetensors`.
-
-    Raises:
-        HearsightError: it exists already.
     """
-    target = file.parent / f"{ENDINGS.sub('', file.name)}.safetensors"
-    if target.exists():
-        raise HearsightError(f"'{target}' is there already: name the file to write with --out.")
-    return target
+    return file.parent / f"{ENDINGS.sub('', file.name)}.safetensors"
 
 
 def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie") -> Recipe:

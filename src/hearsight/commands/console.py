@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # generic only there
 else:
     LineHandler = logging.StreamHandler
 LOGGER = logging.getLogger("hearsight")
+CARDS = logging.getLogger("hearsight.checkpoints.card")
 LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)  # without -v, with one, with two
 
 
@@ -33,21 +34,48 @@ class Lines(LineHandler):
     """Prints what the package logs to stderr, a line each."""
 
 
+class OnceEach(logging.Filter):
+    """Lets each message pass once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        fresh = message not in self.seen
+        self.seen.add(message)
+        return fresh
+
+
 def log_to_stderr(verbose: int = 0) -> None:
-    """Print what the package logs to stderr: `verbose` 0 nothing, 1 the steps, 2 details too."""
-    for handler in [one for one in LOGGER.handlers if isinstance(one, Lines)]:
-        LOGGER.removeHandler(handler)
-    LOGGER.setLevel(LEVELS[min(verbose, len(LEVELS) - 1)])
+    """Print what the package logs to stderr: `verbose` 0 nothing, 1 the steps, 2 details too.
+
+    What the card of a model says is printed at all of them, once.
+    """
+    _log(LOGGER, LEVELS[min(verbose, len(LEVELS) - 1)])
+    _log(CARDS, logging.INFO)
     if verbose:
         handler = Lines(sys.stderr)
         handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        handler.addFilter(lambda record: record.name != CARDS.name)
         LOGGER.addHandler(handler)
+    cards = Lines(sys.stderr)
+    cards.addFilter(OnceEach())
+    CARDS.addHandler(cards)
 
 
 def keep_quiet() -> None:
     """Show neither progress nor notes, only results and errors."""
-    log_to_stderr()
-    LOGGER.setLevel(logging.CRITICAL)
+    _log(LOGGER, logging.CRITICAL)
+    _log(CARDS, logging.CRITICAL)
+
+
+def _log(logger: logging.Logger, level: int) -> None:
+    """Log from a level on, without the handlers of an earlier command."""
+    for handler in [one for one in logger.handlers if isinstance(one, Lines)]:
+        logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 def is_quiet() -> bool:

@@ -8,6 +8,7 @@ import typer
 
 from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.options import WholeSentences, parse_folder
+from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
 
 data = typer.Typer(
@@ -216,6 +217,7 @@ def show(
     ] = Path("clips.png"),
     count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 24,
     split: Split = None,
+    force: Force = False,
 ) -> None:
     """Draw clips with their truth boxes on one sheet, to look at them before training.
 
@@ -223,18 +225,19 @@ def show(
     """
     from hearsight.clips.clip import UnreadableClip
     from hearsight.datasets.open import check_split, open_clips
-    from hearsight.localising.painting import save_sheet
+    from hearsight.localising.painting import PICTURES, save_sheet
 
     if split is not None:
         check_split(source, split)
-    clips = open_clips(source, split=split or "train")
-    chosen = []
-    for index in range(min(count, len(clips))):
-        try:
-            chosen.append(clips[index])
-        except UnreadableClip as error:
-            tell_skipped({error.id: error.reason})
-    save_sheet(chosen, output)
+    with writing((output, PICTURES), force=force, sources=[Path(source)]):
+        clips = open_clips(source, split=split or "train")
+        chosen = []
+        for index in range(min(count, len(clips))):
+            try:
+                chosen.append(clips[index])
+            except UnreadableClip as error:
+                tell_skipped({error.id: error.reason})
+        save_sheet(chosen, output)
     print(json.dumps({"clips": len(clips), "picture": str(output)}))
 
 
@@ -258,6 +261,7 @@ def check(
     write: Annotated[
         Path | None, typer.Option(help="Write TRAIN without its leaks, in its own format.")
     ] = None,
+    force: Force = False,
     whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
@@ -276,22 +280,26 @@ def check(
         raise HearsightError(f"--by may be video or clip, not '{by}'.")
     most = None if whole else 20
     name, *more = train  # an option takes one value: further TESTs arrive as arguments
-    learned = read_clips(name, "train")
-    leaks = []
-    for test in [*against, *more]:
-        tested = read_clips(test, "val")
-        leak = find_leak(learned.name, learned.ids, tested.name, tested.ids)
-        check_comparable(leak, learned.ids, tested.ids)
-        leaks.append(leak)
-    for leak in leaks:
-        print(json.dumps(leak.row(most)) if as_json else leaks_text(leak, most=most))
-    if write is not None:
-        kept = clean(learned, leaks, by=by)
-        if not kept:
-            raise HearsightError(f"'{write}' is not written: every clip of '{learned.name}' leaks.")
-        learned.write(write, kept)
-        left_out = len(learned.entries) - len(kept)
-        tell([f"{write}: {len(kept):,} lines, {left_out:,} left out"])
+    named = list(map(Path, [*train, *against]))
+    with writing((write, ()), force=force, sources=named):
+        learned = read_clips(name, "train")
+        leaks = []
+        for test in [*against, *more]:
+            tested = read_clips(test, "val")
+            leak = find_leak(learned.name, learned.ids, tested.name, tested.ids)
+            check_comparable(leak, learned.ids, tested.ids)
+            leaks.append(leak)
+        for leak in leaks:
+            print(json.dumps(leak.row(most)) if as_json else leaks_text(leak, most=most))
+        if write is not None:
+            kept = clean(learned, leaks, by=by)
+            if not kept:
+                raise HearsightError(
+                    f"'{write}' is not written: every clip of '{learned.name}' leaks."
+                )
+            learned.write(write, kept)
+            left_out = len(learned.entries) - len(kept)
+            tell([f"{write}: {len(kept):,} lines, {left_out:,} left out"])
     if any(leak.clips if by == "clip" else leak.videos for leak in leaks):
         raise typer.Exit(1)
 

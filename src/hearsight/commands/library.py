@@ -1,20 +1,23 @@
 """`hearsight index`, `search` and `similar`: a searchable library of one's own videos."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import DIGITS, Bars, tell
+from hearsight.commands.console import DIGITS, Bars, note, tell
 from hearsight.commands.options import Device, Threads
+from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import rounded
 from hearsight.files.text import one_line
 
 if TYPE_CHECKING:  # it imports torch
+    from hearsight.library.indexing import IndexSummary
     from hearsight.library.library import Library, Query, SearchResult
 
 ENGINES = ("local", "ray")
@@ -30,6 +33,13 @@ ModelOption = Annotated[
 ]
 Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet: .png, .jpg or .webp.")]
 Page = Annotated[Path | None, typer.Option(help="Write a page with playable clips: .html.")]
+SameVideo = Annotated[
+    str,
+    typer.Option(
+        help="`keep` all moments of a file, `one` of each file beyond the first three results, or "
+        "`drop` those of the query's own file."
+    ),
+]
 Exact = Annotated[bool, typer.Option("--exact", help="Do not use a large library's vector index.")]
 
 
@@ -37,7 +47,7 @@ def index(
     library: LibraryName,
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="VIDEO_OR_FOLDER...", help="Folders are searched at any depth."),
+        typer.Argument(metavar="FILE_OR_FOLDER...", help="Folders are searched at any depth."),
     ] = None,
     every: Annotated[
         float | None, typer.Option(help="Seconds between two moments; by default 3.")
@@ -59,7 +69,7 @@ def index(
         typer.Option(help="CPU threads of the local engine; by default 2.", min=1, max=1024),
     ] = None,
 ) -> None:
-    """Add new and changed videos to a library; it may be interrupted at any time.
+    """Add new and changed videos, sounds and pictures to a library; it may be interrupted.
 
     Example: hearsight index holidays.library ~/Videos
     """
@@ -88,12 +98,32 @@ def index(
             device=device,
             batch=batch_size,
             progress=bars,
+            notice=note,
         )
     tell(one_line(f"skipped {name}: {why}") for name, why in summary.unreadable.items())
-    tell(map(one_line, summary.passed_over.sentences()))
+    if summary.unreadable:
+        tell([f"could not be read: {len(summary.unreadable):,} files or folders"])
+    wanted = "nothing that this library takes"
+    tell(map(one_line, summary.passed_over.sentences(wanted)))
+    tell([one_line(contents(library, summary))])
     if summary.removed:
         tell([f"removed, because they are gone: {summary.removed:,} files"])
     print(json.dumps({"library": library} | asdict(summary)))
+
+
+def contents(library: str, summary: "IndexSummary") -> str:
+    """How many files of each kind, and moments, a library holds after a run."""
+    counts = [
+        f"{count:,} {kind}{'' if count == 1 else 's'}"
+        for kind, count in (
+            ("video", summary.videos),
+            ("sound", summary.sounds),
+            ("picture", summary.pictures),
+        )
+    ]
+    return (
+        f"'{library}' holds {counts[0]}, {counts[1]} and {counts[2]}: {summary.moments:,} moments"
+    )
 
 
 def search(
@@ -106,16 +136,19 @@ def search(
     at: Annotated[float | None, typer.Option(help="Seconds from the video's start.")] = None,
     to: To = None,
     count: Count = 10,
+    same_video: SameVideo = "one",
     sheet: Sheet = None,
     page: Page = None,
     exact: Exact = False,
+    force: Force = False,
     model: ModelOption = None,
     device: Device = None,
     threads: Threads = THREADS,
 ) -> None:
     """Find the moments of a library nearest to a sound, a picture or a moment of a video.
 
-    Prints one JSON object per moment: file, time in seconds, score (a cosine), both to 3 digits.
+    Prints one JSON object per moment: file, time in seconds, score (a cosine), both to 3 digits,
+    kind of the file, and whether its sound is silent; silent ones come last among sounds.
     Sounds and videos are compared with sounds, pictures with frames, unless --to says otherwise.
 
     Example: hearsight search holidays.library --sound surf.wav --to image --page surf.html
@@ -126,12 +159,12 @@ def search(
 
     torch.set_num_threads(threads)
     sources = [path for path in (sound, image, video) if path is not None]
-    check_outputs(count, sheet, page, *sources)
-    opened = Library.open(library, model=model, device=device)
-    query = opened.query(sound=sound, image=image, video=video, at=at, to=to)
-    moment = "" if at is None else f" at {at:g} s"
-    results = opened.nearest(query, count, exact=exact)
-    show(opened, query, results, sources[0].name + moment, sheet, page)
+    with found_files(count, same_video, sheet, page, sources, force=force):
+        opened = Library.open(library, model=model, device=device)
+        query = opened.query(sound=sound, image=image, video=video, at=at, to=to)
+        moment = "" if at is None else f" at {at:g} s"
+        results = opened.nearest(query, count, same_video=same_video, exact=exact)
+        show(opened, query, results, sources[0].name + moment, sheet, page)
 
 
 def similar(
@@ -140,44 +173,52 @@ def similar(
     at: Annotated[float, typer.Option(help="Seconds from its start.")],
     to: Annotated[str, typer.Option(help="Compare by `sound` or by `image`.")] = "sound",
     count: Count = 10,
-    same_video: Annotated[
-        str, typer.Option(help="`keep` or `drop` other moments of the file.")
-    ] = "keep",
+    same_video: SameVideo = "one",
     sheet: Sheet = None,
     page: Page = None,
     exact: Exact = False,
+    force: Force = False,
 ) -> None:
     """Find the moments of a library nearest to one of its own.
 
     Example: hearsight similar holidays.library beach.mp4 --at 12.5 --same-video drop
     """
+    from hearsight.checkpoints.card import log_card
     from hearsight.library.library import Library
 
-    check_outputs(count, sheet, page, file)
-    opened = Library.open(library)
-    query = opened.query_by_moment(file, at, to)
-    results = opened.nearest(query, count, same_video=same_video, exact=exact)
-    show(opened, query, results, f"{file.name} at {at:g} s", sheet, page)
+    with found_files(count, same_video, sheet, page, [file], force=force):
+        opened = Library.open(library)
+        log_card(opened.card)
+        query = opened.query_by_moment(file, at, to)
+        results = opened.nearest(query, count, same_video=same_video, exact=exact)
+        show(opened, query, results, f"{file.name} at {at:g} s", sheet, page)
 
 
-def check_outputs(count: int, sheet: Path | None, page: Path | None, *sources: Path) -> None:
-    """Check the number of results and the files to write before the search.
+@contextmanager
+def found_files(
+    count: int,
+    same_video: str,
+    sheet: Path | None,
+    page: Path | None,
+    sources: Sequence[Path],
+    *,
+    force: bool,
+) -> Iterator[None]:
+    """Check the options and the files to write before the search; see `writing`.
 
     sources: files of the query, which must not be overwritten.
 
     Raises:
         HearsightError: one of them is wrong.
     """
-    from hearsight.files.output import check_output
-    from hearsight.library.library import check_count
+    from hearsight.library.library import check_count, check_same_video
     from hearsight.localising.painting import PICTURES
     from hearsight.pages.search_results import PAGES
 
     check_count(count)
-    if sheet is not None:
-        check_output(sheet, PICTURES, *sources)
-    if page is not None:
-        check_output(page, PAGES, *sources)
+    check_same_video(same_video)
+    with writing((sheet, PICTURES), (page, PAGES), force=force, sources=sources):
+        yield
 
 
 def show(
@@ -199,9 +240,10 @@ def show(
         save_sheet(results, sheet)
     if page is not None:
         title = f"{query.to.capitalize()}s like {name}"
-        save_page(results, page, title=title, seconds=library.table.info.seconds)
+        seconds = library.table.info.seconds
+        save_page(results, page, title=title, seconds=seconds, query=query.shown, card=library.card)
     if query.silent is not None:
         tell([f"Warning: {silence_warning(query.silent)}"])
     for result in results:
         values = {"file": str(result.file), "time": result.time, "score": result.score}
-        print(json.dumps(rounded(values, DIGITS)))
+        print(json.dumps(rounded(values, DIGITS) | {"kind": result.kind, "silent": result.silent}))

@@ -9,6 +9,7 @@ import typer
 
 from hearsight.commands.console import DIGITS, Bars, note
 from hearsight.commands.options import Device, Threads
+from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
 
@@ -27,9 +28,14 @@ def localise(
         str | None,
         typer.Option(help="How -o paints: `heat`, `contour` or `box`; by default `heat`."),
     ] = None,
+    strip: Annotated[
+        str | None,
+        typer.Option(help="The timeline of -o: `none`, `thin` or `full`; by default `thin`."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Confidence below which there is no source.")
     ] = None,
+    force: Force = False,
     device: Device = None,
     threads: Threads = 2,
 ) -> None:
@@ -43,37 +49,51 @@ def localise(
     import torch
 
     from hearsight.localising.localise import localise_image, localise_video
-    from hearsight.localising.moments import check_style
+    from hearsight.localising.moments import check_strip, check_style
+    from hearsight.localising.painting import PICTURES
+    from hearsight.media.write import SUFFIXES
 
     if style is not None:
         check_style(style)
-        if output is None:
-            raise HearsightError("--style is for painting: name the file to write by -o.")
+    if strip is not None:
+        check_strip(strip)
+    for option, given in (("--style", style), ("--strip", strip)):
+        if given is not None and output is None:
+            raise HearsightError(f"{option} is for painting: name the file to write by -o.")
+    for option, video_only in (("--every", every), ("--strip", strip)):
+        if video_only is not None and sound is not None:
+            raise HearsightError(f"{option} is for videos: a picture is one moment.")
     torch.set_num_threads(threads)
-    if sound is not None:
-        if every is not None:
-            raise HearsightError("--every is for videos: a picture is one moment.")
-        moment = localise_image(
-            source,
-            sound,
-            model=model,
-            overlay=output,
-            style=style,
-            threshold=threshold,
-            device=device,
+    sources = [source] if sound is None else [source, sound]
+    with (
+        writing((output, SUFFIXES if sound is None else PICTURES), force=force, sources=sources),
+        Bars() as bars,
+    ):
+        moments = (
+            localise_video(
+                source,
+                model=model,
+                every=1.0 if every is None else every,
+                overlay=output,
+                style=style,
+                strip=strip,
+                threshold=threshold,
+                device=device,
+                progress=bars,
+                notice=note,
+            )
+            if sound is None
+            else [
+                localise_image(
+                    source,
+                    sound,
+                    model=model,
+                    overlay=output,
+                    style=style,
+                    threshold=threshold,
+                    device=device,
+                )
+            ]
         )
-        print(json.dumps(rounded(asdict(moment), DIGITS)))
-        return
-    with Bars() as bars:
-        for moment in localise_video(
-            source,
-            model=model,
-            every=1.0 if every is None else every,
-            overlay=output,
-            style=style,
-            threshold=threshold,
-            device=device,
-            progress=bars,
-            notice=note,
-        ):
+        for moment in moments:
             print(json.dumps(rounded(asdict(moment), DIGITS)), flush=True)

@@ -12,7 +12,10 @@ import typer
 from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.data import data
 from hearsight.commands.options import Data, Device, Threads, parse_folder
+from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
+
+LISTS = ("unseen_35", "trainval_274", "train_110")
 
 
 @data.command()
@@ -21,6 +24,7 @@ def splits(
     out: Annotated[
         Path, typer.Option(help="Folder of the lists.", metavar="PATH", parser=parse_folder)
     ] = Path("splits"),
+    force: Force = False,
 ) -> None:
     """Write VGGSound's lists for retrieval: 35 unseen classes, the other 274, the heard 110.
 
@@ -40,12 +44,12 @@ def splits(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HearsightError(f"'{out}' cannot be made: {error.strerror}.") from error
-    for name in ("unseen_35", "trainval_274", "train_110"):
-        rows = getattr(found, name)
-        path = out / f"{name}.csv"
-        write_list(rows, path)
-        labels = {row.label for row in rows}
-        print(json.dumps({"list": str(path), "clips": len(rows), "classes": len(labels)}))
+    lists = {out / f"{name}.csv": getattr(found, name) for name in LISTS}
+    with writing(*((path, (".csv",)) for path in lists), force=force, sources=[table]):
+        for path, rows in lists.items():
+            write_list(rows, path)
+            labels = {row.label for row in rows}
+            print(json.dumps({"list": str(path), "clips": len(rows), "classes": len(labels)}))
     missing = sorted(set(UNSEEN_35) - {row.label for row in found.unseen_35})
     if missing:
         tell([f"{len(missing)} of the 35 unseen classes have no clip: {', '.join(missing)}"])
@@ -89,6 +93,7 @@ def retrieve(
         Path | None, typer.Option(help="Draw some queries with what the first model found.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
+    force: Force = False,
     batch_size: Annotated[int, typer.Option(min=1, max=1024)] = 32,
     device: Device = None,
     threads: Threads = 2,
@@ -105,7 +110,6 @@ def retrieve(
     from hearsight.clips.clip import Clips, list_unreadable
     from hearsight.clips.selection import name_left_out
     from hearsight.datasets.open import is_composed, open_joined
-    from hearsight.files.output import check_output
     from hearsight.files.tables import write_rows
     from hearsight.localising.painting import PICTURES
     from hearsight.pages.retrieval_sheet import save_retrieval_sheet
@@ -126,11 +130,6 @@ def retrieve(
                 f"{option} is for composed scenes, such as toys or menagerie, and '{data[0]}' is"
                 " none: leave it out."
             )
-    if out is not None:
-        check_output(out, ENDINGS)
-    if sheet is not None:
-        check_output(sheet, PICTURES)
-
     left_out: list[str] = []
 
     def open_at(size: int) -> Clips:
@@ -138,32 +137,33 @@ def retrieve(
         left_out[:] = name_left_out(clips, " ".join(data))  # the same whatever the size
         return clips
 
-    with Bars() as bars:
-        found = run_benchmark(
-            checkpoints,
-            open_at,
-            parse_embeddings(embeddings),
-            RetrievalOptions(
-                task=task,
-                pooling=check_pooling(pooling or "mean"),
-                drop_same_video=same_video == "drop",
-                seed=seed,
-                batch_size=batch_size,
-                device=device,
-                progress=bars,
-            ),
-        )
-    if out is not None:
-        write_rows([row.row() for row in found.rows], out, ENDINGS)
-    if sheet is not None:
-        save_retrieval_sheet(
-            found.task,
-            found.neighbours.scores,
-            found.neighbours.indices,
-            open_at(224),
-            found.places,
-            sheet,
-        )
+    with writing((out, ENDINGS), (sheet, PICTURES), force=force):
+        with Bars() as bars:
+            found = run_benchmark(
+                checkpoints,
+                open_at,
+                parse_embeddings(embeddings),
+                RetrievalOptions(
+                    task=task,
+                    pooling=check_pooling(pooling or "mean"),
+                    drop_same_video=same_video == "drop",
+                    seed=seed,
+                    batch_size=batch_size,
+                    device=device,
+                    progress=bars,
+                ),
+            )
+        if out is not None:
+            write_rows([row.row() for row in found.rows], out, ENDINGS)
+        if sheet is not None:
+            save_retrieval_sheet(
+                found.task,
+                found.neighbours.scores,
+                found.neighbours.indices,
+                open_at(224),
+                found.places,
+                sheet,
+            )
     if as_json:
         for row in found.rows:
             print(json.dumps(row.row()))

@@ -8,6 +8,7 @@ import typer
 
 from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.options import Data, Device, Protocols, Threads, Wide, parse_protocols
+from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
 
 
@@ -44,6 +45,7 @@ def evaluate(
     ] = None,
     wide: Wide = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
+    force: Force = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Device = None,
     threads: Threads = 2,
@@ -57,7 +59,6 @@ def evaluate(
     """
     import torch
 
-    from hearsight.files.output import check_output
     from hearsight.files.tables import ROW_FILES, write_rows
     from hearsight.scoring.checkpoint_scores import score_checkpoints
     from hearsight.scoring.object_guidance import load_guide
@@ -66,43 +67,40 @@ def evaluate(
 
     torch.set_num_threads(threads)
     names = parse_protocols(protocols)
-    for path in (scores, out):
-        if path is not None:
-            check_output(path, ROW_FILES, *([] if ids is None else [ids]))
-    if scores is not None and scores == out:
-        raise HearsightError(f"--scores and --out both name '{out}': name two files.")
     if ogl is None and ogl_share is not None:
         raise HearsightError("--ogl-share needs the object network of --ogl.")
     drawing = "negatives" if "negatives" in names else names[0]
     for name in names:
         check_options(name, guided=ogl is not None, draws=draws if name == drawing else None)
-    with Bars() as bars:
-        found = score_checkpoints(
-            list(dict.fromkeys(checkpoints)),
-            data,
-            names,
-            ids=ids,
-            guide=None if ogl is None else load_guide(ogl, ogl_share),
-            draws=draws,
-            batch_size=batch_size,
-            device=device,
-            progress=bars,
-        )
-    tables = [tabulate(each) for each in found.results]
-    if as_json:
-        for row in (row for table in tables for row in table.all_rows()):
-            print(json.dumps(row))
-    else:
-        width = table_width()
-        texts = [table_text(one, wide=wide, width=width) for one in tables]
-        print("\n\n".join(texts))
-        print("\n".join(found.footnotes), end="\n" if found.footnotes else "")
-    tell([*found.notes, *(found.footnotes if as_json else [])])
-    # after the tables are printed, which a full disk must not prevent
-    if out is not None:
-        write_rows([row for table in tables for row in table.all_rows()], out)
-    if scores is not None:
-        write_rows(found.clips, scores)
+    lists = [] if ids is None else [ids]
+    with writing((scores, ROW_FILES), (out, ROW_FILES), force=force, sources=lists):
+        with Bars() as bars:
+            found = score_checkpoints(
+                list(dict.fromkeys(checkpoints)),
+                data,
+                names,
+                ids=ids,
+                guide=None if ogl is None else load_guide(ogl, ogl_share),
+                draws=draws,
+                batch_size=batch_size,
+                device=device,
+                progress=bars,
+            )
+        tables = [tabulate(each) for each in found.results]
+        rows = [row for table in tables for row in table.all_rows()]
+        if as_json:
+            for row in rows:
+                print(json.dumps(row))
+        else:
+            width = table_width()
+            print("\n\n".join(table_text(one, wide=wide, width=width) for one in tables))
+            print("\n".join(found.footnotes), end="\n" if found.footnotes else "")
+        tell([*found.notes, *(found.footnotes if as_json else [])])
+        # after the tables are printed, which a full disk must not prevent
+        if out is not None:
+            write_rows(rows, out)
+        if scores is not None:
+            write_rows(found.clips, scores)
 
 
 def protocols(

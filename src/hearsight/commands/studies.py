@@ -23,6 +23,7 @@ from hearsight.commands.options import (
     parse_protocols,
     parse_seeds,
 )
+from hearsight.commands.outputs import tell_written
 from hearsight.commands.train import check_data
 from hearsight.errors import HearsightError
 from hearsight.progress import Progress
@@ -143,7 +144,7 @@ def compare(
         workers=workers,
     )
     print(comparison_table.table_text(methods, tables, wide=wide, width=table_width()))
-    tell([f"Report: {out / 'report.html'}"])
+    tell_written(out / "table.csv", out / "report.html")
 
 
 def add_epochs(changes: list[str], epochs: int | None) -> list[str]:
@@ -336,6 +337,7 @@ def ablate(
         workers=workers,
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")
+    tell_written(out / "table.md", out / "ladder.png")
 
 
 def demo(

@@ -1,7 +1,7 @@
 """A folder of videos as clips: frames at regular times, or the middle one, and their sound."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -46,21 +46,27 @@ class PassedOver:
         if len(self.names) < MOST_NAMED:
             self.names.append(one_line(os.fspath(path)))
 
-    def sentences(self) -> list[str]:
-        """One sentence with the count and the first names; none if nothing was passed over."""
+    def sentences(self, wanted: str = "no videos") -> list[str]:
+        """One sentence with the count and the first names; none if nothing was passed over.
+
+        wanted: what they are not.
+        """
         if not self.count:
             return []
         more = f" and {self.count - len(self.names):,} more" if self.count > len(self.names) else ""
         return [
             f"{self.count:,} of the files and folders there were passed over, being hidden, links "
-            f"to folders, or no videos by their suffix: {', '.join(self.names)}{more}."
+            f"to folders, or {wanted} by their suffix: {', '.join(self.names)}{more}."
         ]
 
 
-def walk_videos(
-    folder: Path, passed: PassedOver, closed: Callable[[OSError], None] | None = None
+def walk_media(
+    folder: Path,
+    passed: PassedOver,
+    closed: Callable[[OSError], None] | None = None,
+    suffixes: Collection[str] = SUFFIXES,
 ) -> Iterator[Path]:
-    """Every path below a folder with a video's suffix, except hidden files and hidden folders.
+    """Every path below a folder with one of the suffixes, except hidden files and hidden folders.
 
     The files of a folder come sorted, before those of its subfolders. Links to folders are not
     followed.
@@ -69,6 +75,7 @@ def walk_videos(
         folder: it.
         passed: gets all that is no such path, by its path below the folder.
         closed: called for each folder that cannot be read; by default that is passed over too.
+        suffixes: in small letters; by default those of videos.
     """
 
     def note(error: OSError) -> None:
@@ -84,14 +91,14 @@ def walk_videos(
                 followed.append(name)
         folders[:] = followed
         for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in suffixes and not name.startswith("."):
                 yield Path(parent, name)
             else:
                 passed.add(below / name)
 
 
 def find_videos(folder: Path | str, passed: PassedOver) -> list[Path]:
-    """The videos of `walk_videos` that are ordinary files, sorted by path.
+    """The videos of `walk_media` that are ordinary files, sorted by path.
 
     passed: gets all else, by its path below the folder.
 
@@ -103,7 +110,7 @@ def find_videos(folder: Path | str, passed: PassedOver) -> list[Path]:
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
     found = []
-    for path in sorted(walk_videos(folder, passed)):
+    for path in sorted(walk_media(folder, passed)):
         if path.is_file():
             found.append(path)
         else:

@@ -1,7 +1,7 @@
-"""The moments of a video: frames and the sounds around them, embedded, as rows of a library.
+"""The moments of a file: frames and the sounds around them, embedded, as rows of a library.
 
 A video is divided into segments of `every` seconds; the middle of each is a moment, with the frame
-shown then and the sound around it.
+shown then and the sound around it. A sound is divided alike; a picture is one moment.
 """
 
 import math
@@ -16,14 +16,16 @@ from typing import IO
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hearsight.clips.clip import encode_picture, fit_frame
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError, needs
-from hearsight.library.lance_table import FileVersion, LibraryInfo, schema
-from hearsight.localising.localise import EncoderFrame, prepare_whole_frame
+from hearsight.library.lance_table import FileVersion, Kind, LibraryInfo, schema
+from hearsight.library.thumbnails import small_picture, waveform_picture
+from hearsight.localising.localise import EncoderFrame, Localiser, prepare_whole_frame
+from hearsight.media.picture import needs_heic, read_picture
 from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
+from hearsight.media.source import MediaError
 from hearsight.progress import Progress
 from hearsight.retrieval.embeddings import Embedder
 
@@ -32,13 +34,29 @@ with needs("library", "A library"):
 
 SHORTEST = 0.1  # of a last segment, as a share of the others; a shorter rest has no moment
 LONGEST = 1e6  # seconds (eleven days); a longer duration is taken for a damaged file
-THUMBNAIL = 144  # pixels, shorter side
-JPEG_QUALITY = 80  # of thumbnails
 IN_MEMORY = 2**24  # bytes of a file's rows; more are kept in a temporary file
 LONGEST_REASON = 300  # characters of an error that nobody foresaw
 BLOCK = 2**20  # bytes read at once for a digest
 
-FrameAndSound = tuple[tuple[EncoderFrame, bytes], SoundWindow]  # the bytes are the thumbnail
+# what a folder is searched for beside videos
+SOUND_SUFFIXES = (
+    *(".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".caf", ".flac", ".m4a"),
+    *(".m4b", ".mka", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma", ".wv"),
+)
+PICTURE_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png"),
+    *(".tif", ".tiff", ".webp"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentInput:
+    """A moment as it is read from a file: a frame, a sound, or both."""
+
+    time: float  # seconds
+    thumbnail: bytes  # JPEG
+    frame: EncoderFrame | None = None
+    sound: SoundWindow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,37 +117,34 @@ def row_buffer() -> IO[bytes]:
 def extract_moments(
     path: Path, extractor: Extractor, progress: Callable[[float], None]
 ) -> FileMoments:
-    """The moments of a video, in constant memory. A video without sound counts as silent.
+    """The moments of a video, a sound or a picture, in constant memory.
 
-    progress: called with the share of the video that is done.
+    A video without sound counts as silent. A picture has one moment, without a sound; moments of a
+    sound have no frame. What a file is, is told by its content.
+
+    progress: called with the share of the file that is done.
 
     Raises:
-        HearsightError: the file has no moving pictures, is a still picture, cannot be read, claims
-            a duration above `LONGEST`, or changed while it was read.
+        HearsightError: the file is none of them, cannot be read, claims a duration above `LONGEST`,
+            or changed while it was read; or the library holds videos alone.
     """
-    info = probe(path)
-    if info.duration > LONGEST:
-        raise HearsightError(f"It claims to last {info.duration:.0f} seconds.")
-    if _is_still(info):
-        raise HearsightError(f"'{path}' is a single picture without sound, not a video.")
     version = replace(file_version(path), digest=digest(path))
-    times = moment_times(info.duration, extractor.info.every)
-    frames = (
-        (prepare_whole_frame(frame.pixels, extractor.embedder.side), _thumbnail(frame.pixels))
-        for frame in frames_at(path, times)
-    )
-    blocks = stream_sound(path, rate=RATE) if info.has_sound else iter(())
-    pairs = zip(frames, sound_windows(blocks, times, extractor.info.seconds), strict=True)
+    kind, count, moments = _read(path, extractor)
+    if kind != "video" and extractor.info.format == 1:
+        raise HearsightError(
+            f"It is a {kind}, and a library made by an older hearsight holds videos alone: index it"
+            " into a new one."
+        )
     columns = schema(extractor.info)
     rows, done = row_buffer(), 0
     try:
         with pa.ipc.new_stream(rows, columns) as stream:
-            batches = in_batches(pairs, extractor.batch)
-            count = math.ceil(len(times) / extractor.batch)
-            for batch in read_ahead(lambda _: next(batches), range(count), workers=1, ahead=1):
-                stream.write_batch(_rows(batch, version, done, extractor.embedder, columns))
+            batches = in_batches(moments, extractor.batch)
+            numbers = range(math.ceil(count / extractor.batch))
+            for batch in read_ahead(lambda _: next(batches), numbers, workers=1, ahead=1):
+                stream.write_batch(_rows(batch, version, kind, done, extractor, columns))
                 done += len(batch)
-                progress(done / len(times))
+                progress(done / count)
         if replace(file_version(path), digest=version.digest) != version:
             raise HearsightError("It changed while it was read.")
     except BaseException:
@@ -137,6 +152,44 @@ def extract_moments(
         raise
     rows.seek(0)
     return FileMoments(version=version, count=done, rows=rows)
+
+
+def _read(path: Path, extractor: Extractor) -> tuple[Kind, int, Iterator[MomentInput]]:
+    """What a file is, the number of its moments, and these, read as they are taken."""
+    side, every, seconds = extractor.embedder.side, extractor.info.every, extractor.info.seconds
+    try:
+        return "picture", 1, iter([_seen(read_picture(path), side)])
+    except MediaError as error:
+        if needs_heic(error):
+            raise
+        unseen = error
+    info = probe(path)
+    if info.duration > LONGEST:
+        raise HearsightError(f"It claims to last {info.duration:.0f} seconds.")
+    if _is_still(info):  # a picture that FFmpeg opens and Pillow refuses
+        raise unseen
+    times = moment_times(info.duration, every)
+    blocks = stream_sound(path, rate=RATE) if info.has_sound else iter(())
+    sounds = sound_windows(blocks, times, seconds)
+    if not info.has_picture:
+        if not info.has_sound:
+            raise HearsightError(f"'{path}' has neither pictures nor sound.")
+        heard = (
+            MomentInput(time=sound.time, sound=sound, thumbnail=waveform_picture(sound.samples))
+            for sound in sounds
+        )
+        return "sound", len(times), heard
+    frames = (_seen(frame.pixels, side) for frame in frames_at(path, times))
+    both = (
+        replace(seen, time=sound.time, sound=sound)
+        for seen, sound in zip(frames, sounds, strict=True)
+    )
+    return "video", len(times), both
+
+
+def _seen(pixels: UInt8[np.ndarray, "height width 3"], side: int) -> MomentInput:
+    frame = prepare_whole_frame(pixels, side)
+    return MomentInput(time=0.0, frame=frame, thumbnail=small_picture(pixels))
 
 
 def failure(error: Exception) -> str:
@@ -175,35 +228,66 @@ def _is_still(info: MediaInfo) -> bool:
     return len(list(islice(stream_frames(info.path), 2))) == 1
 
 
-def _thumbnail(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    return encode_picture(fit_frame(pixels, THUMBNAIL), quality=JPEG_QUALITY)
-
-
 def _rows(
-    batch: list[FrameAndSound],
+    batch: list[MomentInput],
     version: FileVersion,
+    kind: Kind,
     first: int,
-    embedder: Embedder,
+    extractor: Extractor,
     columns: pa.Schema,
 ) -> pa.RecordBatch:
     """The rows of the moments from number `first` on, embedded together."""
-    sounds = [sound for _, sound in batch]
     count = len(batch)
+    levels = [-math.inf if one.sound is None else one.sound.level for one in batch]
     values = {
         "file": pa.array([version.file] * count),
         "size": pa.array([version.size] * count),
         "modified": pa.array([version.modified] * count),
         "digest": pa.array([version.digest] * count),
+        "kind": pa.array([kind] * count),
         "number": pa.array(range(first, first + count), pa.int32()),
-        "time": pa.array([sound.time for sound in sounds]),
+        "time": pa.array([one.time for one in batch]),
         "level": pa.array(
-            [sound.level if math.isfinite(sound.level) else None for sound in sounds], pa.float32()
+            [level if math.isfinite(level) else None for level in levels], pa.float32()
         ),
-        "sound": _vectors(embedder.sounds([sound.samples for sound in sounds])),
-        "image": _vectors(embedder.frames([frame for (frame, _), _ in batch])),
-        "thumbnail": pa.array([picture for (_, picture), _ in batch], pa.binary()),
+        "thumbnail": pa.array([one.thumbnail for one in batch], pa.binary()),
+        **_embedded(batch, extractor.embedder),
     }
+    empty = (name for name in columns.names if name not in values)
+    values |= {name: pa.nulls(count, columns.field(name).type) for name in empty}
     return pa.record_batch([values[name] for name in columns.names], schema=columns)
+
+
+def _embedded(batch: list[MomentInput], embedder: Embedder) -> dict[str, pa.Array]:
+    """The columns that the model fills: vectors, and where it sounds if there are both."""
+    frames = [one.frame for one in batch if one.frame is not None]
+    sounds = [one.sound for one in batch if one.sound is not None]
+    if not sounds:
+        return {"image": _vectors(embedder.frames(frames))}
+    samples = [sound.samples for sound in sounds]
+    if not frames:
+        return {"sound": _vectors(embedder.sounds(samples))}
+    seen, heard, responses = embedder.moments(frames, samples)
+    localiser = Localiser(
+        encoders=embedder.encoders,
+        recipe=embedder.recipe,
+        threshold=embedder.threshold,
+        device=embedder.device,
+        batch=len(batch),
+    )
+    moments = [localiser.moment(*one).moment for one in zip(responses, frames, sounds, strict=True)]
+    boxes = [
+        None
+        if one.box is None
+        else (np.array(one.box) / (2 * (frame.width, frame.height))).tolist()
+        for one, frame in zip(moments, frames, strict=True)
+    ]
+    return {
+        "image": _vectors(seen),
+        "sound": _vectors(heard),
+        "box": pa.array(boxes, pa.list_(pa.float32(), 4)),
+        "confidence": pa.array([one.confidence for one in moments], pa.float32()),
+    }
 
 
 def _vectors(vectors: Float32[np.ndarray, "n c"]) -> pa.Array:

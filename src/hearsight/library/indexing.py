@@ -1,4 +1,4 @@
-"""Indexes videos into a library: file by file, only what is new, in commits of whole files.
+"""Indexes videos, sounds and pictures into a library: only what is new, in commits of whole files.
 
 The rows of a file enter the library in one commit, together with those of other files that are
 finished by then. So the library always holds all moments of a file or none, and after an
@@ -11,18 +11,21 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from types import FrameType
 
 import numpy as np
 
-from hearsight.datasets.videos import SUFFIXES, PassedOver, walk_videos
+from hearsight.datasets.videos import SUFFIXES, PassedOver, walk_media
 from hearsight.errors import HearsightError, needs
 from hearsight.library.extraction import (
+    PICTURE_SUFFIXES,
+    SOUND_SUFFIXES,
     Engine,
     Extractor,
     FileMoments,
@@ -44,7 +47,7 @@ from hearsight.localising.localise import MODEL
 from hearsight.media.read import LEAST
 from hearsight.media.samples import RATE
 from hearsight.model.device import find_device
-from hearsight.progress import Progress, no_progress
+from hearsight.progress import Notice, Progress, no_progress, warn
 from hearsight.retrieval.embeddings import Embedder, load_embedder
 
 with needs("library", "A library"):
@@ -56,6 +59,12 @@ EVERY = 3.0  # seconds between two moments by default: the length of sound embed
 COMMIT_ROWS = 2048  # moments after which a commit is made
 COMMIT_SECONDS = 10.0  # the same
 MOST_NAMED = 5  # unreadable files named in an error
+VIDEOS = {"videos": SUFFIXES}  # what folders are searched for, by its name
+MEDIA = {**VIDEOS, "sounds": SOUND_SUFFIXES, "pictures": PICTURE_SUFFIXES}
+OLDER = (
+    "The library '{}' was made by an older hearsight: it takes videos alone and shows no boxes; for"
+    " sounds, pictures and boxes index into a new one."
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,9 +76,12 @@ class IndexSummary:
     copied: int = 0  # moved or only touched: the rows of the same content were copied
     unchanged: int = 0
     removed: int = 0
-    moments: int = 0  # in the library after the run
+    moments: int = 0  # in the library after the run; the next three are files in it by kind
+    videos: int = 0
+    sounds: int = 0
+    pictures: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)  # file or folder: reason
-    passed_over: PassedOver = field(default_factory=PassedOver)  # what is no video, in folders
+    passed_over: PassedOver = field(default_factory=PassedOver)  # in folders, by its suffix
 
 
 def index_videos(
@@ -86,15 +98,16 @@ def index_videos(
     commit_seconds: float = COMMIT_SECONDS,
     index_from: int = INDEX_FROM,
     progress: Progress = no_progress,
+    notice: Notice = warn,
 ) -> IndexSummary:
-    """Add new and changed videos to a library, which is created if there is none.
+    """Add new and changed videos, sounds and pictures to a library, created if there is none.
 
     A file is recognised by its path, size and modification time, else by its content. The moments
     of a changed file are replaced. Files that cannot be read are named in the summary.
 
     Args:
         library: its folder, or its URL on an object store.
-        sources: videos, and folders with videos at any depth (hidden ones are skipped).
+        sources: files, and folders that hold them at any depth (hidden ones are skipped).
         model: a checkpoint, run folder or name; by default the library's own, for a new one the
             weights that come with the package.
         every: seconds between two moments, at least `LEAST`; by default the library's own, for a
@@ -109,9 +122,11 @@ def index_videos(
         commit_seconds: a commit is made after so long, or `COMMIT_ROWS` moments.
         index_from: moments from which on there is a vector index.
         progress: called with the stage, the work done in it, and the whole work.
+        notice: called where a library of an older hearsight takes videos alone; by default that is
+            a warning.
 
     Raises:
-        HearsightError: a source does not exist or holds no video (and never did, if `prune`);
+        HearsightError: a source does not exist or holds none of them (and never did, if `prune`);
             nothing could be read; the library is damaged, in use, bound to another model or
             `every`, or cannot be written.
     """
@@ -129,7 +144,10 @@ def index_videos(
     summary = IndexSummary()
     existing = MomentTable.open(library)
     known = existing.files() if prune and existing is not None else {}
-    paths = find_videos(sources, summary, known)
+    older = existing is not None and existing.info.format == 1
+    if older and sources:
+        notice(OLDER.format(library))
+    paths = find_files(sources, summary, known, VIDEOS if older else MEDIA)
     if existing is None and not sources:
         raise HearsightError(f"There is no library '{library}'.")
     embedder = None
@@ -152,6 +170,9 @@ def index_videos(
             summary.removed = len(missing)
         _maintain(table, optimize=optimize, index_from=index_from, progress=progress)
         summary.moments = len(table)
+        kinds = table.kinds()
+        summary.videos, summary.sounds = kinds["video"], kinds["sound"]
+        summary.pictures = kinds["picture"]
     _check_any_read(summary)
     return summary
 
@@ -171,21 +192,25 @@ def _check_any_read(summary: IndexSummary) -> None:
     raise HearsightError(f"Nothing is indexed because nothing could be read: {'; '.join(reasons)}.")
 
 
-def find_videos(
-    sources: Sequence[str | Path], summary: IndexSummary, known: Collection[str] = ()
+def find_files(
+    sources: Sequence[str | Path],
+    summary: IndexSummary,
+    known: Collection[str] = (),
+    suffixes: Mapping[str, Sequence[str]] = MEDIA,
 ) -> list[Path]:
-    """Every video that is named by the sources or lies in their folders, each once.
+    """Every file that is named by the sources or lies in their folders, each once.
 
     Args:
-        sources: videos, and folders with videos at any depth (hidden ones are skipped).
+        sources: files, and folders that hold them at any depth (hidden ones are skipped).
         summary: its `unreadable` gets what cannot be read, with the reason: folders inside that
             cannot be opened, files whose names are not UTF-8, pipes and devices; its `passed_over`
-            what in the folders is no video.
+            what else the folders hold.
         known: absolute paths of files that may have been deleted. A source that was one of them,
-            or held some, need not exist or hold a video any more.
+            or held some, need not exist or hold a file any more.
+        suffixes: by kind, of what the folders are searched for.
 
     Raises:
-        HearsightError: a source does not exist, cannot be read, or is a folder without any video.
+        HearsightError: a source does not exist, cannot be read, or is a folder without any of them.
     """
     found: dict[Path, None] = {}
     unreadable = summary.unreadable
@@ -196,14 +221,15 @@ def find_videos(
         except (FileNotFoundError, NotADirectoryError) as error:
             if _holds_any(path, known):
                 continue
-            raise HearsightError(f"There is no video or folder '{source}'.") from error
+            raise HearsightError(f"There is no file or folder '{source}'.") from error
         except OSError as error:
             raise HearsightError(f"'{source}' cannot be read: {error.strerror}.") from error
         before = len(unreadable)
-        videos = _videos_in(source, path, summary) if folder else [path]
-        if not videos and before == len(unreadable) and not _holds_any(path, known):
-            raise HearsightError(f"'{source}' holds no videos ({' '.join(SUFFIXES)}).")
-        found.update(dict.fromkeys(videos))
+        held = _files_in(source, path, summary, suffixes) if folder else [path]
+        if not held and before == len(unreadable) and not _holds_any(path, known):
+            listed = "; ".join(f"{kind}: {' '.join(of)}" for kind, of in suffixes.items())
+            raise HearsightError(f"'{source}' holds no {' or '.join(suffixes)} ({listed}).")
+        found.update(dict.fromkeys(held))
     return [path for path in found if _is_indexable(path, unreadable)]
 
 
@@ -236,8 +262,10 @@ def _is_missing(name: str) -> bool:
     return False
 
 
-def _videos_in(source: str | Path, folder: Path, summary: IndexSummary) -> list[Path]:
-    """The videos below a folder.
+def _files_in(
+    source: str | Path, folder: Path, summary: IndexSummary, suffixes: Mapping[str, Sequence[str]]
+) -> list[Path]:
+    """The files below a folder with these suffixes.
 
     Raises:
         HearsightError: the folder itself cannot be read.
@@ -250,7 +278,7 @@ def _videos_in(source: str | Path, folder: Path, summary: IndexSummary) -> list[
     def note(error: OSError) -> None:
         summary.unreadable[str(error.filename)] = f"the folder cannot be read: {error.strerror}."
 
-    return list(walk_videos(folder, summary.passed_over, note))
+    return list(walk_media(folder, summary.passed_over, note, {*chain(*suffixes.values())}))
 
 
 def _is_indexable(path: Path, unreadable: dict[str, str]) -> bool:

@@ -8,7 +8,7 @@ so their squared Euclidean distance is 2 - 2 cosine.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ from jaxtyping import Float32
 
 from hearsight.errors import HearsightError, needs
 from hearsight.files import locks
+from hearsight.media.sound_windows import QUIET
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of duplicate vectors
 with needs("library", "A library"):
@@ -29,12 +30,16 @@ with needs("library", "A library"):
     from lancedb.query import LanceVectorQueryBuilder
     from lancedb.table import Table
 
+Kind = Literal["video", "sound", "picture"]  # of a file; a picture has one moment, at 0 s
+KINDS: tuple[Kind, ...] = ("video", "sound", "picture")
 Modality = Literal["sound", "image"]  # which of a moment's two embeddings
 MODALITIES: tuple[Modality, ...] = ("sound", "image")
 TABLE = "moments"  # name of the table
 SCHEMES = ("s3", "gs", "az", "memory")  # of object stores; the last is for tests
 METADATA = b"hearsight"  # key of the library's facts in the schema's metadata
-FORMAT = 1
+FORMAT = 2
+OLDEST = 1  # format that is still read and added to: videos alone
+SINCE_2 = ("kind", "box", "confidence")  # columns that libraries of format 1 lack
 INDEX_FROM = 100_000  # moments from which on there is a vector index; below, search is exact
 MOST_UNINDEXED = 0.25  # share of moments outside the vector index; above, it is built anew
 PER_PARTITION = 1000  # moments
@@ -45,6 +50,8 @@ PROBES = 40  # partitions searched; at least
 REFINE = 40  # times k moments, best by the vector index, whose exact cosine is computed
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
+SHOWN = ("file", "kind", "time", "level", "box", "thumbnail")  # columns of what is found
+AUDIBLE = f"level >= {QUIET}"
 FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
 
 DAMAGED = "cannot be read and may be damaged; index its videos into a new one"
@@ -84,13 +91,18 @@ def schema(info: LibraryInfo) -> pa.Schema:
         "size": pa.int64(),  # of `FileVersion`, like the next two
         "modified": pa.int64(),
         "digest": pa.string(),
+        "kind": pa.string(),  # of the file, one of `KINDS`
         "number": pa.int32(),  # of the moment in its file, from 0
         "time": pa.float64(),  # seconds
         "level": pa.float32(),  # dBFS of the second around the moment; null where there is no sound
-        "sound": vector,
-        "image": vector,
-        "thumbnail": pa.binary(),  # JPEG
+        "sound": vector,  # null of a picture
+        "image": vector,  # null of a sound
+        "box": pa.list_(pa.float32(), 4),  # where it sounds: shares of the frame's width and height
+        "confidence": pa.float32(),  # cosine, as `Moment` has it; null where there is no frame
+        "thumbnail": pa.binary(),  # JPEG; of a sound its waveform
     }
+    if info.format == 1:
+        columns = {name: kind for name, kind in columns.items() if name not in SINCE_2}
     return pa.schema(list(columns.items()), {METADATA: json.dumps(asdict(info))})
 
 
@@ -181,7 +193,7 @@ class MomentTable:
         if metadata is None:
             raise HearsightError(f"'{library}' is a LanceDB table that hearsight did not make.")
         facts = json.loads(metadata)
-        if facts.get("format") != FORMAT:
+        if facts.get("format") not in range(OLDEST, FORMAT + 1):
             raise HearsightError(f"The library '{library}' was made by a newer hearsight.")
         self.info = LibraryInfo(**facts)
         self.schema = schema(self.info)
@@ -261,6 +273,13 @@ class MomentTable:
         rows = self._rows_where("number = 0", columns).to_pylist()
         return {row["file"]: FileVersion(**row) for row in rows}
 
+    def kinds(self) -> dict[Kind, int]:
+        """The number of files of each kind."""
+        if self.info.format == 1:
+            return {"video": len(self.files()), "sound": 0, "picture": 0}
+        held = self._rows_where("number = 0", ["kind"])["kind"].to_pylist()
+        return {kind: held.count(kind) for kind in KINDS}
+
     def moments(self, file: str, columns: Sequence[str]) -> pa.Table:
         """These columns of a file's moments, sorted by time; `time` must be among them."""
         return self._rows_where(f"file = {_quoted(file)}", columns).sort_by("time")
@@ -297,25 +316,32 @@ class MomentTable:
         k: int,
         *,
         exact: bool = False,
-        without: str | None = None,
+        without: Collection[str] = (),
+        silent: bool | None = None,
     ) -> pa.Table:
         """The k moments whose embedding of a modality has the highest cosine to a unit vector.
 
         Best first, equal ones sorted by file and time; the cosine is the column `score`.
 
-        exact: do not use the vector index. without: a file to leave out.
+        exact: do not use the vector index. without: files to leave out. silent: only moments under
+        `QUIET` or without sound, or only others; None for both.
         """
-        columns = ["file", "time", "level", "thumbnail", "_distance"]
+        shown = [name for name in SHOWN if name in self.schema.names]
+        conditions = []
+        if without:
+            conditions.append(f"file NOT IN ({', '.join(map(_quoted, sorted(without)))})")
+        if silent is not None:
+            conditions.append(f"(level < {QUIET} OR level IS NULL)" if silent else AUDIBLE)
 
         def query(table: Table) -> pa.Table:
             search = table.search(vector, vector_column_name=modality, query_type="vector")
             assert isinstance(search, LanceVectorQueryBuilder)
             search.distance_type("l2").nprobes(PROBES).refine_factor(REFINE)
-            search.limit(k).select(columns)
+            search.limit(k).select([*shown, "_distance"])
             if exact:
                 search.bypass_vector_index()
-            if without is not None:
-                search.where(f"file != {_quoted(without)}")
+            if conditions:
+                search.where(" AND ".join(conditions))
             return search.to_arrow()
 
         found = self._read(query)

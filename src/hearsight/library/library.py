@@ -13,13 +13,22 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hearsight.checkpoints.card import ModelCard, card_of
 from hearsight.errors import HearsightError, nearest
-from hearsight.library.lance_table import MODALITIES, Modality, MomentTable, absolute_path
+from hearsight.library.lance_table import (
+    MODALITIES,
+    SHOWN,
+    Kind,
+    Modality,
+    MomentTable,
+    absolute_path,
+)
+from hearsight.library.thumbnails import small_picture, waveform_picture
 from hearsight.media.picture import read_picture
 from hearsight.media.read import frames_at, probe, read_sound, stream_sound
 from hearsight.media.samples import RATE
@@ -29,6 +38,8 @@ if TYPE_CHECKING:  # it imports torch, which a search by a moment of the library
     from hearsight.retrieval.embeddings import Embedder
 
 MOST_RESULTS = 10_000  # of one search
+SAME_VIDEO = ("drop", "one", "keep")  # what is done with further moments of a file
+FREE = 3  # results of any files, before `one` takes effect
 MOST_COMPARED = 1000  # file names among which a misspelt one is looked for
 
 
@@ -36,23 +47,44 @@ class SilenceWarning(UserWarning):
     """The sound of a query is silent, so its nearest moments are silent ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
-    """A moment found by a query."""
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ShownMoment:
+    """A moment of a file, as it is shown."""
 
     file: Path
-    time: float  # seconds from the start of the video
-    score: float  # cosine
+    kind: Kind = "video"  # of the file
+    time: float  # seconds from its start; 0 of a picture
     level: float | None  # dBFS of the second around the moment; None where there is no sound
-    thumbnail: bytes = field(repr=False)  # JPEG
+    box: tuple[float, ...] | None = None  # x0, y0, x1, y1 as shares of the frame; None: no source
+    thumbnail: bytes  # JPEG
+
+    @property
+    def silent(self) -> bool:
+        """Whether its sound stays under `QUIET`; a picture has none and is not silent."""
+        return self.kind != "picture" and (self.level is None or self.level < QUIET)
+
+    def __repr__(self) -> str:
+        silent = ", silent" if self.silent else ""
+        return f"{type(self).__name__}({self.file.name!r}, time={self.time:g}{silent})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SearchResult(ShownMoment):
+    """A moment found by a query."""
+
+    score: float  # cosine
+
+    def __repr__(self) -> str:
+        return f"{ShownMoment.__repr__(self)[:-1]}, score={self.score:.3f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """An embedding to search by."""
 
-    vector: Float32[np.ndarray, " c"]  # of length 1
+    vector: Float32[np.ndarray, " c"] = field(repr=False)  # of length 1
     to: Modality  # of the moments it is compared with
+    shown: ShownMoment  # what was embedded
     silent: str | None = None  # the name of the sound, if it is silent
     moment: tuple[str, float] | None = None  # file and time, if it is a moment of the library
 
@@ -95,6 +127,11 @@ class Library:
         return len(self.table)
 
     @property
+    def card(self) -> ModelCard | None:
+        """The card of its model, if there is one; the model is not loaded."""
+        return card_of(self.table.info.model if self._model is None else self._model)
+
+    @property
     def embedder(self) -> "Embedder":
         """The model that made the library.
 
@@ -119,11 +156,12 @@ class Library:
         at: float | None = None,
         to: str | None = None,
         k: int = 10,
+        same_video: str = "keep",
         exact: bool = False,
     ) -> list[SearchResult]:
         """The k moments nearest to a sound, a picture, or a moment of a video; best first.
 
-        Options as in `query`; `exact`: do not use the vector index that large libraries have.
+        Options as in `query` and `nearest`.
 
         Raises:
             HearsightError: not exactly one of the three is given, a file cannot be read, or an
@@ -135,7 +173,7 @@ class Library:
         query = self.query(sound=sound, image=image, video=video, at=at, to=to)
         if query.silent is not None:
             warnings.warn(silence_warning(query.silent), SilenceWarning, stacklevel=2)
-        return self.nearest(query, k, exact=exact)
+        return self.nearest(query, k, same_video=same_video, exact=exact)
 
     def query(
         self,
@@ -168,14 +206,22 @@ class Library:
             raise HearsightError("A video and the time `at` in it are given together.")
         modality = check_modality(("sound" if image is None else "image") if to is None else to)
         if image is not None:
-            return Query(vector=self._embed_frame(read_picture(image)), to=modality)
+            pixels = read_picture(image)
+            shown = ShownMoment(
+                file=absolute_path(image),
+                kind="picture",
+                time=0.0,
+                level=None,
+                thumbnail=small_picture(pixels),
+            )
+            return Query(vector=self._embed_frame(pixels), to=modality, shown=shown)
         if video is not None and at is not None:
             return self._query_by_video(Path(video), at, modality)
         assert sound is not None
         if not probe(sound).has_sound:
             raise HearsightError(f"'{sound}' has no sound track.")
         loudest = loudest_window(stream_sound(sound, rate=RATE), self.table.info.seconds)
-        return self._query_by_sound(loudest, modality, Path(sound).name)
+        return self._query_by_sound(loudest, modality, Path(sound), "sound", Path(sound).name)
 
     def similar(
         self,
@@ -215,7 +261,8 @@ class Library:
         """
         modality = check_modality(to)
         name = str(absolute_path(file))
-        rows = self.table.moments(name, ["time", "level", modality])
+        columns = [column for column in SHOWN if column in self.table.schema.names]
+        rows = self.table.moments(name, [*columns, modality])
         if not len(rows):
             known = list(self.table.files())[:MOST_COMPARED]
             raise HearsightError(
@@ -228,12 +275,20 @@ class Library:
                 f"'{file}' has moments from {times[0]:.1f} to {times[-1]:.1f} s,"
                 f" none near {at:g} s."
             )
-        level = rows["level"][row].as_py()
-        quiet = modality == "sound" and (level is None or level < QUIET)
+        values = rows.slice(row, 1).to_pylist()[0]
+        vector = values.pop(modality)
+        if vector is None:
+            raise HearsightError(
+                f"'{file}' has no {modality} to compare: choose the other by --to."
+            )
+        shown = ShownMoment(**_shown(values))
         return Query(
-            vector=np.array(rows[modality][row].as_py(), np.float32),
+            vector=np.array(vector, np.float32),
             to=modality,
-            silent=f"{Path(name).name} at {times[row]:g} s" if quiet else None,
+            shown=shown,
+            silent=f"{shown.file.name} at {shown.time:g} s"
+            if modality == "sound" and shown.silent
+            else None,
             moment=(name, float(times[row])),
         )
 
@@ -242,33 +297,56 @@ class Library:
     ) -> list[SearchResult]:
         """The k moments nearest to a query, best first; the query's own moment is left out.
 
+        Silent moments come last where sounds are compared, unless the query is silent itself.
+
+        Args:
+            query: as `query` or `query_by_moment` gives it.
+            k: how many.
+            same_video: `keep` all moments of a file; `one` of each file beyond the first `FREE`
+                results; or `drop` the moments of the query's own file.
+            exact: do not use the vector index that large libraries have.
+
         Raises:
-            HearsightError: `k` is below 1 or above `MOST_RESULTS`, or `same_video` is neither
-                `keep` nor `drop`.
+            HearsightError: `k` is below 1 or above `MOST_RESULTS`, or `same_video` is none of them.
         """
         check_count(k)
-        if same_video not in ("keep", "drop"):
-            raise HearsightError(f"`same_video` is keep or drop, not '{same_video}'.")
-        file, _ = query.moment or (None, None)
-        rows = self.table.nearest(
-            query.vector,
-            query.to,
-            k + (query.moment is not None),
-            exact=exact,
-            without=file if same_video == "drop" else None,
-        )
-        others = [
-            SearchResult(
-                file=Path(row["file"]),
-                time=row["time"],
-                score=min(1.0, max(-1.0, row["score"])),
-                level=row["level"],
-                thumbnail=row["thumbnail"],
-            )
-            for row in rows.to_pylist()
-            if (row["file"], row["time"]) != query.moment
-        ]
-        return others[:k]
+        check_same_video(same_video)
+        found: list[SearchResult] = []
+        heard = query.to == "sound" and query.silent is None
+        for silent in (False, True) if heard else (None,):
+            self._find(query, k, same_video, exact, silent, found)
+        return found[:k]
+
+    def _find(
+        self,
+        query: Query,
+        k: int,
+        same_video: str,
+        exact: bool,
+        silent: bool | None,
+        found: list[SearchResult],
+    ) -> None:
+        """Find more moments, silent ones or others, until there are `k`; see `nearest`.
+
+        Files that are shown already are left out of a further search, so that it ends.
+        """
+        own = str(query.shown.file)
+        without = {own} if same_video == "drop" else set[str]()
+        seen = {str(one.file) for one in found}
+        while len(found) < k:
+            wanted = k - len(found) + (query.moment is not None)
+            rows = self.table.nearest(
+                query.vector, query.to, wanted, exact=exact, without=without, silent=silent
+            ).to_pylist()
+            for row in rows:
+                flooding = same_video == "one" and len(found) >= FREE and row["file"] in seen
+                seen.add(row["file"])
+                if not flooding and (row["file"], row["time"]) != query.moment:
+                    score = min(1.0, max(-1.0, row.pop("score")))
+                    found.append(SearchResult(**_shown(row), score=score))
+            if same_video != "one" or len(rows) < wanted:
+                return
+            without |= seen
 
     def _query_by_video(self, video: Path, at: float, to: Modality) -> Query:
         info = probe(video)
@@ -277,15 +355,34 @@ class Library:
         if to == "image":
             if not info.has_picture:
                 raise HearsightError(f"'{video}' has no moving pictures.")
-            return Query(vector=self._embed_frame(next(frames_at(video, [at])).pixels), to=to)
+            pixels = next(frames_at(video, [at])).pixels
+            shown = ShownMoment(
+                file=absolute_path(video), time=at, level=None, thumbnail=small_picture(pixels)
+            )
+            return Query(vector=self._embed_frame(pixels), to=to, shown=shown)
         if not info.has_sound:
             raise HearsightError(f"'{video}' has no sound track.")
         window = _window_at(video, at, self.table.info.seconds)
-        return self._query_by_sound(window, to, f"{video.name} at {at:g} s")
+        kind: Kind = "video" if info.has_picture else "sound"
+        return self._query_by_sound(window, to, video, kind, f"{video.name} at {at:g} s")
 
-    def _query_by_sound(self, window: SoundWindow, to: Modality, name: str) -> Query:
+    def _query_by_sound(
+        self, window: SoundWindow, to: Modality, file: Path, kind: Kind, name: str
+    ) -> Query:
         vector = self.embedder.sounds([window.samples])[0]
-        return Query(vector=vector, to=to, silent=name if window.level < QUIET else None)
+        thumbnail = waveform_picture(window.samples)
+        if kind == "video":
+            thumbnail = small_picture(next(frames_at(file, [window.time])).pixels)
+        shown = ShownMoment(
+            file=absolute_path(file),
+            kind=kind,
+            time=window.time,
+            level=window.level if math.isfinite(window.level) else None,
+            thumbnail=thumbnail,
+        )
+        return Query(
+            vector=vector, to=to, shown=shown, silent=name if window.level < QUIET else None
+        )
 
     def _embed_frame(
         self, pixels: UInt8[np.ndarray, "height width 3"]
@@ -309,6 +406,12 @@ def _window_at(video: Path, at: float, seconds: float) -> SoundWindow:
     return SoundWindow(time=at, samples=window.samples, level=window.level)
 
 
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a `ShownMoment` from a row of the table."""
+    box = row.pop("box", None)
+    return {**row, "file": Path(row["file"]), "box": None if box is None else tuple(box)}
+
+
 def silence_warning(name: str) -> str:
     """The warning about a query whose sound is silent."""
     return f"'{name}' is silent: its nearest moments are silent ones, too."
@@ -324,6 +427,14 @@ def check_modality(name: str) -> Modality:
         if name == modality:
             return modality
     raise HearsightError(f"`to` is sound or image, not '{name}'.{nearest(name, MODALITIES)}")
+
+
+def check_same_video(word: str) -> None:
+    """Raise HearsightError unless it is one of `SAME_VIDEO`."""
+    if word not in SAME_VIDEO:
+        raise HearsightError(
+            f"`same_video` is drop, one or keep, not '{word}'.{nearest(word, SAME_VIDEO)}"
+        )
 
 
 def check_count(k: int) -> None:

@@ -37,6 +37,7 @@ from hearsight.localising.moments import (
     Moment,
     MomentHeatmap,
     VideoPainter,
+    check_strip,
     check_style,
     paint,
     region_box,
@@ -88,6 +89,7 @@ def localise_video(
     every: float = 1.0,
     overlay: Path | str | None = None,
     style: str | None = None,
+    strip: str | None = None,
     threshold: float | None = None,
     maps: bool = False,
     device: str | None = None,
@@ -107,9 +109,11 @@ def localise_video(
             the package.
         every: seconds between two moments, at least `media.read.LEAST`.
         overlay: where to write the video with every frame painted, maps blended from moment to
-            moment, a timeline of confidence along the bottom, and the original sound. Written
-            after the iterator is exhausted.
+            moment, a timeline along the bottom, and the original sound. Written after the iterator
+            is exhausted.
         style: of the painted frames: `heat` (the default), `contour` or `box`.
+        strip: the timeline of the painted video: `none`, `thin` (the default: a line that tells
+            where there is a source) or `full` (the confidence, a twelfth of the frame high).
         threshold: confidence below which there is no source; by default what the checkpoint says
             (its fact `threshold`), else `THRESHOLD`.
         maps: give each moment with its response map, as a `MappedMoment`.
@@ -126,6 +130,10 @@ def localise_video(
             and for a wrong option.
     """
     target, style = _painting(overlay, style)
+    if strip is not None:
+        check_strip(strip)
+        if target is None:
+            raise HearsightError("`strip` is for painting: name the file to write by `overlay`.")
     with ExitStack() as opened:  # closed here if a check fails, else by `_moments`
         path = opened.enter_context(as_file(video))
         reader = opened.enter_context(VideoReader(path))
@@ -138,7 +146,13 @@ def localise_video(
             model, threshold=threshold, maps=maps, device=device, batch=batch
         )
         reading = opened.pop_all()
-    return _moments(reading, reader, info, localiser, every, target, style, progress, notice)
+    painter = VideoPainter(
+        style=style,
+        strip=strip or "thin",
+        threshold=localiser.threshold,
+        duration=info.duration,
+    )
+    return _moments(reading, reader, info, localiser, every, target, painter, progress, notice)
 
 
 def check_every(every: float) -> None:
@@ -262,13 +276,14 @@ class Localiser:
         if not responses.isfinite().all():
             raise HearsightError("A response map is not finite: the weights are damaged.")
         return [
-            self._moment(response, frame, heard)
+            self.moment(response, frame, heard)
             for response, frame, heard in zip(responses.numpy(), frames, sounds, strict=True)
         ]
 
-    def _moment(
+    def moment(
         self, response: Float32[np.ndarray, "h w"], frame: EncoderFrame, heard: SoundWindow
     ) -> MomentHeatmap:
+        """The moment of a frame by its response map to its sound."""
         silent = heard.level < QUIET
         confidence = 0.0 if silent else float(response.max())
         heatmap, box, share = np.zeros_like(response), None, 0.0
@@ -309,14 +324,13 @@ def _moments(
     localiser: Localiser,
     every: float,
     target: Path | None,
-    style: str,
+    painter: VideoPainter,
     progress: Progress,
     notice: Notice,
 ) -> Iterator[Moment]:
     """The moments as they are computed; after the last one the painted video is written."""
     count = max(1, math.ceil(info.duration / every - 1e-9))
     times = [every * index for index in range(count)]
-    painter = VideoPainter(style=style, threshold=localiser.threshold, duration=info.duration)
     side = localiser.recipe.frame_size
     LOGGER.info("%s: %.1f s, %d moments", info.path, info.duration, count)
     with reading:

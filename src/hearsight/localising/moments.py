@@ -19,9 +19,18 @@ RASTER = 128  # pixels, longer side of the raster on which a region is found
 
 def check_style(style: str) -> None:
     """Raise HearsightError unless it is one of `STYLES`."""
-    if style not in STYLES:
+    _check_word("style", style, STYLES)
+
+
+def check_strip(strip: str) -> None:
+    """Raise HearsightError unless it is one of `painting.STRIPS`."""
+    _check_word("strip", strip, painting.STRIPS)
+
+
+def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
         raise HearsightError(
-            f"There is no style '{style}', only {', '.join(STYLES)}.{nearest(style, STYLES)}"
+            f"There is no {kind} '{word}', only {', '.join(known)}.{nearest(word, known)}"
         )
 
 
@@ -143,13 +152,14 @@ class VideoPainter:
     """Paints the moments of a video on its frames; heatmaps are blended between two moments."""
 
     style: str  # one of STYLES
+    strip: str = "thin"  # one of painting.STRIPS
     threshold: float  # cosine
     duration: float  # seconds, of the video
     localised: list[MomentHeatmap] = field(default_factory=list)  # in order of time, at least one
-    strip: UInt8[np.ndarray, "strip width 4"] | None = None  # the timeline, for frames of its width
+    timeline: UInt8[np.ndarray, "strip width 4"] | None = None  # for frames of its width
 
     def __call__(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
-        """The frame with the moments before and after it blended, and the timeline below."""
+        """The frame with the moments before and after it blended, over it the timeline."""
         after = bisect_right(self.localised, frame.time, key=lambda one: one.moment.time)
         before, after = max(after - 1, 0), min(after, len(self.localised) - 1)
         start, end = (self.localised[at].moment.time for at in (before, after))
@@ -157,22 +167,34 @@ class VideoPainter:
         painted = paint_between(
             frame.pixels, self.localised[before], self.localised[after], weight, self.style
         )
-        return painting.timeline(painted, self._strip(frame), frame.time / max(self.duration, 1e-3))
+        if self.strip == "none":
+            return painted
+        return painting.timeline(
+            painted, self._timeline(frame), frame.time / max(self.duration, 1e-3)
+        )
 
-    def _strip(self, frame: Frame) -> UInt8[np.ndarray, "strip width 4"]:
+    def _timeline(self, frame: Frame) -> UInt8[np.ndarray, "strip width 4"]:
         height, width, _ = frame.pixels.shape
-        if self.strip is None or self.strip.shape[1] != width:
+        if self.timeline is None or self.timeline.shape[1] != width:
             moments = [one.moment for one in self.localised]
-            self.strip = painting.timeline_strip(
-                width,
-                height,
-                times=np.array([moment.time for moment in moments]),
-                confidences=np.array([moment.confidence for moment in moments]),
-                sources=np.array([moment.box is not None for moment in moments]),
-                threshold=self.threshold,
-                duration=max(self.duration, 1e-3),
-            )
-        return self.strip
+            times = np.array([moment.time for moment in moments])
+            sources = np.array([moment.box is not None for moment in moments])
+            duration = max(self.duration, 1e-3)
+            if self.strip == "thin":
+                self.timeline = painting.timeline_line(
+                    width, height, times=times, sources=sources, duration=duration
+                )
+            else:
+                self.timeline = painting.timeline_strip(
+                    width,
+                    height,
+                    times=times,
+                    confidences=np.array([moment.confidence for moment in moments]),
+                    sources=sources,
+                    threshold=self.threshold,
+                    duration=duration,
+                )
+        return self.timeline
 
 
 def paint(

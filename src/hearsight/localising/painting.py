@@ -11,19 +11,21 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 
+STRIPS = ("none", "thin", "full")  # how a timeline is laid over painted videos
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
 LEVEL = 0.5  # of a heatmap: contours are drawn there, and boxes bound what lies above
 Colour = tuple[int, int, int]
 FOUND: Colour = (255, 196, 46)  # amber: predictions
 TRUTH: Colour = (64, 224, 208)  # turquoise, far from every colour of the heat: ground truth
 INK: Colour = (16, 16, 24)  # the dark rim of every line
+REST: Colour = (168, 172, 184)  # grey: times without a source
 
 PLASMA = """
 0c0786 1b068c 250591 2f0495 380499 40039c 49029f 5101a2 5901a4 6100a6 6800a7 7000a8 7801a8
@@ -186,10 +188,8 @@ def timeline_strip(
     tall = min(max(10, round(height / 12)), height)
     at = (np.arange(width) + 0.5) / width * duration
     value = np.interp(at, times, confidences)
-    found = sources[np.searchsorted((times[1:] + times[:-1]) / 2, at)]
-    columns = np.clip((times / duration * width).astype(int), 0, width - 1)
-    np.maximum.at(value, columns, confidences)
-    np.logical_or.at(found, columns, sources)
+    np.maximum.at(value, _columns(width, times, duration), confidences)
+    found = _with_source(width, times, sources, duration)
 
     top = max(float(confidences.max()), 1.5 * threshold, 1e-3)
     margin = max(1, tall // 8)
@@ -197,7 +197,7 @@ def timeline_strip(
     # How much of each pixel lies under the curve, from 0 to 1: an antialiased edge.
     below = np.arange(room, 0, -1)[:, None]
     fill = np.clip(value / top * room - below + 1, 0, 1)
-    bars = np.where(found[:, None], np.array(FOUND), np.array((168, 172, 184)))
+    bars = np.where(found[:, None], np.array(FOUND), np.array(REST))
     strip = np.empty((tall, width, 4))
     strip[...] = (*INK, 115)
     area = strip[margin : margin + room]
@@ -208,6 +208,40 @@ def timeline_strip(
         line = margin + round((1 - threshold / top) * (room - 1))
         strip[line, :, :3] = strip[line, :, :3] * 0.5 + 255 * 0.5
     return np.rint(strip).astype(np.uint8)
+
+
+def timeline_line(
+    width: int,
+    height: int,
+    *,
+    times: Float[np.ndarray, " n"],
+    sources: Bool[np.ndarray, " n"],
+    duration: float,
+) -> UInt8[np.ndarray, "strip {width} 4"]:
+    """The thin form of `timeline_strip`: a line, amber where there is a source, else grey.
+
+    A 120th of the frame high, at least 3 pixels.
+    """
+    tall = min(max(3, round(height / 120)), height)
+    found = _with_source(width, times, sources, duration)
+    colours = np.where(found[:, None], np.array((*FOUND, 255)), np.array((*REST, 140)))
+    return np.tile(colours.astype(np.uint8), (tall, 1, 1))
+
+
+def _columns(width: int, times: Float[np.ndarray, " n"], duration: float) -> Int[np.ndarray, " n"]:
+    """The column of pixels of each time."""
+    columns: Int[np.ndarray, " n"] = np.clip((times / duration * width).astype(int), 0, width - 1)
+    return columns
+
+
+def _with_source(
+    width: int, times: Float[np.ndarray, " n"], sources: Bool[np.ndarray, " n"], duration: float
+) -> Bool[np.ndarray, " columns"]:
+    """Whether there is a source at each column of pixels: at the nearest moment, or any in it."""
+    at = (np.arange(width) + 0.5) / width * duration
+    found: Bool[np.ndarray, " _"] = sources[np.searchsorted((times[1:] + times[:-1]) / 2, at)]
+    np.logical_or.at(found, _columns(width, times, duration), sources)
+    return found
 
 
 def timeline(

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from hearsight.errors import install_command
+
 MOST_PIXELS = 2**30 // 12  # of one picture, Pillow's own bound; a hostile header may claim any size
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # its value: how the stored rows become upright; 1 is upright
@@ -28,9 +30,6 @@ TURNS = {  # its value: how the stored rows become upright; 1 is upright
 TURN_MARKS = (b"Exif\0\0", b"tiff:Orientation")  # without them a JPEG is upright as stored
 HEAD = 256  # bytes that tell the kind of file
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-NEEDS_HEIC = (
-    "is a HEIC photograph, which needs pillow-heif: install hearsight[heic], or save it as JPEG"
-)
 
 
 class TooManyPixelsError(ValueError):
@@ -92,7 +91,7 @@ def read_picture(path: Path | str) -> UInt8[np.ndarray, "height width 3"]:
     except TooManyPixelsError as error:
         raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
     except NeedsHeicError as error:
-        raise MediaError(f"'{path}' {NEEDS_HEIC}.") from error
+        raise MediaError(f"'{path}' {_needs_heic()}.") from error
     except (ValueError, OSError) as error:
         raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
 
@@ -104,8 +103,13 @@ def is_picture(path: Path | str) -> bool:
     try:
         read_picture(path)
     except MediaError as error:
-        return isinstance(error.__cause__, NeedsHeicError)
+        return needs_heic(error)
     return True
+
+
+def needs_heic(error: Exception) -> bool:
+    """Whether `read_picture` raised this for want of pillow-heif."""
+    return isinstance(error.__cause__, NeedsHeicError)
 
 
 def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
@@ -168,10 +172,15 @@ def _open(file: BytesIO | BufferedReader) -> Image.Image:
     try:
         import pillow_heif
     except ImportError as error:
-        raise NeedsHeicError(f"the picture {NEEDS_HEIC}") from error
+        raise NeedsHeicError(f"the picture {_needs_heic()}") from error
     opener: Any = pillow_heif.HeifImageFile
     opened: Image.Image = opener(file)
     return opened
+
+
+def _needs_heic() -> str:
+    command = install_command("heic")
+    return f"is a HEIC photograph, which needs pillow-heif: save it as JPEG, or run {command}"
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from hearsight.checkpoints.card import ModelCard
 from hearsight.files.output import written_whole
 
 
@@ -26,6 +27,11 @@ def html_page(
     heading = f'<h1>{escape(title)}</h1>\n<p class="summary">{escape(summary)}</p>'
     body = "\n".join(part for part in (heading, *parts) if part)
     return PAGE.format(title=escape(title), style=STYLE + style, body=body, media=media)
+
+
+def card_note(cards: Iterable[ModelCard]) -> str:
+    """A paragraph for each card of the models that a page is about."""
+    return "\n".join(f'<p class="note">Model {escape(card.sentence)}</p>' for card in cards)
 
 
 def data_url(data: bytes, media_type: str) -> str:

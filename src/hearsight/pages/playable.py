@@ -1,21 +1,31 @@
-"""Which videos browsers play, and small clips of those that they do not.
+"""Which videos and sounds browsers play, and small clips of those that they do not.
 
 What a browser plays is a matter of the codecs, not of the ending of the name: MPEG-4 part 2 and
 HEVC lie in .mp4 files, too.
 """
 
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import soundfile  # type: ignore[import-untyped]
+
 from hearsight.clips.clip import fit_frame
 from hearsight.media.read import VideoReader, read_sound
+from hearsight.media.samples import RATE as HEARD
 from hearsight.media.source import open_media
 from hearsight.media.write import write_video
 
 CONTAINERS = {".m4v": "mov", ".mov": "mov", ".mp4": "mp4", ".webm": "webm"}  # as FFmpeg says
 PICTURES = {"av1", "h264", "vp8", "vp9"}  # codecs that all browsers decode
 SOUNDS = {"aac", "flac", "mp3", "opus", "vorbis"}
+SOUND_CONTAINERS = {
+    **CONTAINERS,
+    **{".flac": "flac", ".m4a": "mov", ".mp3": "mp3", ".wav": "wav"},
+    **dict.fromkeys((".oga", ".ogg", ".opus"), "ogg"),
+}
+UNCOMPRESSED = {"pcm_f32le", "pcm_s16le", "pcm_s24le", "pcm_u8"}  # in .wav
 EIGHT_BIT = {"yuv420p", "yuvj420p"}  # of H.264, no browser decodes more
 SIDE = 240  # pixels, shorter side of a clip at most
 RATE = 44_100  # hertz of a clip's sound
@@ -39,6 +49,32 @@ def is_playable(path: Path) -> bool:
         if codec == "h264" and picture.codec_context.pix_fmt not in EIGHT_BIT:
             return False
         return sound is None or sound.codec_context.codec.canonical_name in SOUNDS
+
+
+def is_playable_sound(path: Path) -> bool:
+    """Whether browsers play the sound of a file from a disk, by its codec.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    wanted = SOUND_CONTAINERS.get(path.suffix.lower())
+    with open_media(path) as source:
+        if wanted not in source.container.format.name.split(",") or source.sound is None:
+            return False
+        codec = source.sound.codec_context.codec.canonical_name
+        return codec in (UNCOMPRESSED if wanted == "wav" else SOUNDS)
+
+
+def make_sound_clip(path: Path, start: float, seconds: float) -> bytes:
+    """`seconds` of a file's sound from `start` on, as the encoders hear it: a mono .wav file.
+
+    Raises:
+        MediaError: the sound cannot be read.
+    """
+    samples = read_sound(path, rate=HEARD, start=start, seconds=seconds)
+    written = BytesIO()
+    soundfile.write(written, samples, HEARD, format="WAV", subtype="PCM_16")
+    return written.getvalue()
 
 
 def make_clip(path: Path, start: float, seconds: float) -> bytes:

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from hearsight.checkpoints.card import ModelCard
 from hearsight.clips.clip import encode_picture
 from hearsight.pages.curves import Curve, plot
-from hearsight.pages.html_page import data_url, html_page, write_page
+from hearsight.pages.html_page import card_note, data_url, html_page, write_page
 
 Role = Literal["model", "blind", "ceiling", "paper"]  # where the scores of a row come from
 SCORE_NAMES = {  # of validation scores in the log, as tables have them
@@ -80,12 +81,14 @@ class Report:
     video: PaintedVideo | None = None
     plots: Mapping[str, Sequence[str]] = field(default_factory=dict)  # heading: SVG
     galleries: Sequence[Gallery] = ()
+    cards: Sequence[ModelCard] = ()  # of the models that it is about
     provenance: Mapping[str, str] = field(default_factory=dict)  # command, seed, versions, ...
 
 
 def render(report: Report) -> str:
     """The page as HTML, all text escaped; the same report gives the same page."""
     parts = [
+        card_note(report.cards),
         _section("Scores", "".join(map(_table, report.tables))),
         *(_section(escape(title), _plots(svgs)) for title, svgs in report.plots.items()),
         _section("The painted video", _video(report.video) if report.video else ""),

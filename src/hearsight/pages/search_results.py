@@ -10,14 +10,25 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import numpy as np
+from jaxtyping import UInt8
+
+from hearsight.checkpoints.card import ModelCard
+from hearsight.clips.clip import encode_picture
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
-from hearsight.library.library import SearchResult
-from hearsight.localising.painting import gallery, save_picture
+from hearsight.library.library import SearchResult, ShownMoment
+from hearsight.library.thumbnails import QUALITY
+from hearsight.localising.painting import box, gallery, save_picture
 from hearsight.media.picture import decode_picture
 from hearsight.media.source import MediaError
-from hearsight.pages.html_page import data_url, html_page, write_page
-from hearsight.pages.playable import is_playable, make_clip
+from hearsight.pages.html_page import card_note, data_url, html_page, write_page
+from hearsight.pages.playable import (
+    is_playable,
+    is_playable_sound,
+    make_clip,
+    make_sound_clip,
+)
 
 COLUMNS = 5  # of a sheet
 PAGES = (".html", ".htm")  # file endings of a page
@@ -33,6 +44,26 @@ def clock(seconds: float) -> str:
     return f"{start}:{rest // 10:02}.{rest % 10}"
 
 
+LOUDNESS = ((-60.0, "silent"), (-45.0, "very quiet"), (-30.0, "quiet"), (-18.0, "clear"))
+
+
+def loudness(level: float) -> str:
+    """A level in dBFS in words, with its number."""
+    word = next((word for top, word in LOUDNESS if level < top), "loud")
+    return f"{word} ({level:.0f} dB)".replace("-", "\u2212")
+
+
+def picture_of(moment: ShownMoment) -> UInt8[np.ndarray, "height width 3"]:
+    """The thumbnail; with a box around what sounds it has twice the size, for thicker lines."""
+    pixels = decode_picture(moment.thumbnail)
+    if moment.box is None:
+        return pixels
+    pixels = pixels.repeat(2, axis=0).repeat(2, axis=1)
+    height, width, _ = pixels.shape
+    edges = np.array(moment.box) * (width, height, width, height)
+    return box(pixels, edges.tolist())
+
+
 def save_sheet(results: Sequence[SearchResult], path: Path) -> None:
     """Write the thumbnails on one sheet, best first, each above its score, time and file.
 
@@ -41,12 +72,23 @@ def save_sheet(results: Sequence[SearchResult], path: Path) -> None:
     """
     if not results:
         raise HearsightError(f"'{path}' is not written: nothing was found.")
-    pictures = [decode_picture(each.thumbnail) for each in results]
-    captions = [f"{each.score:.3f}  {clock(each.time)}  {each.file.name}" for each in results]
-    save_picture(gallery(pictures, captions, columns=COLUMNS), path)
+    captions = [
+        f"{each.score:.3f}  {'' if each.kind == 'picture' else clock(each.time)}"
+        f"{'  silent' if each.silent else ''}  {each.file.name}"
+        for each in results
+    ]
+    save_picture(gallery(list(map(picture_of, results)), captions, columns=COLUMNS), path)
 
 
-def save_page(results: Sequence[SearchResult], path: Path, *, title: str, seconds: float) -> None:
+def save_page(
+    results: Sequence[SearchResult],
+    path: Path,
+    *,
+    title: str,
+    seconds: float,
+    query: ShownMoment | None = None,
+    card: ModelCard | None = None,
+) -> None:
     """Write the page whole or not at all.
 
     Args:
@@ -55,70 +97,106 @@ def save_page(results: Sequence[SearchResult], path: Path, *, title: str, second
             it, so that both can be moved together; others by their absolute path.
         title: of the page, such as `Sounds like surf.wav`.
         seconds: length of the clips.
+        query: what was searched by, shown above the results.
+        card: of the model that the search is by.
 
     Raises:
         HearsightError: it cannot be written, or does not end in .html.
     """
     check_output(path, PAGES)
-    write_page(render(results, path.absolute().parent, title=title, seconds=seconds), path)
+    folder = path.absolute().parent
+    page = render(results, folder, title=title, seconds=seconds, query=query, card=card)
+    write_page(page, path)
 
 
-def render(results: Sequence[SearchResult], folder: Path, *, title: str, seconds: float) -> str:
+def render(
+    results: Sequence[SearchResult],
+    folder: Path,
+    *,
+    title: str,
+    seconds: float,
+    query: ShownMoment | None = None,
+    card: ModelCard | None = None,
+) -> str:
     """The page as HTML, to be written into `folder`; all text is escaped."""
     made, figures = 0, []
+    asked = ""
+    if query is not None:
+        shown = _shown(query, folder, seconds, clips_left=1)
+        asked = (
+            f'<section>\n<h2>Searched by</h2>\n<div class="clips">'
+            f"{_figure('query', query, folder, shown)}</div>\n</section>"
+        )
     for rank, result in enumerate(results, 1):
         shown = _shown(result, folder, seconds, clips_left=MOST_CLIPS - made)
         made += shown.made
-        figures.append(_figure(rank, result, folder, shown))
+        figures.append(_figure(f"moment-{rank}", result, folder, shown))
     summary = f"{len(results)} moments, most alike first." if results else "Nothing was found."
     lines = "\n".join(figures)
-    clips = f'<div class="clips">\n{lines}\n</div>'
-    return html_page(title, summary, [clips], style=CLIPS_STYLE, media="'self' file: data:")
+    clips = f'<section>\n<h2>Found</h2>\n{LEGEND}\n<div class="clips">\n{lines}\n</div>\n</section>'
+    parts = [card_note([card] if card else []), asked, clips if results else ""]
+    return html_page(title, summary, parts, style=CLIPS_STYLE, media="'self' file: data:")
 
 
 class _Shown(NamedTuple):
-    """What a page shows of a result.
+    """What a page shows of a moment.
 
-    source: of its video; empty for its picture alone. note: behind the name of the file. made:
-    whether the video is a clip that was made.
+    tag: `video`, `audio`, or `img` for its picture alone. source: of the first two. note: behind
+    the name of the file. made: whether that is a clip that was made.
     """
 
-    source: str
+    tag: str
+    source: str = ""
     note: str = ""
     made: bool = False
 
 
-def _shown(result: SearchResult, folder: Path, seconds: float, *, clips_left: int) -> _Shown:
-    """The video around a result: its own file, or a clip where browsers do not play that."""
-    start = max(0.0, result.time - seconds / 2)
-    if not result.file.exists():
-        return _Shown("", " (gone)")
+def _shown(moment: ShownMoment, folder: Path, seconds: float, *, clips_left: int) -> _Shown:
+    """The file around a moment: itself, or a clip where browsers do not play that."""
+    start = max(0.0, moment.time - seconds / 2)
+    if not moment.file.exists():
+        return _Shown("img", note=" (gone)")
+    if moment.kind == "picture":
+        return _Shown("img")
+    tag, plays, make, media_type = PLAYERS[moment.kind]
     try:
-        if is_playable(result.file):
-            return _Shown(f"{_address(result.file, folder)}#t={start:.2f},{start + seconds:.2f}")
+        if plays(moment.file):
+            address = f"{_address(moment.file, folder)}#t={start:.2f},{start + seconds:.2f}"
+            return _Shown(tag, address)
         if clips_left <= 0:
-            return _Shown("", " (browsers do not play this kind)")
-        clip = make_clip(result.file, start, seconds)
+            return _Shown("img", note=" (browsers do not play this kind)")
+        clip = make(moment.file, start, seconds)
     except MediaError:
-        return _Shown("", " (cannot be read)")
-    return _Shown(data_url(clip, "video/mp4"), " (a clip: browsers do not play this kind)", True)
+        return _Shown("img", note=" (cannot be read)")
+    note = " (a clip: browsers do not play this kind)"
+    return _Shown(tag, data_url(clip, media_type), note, True)
 
 
-def _figure(rank: int, result: SearchResult, folder: Path, shown: _Shown) -> str:
-    picture = data_url(result.thumbnail, "image/jpeg")
-    label = escape(f"{result.file.name} at {clock(result.time)}")
-    if shown.source:
-        view = (
-            f'<video controls playsinline preload="metadata" aria-label="{label}" '
-            f'poster="{picture}" src="{escape(shown.source)}"></video>'
-        )
-    else:
-        view = f'<img src="{picture}" alt="{label}">'
-    level = "silent" if result.level is None else f"{result.level:.0f} dBFS"
+PLAYERS = {
+    "video": ("video", is_playable, make_clip, "video/mp4"),
+    "sound": ("audio", is_playable_sound, make_sound_clip, "audio/wav"),
+}
+
+
+def _figure(name: str, moment: ShownMoment, folder: Path, shown: _Shown) -> str:
+    picture = data_url(encode_picture(picture_of(moment), quality=QUALITY), "image/jpeg")
+    when = "" if moment.kind == "picture" else clock(moment.time)
+    label = escape(f"{moment.file.name}{when and f' at {when}'}")
+    view = f'<img src="{picture}" alt="{label}">'
+    source = f'aria-label="{label}" src="{escape(shown.source)}"'
+    if shown.tag == "video":
+        view = f'<video controls playsinline preload="none" poster="{picture}" {source}></video>'
+    elif shown.tag == "audio":
+        view += f'<audio controls preload="metadata" {source}></audio>'
+    facts = when or "picture"
+    if moment.silent:
+        facts += ' <span class="tag">silent</span>'
+    elif moment.level is not None:
+        facts += f", {loudness(moment.level)}"
+    score = f"<strong>{moment.score:.3f}</strong> " if isinstance(moment, SearchResult) else ""
     return (
-        f'<figure id="moment-{rank}">{view}<figcaption><strong>{result.score:.3f}</strong> '
-        f"{clock(result.time)}, {level}<br>"
-        f'<a href="{escape(_address(result.file, folder))}">{escape(result.file.name)}</a>'
+        f'<figure id="{name}">{view}<figcaption>{score}{facts}<br>'
+        f'<a href="{escape(_address(moment.file, folder))}">{escape(moment.file.name)}</a>'
         f"{shown.note}</figcaption></figure>"
     )
 
@@ -129,11 +207,19 @@ def _address(file: Path, folder: Path) -> str:
     return "file://" + quote(file.as_posix())
 
 
+LEGEND = (
+    '<p class="note">The number is how alike the model finds the two: 1 is the same, 0 has nothing '
+    "in common. A box marks where the sound of that moment comes from, as far as the model can "
+    "tell. Level is how loud the second around it is, in dB below the loudest that a file can hold "
+    "(0 dB): speech near the camera is about \u221220 dB, a quiet room \u221250 dB; under "
+    "\u221260 dB counts as silent. Where sounds are compared, silent moments come last.</p>"
+)
 CLIPS_STYLE = """
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr));
   gap: 1.4rem 1rem; margin-top: 2rem; }
 .clips video, .clips img { display: block; width: 100%; aspect-ratio: 16 / 9; object-fit: contain;
   background: #000; border-radius: 4px; }
+.clips audio { display: block; width: 100%; margin-top: 0.4rem; }
 .clips strong { color: var(--ink); font-variant-numeric: tabular-nums; margin-right: 0.3rem; }
 .clips a { color: var(--accent); }
 """

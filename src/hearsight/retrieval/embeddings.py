@@ -21,13 +21,14 @@ from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError
-from hearsight.localising.localise import SOUND_SECONDS, EncoderFrame
+from hearsight.localising.localise import SOUND_SECONDS, THRESHOLD, EncoderFrame
 from hearsight.media.samples import to_samples
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.device import move
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import unit
 from hearsight.model.passes import in_passes, whole_passes
+from hearsight.model.response import matched
 from hearsight.model.spectrogram import MelSpectrogram
 from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe
@@ -76,6 +77,7 @@ class Embedder:
     recipe: Recipe
     source: str  # the checkpoint's absolute path, or the name of weights that come with the package
     device: torch.device
+    threshold: float = THRESHOLD  # cosine, below which there is no source in a frame
 
     @property
     def seconds(self) -> float:
@@ -114,6 +116,26 @@ class Embedder:
         return _checked(self.frame_vectors(torch.stack([frame.colours for frame in frames])))
 
     @torch.inference_mode()
+    def moments(
+        self, frames: Sequence[EncoderFrame], sounds: Sequence[Float32[np.ndarray, " samples"]]
+    ) -> tuple[
+        Float32[np.ndarray, "n c"], Float32[np.ndarray, "n c"], Float32[np.ndarray, "n h w"]
+    ]:
+        """Unit vectors as of `frames` and `sounds`, and each frame's response map to its sound.
+
+        Raises:
+            HearsightError: a vector is not finite.
+        """
+        front = self.recipe.spectrogram
+        waveforms = waveforms_of(front, [to_samples(samples) for samples in sounds])
+        colours = torch.stack([frame.colours for frame in frames])
+        heard = self.encoders.embed_sounds(front.finish(front.power(waveforms.to(self.device))))
+        grids = self.encoders.embed_frames(colours.to(self.device))
+        seen = _checked(self._units(pool(grids, "mean")))
+        responses = matched(self.encoders.respond(grids, heard)).float().cpu().numpy()
+        return seen, _checked(self._units(heard)), responses
+
+    @torch.inference_mode()
     def sound_vectors(self, sounds: Sequence[Int16[np.ndarray, " _"]]) -> Float[Tensor, "n c"]:
         """Unit vectors of 16-bit sounds of any lengths, on the CPU."""
         return self.waveform_vectors(waveforms_of(self.recipe.spectrogram, sounds))
@@ -148,11 +170,17 @@ def load_embedder(model: str | Path, device: str | None = None) -> Embedder:
     Raises:
         HearsightError: there is no such model or device, or the checkpoint is damaged.
     """
-    encoders, recipe, _ = load_model(model)
+    encoders, recipe, facts = load_model(model)
     place = move(encoders, device)
     path = Path(model)
     source = str(path.absolute()) if path.exists() else str(model)
-    return Embedder(encoders=encoders.eval(), recipe=recipe, source=source, device=place)
+    return Embedder(
+        encoders=encoders.eval(),
+        recipe=recipe,
+        source=source,
+        device=place,
+        threshold=float(facts.get("threshold", THRESHOLD)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

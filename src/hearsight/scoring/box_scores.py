@@ -307,7 +307,7 @@ def make_table(
 ) -> tuple[Score, tuple[Score, ...], Score]:
     """The row of a model, the blind rows on the same truths, and the ceiling.
 
-    blind: what `blind_scores` gives.
+    blind: what `blind_scores` gives, and other rows that do not hear.
     """
     highest = blind[CEILING]
     limit = highest.adaptive if protocol.adaptive else highest.ciou

@@ -35,6 +35,7 @@ from hearsight.scoring.inference import Inference, MapBatch, evaluation_mode, sc
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL, Protocol, load_protocol
 from hearsight.scoring.results import (
+    BLIND,
     EvaluatedClips,
     Records,
     Results,
@@ -42,6 +43,9 @@ from hearsight.scoring.results import (
     name_unreadable,
 )
 from hearsight.scoring.score_table import tabulate
+
+WITHOUT_OBJECTS = "without objects"  # a part of a guided model
+OBJECTS_ALONE = f"{BLIND}objects alone"  # the same beside every model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +70,14 @@ class Evaluation:
 
     protocol: Protocol
     model: Score
-    blind: tuple[Score, ...]  # centred disc, whole image, mean truth
+    blind: tuple[Score, ...]  # centred disc, whole image, mean truth; the object maps alone, if any
     ceiling: Score
     clips: tuple[ClipScore, ...]
     skipped: tuple[UnreadableClip, ...]
     corrupt: tuple[str, ...]  # ids of clips with box edges outside the frame
     degenerate: tuple[str, ...]  # ids of clips with boxes that cover no pixel; once per box
     empty: tuple[str, ...]  # ids of clips whose truth has no pixel: their cIoU is 0
-    parts: tuple[Score, ...] = ()  # with object maps: the model alone, the object maps alone
+    parts: tuple[Score, ...] = ()  # with object maps: the model without them
     records: Mapping[str, Records] = field(default_factory=dict)  # of rows, by name
 
     @property
@@ -237,8 +241,8 @@ def _score_parts(batch: MapBatch, protocol: Protocol) -> dict[str, MapScores]:
         return {}
     alone = ObjectMaps(maps=batch.objects.maps, share=0.0)
     return {
-        "without objects": score_maps(batch.maps, batch.truths, protocol),
-        "objects alone, no sound": score_maps(batch.maps, batch.truths, protocol, alone),
+        WITHOUT_OBJECTS: score_maps(batch.maps, batch.truths, protocol),
+        OBJECTS_ALONE: score_maps(batch.maps, batch.truths, protocol, alone),
     }
 
 
@@ -250,13 +254,13 @@ def _summary(
     found: MapScores,
     parts: dict[str, list[MapScores]],
 ) -> Evaluation:
+    joined = {part: joined_scores(each) for part, each in parts.items()}
     references = blind_scores(evaluated.boxes, protocol)
+    if OBJECTS_ALONE in joined:
+        references[OBJECTS_ALONE] = joined[OBJECTS_ALONE]
     own, blind, ceiling = make_table(name, found, references, protocol)
     limit = (own.ceiling, own.ceiling_auc)
-    shares = {
-        f"{name} {part}" if "without" in part else part: joined_scores(each)
-        for part, each in parts.items()
-    }
+    without = {f"{name} {part}": each for part, each in joined.items() if part == WITHOUT_OBJECTS}
     pairs = [
         (id, box) for id, boxes in zip(evaluated.ids, evaluated.boxes, strict=True) for box in boxes
     ]
@@ -270,10 +274,10 @@ def _summary(
         corrupt=tuple(id for id, box in pairs if is_corrupt(box)),
         degenerate=tuple(id for id, box in pairs if covers_nothing(box)),
         empty=tuple(one.id for one in scored if not one.truth_share),
-        parts=tuple(make_score(title, each, protocol, limit) for title, each in shares.items()),
+        parts=tuple(make_score(title, each, protocol, limit) for title, each in without.items()),
         records={
             title: box_records(each, adaptive=protocol.adaptive)
-            for title, each in {name: found, **shares, **references}.items()
+            for title, each in {name: found, **without, **references}.items()
         },
     )
 

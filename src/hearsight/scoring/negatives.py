@@ -37,7 +37,7 @@ from hearsight.scoring.metrics import (
     success_areas,
 )
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import EvaluatedClips, Records, Results
+from hearsight.scoring.results import BLIND, CEILING, EvaluatedClips, Records, Results
 
 Kind = Literal["silence", "noise", "other clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -288,35 +288,46 @@ def evaluate_negatives(
         )
         for i, rule in enumerate(thresholds)
     ]
+    references, known = _blind_rows(evaluated.boxes, protocol)
+    own = {
+        str(row["name"]): negative_records(
+            ciou[i], {kind: each[i] for kind, each in shares.items()}
+        )
+        for i, row in enumerate(rows)
+    }
     return evaluated.results(
         protocol,
-        [*rows, *_blind_rows(evaluated.boxes, protocol)],
+        [*rows, *references],
         chain(*lines),
         details=f"; {draws} draws",
-        records={
-            str(row["name"]): negative_records(
-                ciou[i], {kind: each[i] for kind, each in shares.items()}
-            )
-            for i, row in enumerate(rows)
-        },
+        records=own | known,
     )
 
 
-def _blind_rows(boxes: Sequence[tuple[Box, ...]], protocol: Protocol) -> list[Mapping[str, Any]]:
-    """Rows that mark half of the frame for every sound, or nothing, and the ceiling."""
+def _blind_rows(
+    boxes: Sequence[tuple[Box, ...]], protocol: Protocol
+) -> tuple[list[dict[str, Any]], dict[str, Records]]:
+    """Rows that mark half of the frame for every sound, or nothing, and the ceiling.
+
+    Returns:
+        The rows, and what each is computed from, by name.
+    """
     disc = centred_disc() > 0.5
     truths = [rasterise(own, protocol.truth) for own in boxes]
     half = np.array([ciou(disc, truth) for truth in truths])
     best = np.array([float(truth.pixels > 0) for truth in truths])
     share, nothing = np.full(len(boxes), disc.sum() / PIXELS), np.zeros(len(boxes))
-
-    def row(
-        name: str, ciou: Float64[np.ndarray, " n"], share: Float64[np.ndarray, " n"]
-    ) -> Mapping[str, Any]:
-        return negative_row(name, protocol.name, None, ciou, dict.fromkeys(KINDS, share))
-
-    return [
-        row("blind: centred disc", half, share),
-        row("blind: nothing marked", nothing, nothing),
-        row("ceiling", best, nothing),
+    marked = {
+        f"{BLIND}centred disc": (half, share),
+        f"{BLIND}nothing marked": (nothing, nothing),
+        CEILING: (best, nothing),
+    }
+    rows = [
+        negative_row(name, protocol.name, None, ciou, dict.fromkeys(KINDS, share))
+        for name, (ciou, share) in marked.items()
     ]
+    records = {
+        name: negative_records(ciou, dict.fromkeys(KINDS, share[None]))
+        for name, (ciou, share) in marked.items()
+    }
+    return rows, records

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hearsight.files.tables import NARROW, Row, cell, fitting, text_table
 from hearsight.scoring.bootstrap import (
     CHANCE,
+    CORRECTED,
     DIFFERENCE,
     DRAWS,
     HIGH,
@@ -14,6 +15,7 @@ from hearsight.scoring.bootstrap import (
     Sample,
     add_intervals,
     compare_rows,
+    correct_rows,
 )
 from hearsight.scoring.results import CEILING, Results
 
@@ -22,7 +24,10 @@ SUMS = ("F_LOC", "F_AUC")  # scores that sum up the others of a row stand first
 CONFIDENCE = "95 % CI"
 SPREAD = " ±"
 CONFIDENCE_NOTE = f"{CONFIDENCE}: percentile bootstrap over clips."
-CHANCE_NOTE = "p: paired permutation test over clips, two-sided, of one pair at a time."
+CHANCE_NOTE = (
+    "p: paired permutation test over clips, two-sided, corrected (Holm) for all pairs shown, "
+    "each score by itself."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,8 @@ class ScoreTable:
     """The scores of several models under one protocol.
 
     rows: of the models, then blind rows and ceiling, with intervals. differences: what
-    `compare_rows` gives, of each model against the first one and against the best blind row.
+    `compare_rows` gives, of each model against the first one and against the best blind row, each p
+    also corrected for all of these.
     """
 
     protocol: str
@@ -91,7 +97,7 @@ def make_score_table(
         protocol=results.protocol,
         caption=results.caption,
         rows=tuple(add_intervals(samples, draws=draws)),
-        differences=tuple(found),
+        differences=tuple(correct_rows(found)),
     )
 
 
@@ -209,7 +215,7 @@ def narrowed(
 
 
 def shown_differences(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Differences as text: in points of per cent, each with its interval and its p."""
+    """Differences as text: in points of per cent, each with its interval and its corrected p."""
     table = []
     for row in rows:
         line = {"name": str(row["name"]), "against": str(row["against"])}
@@ -218,7 +224,7 @@ def shown_differences(rows: Sequence[Row]) -> list[dict[str, str]]:
             title = DIFFERENCE + name
             line[name] = f"{100 * row[title]:+.2f}"
             line[interval_column(name)] = _span(row[title + LOW], row[title + HIGH], signed=True)
-            line[f"p {name}"] = f"{row[CHANCE + name]:.3f}"
+            line[CHANCE + name] = f"{row[CORRECTED + name]:.3f}"
         table.append(line)
     return table
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from hearsight.checkpoints.card import card_of, write_card
 from hearsight.checkpoints.checkpoint import LAST, load_model, save_checkpoint
 from hearsight.checkpoints.pretrained_trunks import TRUNKS
 from hearsight.clips.clip import DecodedClip
@@ -127,7 +128,8 @@ def _run_demo(folder: Path, options: DemoOptions) -> DemoResult:
     train_model(folder / "run", recipe, training, options, plan, description, resume=resume)
     known = with_known_objects(held_out, training)
     model = folder / "model.safetensors"
-    scores = score_model(folder, model, {KNOWN: known, NEW: held_out}, plan, options)
+    kinds = {KNOWN: known, NEW: held_out}
+    scores = score_model(folder, model, kinds, plan, options, description)
     video, moments = localise_composed(folder, known, model, options)
     found = count_found(video, moments)
     report = folder / "report.html"
@@ -196,9 +198,17 @@ def train_model(
 
 
 def score_model(
-    folder: Path, model: Path, kinds: Mapping[str, Scenes], plan: DemoPlan, options: DemoOptions
+    folder: Path,
+    model: Path,
+    kinds: Mapping[str, Scenes],
+    plan: DemoPlan,
+    options: DemoOptions,
+    description: str,
 ) -> dict[str, Evaluation]:
-    """Score the last weights on each kind of scenes, and write them to `model` with the scores."""
+    """Score the last weights on each kind of scenes; write them to `model`, with scores and card.
+
+    description: of what the scenes are composed of.
+    """
     trained = load_model(folder / "run" / LAST)
     scores = {
         title: evaluate(
@@ -215,6 +225,17 @@ def score_model(
         write_scores(evaluation, folder / f"scores-{title.lower().replace(' ', '-')}.csv")
     facts = {**trained.facts, "scores": {title: one.numbers() for title, one in scores.items()}}
     save_checkpoint(model, trained.encoders, trained.recipe, facts=facts)
+    write_card(
+        model,
+        short=f"it learned in {plan.minutes:.2g} minutes from scenes composed of {description}; "
+        "it can find what sounds in such scenes, and cannot be trusted on real videos.",
+        text="\n\n".join(
+            [
+                *([TRUNKS_USED] if trained.recipe.encoder.pretrained else []),
+                *(summarise(title, one) for title, one in scores.items()),
+            ]
+        ),
+    )
     return scores
 
 
@@ -310,6 +331,7 @@ def describe(
             data=(folder / "painted.mp4").read_bytes(),
             caption=f"A composed video of known objects with other recordings. {moments}",
         ),
+        cards=[card] if (card := card_of(folder / "model.safetensors")) else [],
         provenance=provenance(recipe, trained.facts, options.command, description),
     )
 

@@ -1,0 +1,25 @@
+"""The small pictures of moments: of a frame, or of a sound its waveform, as JPEG files."""
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from hearsight.clips.clip import encode_picture, fit_frame
+from hearsight.localising.painting import FOUND, INK
+
+SIDE = 144  # pixels, shorter side
+QUALITY = 80  # of JPEG
+
+
+def small_picture(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """A frame, its shorter side `SIDE` pixels."""
+    return encode_picture(fit_frame(pixels, SIDE), quality=QUALITY)
+
+
+def waveform_picture(samples: Float32[np.ndarray, " samples"]) -> bytes:
+    """The peaks of a sound over time, amber on dark, the loudest at nearly full height."""
+    height, width = SIDE, SIDE * 16 // 9
+    peaks = [float(np.abs(part).max(initial=0)) for part in np.array_split(samples, width)]
+    tall = np.array(peaks) / max(*peaks, 1e-6) * (0.45 * height)
+    away = np.abs(np.arange(height) - height / 2 + 0.5)[:, None]
+    drawn = np.where((away <= np.maximum(tall, 0.5))[..., None], FOUND, INK)
+    return encode_picture(drawn.astype(np.uint8), quality=QUALITY)

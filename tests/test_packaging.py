@@ -1,0 +1,121 @@
+"""The wheel holds what it must, and set-up asks pip for the torch that the user wants."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from hearsight.checkpoints.checkpoint import SHIPPED
+from hearsight.scenes.menagerie import DEMO_CLASSES
+from hearsight.scenes.menagerie_builder import read_catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MODELS = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def identifiers(expression: str) -> set[str]:
+    """The licences of an SPDX expression."""
+    return set(re.split(r" (?:AND|OR) |[()]", expression)) - {""}
+
+
+def licences_of(model: str) -> set[str]:
+    """The licences that the notice of shipped weights names."""
+    text = (SHIPPED / f"{model}.notice.md").read_text(encoding="utf-8")
+    stated = re.findall(r"^SPDX-License-Identifier: (.+)$", text, re.MULTILINE)
+    assert len(stated) == 1, f"the notice of {model} states {len(stated)} expressions"
+    return identifiers(stated[0])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_states_and_holds_the_licence_of_all_that_is_in_it(
+    wheel: zipfile.ZipFile,
+) -> None:
+    names = wheel.namelist()
+    about = next(name.partition("/")[0] for name in names if name.endswith("/METADATA"))
+    stated = Parser().parsestr(wheel.read(f"{about}/METADATA").decode())
+    needed = {"MIT"}.union(*map(licences_of, MODELS))
+    assert identifiers(stated["License-Expression"]) == needed
+    for licence in needed - {"MIT"}:
+        assert len(wheel.read(f"{about}/licenses/LICENSES/{licence}.txt")) > 5000
+    assert b"Permission is hereby granted" in wheel.read(f"{about}/licenses/LICENSE")
+    for model in MODELS:
+        for suffix in (".safetensors", ".md", ".notice.md"):
+            assert f"hearsight/checkpoints/weights/{model}{suffix}" in names
+    assert not [name for name in names if not name.startswith(("hearsight/", about))]
+
+
+def test_the_notice_of_the_shipped_weights_counts_what_the_catalogue_lists() -> None:
+    text = (SHIPPED / "ssl_tie_small.notice.md").read_text(encoding="utf-8")
+    used = [
+        entry
+        for entry in read_catalogue()
+        if entry.split == "train" and (entry.label in DEMO_CLASSES or not entry.label)
+    ]
+    assert all(label in text for label in DEMO_CLASSES)
+    assert {entry.licence.replace("GPL-2+", "GPL-2.0-or-later") for entry in used} == licences_of(
+        "ssl_tie_small"
+    )
+    words = {"cut-outs": "cutout", "recordings": "sound", "backgrounds": "background"}
+    counted = 0
+    for package in {entry.package for entry in used}:
+        row = re.search(rf"^\| {package} .*$", text, re.MULTILINE)
+        assert row, f"no row of {package}"
+        for count, word in re.findall(r"(\d+) (cut-outs|recordings|backgrounds)", row[0]):
+            mine = [one for one in used if (one.package, one.kind) == (package, words[word])]
+            assert len(mine) == int(count)
+            counted += int(count)
+    assert counted == len(used)
+
+
+def test_classifiers_name_every_python_from_the_oldest_on() -> None:
+    named = re.findall(r"Python :: 3\.(\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
+    assert PROJECT["requires-python"] == f">=3.{named[0]}"
+    assert [int(minor) for minor in named] == [*range(int(named[0]), int(named[-1]) + 1)]
+    assert not [one for one in PROJECT["classifiers"] if one.startswith("License")]  # PEP 639
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("", None),
+        ("https://wheels.example/cpu", "--extra-index-url 'https://wheels.example/cpu'"),
+        ("FOLDER", "--find-links 'FOLDER'"),
+    ],
+)
+def test_one_variable_says_where_torch_comes_from(
+    given: str, asked: str | None, tmp_path: Path
+) -> None:
+    given = given.replace("FOLDER", str(tmp_path))
+    show = ["make", "-n", "setup", f"VENV={tmp_path}/venv", f"TORCH_INDEX={given}"]
+    done = subprocess.run(show, cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stdout.splitlines() if line.endswith(" torch")]
+    assert "--constraint constraints.txt" in line
+    if asked:
+        assert asked.replace("FOLDER", str(tmp_path)) in line
+    else:
+        assert "index" not in line
+        assert "CPU build" in done.stdout
+
+
+def test_extras_are_installed_by_a_command_that_works() -> None:
+    """No page tells to install by name what no index has: only `install_command` knows how."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.py")]
+    for page in pages:
+        if page.name == "errors.py":
+            continue
+        for extras in re.findall(r"(\S*)hearsight\[[a-z,]+\]", page.read_text(encoding="utf-8")):
+            pytest.fail(f"{page.name} installs {extras or 'hearsight'} by name")
