@@ -41,6 +41,7 @@ def test_the_demo_leaves_a_report_a_model_scores_and_a_painted_video(tmp_path: P
     assert "blind: centred disc" in page
     assert "data:video/mp4" in page
     assert "toys" in page
+    assert "frozen trunks" not in page
     checkpoint = load_checkpoint(demo.model)
     assert len(checkpoint.facts["classes"]) == 12
     assert set(checkpoint.facts["scores"]) == {"Known objects", "New objects"}

@@ -319,7 +319,7 @@ def describe(
         summary=" ".join(
             [
                 f"Learned without labels from scenes composed of {description}.",
-                *([TRUNKS_USED] if recipe.encoder.pretrained else []),
+                *([TRUNKS_USED] if recipe.encoder.frame_trunk in TRUNKS else []),
                 *(summarise(title, one) for title, one in scores.items()),
                 moments,
             ]
