@@ -231,7 +231,7 @@ def score_model(
         "it can find what sounds in such scenes, and cannot be trusted on real videos.",
         text="\n\n".join(
             [
-                *([TRUNKS_USED] if trained.recipe.encoder.pretrained else []),
+                *([TRUNKS_USED] if trained.recipe.encoder.frame_trunk in TRUNKS else []),
                 *(summarise(title, one) for title, one in scores.items()),
             ]
         ),
