@@ -89,8 +89,8 @@ def write_pack(folder: Path, rows: Sequence[Row]) -> Path:
 
 
 def rows_of(label: str, cutouts: str, sounds: str) -> list[Row]:
-    """Rows of a class: a `t` is a file for train, a `v` one that is held out."""
-    splits = {"t": "train", "v": "val"}
+    """Rows of a class: a `t` is a file for train, a `v` one for val, an `e` one for test."""
+    splits = {"t": "train", "v": "val", "e": "test"}
     return [
         *(("cutout", f"{label}{at}.webp", label, splits[s]) for at, s in enumerate(cutouts)),
         *(("sound", f"{label}{at}.opus", label, splits[s]) for at, s in enumerate(sounds)),

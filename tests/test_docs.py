@@ -174,7 +174,9 @@ def find_command(words: list[str]) -> tuple[Any, list[str], str]:
 def test_commands_and_their_options_exist(page: Path) -> None:
     for words, runnable in command_lines(page):
         command, rest, name = find_command(words)
-        options = {"--help"}.union(*(option.opts for option in command.params))
+        options = {"--help"}.union(
+            *(option.opts + option.secondary_opts for option in command.params)
+        )
         for word in rest:
             option = word.strip("[]").partition("=")[0]
             if option.startswith("-") and not re.fullmatch(r"-[\d.]+", option):

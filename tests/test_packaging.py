@@ -12,7 +12,7 @@ import pytest
 
 from hearsight.checkpoints.card import SHIPPED
 from hearsight.scenes.menagerie import DEMO_CLASSES
-from hearsight.scenes.menagerie_builder import read_catalogue
+from hearsight.scenes.pack_builder import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -62,7 +62,7 @@ def test_the_notice_of_the_shipped_weights_counts_what_the_catalogue_lists() -> 
     text = (SHIPPED / "ssl_tie_small.notice.md").read_text(encoding="utf-8")
     used = [
         entry
-        for entry in read_catalogue()
+        for entry in read_catalogue("menagerie")
         if entry.split == "train" and (entry.label in DEMO_CLASSES or not entry.label)
     ]
     assert all(label in text for label in DEMO_CLASSES)

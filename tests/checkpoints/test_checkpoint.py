@@ -69,6 +69,24 @@ def test_loaded_encoders_give_the_same_maps(recipe: Recipe, tmp_path: Path) -> N
     assert not loaded.training
 
 
+def test_half_precision_halves_the_file_and_is_read_as_single(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    recipe.encoder = Encoder(widths=(16, 64), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2))
+    encoders = Encoders(recipe.encoder).eval()
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    save_checkpoint(whole, encoders, recipe)
+    save_checkpoint(half, encoders, recipe, half=True)
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    frames, spectrograms = torch.randn(1, 3, 40, 40), torch.randn(1, 1, 40, 40)
+    with torch.inference_mode():
+        again = load_model(half).encoders(frames, spectrograms)
+        assert again.dtype == torch.float32
+        assert torch.allclose(again, encoders(frames, spectrograms), atol=1e-2)
+    for name, value in load_checkpoint(half).weights.items():
+        assert torch.equal(value, encoders.state_dict()[name].half().float()), name
+
+
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match=r"no checkpoint .*gone\.safetensors"):
         load_model(tmp_path / "gone.safetensors")

@@ -324,6 +324,7 @@ def test_checkpoints_are_marked_by_their_facts() -> None:
     assert "1 clips and 1 videos of 'vggss.json'" in marks(facts, epochs=1)["†"]
     assert list(marks(facts | {"selected_on_test": True}, epochs=1)) == ["*", "†"]
     assert marks({}, epochs=1) == {}
+    assert list(marks({}, epochs=1, from_boxes=True)) == ["§"]
     assert marks({"leak_check": leak_facts({"test": clear})}, epochs=1) == {}
 
 

@@ -77,7 +77,7 @@ def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
         ("data import videos --out out --every 1e-320", "every must be a number from 0.01 on"),
         ("data import videos --out deep/out", "None of the 1 clips can be read, so 'deep/out'"),
         ("data import damaged --out out", "the first, 'damaged 0', because the picture"),
-        ("data scenes good --out out", "composed of toys or menagerie, not of 'good'"),
+        ("data scenes good --out out", "composed of toys, menagerie or bazaar, not of 'good'"),
         ("data scenes toys --out out --size 100000", "32 to 1024 pixels, not 100000"),
         ("data scenes toys --out out --count 1000000000000", "1 to 10,000,000 scenes"),
         ("data scenes toys --out out --seed 99999999999999999999", "below 2^63"),

@@ -13,11 +13,10 @@ from hearsight.media.samples import RATE
 from hearsight.scenes.menagerie import (
     DEMO_CLASSES,
     TRAIN_SHARE,
-    default_folder,
     read_menagerie,
-    trim_silence,
 )
 from hearsight.scenes.pack import Pack
+from hearsight.scenes.pack_folder import default_folder, trim_silence
 from hearsight.scenes.scenes import Scenes, load_pack
 
 
@@ -89,11 +88,11 @@ def test_the_usual_place_is_the_users_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "hearsight" / "menagerie"
+    assert default_folder("menagerie") == tmp_path / "hearsight" / "menagerie"
     with pytest.raises(HearsightError, match="hearsight data menagerie"):
         load_pack("menagerie", split="train")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_folder() == Path.home() / ".cache" / "hearsight" / "menagerie"
+    assert default_folder("menagerie") == Path.home() / ".cache" / "hearsight" / "menagerie"
 
 
 GOOD = [*rows_of("bear", "tv", "tv"), *rows_of("camel", "tv", "tv"), *BACKGROUNDS]

@@ -1,5 +1,7 @@
 """Scenes without a visible source: the same frames, silence or the sound of another class."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_models import Follower, make_model
@@ -35,6 +37,22 @@ def test_the_pictures_stay_and_the_sounds_do_not() -> None:
             assert other.sound.any()
             assert not np.array_equal(other.sound, scene.sound)
     assert encoded(others, 1).decode().boxes == ()
+
+
+def test_what_may_be_heard_of_something_shown_does_not_sound() -> None:
+    pack = replace(make_pack(), ambiguous=(frozenset({"bell", "drum"}),))
+    others = Offscreen(pack, 120, size=32, silent=(0, 1), seconds=0.1)
+    heard = set()
+    for number in range(0, 120, 2):
+        seen = {name.removeprefix("cutout ") for name in cast_of(others, number)[2]}
+        label = others[number].source.rpartition(" ")[0]
+        assert label not in seen
+        assert label not in ("bell", "drum") or not seen & {"bell", "drum"}
+        heard.add(label)
+    assert heard == {"bell", "cow", "dog", "drum"}
+    every = replace(pack, ambiguous=(frozenset(pack.labels),))
+    alone = Offscreen(every, 2, size=32, silent=(0, 1), seconds=0.1)[0]
+    assert not alone.sound.any()
 
 
 def test_a_class_must_be_left() -> None:

@@ -260,7 +260,7 @@ def test_an_incomplete_pack_is_refused(pack: Pack) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(HearsightError, match=r"unknown pack 'toy'.*'toys'"):
         open_scenes("toy")
-    with pytest.raises(HearsightError, match="unknown split 'test'"):
+    with pytest.raises(HearsightError, match="'toys' has the splits train and val"):
         load_pack("toys", split="test")
     with pytest.raises(HearsightError, match=r"no class 'strar'.*'star'"):
         open_scenes("toys", classes=["strar"])

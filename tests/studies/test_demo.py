@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from hearsight.checkpoints.checkpoint import load_checkpoint
+from hearsight.checkpoints.pretrained_trunks import trunk_file
 from hearsight.errors import HearsightError
 from hearsight.localising.moments import Moment
 from hearsight.media.read import probe
+from hearsight.model.encoders import Encoders
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.scenes.composed_videos import compose_video
-from hearsight.scenes.scenes import Scenes, load_pack
-from hearsight.studies.demo import DemoOptions, choose_pack, count_found, plan_epochs, run_demo
+from hearsight.scenes.scenes import load_pack
+from hearsight.studies import demo_plan
+from hearsight.studies.demo import choose_pack, count_found, run_demo
+from hearsight.studies.demo_plan import DemoOptions
 
 HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
 
@@ -22,9 +27,9 @@ HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """As little of everything as shows the same."""
-    monkeypatch.setattr("hearsight.studies.demo.EPOCH", 2)
-    monkeypatch.setattr("hearsight.studies.demo.fit_epochs", lambda *_: 1)
-    monkeypatch.setattr("hearsight.studies.demo.HELD_OUT", 24)
+    monkeypatch.setattr("hearsight.studies.demo_plan.EPOCH", 2)
+    monkeypatch.setattr("hearsight.studies.demo_plan.fit_epochs", lambda *_: 1)
+    monkeypatch.setattr("hearsight.studies.demo_plan.HELD_OUT", 24)
     monkeypatch.setattr("hearsight.studies.demo.SECONDS", 3)
 
 
@@ -36,6 +41,7 @@ def test_the_demo_leaves_a_report_a_model_scores_and_a_painted_video(tmp_path: P
     assert "blind: centred disc" in page
     assert "data:video/mp4" in page
     assert "toys" in page
+    assert "frozen trunks" not in page
     checkpoint = load_checkpoint(demo.model)
     assert len(checkpoint.facts["classes"]) == 12
     assert set(checkpoint.facts["scores"]) == {"Known objects", "New objects"}
@@ -54,6 +60,32 @@ def test_the_demo_leaves_a_report_a_model_scores_and_a_painted_video(tmp_path: P
         run_demo(tmp_path / "demo", DemoOptions(minutes=6.0, pack="toys", device="cpu"))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("few")
+def test_a_demo_on_pretrained_trunks_says_so_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    trunks = Encoders(load_recipe("ssl_tie:pretrained_a").encoder)  # noise instead of weights
+    for name, part in (("efficientnet_lite0", trunks.frames), ("aisfx", trunks.sounds)):
+        trunk_file(name).parent.mkdir(parents=True, exist_ok=True)
+        save_file(part.state_dict(), trunk_file(name))
+    monkeypatch.setattr(demo_plan, "choose_method", lambda *_: demo_plan.PRETRAINED)
+    monkeypatch.setattr(demo_plan, "epoch_seconds", lambda *_, **__: 1.0)
+    monkeypatch.setattr(demo_plan, "MOST_BATCHES", 1)
+    monkeypatch.setattr(demo_plan, "MOST_STEPS", 3)
+    demo = run_demo(tmp_path / "demo", HURRIED)
+    page = demo.report.read_text()
+    assert "SSL-TIE A, pretrained trunks" in page
+    assert "frozen trunks that others have trained before, with labels" in page
+    assert "aisfx 0.1.2 (CC BY 4.0" in page
+    checkpoint = load_checkpoint(demo.model)
+    assert (checkpoint.recipe.name, checkpoint.recipe.epochs) == ("ssl_tie:pretrained_a", 3)
+    again = run_demo(tmp_path / "demo", HURRIED)
+    weights = load_checkpoint(again.model).weights
+    assert all(torch.equal(weights[name], value) for name, value in checkpoint.weights.items())
+
+
 def test_a_pack_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
     assert choose_pack("toys", lambda *_: None)[0] == "toys"
     name, folder, words = choose_pack(f"menagerie:{tmp_path}", lambda *_: None)
@@ -64,19 +96,6 @@ def test_a_pack_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
 def test_a_folder_of_toys_is_refused() -> None:
     with pytest.raises(HearsightError, match=r"--pack toys:here: toys .* have no folder"):
         choose_pack("toys:here", lambda *_: None)
-
-
-def test_a_demo_of_another_folder_of_the_pack_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hearsight.studies.demo.fit_epochs", lambda *_: 3)
-    recipe = load_recipe("ssl_tie:small")
-    scenes = Scenes(load_pack("toys", split="train", classes=4), 4)
-    planned = plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "a")
-    assert (planned[0].epochs, planned[1]) == (3, False)
-    assert plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "a")[1]
-    with pytest.raises(HearsightError, match="holds another demo"):
-        plan_epochs(tmp_path, recipe, scenes, HURRIED, tmp_path / "b")
 
 
 def test_without_apt_toys_are_taken_and_the_reason_is_said(

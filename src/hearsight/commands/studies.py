@@ -346,7 +346,7 @@ def demo(
     ] = Path("demo"),
     minutes: Annotated[
         float,
-        typer.Option(help="Minutes of training; the rest takes 1 to 2 more.", callback=above_zero),
+        typer.Option(help="Minutes of training; the rest takes 1 to 3 more.", callback=above_zero),
     ] = 6.5,
     pack: Annotated[
         str | None,
@@ -358,6 +358,9 @@ def demo(
     looks: Annotated[
         int, typer.Option(help="Variants of each training cut-out; 8 suit an hour.", min=1)
     ] = 1,
+    trunks: Annotated[
+        bool, typer.Option(help="Pretrained trunks where they can be had, or small networks.")
+    ] = True,
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -369,7 +372,8 @@ def demo(
     import torch
 
     from hearsight.scoring.evaluation import table_text
-    from hearsight.studies.demo import DemoOptions, run_demo, summarise
+    from hearsight.studies.demo import run_demo, summarise
+    from hearsight.studies.demo_plan import DemoOptions
 
     torch.set_num_threads(threads)
     with Bars() as bars:
@@ -380,6 +384,7 @@ def demo(
                 pack=pack,
                 seed=seed,
                 looks=looks,
+                trunks=trunks,
                 device=device,
                 workers=workers,
                 command=command_line(),

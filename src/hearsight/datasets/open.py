@@ -13,9 +13,10 @@ from hearsight.datasets import flickr, vggsound
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
 from hearsight.datasets.folders import read_xml
 from hearsight.errors import HearsightError, nearest
-from hearsight.scenes.pack import PACKS, SPLITS
+from hearsight.scenes.pack import PACKS
 
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
+HARD = "hard"  # a prefix, of scenes to train on as well
 NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
 NO_SCENES = "'{}' is not composed of scenes: leave --{} out"
 OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and its defaults
@@ -26,10 +27,10 @@ OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and i
     "silent": None,
     "looks": 1,
 }
-COUNTS = {"train": 10_000, "val": 500}  # scenes
+COUNTS = {"train": 10_000, "val": 500, "test": 500}  # scenes
 KINDS = (
-    "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys or menagerie, "
-    "pairs:toys, duets:toys, offscreen:toys and the like"
+    "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys, menagerie, "
+    "bazaar, hard:toys, pairs:toys, duets:toys, offscreen:toys and the like"
 )
 
 
@@ -42,6 +43,7 @@ def open_joined(
     count: int | None = None,
     classes: int | None = None,
     silent: tuple[int, int] | None = None,
+    looks: int = 1,
 ) -> Clips:
     """Several sources as one; of clips with the same id the first counts.
 
@@ -50,7 +52,14 @@ def open_joined(
     """
     opened = [
         open_clips(
-            spec, split=split, seed=seed, size=size, count=count, classes=classes, silent=silent
+            spec,
+            split=split,
+            seed=seed,
+            size=size,
+            count=count,
+            classes=classes,
+            silent=silent,
+            looks=looks,
         )
         if is_composed(spec)
         else open_clips(spec, split=split)
@@ -76,19 +85,21 @@ def open_clips(
     Args:
         spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
             `FOLDER@LIST` for the clips that a list names, LIST being a path from the working
-            folder, from FOLDER or from the folder above it; `toys`, `menagerie` or
-            `menagerie:PACK` for composed scenes. With `pairs:` before one of these three, every
-            picture appears twice and two of its objects sound in turn; with `duets:` once, and
-            both sound together; with `offscreen:` it has silence or the sound of an object that
-            is not in the picture.
-        split: train or val; which scenes, and which rows of a list with a split column.
+            folder, from FOLDER or from the folder above it; `toys`, `menagerie`, `bazaar`,
+            `menagerie:PACK` or `bazaar:PACK` for composed scenes. With `hard:` before one of
+            these they are hard (see `scenes.hard_scenes`); with `pairs:`, every picture appears
+            twice and two of its objects sound in turn; with `duets:` once, and both sound
+            together; with `offscreen:` it has silence or the sound of an object that is not in
+            the picture.
+        split: train or val; which scenes, and which rows of a list with a split column. Of the
+            bazaar also test.
         seed: of the scenes.
         size: side of the scenes' frames, pixels.
         count: number of scenes.
         classes: number of classes in the scenes; None for all that the pack has in both splits.
         silent: fewest and most silent objects in a scene; None for 0 to 3, of pairs and duets 1
             to 3.
-        looks: number of looks in which each cut-out appears, in scenes without a prefix.
+        looks: number of looks in which each cut-out appears, in scenes without a prefix or `hard:`.
         every: seconds between the clips of a video; None for one clip, at the middle.
 
     Raises:
@@ -105,12 +116,15 @@ def open_clips(
         options |= {} if silent is None else {"silent": silent}
         count = COUNTS["val"] if count is None else count
         return _open_others(name, pack, split, count, classes, **options)
-    if is_pack(spec):
-        from hearsight.scenes.scenes import open_scenes
+    if is_pack(spec) or (colon and name == HARD):
+        from hearsight.scenes.hard_scenes import HardScenes
+        from hearsight.scenes.scenes import Scenes, open_scenes
 
+        hard = name == HARD
+        name, _, folder = (pack if hard else spec).partition(":")
         return open_scenes(
             name,
-            Path(pack) if pack else None,
+            Path(folder) if folder else None,
             split=split,
             seed=seed,
             size=size,
@@ -119,6 +133,7 @@ def open_clips(
             silent=(0, 3) if silent is None else silent,
             endless=split == "train",
             looks=looks,
+            kind=HardScenes if hard else Scenes,
         )
     folder, _, listed = spec.rpartition("@")
     chosen = bool(folder) and not Path(spec).is_dir()
@@ -139,7 +154,7 @@ def open_clips(
 def is_composed(spec: str) -> bool:
     """Whether the clips are composed from a pack, not read from a folder."""
     name, colon, _ = spec.partition(":")
-    return is_pack(spec) or bool(colon and name in MIXED)
+    return is_pack(spec) or bool(colon and name in (*MIXED, HARD))
 
 
 def is_pack(spec: str) -> bool:
@@ -157,6 +172,8 @@ def check_split(spec: str, split: str) -> None:
     Raises:
         HearsightError: it is neither train nor val, or the source has no such splits.
     """
+    if is_composed(spec) and split == "test":
+        return  # loading the pack says whether it has this split
     _check_known(split)
     if not tells_splits(spec):
         raise HearsightError(f"'{spec}' does not tell train from val: leave --split out.")
@@ -164,8 +181,8 @@ def check_split(spec: str, split: str) -> None:
 
 def _check_known(split: str) -> None:
     """Refuse a split that is neither train nor val."""
-    if split not in SPLITS:
-        raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, SPLITS)}")
+    if split not in LISTED:
+        raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, LISTED)}")
 
 
 def tells_splits(spec: str) -> bool:

@@ -1,13 +1,16 @@
 """Frame and sound encoders: a frame becomes a grid of embeddings, a sound becomes one.
 
-Both are residual networks of the ResNet-18 family. Projections, momentum encoder, predictor and
-classifier of some methods are part of the same weights.
+Their trunks are residual networks of the ResNet-18 family, or pretrained ones of other kinds.
+Projections, momentum encoder, predictor and classifier of some methods are part of the same
+weights.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,7 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, max_pool2d, relu
 
 from hearsight.errors import HearsightError
+from hearsight.model.aisfx import SoundEffectNetwork
 from hearsight.model.distributed import BatchNorm
+from hearsight.model.efficientnet import EfficientNetLite0
 from hearsight.model.response import response
 
 
@@ -36,7 +41,11 @@ class Encoder:
         HearsightError: a value out of range, or values that contradict each other.
     """
 
-    widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of each stage
+    frame_trunk: Literal["resnet", "efficientnet_lite0"] = "resnet"
+    sound_trunk: Literal["resnet", "aisfx"] = "resnet"
+    pretrained: bool = True  # such trunks start from their published weights; false: from noise
+    free_blocks: int = 0  # last blocks of each of them that are trained; the others are frozen
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # of a ResNet: channels of each stage
     blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage
     strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for frames
     sound_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for spectrograms
@@ -47,7 +56,8 @@ class Encoder:
     sound_momentum: float = 0.1  # the same for sounds; 0.19 equals the two released updates
     sync_batch_norm: bool = True  # statistics of the joined batch of all processes
     weights: str | None = None  # file of a torchvision ResNet-18 to start the frame encoder from
-    projection: int | None = None  # channels of a linear projection of each encoder; None: none
+    projection: int | None = None  # channels of a projection of each encoder; None: none
+    hidden: int | None = None  # channels of its hidden layer; None: the projection is linear
     dropout: float = 0.0  # probability of dropout before the projection of frames, in training
     heads: int = 1  # parallel projections, whose cosines are averaged
     ema: float = 0.0  # decay of the momentum encoder (EMA of the weights) per step; 0: none
@@ -58,7 +68,14 @@ class Encoder:
     @property
     def channels(self) -> int:
         """Channels of an embedding, of all heads together."""
-        return self.heads * (self.projection or self.widths[-1])
+        return self.heads * (self.projection or self.trunk_channels[0])
+
+    @property
+    def trunk_channels(self) -> tuple[int, int]:
+        """Channels of the features of frames and of sounds."""
+        frames = EfficientNetLite0.channels if self.frame_trunk != "resnet" else self.widths[-1]
+        sounds = SoundEffectNetwork.channels if self.sound_trunk != "resnet" else self.widths[-1]
+        return frames, sounds
 
     def __post_init__(self) -> None:
         per_stage = (self.widths, self.blocks, self.strides, self.sound_strides)
@@ -82,8 +99,27 @@ class Encoder:
             raise HearsightError(
                 "encoder.ema and dropout must lie in [0, 1), classes must not be negative."
             )
+        self._check_trunks()
         if self.ema_eval and not self.ema:
             raise HearsightError("encoder.ema_eval needs a momentum encoder: encoder.ema above 0.")
+
+    def _check_trunks(self) -> None:
+        """Refuse trunks and projections that contradict each other."""
+        if self.free_blocks < 0 or (self.hidden is not None and self.hidden < 1):
+            raise HearsightError(
+                "encoder.free_blocks must not be negative, encoder.hidden at least 1, or null."
+            )
+        frames, sounds = self.trunk_channels
+        if self.projection is None and (frames != sounds or self.hidden is not None):
+            raise HearsightError(
+                f"Frames have {frames} features and sounds {sounds}: set encoder.projection."
+                if frames != sounds
+                else "encoder.hidden is a layer of the projection: set encoder.projection too."
+            )
+        if self.weights is not None and self.frame_trunk != "resnet":
+            raise HearsightError(
+                f"encoder.weights is a file for a ResNet, but frame_trunk is {self.frame_trunk}."
+            )
 
 
 Norm = Callable[[int], BatchNorm]
@@ -156,6 +192,21 @@ class Perceptron(nn.Module):
         return changed
 
 
+class Projection(nn.Module):
+    """Batch normalisation, then an MLP with one hidden layer: at each place, or of a vector."""
+
+    def __init__(self, inner: int, hidden: int, outer: int, norm: Norm) -> None:
+        super().__init__()
+        self.norm = norm(inner)
+        self.first = nn.Conv2d(inner, hidden, 1, device=BARE)
+        self.second = nn.Conv2d(hidden, outer, 1, device=BARE)
+
+    def forward(self, values: Float[Tensor, "b inner *place"]) -> Float[Tensor, "b outer *place"]:
+        grid: Tensor = values if values.dim() == 4 else values[..., None, None]
+        grid = self.second(relu(self.first(self.norm(grid))))
+        return grid if values.dim() == 4 else grid[..., 0, 0]
+
+
 def _as_torch_does(network: nn.Module, generator: torch.Generator | None) -> None:
     """Initialise convolutions and linear layers as their constructors do, from a generator."""
     for module in network.modules():
@@ -166,10 +217,18 @@ def _as_torch_does(network: nn.Module, generator: torch.Generator | None) -> Non
                 nn.init.uniform_(module.bias, -reach, reach, generator=generator)
 
 
+def freeze(trunk: EfficientNetLite0 | SoundEffectNetwork, free_blocks: int) -> None:
+    """Freeze a trunk but for its last blocks."""
+    trunk.requires_grad_(False)
+    for block in list(trunk.blocks)[max(len(trunk.blocks) - free_blocks, 0) :]:
+        block.requires_grad_(True)
+
+
 class Encoders(nn.Module):
     """The frame encoder and the sound encoder of one model, with projections and heads.
 
-    Initial weights: convolutions N(0, 2 / fan_out), gains of batch normalisation N(1, 0.02), the
+    Initial weights: convolutions of ResNets N(0, 2 / fan_out), of other trunks N(0, 2 / fan_in)
+    until `pretrained_trunks` loads their own, gains of batch normalisation N(1, 0.02), the linear
     projection of sounds N(0, 0.01), all others as torch initialises them.
 
     Args:
@@ -180,6 +239,8 @@ class Encoders(nn.Module):
 
     ema: nn.ModuleDict | None
     generator: torch.Generator | None = None  # of dropout; by default torch's global generator
+    caches: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({})
+    """Of frozen trunks, by name: what gives their features in training."""
 
     def __init__(
         self, encoder: Encoder, *, generator: torch.Generator | None = None, bare: bool = False
@@ -193,14 +254,26 @@ class Encoders(nn.Module):
 
         self.widths, self.heads, self.dropout = encoder.widths, encoder.heads, encoder.dropout
         self.momentum, self.ema_eval = encoder.ema, encoder.ema_eval
-        self.frames = Trunk(3, encoder, encoder.strides, norm(encoder.momentum))
-        self.sounds = Trunk(1, encoder, encoder.sound_strides, norm(encoder.sound_momentum))
-        width, channels = encoder.widths[-1], encoder.channels
+        frames, sounds = norm(encoder.momentum), norm(encoder.sound_momentum)
+        self.frames: nn.Module = (
+            Trunk(3, encoder, encoder.strides, frames)
+            if encoder.frame_trunk == "resnet"
+            else EfficientNetLite0()
+        )
+        self.sounds: nn.Module = (
+            Trunk(1, encoder, encoder.sound_strides, sounds)
+            if encoder.sound_trunk == "resnet"
+            else SoundEffectNetwork()
+        )
+        (seen, heard), channels, hidden = encoder.trunk_channels, encoder.channels, encoder.hidden
         self.frame_projection: nn.Module = nn.Identity()
         self.sound_projection: nn.Module = nn.Identity()
-        if encoder.projection is not None:
-            self.frame_projection = nn.Conv2d(width, channels, 1, device=BARE)
-            self.sound_projection = nn.Linear(width, channels, device=BARE)
+        if hidden is not None:
+            self.frame_projection = Projection(seen, hidden, channels, frames)
+            self.sound_projection = Projection(heard, hidden, channels, sounds)
+        elif encoder.projection is not None:
+            self.frame_projection = nn.Conv2d(seen, channels, 1, device=BARE)
+            self.sound_projection = nn.Linear(heard, channels, device=BARE)
         if encoder.predictor is not None:
             self.projector = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
             self.predictor = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
@@ -209,6 +282,9 @@ class Encoders(nn.Module):
         if not bare:
             self.to_empty(device="cpu")
             self._initialise(generator)
+        for trunk in (self.frames, self.sounds):
+            if not isinstance(trunk, Trunk):
+                freeze(trunk, encoder.free_blocks)
         self.ema = None
         if encoder.ema:
             self.ema = nn.ModuleDict({name: deepcopy(getattr(self, name)) for name in EMA_NETWORKS})
@@ -220,11 +296,17 @@ class Encoders(nn.Module):
         for module in self.modules():
             if isinstance(module, BatchNorm):
                 module.reset()
-        for trunk in (self.frames, self.sounds):
-            _as_torch_does(trunk, generator)  # drawn first and lost: seeds keep their weights
-        for trunk in (self.frames, self.sounds):
+        trunks = (self.frames, self.sounds)
+        for trunk in trunks:
+            if isinstance(trunk, Trunk):
+                _as_torch_does(trunk, generator)  # drawn first and lost: seeds keep their weights
+        for trunk in trunks:
             for module in trunk.modules():
-                if isinstance(module, nn.Conv2d):
+                if isinstance(module, nn.Conv2d) and not isinstance(trunk, Trunk):
+                    nn.init.kaiming_normal_(module.weight, generator=generator)  # of each group
+                    assert module.bias is not None
+                    nn.init.zeros_(module.bias)
+                elif isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", generator=generator)
                 elif isinstance(module, BatchNorm):
                     nn.init.normal_(module.weight, 1.0, 0.02, generator=generator)
@@ -237,6 +319,9 @@ class Encoders(nn.Module):
             for bias in (grid.bias, vector.bias):
                 assert bias is not None
                 nn.init.zeros_(bias)
+        for head in (grid, vector):
+            if isinstance(head, Projection):
+                _as_torch_does(head, generator)
         for name in ("projector", "predictor", "classifier"):
             if hasattr(self, name):
                 _as_torch_does(getattr(self, name), generator)
@@ -250,8 +335,15 @@ class Encoders(nn.Module):
 
     def embed_frames(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
         """Embeddings of every place of every frame, not normalised; heads are concatenated."""
-        grid: Tensor = self._used("frame_projection")(self._drop(self._used("frames")(frames)))
+        features = self._features("frames", frames)
+        grid: Tensor = self._used("frame_projection")(self._drop(features))
         return grid
+
+    def _features(self, trunk: str, inputs: Tensor) -> Tensor:
+        if self.training and trunk in self.caches:
+            return self.caches[trunk](inputs)
+        features: Tensor = self._used(trunk)(inputs)
+        return features
 
     def _drop(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if not (self.dropout and self.training):
@@ -262,7 +354,7 @@ class Encoders(nn.Module):
 
     def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
         """Embeddings of sounds, max-pooled over the spectrogram, not normalised."""
-        largest = adaptive_max_pool2d(self._used("sounds")(spectrograms), 1).flatten(1)
+        largest = adaptive_max_pool2d(self._features("sounds", spectrograms), 1).flatten(1)
         vectors: Tensor = self._used("sound_projection")(largest)
         return vectors
 

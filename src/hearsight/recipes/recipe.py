@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hearsight.errors import HearsightError
+from hearsight.model.aisfx import SoundEffectSpectrogram
 from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
 from hearsight.objectives.attention import AttendedTriplet
 from hearsight.objectives.classification import SoundClassification
 from hearsight.objectives.clustering import ClusterContrast, PseudoLabelContrast
+from hearsight.objectives.composed_truth import ComposedTruth
 from hearsight.objectives.false_negatives import FalseNegativeContrast
 from hearsight.objectives.hard_positives import HardPositiveContrast
 from hearsight.objectives.max_contrast import MaxContrast
@@ -29,8 +31,11 @@ Objective = (
     | ClusterContrast
     | PseudoLabelContrast
     | SoundClassification
+    | ComposedTruth
 )
 """The first two are called with responses alone, the others with an `EmbeddedBatch`."""
+
+Spectrogram = MelSpectrogram | LogSpectrogram | SoundEffectSpectrogram
 
 LEAST_SIDE, MOST_SIDE = 32, 4096  # pixels, range of frame_size
 
@@ -45,7 +50,7 @@ class Recipe:
 
     name: str = ""  # as `load_recipe` knows it
     frame_size: int = 224  # pixels, side of the square the encoder sees
-    spectrogram: MelSpectrogram | LogSpectrogram = field(default_factory=MelSpectrogram)
+    spectrogram: Spectrogram = field(default_factory=MelSpectrogram)
     appearance: Appearance | None = None
     mixing: Mixing | None = None
     mask: SpectrogramMask | None = None
@@ -60,6 +65,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     batch_size: int = 32  # clips, of all processes together
     epochs: int = 80
+    fresh_epochs: int | None = None  # of composed clips, which then repeat; None: all are new
     validate_every: int = 1  # epochs
     labels: tuple[str, ...] = ()  # classes in the order of the classifier's outputs
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -72,8 +78,10 @@ class Recipe:
             raise HearsightError(
                 f"frame_size must be {LEAST_SIDE} to {MOST_SIDE} pixels, not {self.frame_size}."
             )
-        if self.validate_every < 1:
-            raise HearsightError(f"validate_every must be at least 1, not {self.validate_every}.")
+        for name in ("validate_every", "fresh_epochs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise HearsightError(f"{name} must be at least 1, not {value}.")
         if self.batch_size < self.least_clips:
             least = f"{self.least_clips} for {type(self.contrast).__name__}"
             raise HearsightError(f"batch_size must be at least {least}, not {self.batch_size}.")
@@ -88,6 +96,12 @@ class Recipe:
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise HearsightError(f"betas must lie in [0, 1), not {self.betas}.")
+        if (self.encoder.sound_trunk == "aisfx") != isinstance(
+            self.spectrogram, SoundEffectSpectrogram
+        ):
+            raise HearsightError(
+                "encoder.sound_trunk=aisfx and spectrogram=SoundEffectSpectrogram need each other."
+            )
         if self.equivariance and self.warp is None:
             raise HearsightError("equivariance compares maps under a warp: it needs `warp`.")
         if self.views not in (1, 2) or (self.views == 2 and self.appearance is None):

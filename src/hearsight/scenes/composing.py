@@ -1,4 +1,4 @@
-"""Layouts of scenes: sizes, places and occlusion of sprites, and the exact mask of one object.
+"""Layouts of scenes: sizes, places and occlusion of sprites, and the exact mask of each object.
 
 A sprite is a cut-out prepared for pasting at any size. Pictures stay Pillow images until a scene
 is complete, because Pillow blends four times as fast as numpy; masks are numpy arrays.
@@ -147,11 +147,13 @@ def draw_placement(generator: np.random.Generator, shown: ScaledSprite, side: in
 class Layout:
     """The objects of a frame, each visible to at least its share of `LEAST_VISIBLE`.
 
-    order: from back to front. source: the index in `order` of the sounding object, which is added
-    first. added: the same objects in the order they were added.
+    order: from back to front. source: the index in `order` of the object that is added first, a
+    sounding one. added: the same objects in the order they were added.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, *, sources: int = 1) -> None:
+        """An empty layout; the `sources` objects that are added first sound."""
+        self.sources = sources
         self.order: list[PlacedSprite] = []
         self.added: list[PlacedSprite] = []
         self.source = 0
@@ -172,7 +174,7 @@ class Layout:
         taken = owners * solid
         covered = [int(np.count_nonzero(taken == at + 1)) for at in range(len(self._visible))]
         whole = [*self._whole, size]
-        least = [LEAST_VISIBLE[0], *(LEAST_VISIBLE[1] for _ in self._visible)]
+        least = [LEAST_VISIBLE[at >= self.sources] for at in range(len(whole))]
         for way in (front, not front) if either else (front,):
             if way:
                 seen = [now - lost for now, lost in zip(self._visible, covered, strict=True)]
@@ -190,27 +192,49 @@ class Layout:
                 return True
         return False
 
-    def mask(self) -> Bool[np.ndarray, "height width"]:
-        """Where the source makes up at least half of the pixel."""
+    def mask(self, number: int | None = None) -> Bool[np.ndarray, "height width"]:
+        """Where the source, or the object that was added as `number`, is at least half of a pixel.
+
+        number: from 0.
+        """
+        at = self.source
+        if number is not None:
+            wanted = self.added[number]
+            at = next(i for i, placed in enumerate(self.order) if placed is wanted)
         share = np.zeros_like(self._owners)
-        source = self.order[self.source]
+        source = self.order[at]
         share[source.window] = source.sprite.alpha
-        for other in self.order[self.source + 1 :]:
+        for other in self.order[at + 1 :]:
             under = share[other.window].astype(np.uint16)
             under *= 255 - other.sprite.alpha
             share[other.window] = (under + 127) // 255
         return share >= SOLID
 
 
-def draw_layout(generator: np.random.Generator, sprites: Sequence[Sprite], side: int) -> Layout:
-    """A random layout of the objects of a scene, the sounding one first.
+def draw_layout(
+    generator: np.random.Generator,
+    sprites: Sequence[Sprite],
+    side: int,
+    *,
+    sources: int = 1,
+    areas: Sequence[float] = (),
+) -> Layout:
+    """A random layout of the objects of a scene, those that sound first.
 
-    It keeps its drawn size; the others shrink until a place is found where every object keeps its
+    The first keeps its size; the others shrink until a place is found where every object keeps its
     share of `LEAST_VISIBLE`.
+
+    Args:
+        generator: of all randomness.
+        sprites: the objects.
+        side: of the frame, pixels.
+        sources: number of objects that sound.
+        areas: of the boxes of the first objects, as shares of the frame; the others' are drawn.
     """
-    layout = Layout(side, side)
-    for sprite in sprites:
-        area, added = draw_area(generator), False
+    layout = Layout(side, side, sources=sources)
+    for number, sprite in enumerate(sprites):
+        area = areas[number] if number < len(areas) else draw_area(generator)
+        added = False
         while not added:  # ends: a small enough object in front hides nearly nothing
             shown = draw_scaled_sprite(generator, sprite, area, side)
             for _ in range(PLACES_TRIED):

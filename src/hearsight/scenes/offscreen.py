@@ -17,6 +17,8 @@ from hearsight.scenes.scenes import Scenes
 class Offscreen(Scenes):
     """Scenes without a visible source: even ones sound of a class not shown, odd ones are silent.
 
+    Of classes that `Pack.ambiguous` names together, none sounds where another is shown; where no
+    class is left, the scene is silent.
     Their boxes are (), their masks false everywhere.
     """
 
@@ -67,8 +69,11 @@ class Offscreen(Scenes):
             return np.zeros(self.samples, np.int16), ""
         label, _, generator = self._draw_sound(number)
         cutouts, _, _ = self._draw_picture(number, label)
-        seen = {self.pack.cutouts[cutout].label for cutout in cutouts}
-        others = [at for at, name in enumerate(self.labels) if name not in seen]
+        seen = {self.labels.index(self.pack.cutouts[cutout].label) for cutout in cutouts}
+        seen = seen.union(*(self._rivals[one] for one in seen))  # what may as well be heard of them
+        others = [one for one in range(len(self.labels)) if one not in seen]
+        if not others:
+            return np.zeros(self.samples, np.int16), ""
         recordings = self._recordings[others[int(generator.integers(len(others)))]]
         recording = recordings[int(generator.integers(len(recordings)))]
         sound = self._bank.play(generator, recording, self.samples)

@@ -7,8 +7,8 @@ from jaxtyping import Int16, UInt8
 
 from hearsight.errors import HearsightError
 
-PACKS = ("toys", "menagerie")
-SPLITS = ("train", "val")
+PACKS = ("toys", "menagerie", "bazaar")
+SPLITS = ("train", "val", "test")  # the last in the bazaar alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,11 @@ class Recording:
 class Pack:
     """One split of the material of scenes. Every label has cut-outs and recordings.
 
+    mutes: objects that never sound, of no class. groups: classes that look alike. ambiguous:
+    classes of which no two may be in a scene where one of them sounds, since a sound of one may as
+    well be of the other, as music and a guitar. frequent: classes that hard scenes show as sources
+    more often than others, each with its share of scenes.
+
     Raises:
         HearsightError: no backgrounds, no labels, or a label without cut-outs or recordings.
     """
@@ -42,6 +47,10 @@ class Pack:
     cutouts: tuple[Cutout, ...]
     recordings: tuple[Recording, ...]
     backgrounds: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+    mutes: tuple[Cutout, ...] = ()
+    groups: tuple[frozenset[str], ...] = ()
+    ambiguous: tuple[frozenset[str], ...] = ()
+    frequent: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.backgrounds:

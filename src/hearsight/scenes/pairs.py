@@ -11,7 +11,7 @@ from hearsight.clips.clip import DecodedClip
 from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
-from hearsight.scenes.composing import Layout, draw_layout, draw_light, paste
+from hearsight.scenes.composing import draw_layout, draw_light, paste
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.scenes import SOUND, Scenes
 
@@ -105,14 +105,7 @@ class Pairs(Scenes):
         layout = draw_layout(generator, sprites, self.size)
         for placed in layout.order:
             paste(canvas, placed, draw_light(generator))
-        return np.array(canvas), tuple(_mask(layout, member) for member in range(MEMBERS))
-
-
-def _mask(layout: Layout, number: int) -> Bool[np.ndarray, "height width"]:
-    """The mask of the object that was added to the layout as number `number`, from 0."""
-    wanted = layout.added[number]
-    layout.source = next(i for i, placed in enumerate(layout.order) if placed is wanted)
-    return layout.mask()
+        return np.array(canvas), tuple(layout.mask(member) for member in range(MEMBERS))
 
 
 class Duets:

@@ -15,7 +15,7 @@ from hearsight.clips.clip import DecodedClip
 from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError, nearest
 from hearsight.media.samples import RATE
-from hearsight.scenes import menagerie, toys
+from hearsight.scenes import bazaar, menagerie, toys
 from hearsight.scenes.composing import Sprite, cover, draw_layout, draw_light, paste, relight
 from hearsight.scenes.cutout_variants import vary
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
@@ -36,26 +36,31 @@ def load_pack(
     split: str,
     classes: Sequence[str] | int | None = None,
 ) -> Pack:
-    """Load a pack by its name: `toys`, or `menagerie` from `folder` (by default the user's cache).
+    """Load a pack by its name: `toys`, or one from `folder` (by default the user's cache).
 
     Args:
         name: one of `PACKS`.
-        folder: of the menagerie.
-        split: train or val; they share no cut-out, no stretch of a recording, no background.
+        folder: of the menagerie or the bazaar.
+        split: train or val, of the bazaar also test; they share no cut-out, no stretch of a
+            recording, no background.
         classes: names, or how many; None means every class that has both splits.
 
     Raises:
         HearsightError: unknown name, split or class; a pack that is missing or damaged.
     """
+    if name not in PACKS:
+        raise HearsightError(
+            f"unknown pack '{name}': it may be toys, menagerie or bazaar.{nearest(name, PACKS)}"
+        )
     if split not in SPLITS:
-        raise HearsightError(f"unknown split '{split}': it may be train or val")
+        raise HearsightError(f"unknown split '{split}': it may be train, val or test")
+    if name == "bazaar":
+        return bazaar.read_bazaar(folder, split=split, classes=classes)
+    if split == "test":
+        raise HearsightError(f"'{name}' has the splits train and val: only the bazaar has test")
     if name == "toys":
         return toys.make_toys(split=split, classes=classes)
-    if name == "menagerie":
-        return menagerie.read_menagerie(folder, split=split, classes=classes)
-    raise HearsightError(
-        f"unknown pack '{name}': it may be toys or menagerie.{nearest(name, PACKS)}"
-    )
+    return menagerie.read_menagerie(folder, split=split, classes=classes)
 
 
 class Scenes:
@@ -105,6 +110,7 @@ class Scenes:
         self.ids = [f"{pack.name}-{pack.split}-{seed}-{index:07d}" for index in range(count)]
         self._cutouts = _by_label(pack, [cutout.label for cutout in pack.cutouts])
         self._recordings = _by_label(pack, [recording.label for recording in pack.recordings])
+        self._rivals = [_rivals(pack, label) for label in pack.labels]
         self._sprites = [
             _looks(cutout.pixels, at, seed, looks, size) for at, cutout in enumerate(pack.cutouts)
         ]
@@ -145,10 +151,11 @@ class Scenes:
         )
 
     def _stream(self, index: int, which: int) -> np.random.Generator:
-        """The random generator of one scene, for its sound or its picture."""
+        """The random generator of one scene, for its sound, its picture, or what `which` counts."""
         number = range(len(self.ids))[index]  # IndexError out of range; -1 is the last
-        place = (self.epoch << 40) | (number << 1) | which
-        return np.random.Generator(np.random.Philox(key=[self.seed, place]))
+        place = (self.epoch << 40) | (number << 1) | (which & 1)
+        bits = np.random.Philox(key=[self.seed, place], counter=[0, 0, 0, which >> 1])
+        return np.random.Generator(bits)
 
     def _draw_sound(self, index: int) -> tuple[int, int, np.random.Generator]:
         """Class and recording, by index, and the generator to play it with."""
@@ -162,6 +169,9 @@ class Scenes:
         count = int(generator.integers(self.silent[0], self.silent[1], endpoint=True))
         others = generator.permutation(len(self.labels) - 1)
         others += others >= label
+        if self._rivals[label]:
+            others = others[[other not in self._rivals[label] for other in others.tolist()]]
+            count = count if len(others) else 0
         labels = [label, *(int(others[number % len(others)]) for number in range(count))]
         cutouts = [_one_of(generator, self._cutouts[one]) for one in labels]
         return cutouts, int(generator.integers(len(self._backgrounds))), generator
@@ -190,11 +200,12 @@ def open_scenes(
     seconds: float = 3.0,
     endless: bool = False,
     looks: int = 1,
+    kind: type[Scenes] = Scenes,
 ) -> Scenes:
-    """Scenes of a pack by its name: `load_pack`, then `Scenes`."""
+    """Scenes of a pack by its name: `load_pack`, then `Scenes` or the `kind` of them."""
     _check(count, size, silent, seconds, seed=seed, looks=looks)  # before the pack is read
     pack = load_pack(name, folder, split=split, classes=classes)
-    return Scenes(
+    return kind(
         pack,
         count,
         size=size,
@@ -240,6 +251,12 @@ def _looks(
         generator = np.random.default_rng((seed, at))
         sprites += [Sprite(vary(small, generator)) for _ in range(looks - 1)]
     return sprites
+
+
+def _rivals(pack: Pack, label: str) -> set[int]:
+    """The classes, by index, that may not be seen where one sounds, itself among them if any."""
+    names = set().union(*(names for names in pack.ambiguous if label in names))
+    return {at for at, one in enumerate(pack.labels) if one in names}
 
 
 def _one_look(generator: np.random.Generator, looks: list[Sprite]) -> Sprite:

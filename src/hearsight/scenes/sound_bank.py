@@ -123,6 +123,11 @@ def scale_to_loudness(
     return round_samples(sound * scale * FULL_SCALE)
 
 
+def low_pass(sound: Int16[np.ndarray, " samples"], cutoff: float) -> Int16[np.ndarray, " samples"]:
+    """A sound without what lies above `cutoff` (Hz); it ends as it would go on from its start."""
+    return round_samples(_low_passed(sound.astype(np.float64), cutoff, 1)[: len(sound)])
+
+
 def _low_passed(
     sound: Float64[np.ndarray, " samples"], cutoff: float, finer: int
 ) -> Float64[np.ndarray, " fine"]:

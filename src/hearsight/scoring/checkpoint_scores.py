@@ -90,7 +90,10 @@ def score_checkpoints(
         HearsightError: what opening models and clips, and `evaluate_protocol` raise.
     """
     models = [load_model(source) for source in sources]
-    signs = [marks(one.facts, epochs=one.recipe.epochs) for one in models]
+    signs = [
+        marks(one.facts, epochs=one.recipe.epochs, from_boxes=one.recipe.needs_boxes)
+        for one in models
+    ]
     names = [name + "".join(own) for name, own in zip(run_names(sources), signs, strict=True)]
     size = max(one.recipe.frame_size for one in models)
     clips, left_out, unknown = _open(data, ids, size)

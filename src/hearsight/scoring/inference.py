@@ -22,9 +22,8 @@ from hearsight.model.colour import as_batch, normalise
 from hearsight.model.encoders import Encoders
 from hearsight.model.passes import in_passes, whole_passes
 from hearsight.model.response import matched
-from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
 from hearsight.progress import Progress, no_progress
-from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.recipe import Recipe, Spectrogram
 from hearsight.scoring.box_scores import MapScores, ObjectMaps, score_maps
 from hearsight.scoring.object_guidance import SIDE, ObjectGuide, object_maps
 from hearsight.scoring.protocols import Frame, Protocol
@@ -201,14 +200,14 @@ def evaluation_mode(encoders: Encoders) -> Iterator[None]:
 
 
 def waveforms_of(
-    front: MelSpectrogram | LogSpectrogram, sounds: Sequence[Int16[np.ndarray, " _"]]
+    front: Spectrogram, sounds: Sequence[Int16[np.ndarray, " _"]]
 ) -> Float[Tensor, "a samples"]:
     """Sounds of any lengths as the waveforms of a front end, all of one length."""
     return torch.cat([front.waveforms(torch.tensor(sound[None])) for sound in sounds])
 
 
 def spectrograms_of(
-    front: MelSpectrogram | LogSpectrogram,
+    front: Spectrogram,
     sounds: Sequence[Int16[np.ndarray, " _"]],
     device: torch.device,
 ) -> Float[Tensor, "a 1 bins times"]:

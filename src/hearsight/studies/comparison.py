@@ -1,6 +1,7 @@
 """A comparison: methods trained on the same clips with the same seeds, and scored on others."""
 
 import json
+import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -38,6 +39,7 @@ from hearsight.training.run_folder import TrainingOptions, clips_digest
 
 HELD_OUT = 600  # scenes
 SCRATCH = "‡"  # mark of rows in tables
+FEATURES = "features"  # folder of frozen trunks' features, while the runs last
 FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
     "attention10k",
     "coarse_to_fine",
@@ -338,7 +340,11 @@ def _train_and_score(
     for seed in comparison.seeds:  # every method once, before any is repeated
         for name in comparison.recipes:
             title = f"{comparison.titles.get(name, name)}, seed {seed}: "
-            run_options = replace(options, progress=renamed(options.progress, before=title))
+            run_options = replace(
+                options,
+                progress=renamed(options.progress, before=title),
+                features=comparison.folder / FEATURES,  # of the clips that all runs see
+            )
             folder = comparison.run_folder(name, seed)
             recipe = recipes[name, seed]
             judged = validated if recipe.epochs else None
@@ -347,6 +353,7 @@ def _train_and_score(
             for protocol in comparison.protocols:
                 one = score_once(folder, held_out, protocol, run_options, name=name)
                 results[name].setdefault(protocol, []).append(one)
+    shutil.rmtree(comparison.folder / FEATURES, ignore_errors=True)
     methods = []
     for name in comparison.recipes:
         folders = tuple(comparison.run_folder(name, seed) for seed in comparison.seeds)
@@ -354,7 +361,8 @@ def _train_and_score(
         methods.append(
             ComparedMethod(
                 name=name,
-                marks=marks(facts, epochs=recipe.epochs) | scratch_mark(name, recipe),
+                marks=marks(facts, epochs=recipe.epochs, from_boxes=recipe.needs_boxes)
+                | scratch_mark(name, recipe),
                 folders=folders,
                 cost=measure_cost(encoders, recipe, speeds[name]),
                 results={protocol: tuple(each) for protocol, each in results[name].items()},
@@ -411,7 +419,9 @@ def reference_scores(
 
 def scratch_mark(name: str, recipe: Recipe) -> dict[str, str]:
     """The mark of a method whose frame network starts from ImageNet in its paper, but not here."""
-    if name.partition(":")[0] not in FROM_IMAGENET or recipe.encoder.weights is not None:
+    encoder = recipe.encoder
+    begun = encoder.weights is not None or encoder.frame_trunk != "resnet"
+    if name.partition(":")[0] not in FROM_IMAGENET or begun:
         return {}
     return {SCRATCH: "frame network from scratch; in the paper it starts from ImageNet"}
 

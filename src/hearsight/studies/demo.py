@@ -12,6 +12,7 @@ import torch
 
 from hearsight.checkpoints.card import card_of, write_card
 from hearsight.checkpoints.checkpoint import LAST, load_model, save_checkpoint
+from hearsight.checkpoints.pretrained_trunks import TRUNKS
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
@@ -23,48 +24,36 @@ from hearsight.media.write import write_video
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.response import matched
 from hearsight.pages.report import PaintedVideo, Picture, Report, Role, Table, write_report
-from hearsight.progress import Notice, Progress, no_notice, no_progress, renamed
-from hearsight.recipes.catalogue import load_recipe
+from hearsight.progress import Progress, renamed
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 from hearsight.scenes.composed_videos import ComposedVideo, compose_video
-from hearsight.scenes.menagerie import default_folder
-from hearsight.scenes.menagerie_builder import build_menagerie
+from hearsight.scenes.pack_builder import build_pack
+from hearsight.scenes.pack_folder import default_folder
 from hearsight.scenes.scenes import Scenes, open_scenes
 from hearsight.scoring.evaluation import Evaluation, evaluate, write_scores
-from hearsight.studies.comparison_folder import PLAN, read_or_make
-from hearsight.training.batches import COMPOSED
+from hearsight.studies.demo_plan import (
+    CLASSES,
+    PRETRAINED,
+    SMALL,
+    DemoOptions,
+    DemoPlan,
+    demo_recipe,
+    open_training,
+    plan_demo,
+)
 from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
-from hearsight.training.time_budget import fit_epochs
 from hearsight.training.trainer import train
 from hearsight.version import __version__
 
-CLASSES = 12
-EPOCH = 24  # batches that make an epoch of the endless scenes
-HELD_OUT = 600  # scenes that are scored
+NAMES = {SMALL: "SSL-TIE, small", PRETRAINED: "SSL-TIE A, pretrained trunks"}
 SHOWN = 16  # scenes of each kind in the report: the first ones, not a selection
+TRUNKS_USED = (
+    "Frames and sounds pass through frozen trunks that others have trained before, with labels: "
+    "EfficientNet-lite0 on photographs (ImageNet), aiSFX on sound effects."
+)
 KNOWN, NEW = "Known objects", "New objects"
 SECONDS = 20  # of the composed video
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoOptions:
-    """Options of a demo.
-
-    minutes: of training; the rest takes one or two more. pack: `menagerie`, `menagerie:FOLDER`
-    or `toys`; None is the menagerie if it is there or can be built, else toys. looks: variants of
-    each training cut-out; more of them pay off in long training and slow down a short one.
-    """
-
-    minutes: float = 6.5
-    pack: str | None = None
-    seed: int = 4
-    looks: int = 1
-    device: str | None = None
-    workers: int = 1
-    command: str = "hearsight demo"
-    progress: Progress = no_progress
-    notice: Notice = no_notice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,48 +96,15 @@ def choose_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | Non
     real = "real photographs and recordings (menagerie)"
     if name != "menagerie" or folder:
         return name, Path(folder) if folder else None, real
-    if not (default_folder() / "pack.csv").is_file():
+    if not (default_folder("menagerie") / "pack.csv").is_file():
         try:
-            build_menagerie(default_folder(), None, progress)
+            build_pack("menagerie", default_folder("menagerie"), None, progress)
         except HearsightError as error:
             if wanted is not None:
                 raise
             why = str(error).rstrip(".")
             return "toys", None, f"made-up shapes and synthesised sounds (toys), because {why}"
     return "menagerie", None, real
-
-
-def plan_epochs(
-    folder: Path, recipe: Recipe, scenes: Scenes, options: DemoOptions, place: Path | None
-) -> tuple[Recipe, bool]:
-    """The recipe with as many epochs as fit into the minutes, and whether a demo had begun here.
-
-    The number of epochs is kept in the folder, so that an interrupted demo resumes with it.
-
-    place: of the pack, if it is not the default one.
-
-    Raises:
-        HearsightError: the folder holds a demo with other options.
-    """
-    path = folder / PLAN
-    asked = {
-        "minutes": options.minutes,
-        "pack": scenes.pack.name + ("" if place is None else f":{place.resolve()}"),
-        "seed": options.seed,
-        "looks": options.looks,
-    }
-    resume = path.exists()
-
-    def make() -> dict[str, Any]:
-        training = TrainingOptions(
-            device=options.device, workers=options.workers, progress=options.progress
-        )
-        return {"asked": asked, "epochs": fit_epochs(recipe, scenes, options.minutes, training)}
-
-    held = read_or_make(path, make)
-    if held.get("asked") != asked or not isinstance(held.get("epochs"), int):
-        raise HearsightError(f"{folder} holds another demo ({held.get('asked')}): name a new one.")
-    return replace(recipe, epochs=held["epochs"]), resume
 
 
 def run_demo(folder: Path, options: DemoOptions) -> DemoResult:
@@ -165,17 +121,19 @@ def run_demo(folder: Path, options: DemoOptions) -> DemoResult:
 def _run_demo(folder: Path, options: DemoOptions) -> DemoResult:
     began = time.monotonic()
     name, place, description = choose_pack(options.pack, options.progress)
-    recipe = replace(load_recipe("ssl_tie:small"), seed=options.seed)
-    training, held_out = open_splits(name, place, recipe, options)
-    recipe, resume = plan_epochs(folder, recipe, training, options, place)
-    train_model(folder / "run", recipe, training, options, description, resume=resume)
+    plan, resume = plan_demo(folder, name, place, options)
+    recipe = replace(demo_recipe(plan.method, options), epochs=plan.epochs)
+    training = open_training(name, place, recipe, plan.batches, options)
+    held_out = open_held_out(name, place, recipe, plan.scored, options)
+    train_model(folder / "run", recipe, training, options, plan, description, resume=resume)
     known = with_known_objects(held_out, training)
     model = folder / "model.safetensors"
-    scores = score_model(folder, model, {KNOWN: known, NEW: held_out}, options, description)
+    kinds = {KNOWN: known, NEW: held_out}
+    scores = score_model(folder, model, kinds, plan, options, description)
     video, moments = localise_composed(folder, known, model, options)
     found = count_found(video, moments)
     report = folder / "report.html"
-    page = describe(folder, recipe, options, description, scores, found, (known, held_out))
+    page = describe(folder, options, description, scores, found, (known, held_out))
     write_report(page, report)
     return DemoResult(
         report=report,
@@ -187,30 +145,20 @@ def _run_demo(folder: Path, options: DemoOptions) -> DemoResult:
     )
 
 
-def open_splits(
-    pack: str, place: Path | None, recipe: Recipe, options: DemoOptions
-) -> tuple[Scenes, Scenes]:
-    """Endless training scenes, and held-out scenes to score."""
-
-    def open_split(split: str, size: int, count: int, silent: tuple[int, int]) -> Scenes:
-        return open_scenes(
-            pack,
-            place,
-            split=split,
-            seed=options.seed,
-            size=size,
-            count=count,
-            classes=CLASSES,
-            silent=silent,
-            seconds=recipe.spectrogram.seconds,
-            endless=split == "train",
-            looks=options.looks if split == "train" else 1,
-        )
-
-    side = round(recipe.frame_size * COMPOSED)
-    return (
-        open_split("train", side, EPOCH * recipe.batch_size, (0, 3)),
-        open_split("val", recipe.frame_size, HELD_OUT, (1, 2)),
+def open_held_out(
+    pack: str, place: Path | None, recipe: Recipe, count: int, options: DemoOptions
+) -> Scenes:
+    """Held-out scenes to score."""
+    return open_scenes(
+        pack,
+        place,
+        split="val",
+        seed=options.seed,
+        size=recipe.frame_size,
+        count=count,
+        classes=CLASSES,
+        silent=(1, 2),
+        seconds=recipe.spectrogram.seconds,
     )
 
 
@@ -219,18 +167,20 @@ def train_model(
     recipe: Recipe,
     scenes: Scenes,
     options: DemoOptions,
+    plan: DemoPlan,
     description: str,
     *,
     resume: bool,
 ) -> None:
-    """Train for the planned epochs; an interrupted run is resumed."""
+    """Train for the epochs that fit into the planned minutes; an interrupted run is resumed."""
     train(
         recipe,
         scenes,
         run,
         options=TrainingOptions(
             resume=resume and has_begun(run),
-            minutes=1.1 * options.minutes,  # the plan was measured; a guard if the machine slows
+            planned_minutes=plan.minutes,
+            minutes=1.1 * plan.minutes,  # a guard if the machine slows in the last epoch
             device=options.device,
             workers=options.workers,
             facts={
@@ -238,6 +188,7 @@ def train_model(
                 "data": f"scenes composed of {description}",
                 "classes": list(scenes.pack.labels),
                 "looks": options.looks,
+                "batches": plan.batches,
                 "version": __version__,
             },
             progress=options.progress,
@@ -250,6 +201,7 @@ def score_model(
     folder: Path,
     model: Path,
     kinds: Mapping[str, Scenes],
+    plan: DemoPlan,
     options: DemoOptions,
     description: str,
 ) -> dict[str, Evaluation]:
@@ -263,7 +215,7 @@ def score_model(
             trained,
             scenes,
             "ssl-tie",
-            name="SSL-TIE, small",
+            name=NAMES[plan.method],
             device=options.device,
             progress=renamed(options.progress, after=f" {title.lower()}"),
         )
@@ -278,7 +230,12 @@ def score_model(
         short=f"it was given {options.minutes:g} minutes to learn from scenes composed of "
         f"{description}; it can find what sounds in such scenes, and cannot be trusted on real "
         "videos.",
-        text="\n\n".join(summarise(title, one) for title, one in scores.items()),
+        text="\n\n".join(
+            [
+                *([TRUNKS_USED] if trained.recipe.encoder.frame_trunk in TRUNKS else []),
+                *(summarise(title, one) for title, one in scores.items()),
+            ]
+        ),
     )
     return scores
 
@@ -339,7 +296,6 @@ def count_found(video: ComposedVideo, moments: Sequence[Moment]) -> tuple[int, i
 
 def describe(
     folder: Path,
-    recipe: Recipe,
     options: DemoOptions,
     description: str,
     scores: dict[str, Evaluation],
@@ -347,7 +303,8 @@ def describe(
     scenes: tuple[Scenes, Scenes],
 ) -> Report:
     """The report; its painted frames are also written as `gallery.jpg`."""
-    encoders = load_model(folder / "model.safetensors")[0]
+    trained = load_model(folder / "model.safetensors")
+    encoders, recipe = trained.encoders, trained.recipe
     pictures = [
         picture
         for title, clips in zip((KNOWN, NEW), scenes, strict=True)
@@ -363,6 +320,7 @@ def describe(
         summary=" ".join(
             [
                 f"Learned without labels from scenes composed of {description}.",
+                *([TRUNKS_USED] if recipe.encoder.frame_trunk in TRUNKS else []),
                 *(summarise(title, one) for title, one in scores.items()),
                 moments,
             ]
@@ -375,7 +333,7 @@ def describe(
             caption=f"A composed video of known objects with other recordings. {moments}",
         ),
         cards=[card] if (card := card_of(folder / "model.safetensors")) else [],
-        provenance=provenance(recipe, options.command, description),
+        provenance=provenance(recipe, trained.facts, options.command, description),
     )
 
 
@@ -431,13 +389,24 @@ def summarise(title: str, evaluation: Evaluation) -> str:
     )
 
 
-def provenance(recipe: Recipe, command: str, description: str) -> dict[str, str]:
-    """How the demo was made: command, seed, data, versions, recipe."""
+def provenance(
+    recipe: Recipe, facts: Mapping[str, Any], command: str, description: str
+) -> dict[str, str]:
+    """How the demo was made: command, seed, data, trunks, versions, recipe."""
+    epochs = f"{recipe.epochs} of {facts['batches']} batches of {recipe.batch_size} scenes"
+    if recipe.fresh_epochs is not None:
+        epochs += ", which are the same in each"
+    trunks = {
+        name: f"{one.package} {one.version} ({one.licence})"
+        for name, one in TRUNKS.items()
+        if name in (recipe.encoder.frame_trunk, recipe.encoder.sound_trunk)
+    }
     return {
         "Command": command,
         "Seed": str(recipe.seed),
         "Data": description,
-        "Epochs": f"{recipe.epochs} of {EPOCH} batches of {recipe.batch_size} scenes",
+        "Epochs": epochs,
+        **({"Pretrained trunks": "; ".join(trunks.values())} if trunks else {}),
         "Known objects": "cut-outs that were trained on, in new scenes, before other backgrounds, "
         "with other recordings or other parts of a recording",
         "New objects": "other cut-outs of the same classes, too",

@@ -27,7 +27,7 @@ CANVAS = 4 / 3  # largest shorter side of a loaded frame, in frame sizes: a crop
 
 
 class Slot(NamedTuple):
-    """A clip of a batch to be loaded: epoch, clip number, number of its mixing partner."""
+    """A clip of a batch to be loaded: its epoch if endless, its number, that of its partner."""
 
     epoch: int
     clip: int
@@ -233,13 +233,14 @@ class Batches:
     ) -> list[list[Slot]]:
         """This process's part of the batches of an epoch, from batch `first` on."""
         order = shuffled(len(self.clips), self.recipe.seed, epoch)
+        composed = epoch % (self.recipe.fresh_epochs or epoch + 1)
         batches = []
         for batch in range(first, len(self)):
             start = batch * self.recipe.batch_size + self.rank * self.part
             clips = order[start : start + self.part].tolist()
             batches.append(
                 [
-                    Slot(epoch, i, NO_PARTNER if partners is None else int(partners[i]))
+                    Slot(composed, i, NO_PARTNER if partners is None else int(partners[i]))
                     for i in clips
                 ]
             )

@@ -7,28 +7,35 @@ import numpy as np
 import torch
 
 from hearsight.clips.clip import Clips
-from hearsight.errors import needs
-from hearsight.model.device import on_cpu, place
+from hearsight.model.device import place
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
+from hearsight.training.accelerator import make_accelerator
 from hearsight.training.batches import Batch, Batches
 from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.run_folder import TrainingOptions
 from hearsight.training.step import Step, draw
 
-with needs("train", "Training"):
-    from accelerate import Accelerator  # type: ignore[import-untyped]
-
 
 def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOptions) -> int:
-    """The number of epochs, at least 1, that fit into `minutes`: measured on a few steps.
+    """The number of epochs, at least 1, that fit into `minutes`: measured on a few steps."""
+    return max(1, int(60 * minutes / epoch_seconds(recipe, clips, options)))
+
+
+def remaining_epochs(seconds: float, per_epoch: float, most: int) -> int:
+    """Epochs that still fit into `seconds` at `per_epoch` seconds each, from 0 to `most`."""
+    return max(0, min(most, int(seconds / per_epoch))) if per_epoch > 0 else most
+
+
+def epoch_seconds(
+    recipe: Recipe, clips: Clips, options: TrainingOptions, *, warm: int = 3, timed: int = 12
+) -> float:
+    """Seconds of an epoch of new clips, measured on `timed` steps after `warm` other ones.
 
     The weights of these steps are discarded.
     """
     batches = Batches(clips, recipe, workers=options.workers)
-    accelerator = Accelerator(
-        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=on_cpu(options.device)
-    )
+    accelerator = make_accelerator(recipe, options.device)
     initial = torch.Generator().manual_seed(recipe.seed)
     encoders = place(
         Encoders(recipe.encoder, generator=initial),
@@ -37,7 +44,7 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
     )
     encoders.generator = torch.Generator(accelerator.device)  # of dropout
     step = accelerator.prepare(Step(recipe, encoders))
-    warm, timed, begin = 3, 12, 0.0
+    begin = 0.0
     everyone = np.arange(len(clips)) if recipe.mixing else None
     endless = (batch for epoch in count() for batch in batches.epoch(epoch, partners=everyone))
     for done, batch in enumerate(endless):
@@ -58,5 +65,4 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
         find_mixing_partners(
             recipe, encoders, clips, epoch=0, accelerator=accelerator, workers=options.workers
         )
-    per_epoch = per_step * len(batches) + time.monotonic() - begin
-    return max(1, int(60 * minutes / per_epoch))
+    return per_step * len(batches) + time.monotonic() - begin

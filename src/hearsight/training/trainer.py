@@ -7,6 +7,7 @@ for the same number of threads.
 
 import logging
 import math
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,15 +19,18 @@ from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
 from hearsight.checkpoints.import_weights import load_trunk
+from hearsight.checkpoints.pretrained_trunks import load_pretrained
 from hearsight.clips.clip import Clips, UnreadableClip
-from hearsight.errors import HearsightError, needs
+from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
-from hearsight.model.device import on_cpu, place
+from hearsight.model.device import place
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
+from hearsight.training.accelerator import make_accelerator
 from hearsight.training.batches import Batch, Batches, label_names
 from hearsight.training.confidence_threshold import choose_threshold
+from hearsight.training.feature_cache import feature_caches
 from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.nan_guard import NanGuard, all_finite
 from hearsight.training.run_folder import (
@@ -45,9 +49,9 @@ from hearsight.training.run_folder import (
     thread_warnings,
 )
 from hearsight.training.step import Step, draw
+from hearsight.training.time_budget import remaining_epochs
 
-with needs("train", "Training"):
-    from accelerate import Accelerator  # type: ignore[import-untyped]
+FEATURES = "features"  # folder in a run, of frozen trunks; removed when the run is complete
 
 LOGGER = logging.getLogger(__name__)
 
@@ -62,11 +66,10 @@ class Run:
             names = label_names(clips)
             encoder = replace(recipe.encoder, classes=len(names))
             recipe = replace(recipe, labels=names, encoder=encoder)
-        self.recipe, self.clips, self.folder, self.options = recipe, clips, folder, options
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if recipe.precision == "bf16" else "no",
-            cpu=on_cpu(options.device),
-        )
+        self.recipe = recipe = replace(recipe)  # `replan` changes its epochs
+        self.clips, self.folder, self.options = clips, folder, options
+        self.most_epochs = recipe.epochs
+        self.accelerator = make_accelerator(recipe, options.device)
         initial = torch.Generator().manual_seed(recipe.seed)
         self.encoders = Encoders(recipe.encoder, generator=initial)
         self.position = TrainingPosition()
@@ -74,9 +77,14 @@ class Run:
         previous = find_previous(folder, recipe, clips, resume=options.resume)
         self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
         if previous is not None:
+            if options.planned_minutes is not None:
+                recipe.epochs = min(recipe.epochs, previous.recipe.epochs)
             self.encoders.load_state_dict(previous.weights)
-        elif recipe.encoder.weights is not None:
-            load_trunk(self.encoders, recipe.encoder)
+        else:
+            if recipe.encoder.weights is not None:
+                load_trunk(self.encoders, recipe.encoder)
+            if recipe.encoder.pretrained:
+                load_pretrained(self.encoders, recipe.encoder)
         if not recipe.teaches_frames:  # several processes wait for the gradient of every weight
             self.encoders.frames.requires_grad_(False)
         place(self.encoders, self.accelerator.device, channels_last=recipe.channels_last)
@@ -91,6 +99,9 @@ class Run:
             if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
                 for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
                     options.notice(sentence)
+        self.encoders.caches = feature_caches(
+            recipe, self.encoders, self.options.features or folder / FEATURES
+        )
         step = Step(recipe, self.encoders)
         if recipe.compile:
             for trunk in self.encoders.children():
@@ -115,6 +126,7 @@ class Run:
                 check_unchanged(folder, state)
             self.log = Log(
                 folder,
+                recipe,
                 step=self.position.step,
                 active=self.accelerator.is_main_process,
                 fresh=not options.resume,
@@ -141,6 +153,24 @@ class Run:
         over = time.monotonic() - self.started > 60 * self.options.minutes
         flag = torch.tensor(float(over), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def replan(self, seconds: float) -> None:
+        """Plan the epochs that fit into `planned_minutes` at the speed of the last one.
+
+        The learning rate and the mixing then follow the new plan. An epoch in which features of
+        frozen trunks were computed says nothing of the next ones.
+
+        seconds: of the last epoch.
+        """
+        options, position = self.options, self.position
+        computed = bool(self.encoders.caches) and position.epoch <= (self.recipe.fresh_epochs or 0)
+        if options.planned_minutes is None or computed:
+            return
+        left = 60 * options.planned_minutes - (time.monotonic() - self.started)
+        times = torch.tensor([left, seconds], device=self.accelerator.device)
+        left, seconds = self.accelerator.reduce(times, "mean").tolist()  # the same plan for all
+        most = self.most_epochs - position.epoch
+        self.recipe.epochs = position.epoch + remaining_epochs(left, seconds, most)
 
     def choose_threshold(self) -> float | None:
         """The confidence threshold of the present weights; the main process alone computes it."""
@@ -279,12 +309,14 @@ def train(
     recipe, position, finished = run.recipe, run.position, True
     try:
         while position.epoch < recipe.epochs and finished:
+            begin, rest = time.monotonic(), len(run.batches) - position.batch
             if position.batch == 0:
                 run.find_partners()
             finished = train_epoch(run)
             run.nan_guard.check_weights(position.step)
             if finished:
                 position.epoch, position.batch = position.epoch + 1, 0
+                run.replan((time.monotonic() - begin) * len(run.batches) / max(1, rest))
                 if validation is not None and (
                     position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
                 ):
@@ -292,6 +324,8 @@ def train(
             if finished and position.epoch < recipe.epochs:
                 run.save(LAST)
         save_final(run)
+        if finished and run.accelerator.is_main_process:
+            shutil.rmtree(folder / FEATURES, ignore_errors=True)
     except BaseException:
         if not run.saved:
             run.log.discard()

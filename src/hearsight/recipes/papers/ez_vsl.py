@@ -8,7 +8,7 @@ from hearsight.model.augmentation import Appearance
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import LogSpectrogram
 from hearsight.objectives.max_contrast import MaxContrast
-from hearsight.recipes.papers.ssl_tie import shrink
+from hearsight.recipes.papers.ssl_tie import on_pretrained, shrink
 from hearsight.recipes.recipe import Recipe
 
 
@@ -65,3 +65,8 @@ def shrink_projected(recipe: Recipe) -> Recipe:
 def small() -> Recipe:
     """EZ-VSL for minutes on a CPU, with soft max-pooling."""
     return shrink_projected(ez_vsl())
+
+
+def pretrained() -> Recipe:
+    """EZ-VSL on frozen pretrained trunks (`ssl_tie.on_pretrained`)."""
+    return on_pretrained(ez_vsl())

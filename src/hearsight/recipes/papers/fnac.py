@@ -7,6 +7,7 @@ ImageNet: set `encoder.weights`, else it starts from scratch.
 
 from hearsight.objectives.false_negatives import FalseNegativeContrast
 from hearsight.recipes.papers import ez_vsl
+from hearsight.recipes.papers.ssl_tie import on_pretrained
 from hearsight.recipes.recipe import Recipe
 
 
@@ -30,4 +31,11 @@ def small() -> Recipe:
     recipe.encoder.dropout = 0.0
     weight = 100.0 * recipe.batch_size / 256
     recipe.contrast = FalseNegativeContrast(weight=weight, softness=0.1)
+    return recipe
+
+
+def pretrained() -> Recipe:
+    """FNAC on frozen pretrained trunks (`ssl_tie.on_pretrained`), rescaled as `small`."""
+    recipe = on_pretrained(fnac())
+    recipe.contrast = FalseNegativeContrast(weight=100.0 * recipe.batch_size / 256)
     return recipe

@@ -7,6 +7,7 @@ later paper; margin and temperature are not certain. Margins to try: 0.2, 0, -0.
 
 from hearsight.objectives.max_contrast import MaxContrast
 from hearsight.recipes.papers import ez_vsl
+from hearsight.recipes.papers.ssl_tie import on_pretrained
 from hearsight.recipes.recipe import Recipe
 
 
@@ -20,3 +21,8 @@ def margin_nce() -> Recipe:
 def small() -> Recipe:
     """MarginNCE for minutes on a CPU."""
     return ez_vsl.shrink_projected(margin_nce())
+
+
+def pretrained() -> Recipe:
+    """MarginNCE on frozen pretrained trunks (`ssl_tie.on_pretrained`)."""
+    return on_pretrained(margin_nce())

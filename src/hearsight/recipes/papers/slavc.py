@@ -7,6 +7,7 @@ set `encoder.weights`, else it starts from scratch.
 
 from hearsight.objectives.momentum_contrast import MomentumContrast
 from hearsight.recipes.papers import ez_vsl
+from hearsight.recipes.papers.ssl_tie import on_pretrained
 from hearsight.recipes.recipe import Recipe
 
 
@@ -31,3 +32,8 @@ def small() -> Recipe:
     recipe = ez_vsl.shrink_projected(slavc())
     recipe.encoder.ema, recipe.encoder.ema_eval, recipe.encoder.dropout = 0.99, True, 0.0
     return recipe
+
+
+def pretrained() -> Recipe:
+    """SLAVC on frozen pretrained trunks (`ssl_tie.on_pretrained`)."""
+    return on_pretrained(slavc())

