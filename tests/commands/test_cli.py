@@ -90,8 +90,9 @@ def test_help_lists_whole_sentences(hearsight: Hearsight) -> None:
     _, out, _ = hearsight("--help")
     listed = out.partition("Commands:")[2]
     assert "..." not in listed
-    assert "Train a recipe and write a run folder: log, last and best checkpoint." in " ".join(
-        listed.split()
+    assert (
+        "Train a recipe and write a run folder: recipe, log, last and best checkpoint."
+        in " ".join(listed.split())
     )
 
 

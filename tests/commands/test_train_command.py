@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from made_clips import picture, tone
 from made_commands import Hearsight, refused
+from made_runs import same, weights_of
 
-from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
+from hearsight.checkpoints.checkpoint import BEST, LAST, load_checkpoint
 from hearsight.clips.clip import encode_clip
 from hearsight.clips.shard_writer import StoreWriter
 
@@ -142,4 +143,64 @@ def test_own_validation_clips_leave_no_mark(hearsight: Hearsight) -> None:
 def test_a_run_goes_only_where_one_was_named_or_has_begun(
     hearsight: Hearsight, line: str, said: str
 ) -> None:
+    refused(hearsight, line, said)
+
+
+def test_a_run_holds_its_recipe_in_a_file_that_trains_the_same_again(hearsight: Hearsight) -> None:
+    assert hearsight(f"{TRAIN} --seed 9")[0] == 0
+    text = Path("run/recipe.json").read_text()
+    assert (json.loads(text)["name"], json.loads(text)["seed"]) == ("ssl_tie:small_a", 9)
+    for name in ("run", f"run/{LAST}"):
+        assert hearsight(f"recipes {name}") == (0, text, "")
+    again = "train --config run/recipe.json --data learned --out again --workers 0 --threads 1"
+    assert hearsight(f"{again} --device cpu")[0] == 0
+    assert same(weights_of(Path("run")), weights_of(Path("again")))
+    refused(hearsight, f"{again} --seed 9 --set seed=8", "both give the seed")
+    Path("part.json").write_text('{"epochs": 1, "seeed": 3}')
+    refused(hearsight, f"{TRAIN} --config part.json", "no field 'seeed'", "Did you mean 'seed'?")
+
+
+def test_a_resumed_run_keeps_its_recipe_and_seed(hearsight: Hearsight) -> None:
+    assert hearsight(f"{TRAIN} --seed 9")[0] == 0
+    longer = TRAIN.replace("epochs=1", "epochs=2")
+    assert hearsight(f"{longer} --resume")[0] == 0
+    assert load_checkpoint(Path("run") / LAST).recipe.seed == 9
+    refused(hearsight, f"{longer} --resume --seed 4", "another recipe: it differs in seed.")
+    bare = "train --data learned --out run --workers 0 --threads 1 --device cpu"
+    assert hearsight(f"{bare} --resume --set epochs=3")[0] == 0
+    recipe = load_checkpoint(Path("run") / LAST).recipe
+    assert (recipe.seed, recipe.epochs, recipe.frame_size) == (9, 3, 32)
+    assert json.loads(Path("run/recipe.json").read_text())["epochs"] == 3
+
+
+def test_a_recipe_that_was_written_is_compared_before_any_checkpoint(hearsight: Hearsight) -> None:
+    assert hearsight(TRAIN)[0] == 0
+    for name in (LAST, BEST):
+        (Path("run") / name).unlink()
+    refused(hearsight, f"{TRAIN} --resume --set views=2", "views must be")
+    refused(hearsight, f"{TRAIN} --resume --set decay=false", "another recipe: it differs in decay")
+    assert hearsight(f"{TRAIN} --resume")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train --data learned --out run", "Name a recipe, such as ssl_tie:small"),
+        ("train --data learned --out run --resume", "There is no run to resume in run"),
+        ("train --data learned --out run --config none.json", "The recipe 'none.json' cannot be"),
+        ("train ssl_tie --data learned --out own", "'own/recipe.json' would be written over"),
+        (f"{TRAIN} --lr 3", "No such option: --lr. A field of the recipe is set by --set learning"),
+        (f"{TRAIN} --batch-size 3", "by --set batch_size=VALUE."),
+        ("compare lvs --data toys --tau 3", "by --set contrast.temperature=VALUE or --set contr"),
+        (f"{TRAIN} --set lr=3", "Did you mean 'learning_rate'?"),
+        ("localise a.mp4 --lr 3", "No such option: --lr"),
+        ("recipes own", "'own' holds no run."),
+        ("recipes nowhere", "There is no recipe 'nowhere'"),
+    ],
+)
+def test_what_recipe_is_meant_is_said_or_refused(
+    hearsight: Hearsight, line: str, said: str
+) -> None:
+    if "written over" in said:
+        Path("own/recipe.json").write_text("mine")
     refused(hearsight, line, said)

@@ -17,6 +17,7 @@ from made_runs import QUIET, few_scenes, tiny_recipe
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
+from hearsight.recipes.recipe_file import RECIPE
 from hearsight.studies.comparison_folder import train_once
 from hearsight.training import run_folder, trainer
 from hearsight.training.run_folder import (
@@ -161,8 +162,8 @@ def test_a_log_that_cannot_begin_is_removed_if_it_is_new(
 
     monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", refuse)
     with pytest.raises(OSError, match="No space left"):
-        Log(tmp_path, step=0, active=True, fresh=fresh)
-    assert listed(tmp_path) == ([] if fresh else [LOG])
+        Log(tmp_path, tiny_recipe(), step=0, active=True, fresh=fresh)
+    assert listed(tmp_path) == ([] if fresh else [LOG, RECIPE])
 
 
 def test_without_tensorboard_the_log_is_the_same_json_lines(
@@ -172,7 +173,7 @@ def test_without_tensorboard_the_log_is_the_same_json_lines(
     recipe = replace(tiny_recipe(), epochs=1)
     train(recipe, few_scenes(), tmp_path / "run", options=QUIET)
     assert [entry["step"] for entry in read_log(tmp_path / "run")] == [1, 2, 3]
-    assert listed(tmp_path / "run") == [BEST, LAST, LOG]
+    assert listed(tmp_path / "run") == [BEST, LAST, LOG, RECIPE]
     assert capsys.readouterr().err == ""
 
 

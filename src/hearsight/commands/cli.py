@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from hearsight.commands.console import log_to_stderr
 from hearsight.commands.data import data
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
-from hearsight.commands.options import WholeSentences
+from hearsight.commands.options import WholeSentences, field_hint
 from hearsight.commands.recipes import import_weights, recipes
 from hearsight.commands.retrieve import retrieve
 from hearsight.commands.score import evaluate, protocols
@@ -85,6 +85,17 @@ def say(sentence: str) -> None:
     print(f"hearsight: {line if len(line) < LONGEST else line[:LONGEST] + ' ...'}", file=sys.stderr)
 
 
+def hint(error: Any) -> str:
+    """What to write in place of an option that does not exist, where that is known.
+
+    error: typer's of any kind; the one of an unknown option alone names it.
+    """
+    option, context = getattr(error, "option_name", None), error.ctx
+    if option is None or context is None:
+        return ""
+    return field_hint(option, [each for one in context.command.params for each in one.opts])
+
+
 def run() -> int:
     """Run the command line; print a user's mistake as one sentence and return the exit code."""
     try:
@@ -96,7 +107,8 @@ def run() -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             print(error.format_message())
         else:
-            say(error.format_message())
+            said = hint(error)
+            say(f"{error.message}.{said}" if said else error.format_message())
     except BrokenPipeError:
         # the reader of stdout has gone: stay silent, also when Python flushes at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

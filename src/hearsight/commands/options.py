@@ -142,6 +142,24 @@ def parse_seeds(text: str) -> list[int]:
     return [int(seed) for seed in written]
 
 
+def field_hint(option: str, options: list[str]) -> str:
+    """What to write in place of an option that a command has not, if it names a recipe's field.
+
+    options: those of the command.
+    """
+    if "--set" not in options:
+        return ""
+    from hearsight.recipes.catalogue import load_recipe
+    from hearsight.recipes.peer_names import PEER_NAMES
+    from hearsight.recipes.serialisation import field_paths
+
+    word = option.lstrip("-").replace("-", "_")
+    meant = PEER_NAMES.get(word.lower(), (word,))
+    known = field_paths(load_recipe("ssl_tie"))
+    listed = " or ".join(f"--set {each}=VALUE" for each in meant if each in known)
+    return f" A field of the recipe is set by {listed}." if listed else ""
+
+
 def command_line() -> str:
     """The command as it was typed, the program without its folder."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

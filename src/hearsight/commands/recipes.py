@@ -2,30 +2,60 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hearsight.commands.outputs import Force, writing
 
+if TYPE_CHECKING:
+    from hearsight.recipes.recipe import Recipe
+
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print all fields of this one (JSON).")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Print all fields of this one (JSON): a recipe, a run folder or a checkpoint.",
+            metavar="[NAME|RUN]",
+        ),
+    ] = None,
 ) -> None:
-    """List the recipes (methods and their variants), or print every field of one.
+    """List the recipes (methods and their variants), or print every field of one or of a run's.
 
     Example: hearsight recipes ssl_tie:small
     """
-    from hearsight.recipes.catalogue import describe_recipes, load_recipe
-    from hearsight.recipes.serialisation import to_json
+    from hearsight.recipes.catalogue import describe_recipes
+    from hearsight.recipes.recipe_file import recipe_text
 
     if name is not None:
-        print(json.dumps(to_json(load_recipe(name)), indent=2))
+        print(recipe_text(find_recipe(name)), end="")
         return
     described = describe_recipes()
     width = max(map(len, described))
     for each, description in described.items():
         print(f"{each:{width}} {description}")
+
+
+def find_recipe(name: str) -> "Recipe":
+    """A recipe of the catalogue, of a run folder or of a checkpoint file, in this order.
+
+    Raises:
+        HearsightError: none of these.
+    """
+    from hearsight.checkpoints.checkpoint import load_checkpoint
+    from hearsight.recipes.catalogue import load_recipe, recipe_names
+    from hearsight.training.run_folder import run_recipe
+
+    path = Path(name)
+    if name in recipe_names() or not path.exists():
+        return load_recipe(name)
+    if path.is_file():
+        return load_checkpoint(path, with_state=False).recipe
+    found = run_recipe(path)
+    if found is None:
+        raise HearsightError(f"'{name}' holds no run.")
+    return found
 
 
 def import_weights(

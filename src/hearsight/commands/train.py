@@ -22,13 +22,27 @@ from hearsight.version import __version__
 
 if TYPE_CHECKING:
     from hearsight.clips.clip import Clips
+    from hearsight.recipes.recipe import Recipe
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="The run folder.", metavar="PATH", parser=parse_folder)],
+    recipe: Annotated[
+        str | None, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A recipe as `hearsight recipes NAME` prints it, or its changes to RECIPE.",
+        ),
+    ] = None,
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of weights, order and augmentation; by default the recipe's."),
+    ] = None,
     validation: Annotated[
         str | None, typer.Option(help="Clips with boxes, scored while training.")
     ] = None,
@@ -44,7 +58,9 @@ def train(
             "--select-on-test", help="Let the test set choose the epoch; tables will mark it."
         ),
     ] = False,
-    resume: Annotated[bool, typer.Option(help="Continue the run in OUT.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Continue the run in OUT; RECIPE and seed may be left out.")
+    ] = False,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this many minutes.", callback=above_zero)
     ] = None,
@@ -52,15 +68,13 @@ def train(
     workers: Workers = 1,
     threads: Threads = 2,
 ) -> None:
-    """Train a recipe and write a run folder: log, last and best checkpoint.
+    """Train a recipe and write a run folder: recipe, log, last and best checkpoint.
 
     Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
     """
     import torch
 
     from hearsight.datasets.open import open_joined
-    from hearsight.recipes.catalogue import load_recipe
-    from hearsight.recipes.serialisation import assign
     from hearsight.scoring.evaluation import check_truths
     from hearsight.scoring.protocol_registry import check_validation
     from hearsight.scoring.protocols import DEFAULT_PROTOCOL
@@ -73,7 +87,7 @@ def train(
         check_validation(protocol)  # a wrong name is said now, not at the end of the first epoch
         if validation is None and not select_on_test:
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
-    method = assign(load_recipe(recipe), *changes)
+    method = choose_recipe(recipe, config, changes, seed, resumed=out if resume else None)
     size = round(method.frame_size * COMPOSED)
     clips = open_joined(data, split="train", size=size, seed=method.seed)
     opened = [
@@ -120,6 +134,53 @@ def train(
             }
         )
     )
+
+
+def choose_recipe(
+    name: str | None,
+    config: Path | None,
+    changes: list[str],
+    seed: int | None,
+    *,
+    resumed: Path | None,
+) -> "Recipe":
+    """The recipe to train.
+
+    Args:
+        name: of a recipe in the catalogue.
+        config: a file with a recipe, or with what it changes in the one of that name.
+        changes: PATH=VALUE.
+        seed: of the run.
+        resumed: folder of the run that is resumed, if one is. Its recipe is taken where none is
+            named, and its seed where none is given.
+
+    Raises:
+        HearsightError: no recipe, a change or a file that is none, or two seeds.
+    """
+    from hearsight.recipes.catalogue import load_recipe
+    from hearsight.recipes.recipe_file import read_recipe
+    from hearsight.recipes.serialisation import assign
+    from hearsight.training.run_folder import has_begun, no_run, run_recipe
+
+    held = None if resumed is None else run_recipe(resumed)
+    method = None if name is None else load_recipe(name)
+    if config is not None:
+        method = read_recipe(config, method)
+    method = held if method is None else method
+    if method is None:
+        if resumed is not None and not has_begun(resumed):
+            raise no_run(resumed)
+        raise HearsightError(
+            "Name a recipe, such as ssl_tie:small (see `hearsight recipes`), or a file by --config."
+        )
+    seeds = [change for change in changes if change.partition("=")[0].strip() == "seed"]
+    if seed is not None and seeds:
+        raise HearsightError(f"--seed {seed} and --set {seeds[0]} both give the seed.")
+    if seed is not None:
+        changes = [*changes, f"seed={seed}"]
+    elif held is not None and not seeds:
+        changes = [*changes, f"seed={held.seed}"]
+    return assign(method, *changes)
 
 
 def check_data(

@@ -6,7 +6,8 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from hearsight.errors import HearsightError, nearest
+from hearsight.errors import HearsightError
+from hearsight.recipes.peer_names import nearest_field
 from hearsight.recipes.recipe import Recipe
 
 KIND = "kind"  # JSON key that names the dataclass of a part
@@ -95,7 +96,7 @@ def _field_type(kind: Any, name: str, path: str, recipe: Recipe) -> Any:
             raise HearsightError(kind.no_margin)
         raise HearsightError(
             f"{kind.__name__} has no field '{name}' (in '{path}')."
-            f"{nearest(path, field_paths(recipe))}"
+            f"{nearest_field(path, field_paths(recipe))}"
         )
     return hints[name]
 
@@ -182,7 +183,8 @@ def _structured_part(plain: dict[str, Any], kinds: dict[str, Any], path: str) ->
         if key == KIND:
             continue
         if key not in hints:
-            raise HearsightError(f"{name} has no field '{key}' (in {where}).{nearest(key, hints)}")
+            near = nearest_field(key, hints)
+            raise HearsightError(f"{name} has no field '{key}' (in {where}).{near}")
         values[key] = _structured(value, hints[key], f"{path}.{key}" if path else key)
     return kinds[name](**values)
 

@@ -1,8 +1,8 @@
 """The run folder: checkpoints, log and options of a training run, and what resuming needs.
 
-`log.jsonl` holds one JSON object per entry, `tensorboard/` the same numbers where TensorBoard is
-installed, `last.safetensors` weights, optimiser and position (what a resumed run continues from),
-`best.safetensors` the weights with the best validation score.
+`recipe.json` holds the recipe, `log.jsonl` one JSON object per entry, `tensorboard/` the same
+numbers where TensorBoard is installed, `last.safetensors` weights, optimiser and position (what a
+resumed run continues from), `best.safetensors` the weights with the best validation score.
 """
 
 import json
@@ -28,6 +28,7 @@ from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
 from hearsight.progress import Notice, Progress, no_notice, no_progress
 from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.recipe_file import RECIPE, read_recipe, write_recipe
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL
 
@@ -92,32 +93,74 @@ def has_begun(folder: Path) -> bool:
     return LOCK in names and all(name.startswith(".") for name in names)
 
 
-def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -> Checkpoint | None:
-    """The checkpoint from which a run in `folder` is resumed, if any.
+def run_recipe(folder: Path) -> Recipe | None:
+    """The recipe of the run in a folder, if one is written there.
 
     Raises:
-        HearsightError: without `resume` the folder holds a run; with it there is none, or one of
-            another recipe or of other clips.
+        HearsightError: a recipe or a checkpoint that cannot be read.
     """
-    last = folder / LAST
-    if not resume:
-        if (folder / LOG).exists() or last.exists():
-            raise HearsightError(
-                f"{folder} already holds a run: add --resume to continue it, "
-                "or name another folder."
-            )
-        return None
-    if not has_begun(folder):
-        raise HearsightError(f"There is no run to resume in {folder}: begin one without --resume.")
-    if not last.exists():
-        return None  # killed before the first checkpoint: start from step 0
-    previous = load_checkpoint(last)
-    old, new = to_json(previous.recipe), to_json(recipe)
+    if (folder / RECIPE).exists():
+        return read_recipe(
+            folder / RECIPE, Recipe()
+        )  # as in a checkpoint, new fields have defaults
+    if (folder / LAST).exists():
+        return load_checkpoint(folder / LAST, with_state=False).recipe
+    return None
+
+
+def no_run(folder: Path) -> HearsightError:
+    """What is said where a run is resumed that never began."""
+    return HearsightError(f"There is no run to resume in {folder}: begin one without --resume.")
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder for a new run that holds a run, or a file that the run would write over.
+
+    Raises:
+        HearsightError: it does.
+    """
+    if (folder / LOG).exists() or (folder / LAST).exists():
+        raise HearsightError(
+            f"{folder} already holds a run: add --resume to continue it, or name another folder."
+        )
+    if (folder / RECIPE).exists():
+        raise HearsightError(
+            f"'{folder / RECIPE}' would be written over: name another folder for the run."
+        )
+
+
+def check_same_recipe(folder: Path, held: Recipe, recipe: Recipe) -> None:
+    """Refuse to resume the run in `folder`, whose recipe is `held`, with another recipe.
+
+    Raises:
+        HearsightError: they differ in more than `epochs`.
+    """
+    old, new = to_json(held), to_json(recipe)
     changed = [key for key in new if old[key] != new[key] and key != "epochs"]
     if changed:
         raise HearsightError(
             f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."
         )
+
+
+def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -> Checkpoint | None:
+    """The checkpoint from which a run in `folder` is resumed, if any.
+
+    Raises:
+        HearsightError: without `resume` as `check_new`; with it there is no run, or one of
+            another recipe or of other clips.
+    """
+    if not resume:
+        check_new(folder)
+        return None
+    if not has_begun(folder):
+        raise no_run(folder)
+    if (folder / RECIPE).exists():
+        check_same_recipe(folder, read_recipe(folder / RECIPE, Recipe()), recipe)
+    if not (folder / LAST).exists():
+        return None  # killed before the first checkpoint: start from step 0
+    previous = load_checkpoint(folder / LAST)
+    check_same_recipe(folder, previous.recipe, recipe)
     held = previous.facts.get("clips")
     if held is not None and held != clips_digest(clips):
         raise HearsightError(
@@ -184,6 +227,8 @@ def check_unchanged(folder: Path, before: FolderState) -> None:
 class Log:
     """The log of a run: JSON lines, and the same numbers for TensorBoard if it is installed.
 
+    The recipe is written beside it.
+
     Entries after `step` are dropped: a resumed run makes them again. Only one of several processes
     is active and writes. fresh: whether the run is new, so that its log may be discarded.
 
@@ -191,8 +236,11 @@ class Log:
         OSError, HearsightError: the log cannot be written; a fresh one is discarded then.
     """
 
-    def __init__(self, folder: Path, *, step: int, active: bool, fresh: bool) -> None:
+    def __init__(
+        self, folder: Path, recipe: Recipe, *, step: int, active: bool, fresh: bool
+    ) -> None:
         self.path, self.board = folder / LOG, folder / TENSORBOARD
+        self.recipe = recipe
         self.writer: Any = None
         self.active, self.fresh = active, fresh
         self.others = set(self.board.iterdir()) if self.board.is_dir() else None
@@ -208,6 +256,7 @@ class Log:
         kept = [entry for entry in read_log(self.path.parent) if entry["step"] <= step]
         with written_whole(self.path) as part:
             part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        write_recipe(self.path.with_name(RECIPE), self.recipe)
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:  # TensorBoard is not installed: the JSON lines hold all of it
@@ -229,12 +278,13 @@ class Log:
             writer.close()
 
     def discard(self) -> None:
-        """Remove a fresh log, of a run that saved no weights; files of others stay."""
+        """Remove log and recipe of a fresh run that saved no weights; files of others stay."""
         if not (self.active and self.fresh):
             return
         with suppress(OSError):  # closing fails too on a full disk
             self.close()
         self.path.unlink(missing_ok=True)
+        self.path.with_name(RECIPE).unlink(missing_ok=True)
         if self.others is None:
             shutil.rmtree(self.board, ignore_errors=True)
             return

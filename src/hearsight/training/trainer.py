@@ -115,6 +115,7 @@ class Run:
                 check_unchanged(folder, state)
             self.log = Log(
                 folder,
+                recipe,
                 step=self.position.step,
                 active=self.accelerator.is_main_process,
                 fresh=not options.resume,
