@@ -62,7 +62,8 @@ def train(
         bool, typer.Option(help="Continue the run in OUT; RECIPE and seed may be left out.")
     ] = False,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes.", callback=above_zero)
+        float | None,
+        typer.Option(help="End within so many minutes, validated and saved.", callback=above_zero),
     ] = None,
     device: Device = None,
     workers: Workers = 1,
@@ -117,6 +118,8 @@ def train(
                 },
                 progress=bars,
                 notice=note,
+                report=bars.report,
+                tell_time=True,
             ),
         )
     tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())
@@ -131,6 +134,7 @@ def train(
                 "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
                 "skipped": len(result.unreadable),
                 "finished": result.finished,
+                **({} if result.best is None else {"best": round(result.best, 4)}),
             }
         )
     )

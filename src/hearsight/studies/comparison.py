@@ -320,6 +320,15 @@ def compare_methods(
     return methods
 
 
+def titled(options: TrainingOptions, title: str) -> TrainingOptions:
+    """Options of one of several runs, whose progress and reports begin with its title."""
+    return replace(
+        options,
+        progress=renamed(options.progress, before=title),
+        report=lambda one: options.report(replace(one, stage=title + one.stage)),
+    )
+
+
 def _train_and_score(
     comparison: Comparison,
     clips: Clips,
@@ -338,7 +347,7 @@ def _train_and_score(
     for seed in comparison.seeds:  # every method once, before any is repeated
         for name in comparison.recipes:
             title = f"{comparison.titles.get(name, name)}, seed {seed}: "
-            run_options = replace(options, progress=renamed(options.progress, before=title))
+            run_options = titled(options, title)
             folder = comparison.run_folder(name, seed)
             recipe = recipes[name, seed]
             judged = validated if recipe.epochs else None

@@ -34,6 +34,8 @@ from hearsight.scenes.scenes import Scenes, open_scenes
 from hearsight.scoring.evaluation import Evaluation, evaluate, write_scores
 from hearsight.studies.comparison_folder import PLAN, read_or_make
 from hearsight.training.batches import COMPOSED
+from hearsight.training.report import Report as ReportProgress
+from hearsight.training.report import no_report
 from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
 from hearsight.training.time_budget import fit_epochs
 from hearsight.training.trainer import train
@@ -65,6 +67,7 @@ class DemoOptions:
     command: str = "hearsight demo"
     progress: Progress = no_progress
     notice: Notice = no_notice
+    report: ReportProgress = no_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +245,7 @@ def train_model(
             },
             progress=options.progress,
             notice=options.notice,
+            report=options.report,
         ),
     )
 

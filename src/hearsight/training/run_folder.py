@@ -31,6 +31,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.recipe_file import RECIPE, read_recipe, write_recipe
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL
+from hearsight.training.report import Report, no_report
 
 LOG, TENSORBOARD = "log.jsonl", "tensorboard"
 
@@ -40,15 +41,18 @@ class TrainingOptions:
     """Options of one run on one machine, which do not belong to the method."""
 
     resume: bool = False
-    minutes: float | None = None  # stop at the end of the step in which they run out
+    minutes: float | None = None  # stop at the end of a step, so that the closing fits in too
     device: str | None = None  # "cpu" or "cuda"; None: a GPU if there is one
     workers: int = 1
     log_every: int = 10  # steps
     save_every: int = 500  # steps, and after each epoch
+    save_minutes: float = 10.0  # within an epoch, where there is one process
     protocol: str = DEFAULT_PROTOCOL  # of the validation
     facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
     progress: Progress = no_progress
     notice: Notice = no_notice
+    report: Report = no_report
+    tell_time: bool = False  # measure what the whole run takes, and give a notice of it
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +78,7 @@ class TrainingResult:
     unreadable: dict[str, str]  # id: reason; of the clips that this process read
     main: bool  # whether this is the main process
     finished: bool  # False if the minutes ran out
+    best: float | None  # validation score of the best weights; None without one
 
 
 def clips_digest(clips: Clips) -> str:

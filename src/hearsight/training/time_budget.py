@@ -13,6 +13,7 @@ from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch, Batches
 from hearsight.training.mixing_partners import find_mixing_partners
+from hearsight.training.pace import MEASURING
 from hearsight.training.run_folder import TrainingOptions
 from hearsight.training.step import Step, draw
 
@@ -51,7 +52,7 @@ def fit_epochs(recipe: Recipe, clips: Clips, minutes: float, options: TrainingOp
             draws = draw(recipe, len(batch), 0, torch.Generator().manual_seed(done))
             terms = step(batch.to(accelerator.device), draws.to(accelerator.device))
             accelerator.backward(torch.stack(list(terms.values())).sum())
-        options.progress("measuring the speed", done + 1, warm + timed)
+        options.progress(MEASURING, done + 1, warm + timed)
     per_step = (time.monotonic() - begin) / timed
     begin = time.monotonic()
     if recipe.mixing:

@@ -23,12 +23,15 @@ from hearsight.errors import HearsightError, needs
 from hearsight.files.locks import sole_writer
 from hearsight.model.device import on_cpu, place
 from hearsight.model.encoders import Encoders
+from hearsight.progress import renamed
 from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
 from hearsight.training.batches import Batch, Batches, label_names
 from hearsight.training.confidence_threshold import choose_threshold
 from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.nan_guard import NanGuard, all_finite
+from hearsight.training.pace import Pace, Work, measure_parts, work_left
+from hearsight.training.report import TrainingReport
 from hearsight.training.run_folder import (
     Log,
     TrainingOptions,
@@ -56,13 +59,20 @@ class Run:
     """The state of one training run: encoders, optimiser, position, batches, log."""
 
     def __init__(
-        self, recipe: Recipe, clips: Clips, folder: Path, options: TrainingOptions
+        self,
+        recipe: Recipe,
+        clips: Clips,
+        folder: Path,
+        options: TrainingOptions,
+        *,
+        validates: bool = False,
     ) -> None:
         if recipe.needs_labels and not recipe.labels:
             names = label_names(clips)
             encoder = replace(recipe.encoder, classes=len(names))
             recipe = replace(recipe, labels=names, encoder=encoder)
         self.recipe, self.clips, self.folder, self.options = recipe, clips, folder, options
+        self.validates = validates
         self.accelerator = Accelerator(
             mixed_precision="bf16" if recipe.precision == "bf16" else "no",
             cpu=on_cpu(options.device),
@@ -105,10 +115,15 @@ class Run:
         )
         self.unreadable: dict[str, str] = {}
         self.curriculum_seconds = 0.0
+        self.pace = Pace(minutes=options.minutes)
+        self.told = not options.tell_time  # whether it was said what the whole run takes
+        self.score: float | None = None  # of the last validation of this process
+        self.validated = -1  # the step of that validation
+        self.threshold: tuple[int, float | None] = (-1, None)  # the step it was chosen at, and it
         self.rate = 0.0  # of the last step
         self.saved = False  # whether this process has saved a checkpoint
+        self.saved_at = time.monotonic()
         self.nan_guard = NanGuard(self.encoders, recipe, self.accelerator, folder / LAST)
-        self.started = time.monotonic()
         with ExitStack() as kept:  # the folder is made last: a run that cannot begin leaves none
             if self.accelerator.is_main_process:
                 kept.enter_context(sole_writer(folder))
@@ -135,20 +150,78 @@ class Run:
         self.position.partners = None if found is None else found.numpy()
         load_optimiser(self.optimiser, dict(self.encoders.named_parameters()), state)
 
-    def out_of_time(self) -> bool:
-        """Whether the minutes of this run have passed, in any process."""
+    def out_of_time(self, more: float = 0.0) -> bool:
+        """Whether the minutes allow no further step in any process, or none after `more` seconds.
+
+        What validation and the confidence threshold take is kept for them.
+        """
         if self.options.minutes is None:
             return False
-        over = time.monotonic() - self.started > 60 * self.options.minutes
-        flag = torch.tensor(float(over), device=self.accelerator.device)
+        flag = torch.tensor(float(self.pace.is_over(more)), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
     def choose_threshold(self) -> float | None:
         """The confidence threshold of the present weights; the main process alone computes it."""
         if not self.accelerator.is_main_process:
             return None
-        return choose_threshold(
-            self.encoders, self.recipe, self.clips, device=self.accelerator.device
+        step = self.position.step
+        if self.threshold[0] != step:
+            begin = time.monotonic()
+            chosen = choose_threshold(
+                self.encoders, self.recipe, self.clips, device=self.accelerator.device
+            )
+            self.threshold = (step, chosen)
+            self.pace.threshold = time.monotonic() - begin
+        return self.threshold[1]
+
+    def measure(self, validation: Clips | None) -> None:
+        """Measure the parts of the run beside its steps, where their time is needed or told."""
+        options = self.options
+        if self.accelerator.is_main_process and (options.tell_time or options.minutes is not None):
+            measure_parts(
+                self.pace,
+                Model(self.encoders, self.recipe),
+                self.clips,
+                validation,
+                protocol=options.protocol,
+                device=self.accelerator.device,
+                progress=options.progress,
+            )
+
+    def work_left(self) -> Work:
+        """What is still to do."""
+        position = self.position
+        return work_left(
+            self.recipe,
+            len(self.batches),
+            epoch=position.epoch,
+            batch=position.batch,
+            validated=self.validates,
+            partners=position.partners is not None,
+        )
+
+    def report(self, loss: float, *, ended: bool) -> None:
+        """Report how the run stands; say once what all of it takes."""
+        if not self.accelerator.is_main_process:
+            return
+        pace, work = self.pace, self.work_left()
+        if not self.told and (ended or pace.is_known()):
+            self.told = True
+            kind = self.accelerator.device.type
+            said = pace.describe(self.recipe, work, batches=len(self.batches), device=kind)
+            if said is not None:
+                self.options.notice(said)
+        self.options.report(
+            TrainingReport(
+                epoch=self.position.epoch + (self.position.batch > 0),
+                epochs=self.recipe.epochs,
+                ended=ended,
+                loss=loss,
+                samples_per_second=pace.samples_per_second(),
+                score=self.score,
+                protocol=self.options.protocol,
+                seconds_left=pace.seconds_left(work),
+            )
         )
 
     def save(self, name: str, threshold: float | None = None) -> None:
@@ -180,6 +253,16 @@ class Run:
         save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
         LOGGER.info("step %d, epoch %d: wrote %s", position.step, position.epoch, name)
         self.saved = True
+        self.saved_at = time.monotonic()
+
+    def is_save_due(self) -> bool:
+        """Whether `last` is to be written within an epoch: every so many steps or minutes.
+
+        The minutes count where there is one process; several would have to agree on them.
+        """
+        late = time.monotonic() - self.saved_at > 60 * self.options.save_minutes
+        alone = self.accelerator.num_processes == 1
+        return self.position.step % self.options.save_every == 0 or (late and alone)
 
     def find_partners(self) -> None:
         """Find the mixing partners of the coming epoch, if the recipe mixes sounds in it."""
@@ -203,7 +286,8 @@ class Run:
             workers=self.options.workers,
             advance=advance,
         )
-        self.curriculum_seconds += time.monotonic() - begin
+        self.pace.search = time.monotonic() - begin
+        self.curriculum_seconds += self.pace.search
 
     def record_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
         for error in found:
@@ -276,22 +360,13 @@ def train(
     if validation is not None and recipe.epochs == 0:
         raise HearsightError(f"'{recipe.name}' is not trained, so it cannot be validated.")
     folder = Path(folder)
-    run = Run(recipe, clips, folder, options or TrainingOptions())
-    recipe, position, finished = run.recipe, run.position, True
+    run = Run(recipe, clips, folder, options or TrainingOptions(), validates=validation is not None)
     try:
-        while position.epoch < recipe.epochs and finished:
-            if position.batch == 0:
-                run.find_partners()
-            finished = train_epoch(run)
-            run.nan_guard.check_weights(position.step)
-            if finished:
-                position.epoch, position.batch = position.epoch + 1, 0
-                if validation is not None and (
-                    position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
-                ):
-                    validate(run, validation)
-            if finished and position.epoch < recipe.epochs:
-                run.save(LAST)
+        run.measure(validation)
+        finished = train_epochs(run, validation)
+        if validation is not None and not finished and run.validated != run.position.step:
+            validate(run, validation)  # within an epoch: the minutes ran out
+            run.report(run.pace.mean_loss(), ended=True)
         save_final(run)
     except BaseException:
         if not run.saved:
@@ -302,13 +377,36 @@ def train(
     run.accelerator.wait_for_everyone()
     return TrainingResult(
         folder=folder,
-        steps=position.step,
-        seconds=time.monotonic() - run.started,
+        steps=run.position.step,
+        seconds=time.monotonic() - run.pace.started,
         curriculum_seconds=run.curriculum_seconds,
         unreadable=run.unreadable,
         main=run.accelerator.is_main_process,
         finished=finished,
+        best=run.position.best if run.position.best >= 0 else None,
     )
+
+
+def train_epochs(run: Run, validation: Clips | None) -> bool:
+    """Train to the last epoch; False if the minutes ran out before."""
+    recipe, position = run.recipe, run.position
+    while position.epoch < recipe.epochs:
+        if position.batch == 0:
+            if run.pace.steps and run.out_of_time(run.pace.search):
+                return False
+            run.find_partners()
+        finished = train_epoch(run)
+        run.nan_guard.check_weights(position.step)
+        if not finished:
+            return False
+        position.epoch, position.batch = position.epoch + 1, 0
+        last = position.epoch == recipe.epochs
+        if validation is not None and (position.epoch % recipe.validate_every == 0 or last):
+            validate(run, validation)
+        run.report(run.pace.mean_loss(), ended=True)
+        if not last:
+            run.save(LAST)
+    return True
 
 
 def save_final(run: Run) -> None:
@@ -329,6 +427,8 @@ def train_epoch(run: Run) -> bool:
     position, options = run.position, run.options
     total = run.recipe.epochs * len(run.batches)
     window, clips_seen = time.monotonic(), 0
+    run.pace.begin_epoch()
+    finished = True
     begun = (position.batch, position.step)
     batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
     for loaded in batches:
@@ -339,9 +439,14 @@ def train_epoch(run: Run) -> bool:
             continue
         terms = run.train_step(batch)
         position.step += 1
-        clips_seen += len(batch) * run.accelerator.num_processes
+        joined = len(batch) * run.accelerator.num_processes
+        clips_seen += joined
+        loss = torch.stack(list(terms.values())).sum()
+        run.pace.add_step(loss, joined)
         done = position.epoch * len(run.batches) + position.batch
         options.progress("training", done, total)
+        if run.pace.due():
+            run.report(loss.item(), ended=False)
         if position.step % options.log_every == 0:
             run.nan_guard.check_loss()
             now = time.monotonic()
@@ -355,28 +460,34 @@ def train_epoch(run: Run) -> bool:
                 samples_per_second=clips_seen / (now - window),
             )
             window, clips_seen = now, 0
-        if position.step % options.save_every == 0 and done < total:  # else `save_final` does
+        if run.is_save_due() and done < total:  # else `save_final` does
             run.nan_guard.check_weights(position.step)
             run.save(LAST)
         if run.out_of_time():
-            return False
+            finished = position.batch == len(run.batches)
+            break
+    run.pace.end_epoch()
     if position.batch > begun[0] and position.step == begun[1]:
         name, why = next(iter(run.unreadable.items()), ("", "another process could not read its"))
         few = "a clip" if run.recipe.least_clips == 1 else "enough clips"
         raise HearsightError(f"No batch holds {few} that can be read; of clip '{name}', {why}.")
-    return True
+    return finished
 
 
 def validate(run: Run, validation: Clips) -> None:
     """Score the validation clips; save the weights if their score is the best on these clips."""
+    run.validated = run.position.step
     if run.accelerator.is_main_process:
+        begin = time.monotonic()
         evaluation = evaluate(
             Model(run.encoders, run.recipe),
             validation,
             run.options.protocol,
             device=run.accelerator.device,
+            progress=renamed(run.options.progress, before="validation, "),
         )
-        score = evaluation.success_rate
+        run.pace.validation = time.monotonic() - begin
+        run.score = score = evaluation.success_rate
         judge = f"{run.options.protocol}:{clips_digest(validation)}"
         if run.position.judge != judge:  # scores on other clips or protocols are not comparable
             run.position.judge, run.position.best = judge, -1.0
