@@ -21,8 +21,8 @@ from hearsight.recipes.recipe_file import RECIPE
 from hearsight.studies.comparison_folder import train_once
 from hearsight.training import run_folder, trainer
 from hearsight.training.run_folder import (
+    BOARD,
     LOG,
-    TENSORBOARD,
     Log,
     TrainingOptions,
     carry_facts,
@@ -72,8 +72,8 @@ def test_files_of_others_stay_when_a_run_fails(
         return done(run)
 
     monkeypatch.setattr(Run, "learning_rate", interrupted)
-    (tmp_path / TENSORBOARD).mkdir()
-    for name in ("notes.txt", f"{TENSORBOARD}/events.of.others"):
+    (tmp_path / BOARD).mkdir()
+    for name in ("notes.txt", f"{BOARD}/events.of.others"):
         (tmp_path / name).write_text("mine")
     before = listed(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -95,7 +95,7 @@ def test_a_run_that_fails_after_its_first_checkpoint_is_kept(
     recipe, clips, folder = replace(tiny_recipe(), epochs=1), few_scenes(), tmp_path / "run"
     with pytest.raises(OSError, match="No space left"):
         train(recipe, clips, folder, options=QUIET)
-    assert {LAST, LOG, TENSORBOARD} <= set(listed(folder))
+    assert {LAST, LOG, BOARD} <= set(listed(folder))
     monkeypatch.undo()
     train(recipe, clips, folder, options=replace(QUIET, resume=True))
     assert (folder / BEST).exists()

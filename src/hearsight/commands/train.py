@@ -65,6 +65,17 @@ def train(
         float | None,
         typer.Option(help="End within so many minutes, validated and saved.", callback=above_zero),
     ] = None,
+    log_every: Annotated[
+        int, typer.Option(help="Steps between two entries of the log.", min=1)
+    ] = 10,
+    trackers: Annotated[
+        list[str],
+        typer.Option(
+            "--tracker",
+            metavar="NAME",
+            help="Show the run there too: `wandb`, `mlflow`, or another that accelerate knows.",
+        ),
+    ] = [],  # noqa: B006 as above
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -107,6 +118,8 @@ def train(
             options=TrainingOptions(
                 resume=resume,
                 minutes=minutes,
+                log_every=log_every,
+                trackers=tuple(trackers),
                 device=device,
                 workers=workers,
                 protocol=protocol or DEFAULT_PROTOCOL,

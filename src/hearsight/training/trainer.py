@@ -8,12 +8,13 @@ for the same number of threads.
 import logging
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
@@ -21,6 +22,7 @@ from hearsight.checkpoints.import_weights import load_trunk
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError, needs
 from hearsight.files.locks import sole_writer
+from hearsight.localising.painted_clips import paint_clip
 from hearsight.model.device import on_cpu, place
 from hearsight.model.encoders import Encoders
 from hearsight.progress import renamed
@@ -48,11 +50,13 @@ from hearsight.training.run_folder import (
     thread_warnings,
 )
 from hearsight.training.step import Step, draw
+from hearsight.training.trackers import check_trackers
 
 with needs("train", "Training"):
     from accelerate import Accelerator  # type: ignore[import-untyped]
 
 LOGGER = logging.getLogger(__name__)
+PAINTED, PAINTED_SIDE = 8, 224  # validation clips that trackers show, pixels of their longer side
 
 
 class Run:
@@ -80,6 +84,7 @@ class Run:
         initial = torch.Generator().manual_seed(recipe.seed)
         self.encoders = Encoders(recipe.encoder, generator=initial)
         self.position = TrainingPosition()
+        check_trackers(options.trackers)
         state = folder_state(folder)
         previous = find_previous(folder, recipe, clips, resume=options.resume)
         self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
@@ -134,6 +139,8 @@ class Run:
                 step=self.position.step,
                 active=self.accelerator.is_main_process,
                 fresh=not options.resume,
+                trackers=options.trackers,
+                command=str(options.facts.get("command", "")),
             )
             kept.callback(self.log.close)
             self.kept = kept.pop_all()
@@ -501,4 +508,16 @@ def validate(run: Run, validation: Clips) -> None:
         if score > run.position.best:
             run.position.best = score
             run.save(BEST, run.choose_threshold())
+        if run.log.trackers:
+            run.log.show(run.position.step, paint_some(run, validation))
     run.accelerator.wait_for_everyone()
+
+
+def paint_some(run: Run, validation: Clips) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
+    """Painted frames of a few validation clips, the same ones each time."""
+    painted = {}
+    for index in np.linspace(0, len(validation) - 1, min(PAINTED, len(validation))).astype(int):
+        with suppress(UnreadableClip):
+            clip = validation[int(index)]
+            painted[clip.id] = paint_clip(run.encoders, run.recipe, clip, PAINTED_SIDE)
+    return painted
