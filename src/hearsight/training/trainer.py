@@ -49,7 +49,7 @@ from hearsight.training.run_folder import (
     step_seed,
     thread_warnings,
 )
-from hearsight.training.step import Step, draw
+from hearsight.training.step import Step, compile_networks, draw
 from hearsight.training.trackers import check_trackers
 
 with needs("train", "Training"):
@@ -108,8 +108,7 @@ class Run:
                     options.notice(sentence)
         step = Step(recipe, self.encoders)
         if recipe.compile:
-            for trunk in self.encoders.children():
-                trunk.compile()
+            compile_networks(self.encoders)
         self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
         self.batches = Batches(
             clips,
