@@ -14,11 +14,13 @@ from hearsight.errors import HearsightError
 from hearsight.recipes.catalogue import lighter_recipes, load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.training import pace as pace_module
+from hearsight.training import run as run_module
 from hearsight.training import trainer
 from hearsight.training.pace import Pace, Work, sampled_seconds, work_left
 from hearsight.training.report import TrainingReport, duration
+from hearsight.training.run import Run
 from hearsight.training.run_folder import read_log
-from hearsight.training.trainer import Run, train
+from hearsight.training.trainer import train
 
 
 class Clock:
@@ -35,7 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (pace_module, trainer):
+    for module in (pace_module, run_module, trainer):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -266,7 +268,7 @@ def test_a_search_that_does_not_fit_is_not_begun(
     def search(*arguments: object, **options: object) -> None:
         raise AssertionError("there is no time for it")
 
-    monkeypatch.setattr(trainer, "find_mixing_partners", search)
+    monkeypatch.setattr(run_module, "find_mixing_partners", search)
     slow(monkeypatch, clock, step=10.0, validation=0.0)
     measure = Run.measure
 

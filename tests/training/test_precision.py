@@ -48,7 +48,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trained
 
     def run(recipe: Recipe) -> tuple[list[float], dict[str, Tensor], Encoders]:
         folder = tmp_path / f"run {len(used)}"
-        monkeypatch.setattr("hearsight.training.trainer.place", noted)
+        monkeypatch.setattr("hearsight.training.run.place", noted)
         AcceleratorState._reset_state()  # it holds one precision for a whole process
         train(recipe, few_scenes(), folder, options=QUIET)
         return [entry["loss"] for entry in read_log(folder)], weights_of(folder), used[-1]

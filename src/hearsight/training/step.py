@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -31,8 +32,11 @@ def compile_networks(encoders: Encoders) -> None:
         plain, compiled = network.forward, torch.compile(network.forward)
 
         def forward(*values: Tensor) -> Tensor:
-            found: Tensor = (compiled if network.training else plain)(*values)
-            return found
+            if not network.training:
+                return cast(Tensor, plain(*values))
+            for each in values:  # else the second network is compiled for frames of any size
+                torch._dynamo.mark_static(each, list(range(1, each.dim())))
+            return cast(Tensor, compiled(*values))
 
         network.forward = forward
 
