@@ -128,7 +128,7 @@ def test_a_long_first_step_is_enough_to_tell(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("minutes", "said"),
     [
-        (30.0, "--minutes 30 allows about 2.7 epochs of it, with 90 s kept to validate and save."),
+        (30.0, "--minutes 30 allows about 2.5 epochs of it, with 90 s kept to validate and save."),
         (5.0, "--minutes 5 allows about 20 steps of it, with"),
         (0.1, "--minutes 0.1 allows about 1 step of it, with"),
         (900.0, None),

@@ -204,11 +204,11 @@ class Pace:
         said, step = [], self.step() or 0.0
         if self.minutes is not None and whole > 60 * self.minutes:
             left = 60 * self.minutes - (time.monotonic() - self.started) - self.closing()
-            searches = self.search * min(1, work.searches)
-            fitting = max(0.0, left) / (step + searches / batches)
-            whole_epochs, steps = fitting / batches, max(1, round(fitting))
-            epochs = f"{whole_epochs:.1f} epochs"
-            amount = epochs if whole_epochs >= 1 else f"{steps:,} step{'s' * (steps > 1)}"
+            between = self.search * min(1, work.searches)
+            between += self.validation / recipe.validate_every if work.validations else 0.0
+            epochs, steps = left / (batches * step + between), max(1, round(left / step))
+            some = f"{steps:,} step{'s' * (steps > 1)}"
+            amount = f"{epochs:.1f} epochs" if epochs >= 1 else some
             said.append(
                 f"--minutes {self.minutes:g} allows about {amount} of it, with "
                 f"{duration(self.closing())} kept to validate and save."
