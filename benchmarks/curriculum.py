@@ -37,8 +37,9 @@ from hearsight.model.nearest import nearest_other
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.scenes.scenes import open_scenes
 from hearsight.training.batches import COMPOSED
+from hearsight.training.run import Run
 from hearsight.training.run_folder import TrainingOptions
-from hearsight.training.trainer import Run, train_epoch
+from hearsight.training.trainer import train_epoch
 
 WIDTH, LARGE = 512, 144_000
 

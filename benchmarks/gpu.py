@@ -36,7 +36,7 @@ from hearsight.model.nearest import nearest_other
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch
-from hearsight.training.step import Step, draw
+from hearsight.training.step import Step, compile_networks, draw
 
 EPOCH = 144_000  # clips
 WIDTH, HEIGHT, SAMPLES = 500, 281, 48_000  # of a clip
@@ -124,8 +124,7 @@ class Training:
 
     def compile(self) -> None:
         """Compile the trunks, as the trainer does."""
-        for trunk in self.encoders.children():
-            trunk.compile()
+        compile_networks(self.encoders)
 
     def step(self) -> None:
         """One step of the second epoch, in which sounds are mixed."""

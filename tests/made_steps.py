@@ -12,7 +12,7 @@ from hearsight.model.device import place
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch
-from hearsight.training.step import draw, losses, prepare_frames, prepare_sounds
+from hearsight.training.step import compile_networks, draw, losses, prepare_frames, prepare_sounds
 
 
 def clips(count: int, partners: bool = True) -> Batch:
@@ -41,8 +41,8 @@ def exact_training(
     torch.manual_seed(recipe.seed)
     encoders = Encoders(recipe.encoder).double()
     place(encoders, torch.device("cpu"), channels_last=recipe.channels_last)
-    for trunk in encoders.children() if compiled else ():
-        trunk.compile()
+    if compiled:
+        compile_networks(encoders)
     optimiser = torch.optim.Adam(encoders.parameters(), recipe.learning_rate, recipe.betas)
     batch, found = clips(recipe.batch_size), []
     for step in range(steps):

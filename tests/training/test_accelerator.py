@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 import pytest
-from made_runs import tiny_recipe
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 
 from hearsight.errors import HearsightError
 from hearsight.training.accelerator import make_accelerator
@@ -22,11 +22,18 @@ def test_no_variable_of_the_environment_is_taken_away_meanwhile(
 
     with monkeypatch.context() as patch:
         patch.setattr(type(os.environ), "__delitem__", watched)
-        accelerator = make_accelerator(tiny_recipe(), "cpu")
+        accelerator = make_accelerator("cpu")
     assert taken == []
     assert accelerator.gradient_accumulation_steps == 1
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(HearsightError, match="no device 'tpu'"):
-        make_accelerator(tiny_recipe(), "tpu")
+        make_accelerator("tpu")
+
+
+def test_another_set_up_of_the_caller_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_accelerator("cpu")
+    monkeypatch.setitem(AcceleratorState._shared_state, "_mixed_precision", "fp16")
+    with pytest.raises(HearsightError, match="accelerate was set up before"):
+        make_accelerator("cpu")

@@ -10,10 +10,11 @@ from made_runs import QUIET, few_scenes, tiny_recipe
 from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
 from hearsight.recipes.recipe import Recipe
 from hearsight.scenes.scenes import Scenes
-from hearsight.training import trainer
+from hearsight.training import pace, run, trainer
+from hearsight.training.run import Run
 from hearsight.training.run_folder import TrainingOptions, read_log
 from hearsight.training.time_budget import remaining_epochs
-from hearsight.training.trainer import Run, train
+from hearsight.training.trainer import train
 
 STEPS = 3  # in an epoch
 
@@ -43,7 +44,8 @@ def recipe() -> Recipe:
 
 
 def timed(clock: Clock, monkeypatch: pytest.MonkeyPatch, minutes: float) -> TrainingOptions:
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=clock.monotonic))
+    for module in (trainer, run, pace):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
     return replace(QUIET, progress=clock.advance, planned_minutes=minutes)
 
 

@@ -19,10 +19,11 @@ from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.recipes.recipe_file import RECIPE
 from hearsight.studies.comparison_folder import train_once
-from hearsight.training import run_folder, trainer
+from hearsight.training import run, run_folder
+from hearsight.training.run import Run
 from hearsight.training.run_folder import (
+    BOARD,
     LOG,
-    TENSORBOARD,
     Log,
     TrainingOptions,
     carry_facts,
@@ -30,7 +31,7 @@ from hearsight.training.run_folder import (
     read_log,
     thread_warnings,
 )
-from hearsight.training.trainer import Run, train
+from hearsight.training.trainer import train
 
 
 @contextmanager
@@ -72,8 +73,8 @@ def test_files_of_others_stay_when_a_run_fails(
         return done(run)
 
     monkeypatch.setattr(Run, "learning_rate", interrupted)
-    (tmp_path / TENSORBOARD).mkdir()
-    for name in ("notes.txt", f"{TENSORBOARD}/events.of.others"):
+    (tmp_path / BOARD).mkdir()
+    for name in ("notes.txt", f"{BOARD}/events.of.others"):
         (tmp_path / name).write_text("mine")
     before = listed(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -95,7 +96,7 @@ def test_a_run_that_fails_after_its_first_checkpoint_is_kept(
     recipe, clips, folder = replace(tiny_recipe(), epochs=1), few_scenes(), tmp_path / "run"
     with pytest.raises(OSError, match="No space left"):
         train(recipe, clips, folder, options=QUIET)
-    assert {LAST, LOG, TENSORBOARD} <= set(listed(folder))
+    assert {LAST, LOG, BOARD} <= set(listed(folder))
     monkeypatch.undo()
     train(recipe, clips, folder, options=replace(QUIET, resume=True))
     assert (folder / BEST).exists()
@@ -105,7 +106,7 @@ def test_a_resumed_run_reads_its_last_checkpoint_once_and_ends_by_writing_it_onc
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[str] = []
-    read, write = run_folder.load_checkpoint, trainer.save_checkpoint
+    read, write = run_folder.load_checkpoint, run.save_checkpoint
 
     def reading(path: Path) -> Checkpoint:
         used.append(f"read {path.name}")
@@ -116,7 +117,7 @@ def test_a_resumed_run_reads_its_last_checkpoint_once_and_ends_by_writing_it_onc
         write(path, *arguments, **options)
 
     monkeypatch.setattr(run_folder, "load_checkpoint", reading)
-    monkeypatch.setattr(trainer, "save_checkpoint", writing)
+    monkeypatch.setattr(run, "save_checkpoint", writing)
     recipe, clips, folder = tiny_recipe(), few_scenes(), tmp_path / "run"
     train(replace(recipe, epochs=1), clips, folder, options=QUIET)
     assert used == [f"write {LAST}", f"write {BEST}"]
@@ -131,7 +132,7 @@ def test_an_interrupt_while_the_threshold_is_chosen_does_not_cost_the_last_epoch
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "choose_threshold", interrupted)
+    monkeypatch.setattr(run, "choose_threshold", interrupted)
     recipe = replace(tiny_recipe(), epochs=1)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, few_scenes(), tmp_path / "run", options=QUIET)

@@ -25,8 +25,9 @@ from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.scenes.scenes import Scenes, load_pack
 from hearsight.training.batches import Batches
+from hearsight.training.run import Run
 from hearsight.training.run_folder import LOG, read_log, step_seed
-from hearsight.training.trainer import Run, train
+from hearsight.training.trainer import train
 
 
 @pytest.fixture

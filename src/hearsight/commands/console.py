@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # every command imports this module, and only some draw bars
     from rich.console import Console
     from rich.progress import TaskID
 
+    from hearsight.training.report import TrainingReport
+
 DIGITS = 3  # printed of a time, a cosine, a share: milliseconds, and what the last two tell
 
 
@@ -94,14 +96,20 @@ def note(sentence: str) -> None:
     tell([one_line(sentence)])
 
 
+BAR = 24  # characters: with its numbers it fits 80
+SPEED_PERIOD = 600.0  # seconds; of slow steps, half a minute would hold one
+
+
 class Bars:
     """A `Progress` with one bar per stage, an estimate of the time left included. Use as a context.
 
-    Without a terminal each stage is one line when it begins, so that a log file stays readable.
+    `report` shows how a training run stands, below its bar. Without a terminal each stage is one
+    line when it begins, and each epoch one when it ends, so that a log file stays readable.
     """
 
     def __init__(self, console: "Console | None" = None) -> None:
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -110,6 +118,7 @@ class Bars:
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.text import Text
 
         self.console = console or Console(stderr=True)
         self.quiet = is_quiet()
@@ -117,19 +126,25 @@ class Bars:
         self.stages: dict[str, TaskID] = {}
         self.progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=BAR),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self.console,
+            speed_estimate_period=SPEED_PERIOD,
+        )
+        self.numbers = ""  # of a training run
+        self.display = Live(
+            get_renderable=lambda: Group(self.progress, Text(self.numbers)),
+            console=self.console,
             # with stdout in a file, results must not be drawn beside the bars on the terminal
             redirect_stdout=sys.stdout.isatty(),
-            disable=not self.live,
         )
 
     def __enter__(self) -> "Bars":
-        self.progress.start()
+        if self.live:
+            self.display.start()
         return self
 
     def __exit__(
@@ -138,7 +153,7 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        self.display.stop()
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         if stage not in self.stages:
@@ -146,3 +161,10 @@ class Bars:
                 print(f"{stage} ...", file=sys.stderr, flush=True)
             self.stages[stage] = self.progress.add_task(stage, total=total)
         self.progress.update(self.stages[stage], completed=done, total=total)
+
+    def report(self, report: "TrainingReport") -> None:
+        """Show how a run stands: below the bars, or as a line at the end of an epoch."""
+        if self.live:
+            self.numbers = f"epoch {report.epoch} of {report.epochs}: {report.numbers()}"
+        elif report.ended and not self.quiet:
+            print(report.line(), file=sys.stderr, flush=True)

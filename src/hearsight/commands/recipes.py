@@ -12,6 +12,9 @@ from hearsight.errors import HearsightError
 if TYPE_CHECKING:
     from hearsight.recipes.recipe import Recipe
 
+if TYPE_CHECKING:
+    from hearsight.recipes.recipe import Recipe
+
 
 def recipes(
     name: Annotated[

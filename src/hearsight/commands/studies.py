@@ -243,7 +243,12 @@ def run_comparison(
             clips,
             held_out,
             TrainingOptions(
-                device=device, workers=workers, facts=facts, progress=bars, notice=note
+                device=device,
+                workers=workers,
+                facts=facts,
+                progress=bars,
+                notice=note,
+                report=bars.report,
             ),
             validation=validated,
             finish=lambda methods: write(comparison, methods, held_out, bars),
@@ -390,6 +395,7 @@ def demo(
                 command=command_line(),
                 progress=bars,
                 notice=note,
+                report=bars.report,
             ),
         )
     print(f"Made of {made.pack}.")

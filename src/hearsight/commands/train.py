@@ -68,8 +68,20 @@ def train(
         bool, typer.Option(help="Continue the run in OUT; RECIPE and seed may be left out.")
     ] = False,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes.", callback=above_zero)
+        float | None,
+        typer.Option(help="End within so many minutes, validated and saved.", callback=above_zero),
     ] = None,
+    log_every: Annotated[
+        int, typer.Option(help="Steps between two entries of the log.", min=1)
+    ] = 10,
+    trackers: Annotated[
+        list[str],
+        typer.Option(
+            "--tracker",
+            metavar="NAME",
+            help="Show the run there too: `wandb`, `mlflow`, or another that accelerate knows.",
+        ),
+    ] = [],  # noqa: B006 as above
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -112,6 +124,8 @@ def train(
             options=TrainingOptions(
                 resume=resume,
                 minutes=minutes,
+                log_every=log_every,
+                trackers=tuple(trackers),
                 device=device,
                 workers=workers,
                 protocol=protocol or DEFAULT_PROTOCOL,
@@ -123,6 +137,8 @@ def train(
                 },
                 progress=bars,
                 notice=note,
+                report=bars.report,
+                tell_time=True,
             ),
         )
     tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())
@@ -137,6 +153,7 @@ def train(
                 "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
                 "skipped": len(result.unreadable),
                 "finished": result.finished,
+                **({} if result.best is None else {"best": round(result.best, 4)}),
             }
         )
     )

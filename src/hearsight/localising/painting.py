@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from hearsight.clips.clip import DecodedClip
+from hearsight.clips.clip import Box, DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 
@@ -124,6 +124,17 @@ def box(
     if label:
         _label(pen, (width, height), (x0, y0, x1), label, colour)
     return np.asarray(canvas)
+
+
+def true_boxes(
+    frame: UInt8[np.ndarray, "height width 3"], boxes: Sequence[Box]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The dashed outlines of true boxes, whose edges are shares of the frame's sides."""
+    height, width, _ = frame.shape
+    for edges in boxes:
+        scaled = np.array(edges) * (width, height, width, height)
+        frame = box(frame, scaled.tolist(), colour=TRUTH, dashed=True)
+    return frame
 
 
 def _outline(
@@ -307,12 +318,7 @@ def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
         raise HearsightError(f"'{path}' is not written: there is no clip to draw.")
     frames, captions = [], []
     for clip in clips:
-        height, width, _ = clip.frame.shape
-        frame = clip.frame
-        for edges in clip.boxes or ():
-            scaled = np.array(edges) * (width, height, width, height)
-            frame = box(frame, scaled.tolist(), colour=TRUTH, dashed=True)
-        frames.append(frame)
+        frames.append(true_boxes(clip.frame, clip.boxes or ()))
         captions.append(f"{clip.label}  {clip.id}" if clip.label else clip.id)
     save_picture(gallery(frames, captions, columns=6 if len(clips) > 8 else 4), path)
 

@@ -9,6 +9,8 @@ from hearsight.errors import HearsightError, nearest
 from hearsight.recipes import papers
 from hearsight.recipes.recipe import Recipe
 
+LIGHT = ("small", "pretrained")  # how the names of variants for a CPU begin
+
 
 def _makers() -> dict[str, Callable[[], Recipe]]:
     """Recipe functions by name: `file:function`, or `file` for the one named like its file."""
@@ -32,6 +34,24 @@ def recipe_names() -> list[str]:
 def describe_recipes() -> dict[str, str]:
     """The names of all recipes, each with the first line of its docstring."""
     return {name: (make.__doc__ or "").split("\n")[0] for name, make in sorted(_makers().items())}
+
+
+def lighter_recipes(name: str) -> dict[str, str]:
+    """The variants of a recipe that are made for a CPU, each with what its docstring says of it.
+
+    Those of the same method whose name begins with `small` or `pretrained`: of `ssl_tie:b` the
+    variant `small_b`, where there is one, else `small`. None of a recipe that is one itself.
+    """
+    method, _, variant = name.partition(":")
+    if variant.startswith(LIGHT):
+        return {}
+    described = describe_recipes()
+    found: dict[str, str] = {}
+    for light in LIGHT:
+        twins = (f"{method}:{light}_{variant}", f"{method}:{light}")
+        there = [each for each in twins if each in described]
+        found |= {each: described[each].rstrip(".") for each in there[:1]}
+    return found
 
 
 def load_recipe(name: str) -> Recipe:

@@ -322,6 +322,15 @@ def compare_methods(
     return methods
 
 
+def titled(options: TrainingOptions, title: str) -> TrainingOptions:
+    """Options of one of several runs, whose progress and reports begin with its title."""
+    return replace(
+        options,
+        progress=renamed(options.progress, before=title),
+        report=lambda one: options.report(replace(one, stage=title + one.stage)),
+    )
+
+
 def _train_and_score(
     comparison: Comparison,
     clips: Clips,
@@ -341,8 +350,7 @@ def _train_and_score(
         for name in comparison.recipes:
             title = f"{comparison.titles.get(name, name)}, seed {seed}: "
             run_options = replace(
-                options,
-                progress=renamed(options.progress, before=title),
+                titled(options, title),
                 features=comparison.folder / FEATURES,  # of the clips that all runs see
             )
             folder = comparison.run_folder(name, seed)

@@ -8,20 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import PIXELS, SIZES, size_class
 from hearsight.files.tables import Row
-from hearsight.localising import painting
-from hearsight.localising.moments import to_heatmap
-from hearsight.model.response import matched
+from hearsight.localising.painted_clips import paint_clip
 from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring import score_table
-from hearsight.scoring.inference import prepare_frame, spectrograms_of
 from hearsight.scoring.metrics import THRESHOLDS, success_curve
 from hearsight.scoring.results import CEILING, is_reference
 from hearsight.scoring.score_table import (
@@ -291,28 +287,16 @@ def _first_scores(method: ComparedMethod, protocol: str) -> dict[str, float]:
     }
 
 
-@torch.inference_mode()
 def paint(
     method: ComparedMethod, clips: Sequence[DecodedClip], scores: Mapping[str, float]
 ) -> dict[str, Picture]:
     """Each clip's frame under the response map of a method's first run, the true boxes dashed."""
     encoders, recipe, _ = load_model(method.folders[0])
-    cpu = torch.device("cpu")
     pictures = {}
     for clip in clips:
-        frame = prepare_frame(clip.frame, recipe.frame_size, "stretch")[None]
-        heard = spectrograms_of(recipe.spectrogram, [clip.sound], cpu)
-        heatmap = to_heatmap(matched(encoders(frame, heard))[0].numpy())
-        whole = Image.fromarray(clip.frame)
-        scale = WIDE / max(whole.size)
-        size = (round(scale * whole.width), round(scale * whole.height))
-        painted = painting.heat(np.asarray(whole.resize(size, Image.Resampling.BICUBIC)), heatmap)
-        for x0, y0, x1, y1 in clip.boxes or ():
-            edges = (x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1])
-            painted = painting.box(painted, edges, colour=painting.TRUTH, dashed=True)
         score = scores[clip.id]
         pictures[clip.id] = Picture(
-            pixels=painted,
+            pixels=paint_clip(encoders, recipe, clip, WIDE),
             caption=f"{score:.2f}",
             description=f"{clip_title(clip)} by {method.name}: cIoU {score:.2f}",
         )

@@ -193,6 +193,7 @@ def train_model(
             },
             progress=options.progress,
             notice=options.notice,
+            report=options.report,
         ),
     )
 
@@ -348,10 +349,7 @@ def paint_scenes(
     pictures = []
     for clip, one in zip(clips, maps, strict=True):
         painted = painting.heat(clip.frame.repeat(2, axis=0).repeat(2, axis=1), to_heatmap(one))
-        height, width, _ = painted.shape
-        for x0, y0, x1, y1 in clip.boxes or ():
-            edges = (x0 * width, y0 * height, x1 * width, y1 * height)
-            painted = painting.box(painted, edges, colour=painting.TRUTH, dashed=True)
+        painted = painting.true_boxes(painted, clip.boxes or ())
         label = clip.label or "unknown"
         pictures.append(
             Picture(

@@ -12,6 +12,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.scenes.scenes import Scenes, open_scenes
 from hearsight.studies.comparison_folder import PLAN, read_or_make
 from hearsight.training.batches import COMPOSED
+from hearsight.training.report import Report, no_report
 from hearsight.training.run_folder import TrainingOptions
 from hearsight.training.time_budget import epoch_seconds, fit_epochs
 
@@ -46,6 +47,7 @@ class DemoOptions:
     command: str = "hearsight demo"
     progress: Progress = no_progress
     notice: Notice = no_notice
+    report: Report = no_report
 
 
 def choose_method(pack: str, options: DemoOptions) -> str:

@@ -1,1 +1,1 @@
-"""Batches, the step, the loop, and the run folder."""
+"""Batches, the step, the loop, the run folder, and its trackers."""

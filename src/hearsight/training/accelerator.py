@@ -1,10 +1,9 @@
-"""The device of a training run, its precision and its processes: accelerate's `Accelerator`."""
+"""The device of a training run and its processes: accelerate's `Accelerator`."""
 
 from typing import Any
 
-from hearsight.errors import needs
+from hearsight.errors import HearsightError, needs
 from hearsight.model.device import on_cpu
-from hearsight.recipes.recipe import Recipe
 
 with needs("train", "Training"):
     from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -23,16 +22,23 @@ class EveryStep(GradientAccumulationPlugin):  # type: ignore[misc]
         return {"num_steps": self.num_steps}
 
 
-def make_accelerator(recipe: Recipe, device: str | None) -> Any:
-    """An `Accelerator` for the precision of a recipe.
+def make_accelerator(device: str | None) -> Any:
+    """The `Accelerator` of a run, in single precision: steps themselves compute in less.
+
+    accelerate holds one precision for a whole process, and a process may train several recipes.
 
     device: as of `TrainingOptions`; anything but "cpu" leaves the choice to accelerate.
 
     Raises:
-        HearsightError: a device that is not there.
+        HearsightError: a device that is not there; accelerate was set up otherwise in this process.
     """
-    return Accelerator(
-        mixed_precision="bf16" if recipe.precision == "bf16" else "no",
-        cpu=on_cpu(device),
-        gradient_accumulation_plugin=EveryStep(num_steps=1),
-    )
+    cpu = on_cpu(device)
+    try:
+        return Accelerator(
+            mixed_precision="no", cpu=cpu, gradient_accumulation_plugin=EveryStep(num_steps=1)
+        )
+    except ValueError as error:
+        raise HearsightError(
+            "Training is not possible in this process, in which accelerate was set up before, for "
+            f"another precision or device: {error}"
+        ) from error

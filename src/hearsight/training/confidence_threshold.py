@@ -13,6 +13,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import set_epoch
 
 MIN_RECALL = 0.9  # of clips with their own sound that the threshold must leave a source
+COUNT = 256  # clips that the threshold is chosen on
 BLOCK = 32  # clips whose frames are paired with one another's sounds
 
 
@@ -23,7 +24,7 @@ def choose_threshold(
     clips: Clips,
     *,
     device: torch.device,
-    count: int = 256,
+    count: int = COUNT,
 ) -> float | None:
     """The peak response that best separates frames with their own sound from frames with another.
 

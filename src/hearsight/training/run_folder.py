@@ -7,7 +7,7 @@ resumed run continues from), `best.safetensors` the weights with the best valida
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -31,8 +31,10 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.recipe_file import RECIPE, read_recipe, write_recipe
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL
+from hearsight.training.report import Report, no_report
+from hearsight.training.trackers import BOARD, Pictures, Tracker, open_trackers
 
-LOG, TENSORBOARD = "log.jsonl", "tensorboard"
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +42,21 @@ class TrainingOptions:
     """Options of one run on one machine, which do not belong to the method."""
 
     resume: bool = False
-    minutes: float | None = None  # stop at the end of the step in which they run out
+    minutes: float | None = None  # stop at the end of a step, so that the closing fits in too
     planned_minutes: float | None = None  # epochs that do not fit are left out: see `Run.replan`
     device: str | None = None  # "cpu" or "cuda"; None: a GPU if there is one
     workers: int = 1
     log_every: int = 10  # steps
+    trackers: tuple[str, ...] = ()  # names that accelerate knows, such as "wandb"
     save_every: int = 500  # steps, and after each epoch
+    save_minutes: float = 10.0  # within an epoch, where there is one process
     protocol: str = DEFAULT_PROTOCOL  # of the validation
     features: Path | None = None  # folder of frozen trunks' features; None: the run's, not kept
     facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
     progress: Progress = no_progress
     notice: Notice = no_notice
+    report: Report = no_report
+    tell_time: bool = False  # measure what the whole run takes, and give a notice of it
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +82,7 @@ class TrainingResult:
     unreadable: dict[str, str]  # id: reason; of the clips that this process read
     main: bool  # whether this is the main process
     finished: bool  # False if the minutes ran out
+    best: float | None  # validation score of the best weights; None without one
 
 
 def clips_digest(clips: Clips) -> str:
@@ -227,9 +234,9 @@ def check_unchanged(folder: Path, before: FolderState) -> None:
 
 
 class Log:
-    """The log of a run: JSON lines, and the same numbers for TensorBoard if it is installed.
+    """The log of a run: JSON lines, and the same numbers for its trackers.
 
-    The recipe is written beside it.
+    TensorBoard is one where it is installed. The recipe is written beside the log.
 
     Entries after `step` are dropped: a resumed run makes them again. Only one of several processes
     is active and writes. fresh: whether the run is new, so that its log may be discarded.
@@ -239,31 +246,36 @@ class Log:
     """
 
     def __init__(
-        self, folder: Path, recipe: Recipe, *, step: int, active: bool, fresh: bool
+        self,
+        folder: Path,
+        recipe: Recipe,
+        *,
+        step: int,
+        active: bool,
+        fresh: bool,
+        trackers: Sequence[str] = (),
+        command: str = "",
     ) -> None:
-        self.path, self.board = folder / LOG, folder / TENSORBOARD
-        self.recipe = recipe
-        self.writer: Any = None
+        self.path, self.board = folder / LOG, folder / BOARD
+        self.trackers: list[Tracker] = []
         self.active, self.fresh = active, fresh
         self.others = set(self.board.iterdir()) if self.board.is_dir() else None
         if not active:
             return
         try:
-            self._begin(step)
+            self._begin(recipe, step, trackers, command)
         except BaseException:
             self.discard()
             raise
 
-    def _begin(self, step: int) -> None:
+    def _begin(self, recipe: Recipe, step: int, trackers: Sequence[str], command: str) -> None:
         kept = [entry for entry in read_log(self.path.parent) if entry["step"] <= step]
         with written_whole(self.path) as part:
             part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        write_recipe(self.path.with_name(RECIPE), self.recipe)
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:  # TensorBoard is not installed: the JSON lines hold all of it
-            return
-        self.writer = SummaryWriter(str(self.board), purge_step=step or None)
+        write_recipe(self.path.with_name(RECIPE), recipe)
+        self.trackers = open_trackers(trackers, self.path.parent, step)
+        for tracker in self.trackers:
+            tracker.begin(recipe, command)
 
     def write(self, kind: str, *, step: int, epoch: int, **numbers: float) -> None:
         """Add one entry."""
@@ -271,13 +283,17 @@ class Log:
             return
         with self.path.open("a") as file:
             file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **numbers}) + "\n")
-        for name, number in numbers.items() if self.writer is not None else ():
-            self.writer.add_scalar(f"{kind}/{name}", number, step)
+        for tracker in self.trackers:
+            tracker.numbers(kind, step, numbers)
+
+    def show(self, step: int, pictures: Pictures) -> None:
+        """Show painted frames where trackers do; the log holds none."""
+        for tracker in self.trackers:
+            tracker.pictures(step, pictures)
 
     def close(self) -> None:
-        writer, self.writer = self.writer, None
-        if writer is not None:
-            writer.close()
+        while self.trackers:
+            self.trackers.pop().close()
 
     def discard(self) -> None:
         """Remove log and recipe of a fresh run that saved no weights; files of others stay."""

@@ -13,6 +13,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.training.accelerator import make_accelerator
 from hearsight.training.batches import Batch, Batches
 from hearsight.training.mixing_partners import find_mixing_partners
+from hearsight.training.pace import MEASURING
 from hearsight.training.run_folder import TrainingOptions
 from hearsight.training.step import Step, draw
 
@@ -35,7 +36,7 @@ def epoch_seconds(
     The weights of these steps are discarded.
     """
     batches = Batches(clips, recipe, workers=options.workers)
-    accelerator = make_accelerator(recipe, options.device)
+    accelerator = make_accelerator(options.device)
     initial = torch.Generator().manual_seed(recipe.seed)
     encoders = place(
         Encoders(recipe.encoder, generator=initial),
@@ -58,7 +59,7 @@ def epoch_seconds(
             draws = draw(recipe, len(batch), 0, torch.Generator().manual_seed(done))
             terms = step(batch.to(accelerator.device), draws.to(accelerator.device))
             accelerator.backward(torch.stack(list(terms.values())).sum())
-        options.progress("measuring the speed", done + 1, warm + timed)
+        options.progress(MEASURING, done + 1, warm + timed)
     per_step = (time.monotonic() - begin) / timed
     begin = time.monotonic()
     if recipe.mixing:

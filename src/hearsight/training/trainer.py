@@ -6,277 +6,32 @@ for the same number of threads.
 """
 
 import logging
-import math
 import shutil
 import time
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import UInt8
 
-from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
-from hearsight.checkpoints.import_weights import load_trunk
-from hearsight.checkpoints.pretrained_trunks import load_pretrained
+from hearsight.checkpoints.checkpoint import BEST, LAST, Model
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError
-from hearsight.files.locks import sole_writer
-from hearsight.model.device import place
-from hearsight.model.encoders import Encoders
+from hearsight.localising.painted_clips import paint_clip
+from hearsight.progress import renamed
 from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
-from hearsight.training.accelerator import make_accelerator
-from hearsight.training.batches import Batch, Batches, label_names
-from hearsight.training.confidence_threshold import choose_threshold
-from hearsight.training.feature_cache import feature_caches
-from hearsight.training.mixing_partners import find_mixing_partners
-from hearsight.training.nan_guard import NanGuard, all_finite
+from hearsight.training.batches import Batch
+from hearsight.training.run import FEATURES, Run
 from hearsight.training.run_folder import (
-    Log,
     TrainingOptions,
-    TrainingPosition,
     TrainingResult,
-    carry_facts,
-    check_unchanged,
     clips_digest,
-    find_previous,
-    folder_state,
-    load_optimiser,
-    optimiser_state,
-    step_seed,
-    thread_warnings,
 )
-from hearsight.training.step import Step, draw
-from hearsight.training.time_budget import remaining_epochs
-
-FEATURES = "features"  # folder in a run, of frozen trunks; removed when the run is complete
 
 LOGGER = logging.getLogger(__name__)
-
-
-class Run:
-    """The state of one training run: encoders, optimiser, position, batches, log."""
-
-    def __init__(
-        self, recipe: Recipe, clips: Clips, folder: Path, options: TrainingOptions
-    ) -> None:
-        if recipe.needs_labels and not recipe.labels:
-            names = label_names(clips)
-            encoder = replace(recipe.encoder, classes=len(names))
-            recipe = replace(recipe, labels=names, encoder=encoder)
-        self.recipe = recipe = replace(recipe)  # `replan` changes its epochs
-        self.clips, self.folder, self.options = clips, folder, options
-        self.most_epochs = recipe.epochs
-        self.accelerator = make_accelerator(recipe, options.device)
-        initial = torch.Generator().manual_seed(recipe.seed)
-        self.encoders = Encoders(recipe.encoder, generator=initial)
-        self.position = TrainingPosition()
-        state = folder_state(folder)
-        previous = find_previous(folder, recipe, clips, resume=options.resume)
-        self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
-        if previous is not None:
-            if options.planned_minutes is not None:
-                recipe.epochs = min(recipe.epochs, previous.recipe.epochs)
-            self.encoders.load_state_dict(previous.weights)
-        else:
-            if recipe.encoder.weights is not None:
-                load_trunk(self.encoders, recipe.encoder)
-            if recipe.encoder.pretrained:
-                load_pretrained(self.encoders, recipe.encoder)
-        if not recipe.teaches_frames:  # several processes wait for the gradient of every weight
-            self.encoders.frames.requires_grad_(False)
-        place(self.encoders, self.accelerator.device, channels_last=recipe.channels_last)
-        self.optimiser = torch.optim.Adam(
-            (weights for weights in self.encoders.parameters() if weights.requires_grad),
-            lr=recipe.learning_rate,
-            betas=recipe.betas,
-            weight_decay=recipe.weight_decay,
-        )
-        if previous is not None:
-            self._restore(previous)
-            if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
-                for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
-                    options.notice(sentence)
-        self.encoders.caches = feature_caches(
-            recipe, self.encoders, self.options.features or folder / FEATURES
-        )
-        step = Step(recipe, self.encoders)
-        if recipe.compile:
-            for trunk in self.encoders.children():
-                trunk.compile()
-        self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
-        self.batches = Batches(
-            clips,
-            recipe,
-            workers=options.workers,
-            processes=self.accelerator.num_processes,
-            rank=self.accelerator.process_index,
-        )
-        self.unreadable: dict[str, str] = {}
-        self.curriculum_seconds = 0.0
-        self.rate = 0.0  # of the last step
-        self.saved = False  # whether this process has saved a checkpoint
-        self.nan_guard = NanGuard(self.encoders, recipe, self.accelerator, folder / LAST)
-        self.started = time.monotonic()
-        with ExitStack() as kept:  # the folder is made last: a run that cannot begin leaves none
-            if self.accelerator.is_main_process:
-                kept.enter_context(sole_writer(folder))
-                check_unchanged(folder, state)
-            self.log = Log(
-                folder,
-                recipe,
-                step=self.position.step,
-                active=self.accelerator.is_main_process,
-                fresh=not options.resume,
-            )
-            kept.callback(self.log.close)
-            self.kept = kept.pop_all()
-
-    def _restore(self, previous: Checkpoint) -> None:
-        """Restore optimiser and position from a checkpoint."""
-        if previous.state is None or "position" not in previous.facts:
-            raise HearsightError(f"{self.folder / LAST} holds weights only: it cannot be resumed.")
-        if not all_finite(previous.weights):
-            raise HearsightError(f"{self.folder / LAST} holds weights that are NaN or infinite.")
-        state = dict(previous.state)
-        found = state.pop("partners", None)
-        self.position = TrainingPosition(**previous.facts["position"])
-        self.position.partners = None if found is None else found.numpy()
-        load_optimiser(self.optimiser, dict(self.encoders.named_parameters()), state)
-
-    def out_of_time(self) -> bool:
-        """Whether the minutes of this run have passed, in any process."""
-        if self.options.minutes is None:
-            return False
-        over = time.monotonic() - self.started > 60 * self.options.minutes
-        flag = torch.tensor(float(over), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, "sum") > 0)
-
-    def replan(self, seconds: float) -> None:
-        """Plan the epochs that fit into `planned_minutes` at the speed of the last one.
-
-        The learning rate and the mixing then follow the new plan. An epoch in which features of
-        frozen trunks were computed says nothing of the next ones.
-
-        seconds: of the last epoch.
-        """
-        options, position = self.options, self.position
-        computed = bool(self.encoders.caches) and position.epoch <= (self.recipe.fresh_epochs or 0)
-        if options.planned_minutes is None or computed:
-            return
-        left = 60 * options.planned_minutes - (time.monotonic() - self.started)
-        times = torch.tensor([left, seconds], device=self.accelerator.device)
-        left, seconds = self.accelerator.reduce(times, "mean").tolist()  # the same plan for all
-        most = self.most_epochs - position.epoch
-        self.recipe.epochs = position.epoch + remaining_epochs(left, seconds, most)
-
-    def choose_threshold(self) -> float | None:
-        """The confidence threshold of the present weights; the main process alone computes it."""
-        if not self.accelerator.is_main_process:
-            return None
-        return choose_threshold(
-            self.encoders, self.recipe, self.clips, device=self.accelerator.device
-        )
-
-    def save(self, name: str, threshold: float | None = None) -> None:
-        """Write a checkpoint, with the confidence threshold if one is given.
-
-        `last` also holds the optimiser's state and the mixing partners, which resuming needs.
-        """
-        if not self.accelerator.is_main_process:
-            return
-        position = self.position
-        facts = {
-            **self.facts,
-            "clips": clips_digest(self.clips),
-            "threads": torch.get_num_threads(),
-            **({} if threshold is None else {"threshold": threshold}),
-            "position": {
-                "epoch": position.epoch,
-                "batch": position.batch,
-                "step": position.step,
-                "best": position.best,
-                "judge": position.judge,
-            },
-        }
-        state: dict[str, Tensor] | None = None
-        if name == LAST:
-            state = optimiser_state(self.optimiser, dict(self.encoders.named_parameters()))
-            if position.partners is not None:
-                state["partners"] = torch.from_numpy(position.partners)
-        save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
-        LOGGER.info("step %d, epoch %d: wrote %s", position.step, position.epoch, name)
-        self.saved = True
-
-    def find_partners(self) -> None:
-        """Find the mixing partners of the coming epoch, if the recipe mixes sounds in it."""
-        mixing, position = self.recipe.mixing, self.position
-        position.partners = None
-        if mixing is None or mixing.strength(position.epoch, self.recipe.epochs)[1] <= 0:
-            return
-        begin, done = time.monotonic(), 0
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            self.options.progress("embedding sounds", done, len(self.clips))
-
-        position.partners = find_mixing_partners(
-            self.recipe,
-            self.encoders,
-            self.clips,
-            epoch=position.epoch,
-            accelerator=self.accelerator,
-            workers=self.options.workers,
-            advance=advance,
-        )
-        self.curriculum_seconds += time.monotonic() - begin
-
-    def record_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
-        for error in found:
-            LOGGER.warning("not trained on: clip %s, because %s", error.id, error.reason)
-            self.unreadable.setdefault(error.id, error.reason)
-
-    def cut_to_smallest(self, batch: Batch | None) -> Batch | None:
-        """The batch cut to the smallest of all processes; None if that is below `least_clips`."""
-        smallest, processes = 0 if batch is None else len(batch), self.accelerator.num_processes
-        if processes > 1:
-            count = torch.tensor([smallest], device=self.accelerator.device)
-            smallest = int(self.accelerator.gather(count).min().item())
-        if batch is None or not smallest or smallest * processes < self.recipe.least_clips:
-            return None
-        return batch.first(smallest) if smallest < len(batch) else batch
-
-    def train_step(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Take one optimiser step; returns the named terms of the loss."""
-        accelerator, position, recipe = self.accelerator, self.position, self.recipe
-        generator = torch.Generator().manual_seed(step_seed(recipe.seed, position.step))
-        count, rank = len(batch), accelerator.process_index
-        draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
-        draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
-        if recipe.encoder.dropout:
-            seed = step_seed(recipe.seed, position.step) + rank
-            self.encoders.generator = torch.Generator(accelerator.device).manual_seed(seed)
-        self.rate = self.learning_rate()
-        for group in self.prepared.param_groups:
-            group["lr"] = self.rate
-        terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)
-        loss = torch.stack(list(terms.values())).sum()
-        self.nan_guard.record(loss, batch, position.step + 1)
-        accelerator.backward(loss)
-        self.prepared.step()
-        self.prepared.zero_grad(set_to_none=True)
-        self.encoders.update_ema()
-        return {name: term.detach() for name, term in terms.items()}
-
-    def learning_rate(self) -> float:
-        """The recipe's rate; with `decay` it falls to zero along half a cosine."""
-        if not self.recipe.decay:
-            return self.recipe.learning_rate
-        done = self.position.step / max(1, self.recipe.epochs * len(self.batches))
-        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+PAINTED, PAINTED_SIDE = 8, 224  # validation clips that trackers show, pixels of their longer side
 
 
 def train(
@@ -305,24 +60,13 @@ def train(
     if validation is not None and recipe.epochs == 0:
         raise HearsightError(f"'{recipe.name}' is not trained, so it cannot be validated.")
     folder = Path(folder)
-    run = Run(recipe, clips, folder, options or TrainingOptions())
-    recipe, position, finished = run.recipe, run.position, True
+    run = Run(recipe, clips, folder, options or TrainingOptions(), validates=validation is not None)
     try:
-        while position.epoch < recipe.epochs and finished:
-            begin, rest = time.monotonic(), len(run.batches) - position.batch
-            if position.batch == 0:
-                run.find_partners()
-            finished = train_epoch(run)
-            run.nan_guard.check_weights(position.step)
-            if finished:
-                position.epoch, position.batch = position.epoch + 1, 0
-                run.replan((time.monotonic() - begin) * len(run.batches) / max(1, rest))
-                if validation is not None and (
-                    position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
-                ):
-                    validate(run, validation)
-            if finished and position.epoch < recipe.epochs:
-                run.save(LAST)
+        run.measure(validation)
+        finished = train_epochs(run, validation)
+        if validation is not None and not finished and run.validated != run.position.step:
+            validate(run, validation)  # within an epoch: the minutes ran out
+            run.report(run.pace.mean_loss(), ended=True)
         save_final(run)
         if finished and run.accelerator.is_main_process:
             shutil.rmtree(folder / FEATURES, ignore_errors=True)
@@ -335,13 +79,38 @@ def train(
     run.accelerator.wait_for_everyone()
     return TrainingResult(
         folder=folder,
-        steps=position.step,
-        seconds=time.monotonic() - run.started,
+        steps=run.position.step,
+        seconds=time.monotonic() - run.pace.started,
         curriculum_seconds=run.curriculum_seconds,
         unreadable=run.unreadable,
         main=run.accelerator.is_main_process,
         finished=finished,
+        best=run.position.best if run.position.best >= 0 else None,
     )
+
+
+def train_epochs(run: Run, validation: Clips | None) -> bool:
+    """Train to the last epoch; False if the minutes ran out before."""
+    recipe, position = run.recipe, run.position
+    while position.epoch < recipe.epochs:
+        begin, rest = time.monotonic(), len(run.batches) - position.batch
+        if position.batch == 0:
+            if run.pace.steps and run.out_of_time(run.pace.search):
+                return False
+            run.find_partners()
+        finished = train_epoch(run)
+        run.nan_guard.check_weights(position.step)
+        if not finished:
+            return False
+        position.epoch, position.batch = position.epoch + 1, 0
+        run.replan((time.monotonic() - begin) * len(run.batches) / max(1, rest))
+        last = position.epoch == recipe.epochs
+        if validation is not None and (position.epoch % recipe.validate_every == 0 or last):
+            validate(run, validation)
+        run.report(run.pace.mean_loss(), ended=True)
+        if not last:
+            run.save(LAST)
+    return True
 
 
 def save_final(run: Run) -> None:
@@ -362,6 +131,8 @@ def train_epoch(run: Run) -> bool:
     position, options = run.position, run.options
     total = run.recipe.epochs * len(run.batches)
     window, clips_seen = time.monotonic(), 0
+    run.pace.begin_epoch()
+    finished = True
     begun = (position.batch, position.step)
     batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
     for loaded in batches:
@@ -372,9 +143,14 @@ def train_epoch(run: Run) -> bool:
             continue
         terms = run.train_step(batch)
         position.step += 1
-        clips_seen += len(batch) * run.accelerator.num_processes
+        joined = len(batch) * run.accelerator.num_processes
+        clips_seen += joined
+        loss = torch.stack(list(terms.values())).sum()
+        run.pace.add_step(loss, joined)
         done = position.epoch * len(run.batches) + position.batch
         options.progress("training", done, total)
+        if run.pace.due():
+            run.report(loss.item(), ended=False)
         if position.step % options.log_every == 0:
             run.nan_guard.check_loss()
             now = time.monotonic()
@@ -388,28 +164,34 @@ def train_epoch(run: Run) -> bool:
                 samples_per_second=clips_seen / (now - window),
             )
             window, clips_seen = now, 0
-        if position.step % options.save_every == 0 and done < total:  # else `save_final` does
+        if run.is_save_due() and done < total:  # else `save_final` does
             run.nan_guard.check_weights(position.step)
             run.save(LAST)
         if run.out_of_time():
-            return False
+            finished = position.batch == len(run.batches)
+            break
+    run.pace.end_epoch()
     if position.batch > begun[0] and position.step == begun[1]:
         name, why = next(iter(run.unreadable.items()), ("", "another process could not read its"))
         few = "a clip" if run.recipe.least_clips == 1 else "enough clips"
         raise HearsightError(f"No batch holds {few} that can be read; of clip '{name}', {why}.")
-    return True
+    return finished
 
 
 def validate(run: Run, validation: Clips) -> None:
     """Score the validation clips; save the weights if their score is the best on these clips."""
+    run.validated = run.position.step
     if run.accelerator.is_main_process:
+        begin = time.monotonic()
         evaluation = evaluate(
             Model(run.encoders, run.recipe),
             validation,
             run.options.protocol,
             device=run.accelerator.device,
+            progress=renamed(run.options.progress, before="validation, "),
         )
-        score = evaluation.success_rate
+        run.pace.validation = time.monotonic() - begin
+        run.score = score = evaluation.success_rate
         judge = f"{run.options.protocol}:{clips_digest(validation)}"
         if run.position.judge != judge:  # scores on other clips or protocols are not comparable
             run.position.judge, run.position.best = judge, -1.0
@@ -423,4 +205,16 @@ def validate(run: Run, validation: Clips) -> None:
         if score > run.position.best:
             run.position.best = score
             run.save(BEST, run.choose_threshold())
+        if run.log.trackers:
+            run.log.show(run.position.step, paint_some(run, validation))
     run.accelerator.wait_for_everyone()
+
+
+def paint_some(run: Run, validation: Clips) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
+    """Painted frames of a few validation clips, the same ones each time."""
+    painted = {}
+    for index in np.linspace(0, len(validation) - 1, min(PAINTED, len(validation))).astype(int):
+        with suppress(UnreadableClip):
+            clip = validation[int(index)]
+            painted[clip.id] = paint_clip(run.encoders, run.recipe, clip, PAINTED_SIDE)
+    return painted

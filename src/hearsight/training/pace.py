@@ -1,0 +1,276 @@
+"""The pace of a run: what its parts take, measured as it goes, what is left, and what fits."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hearsight.checkpoints.checkpoint import Model
+from hearsight.clips.clip import Clips
+from hearsight.clips.selection import ChosenClips
+from hearsight.errors import HearsightError
+from hearsight.progress import Progress
+from hearsight.recipes.catalogue import lighter_recipes
+from hearsight.recipes.recipe import Recipe
+from hearsight.scoring.evaluation import evaluate
+from hearsight.training.confidence_threshold import COUNT, choose_threshold
+from hearsight.training.mixing_partners import embed_sounds
+from hearsight.training.report import duration
+
+MEASURING = "measuring the speed"
+REPORT_EVERY = 1.0  # seconds; reading a loss waits for the device
+SAMPLE, FEW = 16, 2  # clips that validation and the like are measured on; those tried before
+SLOW = 1.0  # seconds for the few: enough to measure by
+LONG_STEP = 10.0  # seconds: a first step that is enough to measure the pace by
+MEASURED = 3  # steps after the first that shorter ones are measured on, and seconds at least
+WORTH_TELLING, LONG = 60.0, 3600.0  # seconds of a whole run: said at all; said with lighter recipes
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """What a run has still to do: its steps, and how often each of its other parts comes."""
+
+    steps: int
+    searches: int  # for mixing partners
+    validations: int
+
+
+def work_left(
+    recipe: Recipe, batches: int, *, epoch: int, batch: int, validated: bool, partners: bool
+) -> Work:
+    """The work from a position to the last epoch.
+
+    Args:
+        recipe: of the run.
+        batches: in an epoch.
+        epoch: counted from 0.
+        batch: of the epoch, the next one.
+        validated: whether the run validates.
+        partners: whether the mixing partners of this epoch are there.
+    """
+    epochs = range(epoch, recipe.epochs)
+    mixed = [
+        each
+        for each in epochs
+        if recipe.mixing is not None and recipe.mixing.strength(each, recipe.epochs)[1] > 0
+    ]
+    every = recipe.validate_every
+    judged = [each for each in epochs if (each + 1) % every == 0 or each + 1 == recipe.epochs]
+    return Work(
+        steps=len(epochs) * batches - batch,
+        searches=len(mixed) - (partners and epoch in mixed),
+        validations=len(judged) if validated else 0,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Pace:
+    """Seconds that the parts of a run take, as far as they are measured.
+
+    minutes: after which the run is to end, validated and saved; None: when it is done.
+    """
+
+    minutes: float | None
+    started: float = field(default_factory=lambda: time.monotonic())
+    search: float = 0.0  # for mixing partners, once an epoch
+    validation: float = 0.0
+    threshold: float = 0.0  # to choose it, once at the end, and with each best score
+    first_step: float | None = None  # seconds, the loading of its batch included
+    steps: int = 0  # in this process
+    _stepping: float = 0.0  # seconds of the steps after the first, until `_since`
+    _since: float | None = None  # when the clock of these steps began; None: it stands
+    _begun: float = 0.0  # when this epoch, or the rest of it, began
+    _epoch: float | None = None  # seconds that it took; None: it goes on
+    _reported: float = -REPORT_EVERY
+    _clips: int = 0
+    _loss: Float[Tensor, ""] | None = None  # sum of this epoch
+    _count: int = 0  # steps of this epoch
+
+    def begin_epoch(self) -> None:
+        """Count from here."""
+        self._begun, self._epoch = time.monotonic(), None
+        self._since = None if self.first_step is None else self._begun
+        self._clips, self._loss, self._count = 0, None, 0
+
+    def end_epoch(self) -> None:
+        """Stop the clocks of steps and epoch."""
+        self._stepping, self._since = self.stepping(), None
+        self._epoch = time.monotonic() - self._begun
+
+    def add_step(self, loss: Float[Tensor, ""], clips: int) -> None:
+        """Count a step; does not wait for the device, except for the first."""
+        self.steps += 1
+        self._clips += clips
+        self._loss = loss if self._loss is None else self._loss + loss
+        self._count += 1
+        if self.first_step is None:
+            loss.item()
+            self.first_step = time.monotonic() - self._begun
+            self._since = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the next report is, which then counts as made."""
+        now = time.monotonic()
+        if now - self._reported < REPORT_EVERY:
+            return False
+        self._reported = now
+        return True
+
+    def mean_loss(self) -> float:
+        """Of the steps of this epoch; NaN without one."""
+        return math.nan if self._loss is None else self._loss.item() / self._count
+
+    def samples_per_second(self) -> float:
+        """Of this epoch so far."""
+        took = time.monotonic() - self._begun if self._epoch is None else self._epoch
+        return self._clips / max(1e-9, took)
+
+    def stepping(self) -> float:
+        """Seconds of the steps after the first."""
+        return self._stepping + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def step(self) -> float | None:
+        """Seconds of a step; None before one is done. The first counts where it is alone."""
+        if self.steps < 2:
+            return self.first_step
+        return self.stepping() / (self.steps - 1)
+
+    def is_known(self) -> bool:
+        """Whether enough steps are done to tell what the whole will take."""
+        if self.first_step is None:
+            return False
+        short = self.steps > MEASURED and self.stepping() >= MEASURED
+        return short or self.first_step >= LONG_STEP
+
+    def seconds(self, work: Work) -> float | None:
+        """What work takes, with the threshold at its end; None before a step is measured."""
+        step = self.step()
+        if step is None:
+            return None
+        parts = work.searches * self.search + work.validations * self.validation
+        return work.steps * step + parts + self.threshold
+
+    def seconds_left(self, work: Work) -> float | None:
+        """`seconds`, but no more than the minutes allow."""
+        whole = self.seconds(work)
+        if whole is None or self.minutes is None:
+            return whole
+        return min(whole, max(0.0, 60 * self.minutes - (time.monotonic() - self.started)))
+
+    def closing(self) -> float:
+        """Seconds from a stop to a validated checkpoint."""
+        return self.validation + self.threshold
+
+    def is_over(self, more: float = 0.0) -> bool:
+        """Whether the minutes do not allow another step (or `more` seconds) and the closing."""
+        if self.minutes is None:
+            return False
+        needed = max(more, self.step() or 0.0) + self.closing()
+        return time.monotonic() - self.started + needed > 60 * self.minutes
+
+    def describe(
+        self, recipe: Recipe, work: Work, *, batches: int, device: str, falls: bool = False
+    ) -> str | None:
+        """A sentence on what the rest of the run takes; None if it is too short to tell.
+
+        Args:
+            recipe: of the run.
+            work: what is left.
+            batches: in an epoch.
+            device: `cpu` or another of torch's kinds.
+            falls: whether later steps are shorter, as with features of frozen trunks.
+        """
+        whole, step = self.seconds(work), self.step()
+        if whole is None or step is None or whole < WORTH_TELLING:
+            return None
+        parts = [f"{work.steps:,} steps of {duration(step)}"]
+        for count, one, many, each in (
+            (work.searches, "search for partners", "searches for partners", self.search),
+            (work.validations, "validation", "validations", self.validation),
+        ):
+            if count:
+                parts.append(f"{count:,} {one if count == 1 else many} of {duration(each)}")
+        place = "CPU" if device == "cpu" else "GPU"
+        most = "at most " if falls else ""
+        took = f"Training takes {most}about {duration(whole)} on this {place}"
+        said = f"{took}: {', '.join(parts)}."
+        return " ".join([said, *self._advice(recipe, work, batches, device, whole)])
+
+    def _advice(
+        self, recipe: Recipe, work: Work, batches: int, device: str, whole: float
+    ) -> list[str]:
+        """What fits into the minutes, and which recipes are lighter."""
+        said, step = [], self.step() or 0.0
+        if self.minutes is not None and whole > 60 * self.minutes:
+            left = 60 * self.minutes - (time.monotonic() - self.started) - self.closing()
+            between = self.search * min(1, work.searches)
+            between += self.validation / recipe.validate_every if work.validations else 0.0
+            epochs, steps = left / (batches * step + between), max(1, round(left / step))
+            some = f"{steps:,} step{'s' * (steps > 1)}"
+            amount = f"{epochs:.1f} epochs" if epochs >= 1 else some
+            said.append(
+                f"--minutes {self.minutes:g} allows about {amount} of it, with "
+                f"{duration(self.closing())} kept to validate and save."
+            )
+        lighter = lighter_recipes(recipe.name) if device == "cpu" and whole > LONG else {}
+        if lighter:
+            listed = "; ".join(f"{name} ({words})" for name, words in lighter.items())
+            said.append(f"Lighter: {listed}.")
+        return said
+
+
+def sampled_seconds(count: int, work: Callable[[list[int]], object]) -> float:
+    """Seconds that work on `count` clips takes, measured on a sample of them.
+
+    work: called with indices of clips. What it refuses, because it can read none of them, counts
+    as nothing.
+    """
+    places = np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)).tolist()
+    took = each = 0.0
+    with suppress(HearsightError):
+        for part in (places[:FEW], places):  # the first also warms up: it counts if it is slow
+            if took < SLOW:
+                begin = time.monotonic()
+                work(part)
+                took = time.monotonic() - begin
+                each = took / len(part)
+    return each * count
+
+
+def measure_parts(
+    pace: Pace,
+    model: Model,
+    clips: Clips,
+    validation: Clips | None,
+    *,
+    protocol: str,
+    device: torch.device,
+    progress: Progress,
+) -> None:
+    """Measure on a few clips what validation, threshold and search take; changes no weight."""
+    encoders, recipe, _ = model
+
+    def choose(places: list[int]) -> None:
+        choose_threshold(encoders, recipe, ChosenClips(clips, places), device=device)
+
+    def search(places: list[int]) -> None:
+        embed_sounds(recipe, encoders, clips, epoch=0, wanted=places, device=device, workers=0)
+
+    def score(places: list[int]) -> None:
+        if validation is not None:
+            evaluate(model, ChosenClips(validation, places), protocol, device=device)
+
+    pace.threshold = sampled_seconds(len(clips), choose) * min(1, COUNT / len(clips))
+    progress(MEASURING, 1, 3)
+    if recipe.mixing is not None:
+        pace.search = sampled_seconds(len(clips), search)
+    progress(MEASURING, 2, 3)
+    if validation is not None:
+        pace.validation = sampled_seconds(len(validation), score)
+    progress(MEASURING, 3, 3)

@@ -1,0 +1,365 @@
+"""The state of one training run, and what each of its steps does to it."""
+
+import logging
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hearsight.checkpoints.checkpoint import LAST, Checkpoint, Model, save_checkpoint
+from hearsight.checkpoints.import_weights import load_trunk
+from hearsight.checkpoints.pretrained_trunks import load_pretrained
+from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.errors import HearsightError
+from hearsight.files.locks import sole_writer
+from hearsight.model.device import place
+from hearsight.model.encoders import Encoders
+from hearsight.recipes.recipe import Recipe
+from hearsight.training.accelerator import make_accelerator
+from hearsight.training.batches import Batch, Batches, label_names
+from hearsight.training.confidence_threshold import choose_threshold
+from hearsight.training.feature_cache import feature_caches
+from hearsight.training.mixing_partners import find_mixing_partners
+from hearsight.training.nan_guard import NanGuard, all_finite
+from hearsight.training.pace import Pace, Work, measure_parts, work_left
+from hearsight.training.report import TrainingReport
+from hearsight.training.run_folder import (
+    Log,
+    TrainingOptions,
+    TrainingPosition,
+    carry_facts,
+    check_unchanged,
+    clips_digest,
+    find_previous,
+    folder_state,
+    load_optimiser,
+    optimiser_state,
+    step_seed,
+    thread_warnings,
+)
+from hearsight.training.step import Step, compile_networks, draw
+from hearsight.training.time_budget import remaining_epochs
+from hearsight.training.trackers import check_trackers
+
+FEATURES = "features"  # folder in a run, of frozen trunks; removed when the run is complete
+LOGGER = logging.getLogger(__name__)
+
+
+class Run:
+    """The state of one training run: encoders, optimiser, position, batches, log."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        clips: Clips,
+        folder: Path,
+        options: TrainingOptions,
+        *,
+        validates: bool = False,
+    ) -> None:
+        if recipe.needs_labels and not recipe.labels:
+            names = label_names(clips)
+            encoder = replace(recipe.encoder, classes=len(names))
+            recipe = replace(recipe, labels=names, encoder=encoder)
+        self.recipe = recipe = replace(recipe)  # `replan` changes its epochs
+        self.clips, self.folder, self.options = clips, folder, options
+        self.most_epochs, self.validates = recipe.epochs, validates
+        self.accelerator = make_accelerator(options.device)
+        initial = torch.Generator().manual_seed(recipe.seed)
+        self.encoders = Encoders(recipe.encoder, generator=initial)
+        self.position = TrainingPosition()
+        check_trackers(options.trackers)
+        state = folder_state(folder)
+        previous = find_previous(folder, recipe, clips, resume=options.resume)
+        self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
+        if previous is not None:
+            if options.planned_minutes is not None:
+                recipe.epochs = min(recipe.epochs, previous.recipe.epochs)
+            self.encoders.load_state_dict(previous.weights)
+        else:
+            if recipe.encoder.weights is not None:
+                load_trunk(self.encoders, recipe.encoder)
+            if recipe.encoder.pretrained:
+                load_pretrained(self.encoders, recipe.encoder)
+        if not recipe.teaches_frames:  # several processes wait for the gradient of every weight
+            self.encoders.frames.requires_grad_(False)
+        place(self.encoders, self.accelerator.device, channels_last=recipe.channels_last)
+        self.optimiser = torch.optim.Adam(
+            (weights for weights in self.encoders.parameters() if weights.requires_grad),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+        )
+        if previous is not None:
+            self._restore(previous)
+            if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
+                for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
+                    options.notice(sentence)
+        self.encoders.caches = feature_caches(
+            recipe, self.encoders, self.options.features or folder / FEATURES
+        )
+        step = Step(recipe, self.encoders)
+        if recipe.compile:
+            compile_networks(self.encoders)
+        self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
+        self.batches = Batches(
+            clips,
+            recipe,
+            workers=options.workers,
+            processes=self.accelerator.num_processes,
+            rank=self.accelerator.process_index,
+        )
+        self.unreadable: dict[str, str] = {}
+        self.curriculum_seconds = 0.0
+        self.pace = Pace(minutes=options.minutes)
+        self.told = not options.tell_time  # whether it was said what the whole run takes
+        self.score: float | None = None  # of the last validation of this process
+        self.validated = -1  # the step of that validation
+        self.threshold: tuple[int, float | None] = (-1, None)  # the step it was chosen at, and it
+        self.rate = 0.0  # of the last step
+        self.saved = False  # whether this process has saved a checkpoint
+        self.saved_at = time.monotonic()
+        self.nan_guard = NanGuard(self.encoders, recipe, self.accelerator, folder / LAST)
+        with ExitStack() as kept:  # the folder is made last: a run that cannot begin leaves none
+            if self.accelerator.is_main_process:
+                kept.enter_context(sole_writer(folder))
+                check_unchanged(folder, state)
+            self.log = Log(
+                folder,
+                recipe,
+                step=self.position.step,
+                active=self.accelerator.is_main_process,
+                fresh=not options.resume,
+                trackers=options.trackers,
+                command=str(options.facts.get("command", "")),
+            )
+            kept.callback(self.log.close)
+            self.kept = kept.pop_all()
+
+    def _restore(self, previous: Checkpoint) -> None:
+        """Restore optimiser and position from a checkpoint."""
+        if previous.state is None or "position" not in previous.facts:
+            raise HearsightError(f"{self.folder / LAST} holds weights only: it cannot be resumed.")
+        if not all_finite(previous.weights):
+            raise HearsightError(f"{self.folder / LAST} holds weights that are NaN or infinite.")
+        state = dict(previous.state)
+        found = state.pop("partners", None)
+        self.position = TrainingPosition(**previous.facts["position"])
+        self.position.partners = None if found is None else found.numpy()
+        load_optimiser(self.optimiser, dict(self.encoders.named_parameters()), state)
+
+    def out_of_time(self, more: float = 0.0) -> bool:
+        """Whether the minutes allow no further step in any process, or none after `more` seconds.
+
+        What validation and the confidence threshold take is kept for them.
+        """
+        if self.options.minutes is None:
+            return False
+        flag = torch.tensor(float(self.pace.is_over(more)), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def computes_features(self) -> bool:
+        """Whether the epoch before this position computed features of frozen trunks."""
+        fresh = self.recipe.fresh_epochs or 0
+        return bool(self.encoders.caches) and self.position.epoch <= fresh
+
+    def replan(self, seconds: float) -> None:
+        """Plan the epochs that fit into `planned_minutes` at the speed of the last one.
+
+        The learning rate and the mixing then follow the new plan. An epoch in which features of
+        frozen trunks were computed says nothing of the next ones.
+
+        seconds: of the last epoch.
+        """
+        options, position = self.options, self.position
+        if options.planned_minutes is None or self.computes_features():
+            return
+        left = 60 * options.planned_minutes - (time.monotonic() - self.pace.started)
+        times = torch.tensor([left, seconds], device=self.accelerator.device)
+        left, seconds = self.accelerator.reduce(times, "mean").tolist()  # the same plan for all
+        most = self.most_epochs - position.epoch
+        self.recipe.epochs = position.epoch + remaining_epochs(left, seconds, most)
+
+    def choose_threshold(self) -> float | None:
+        """The confidence threshold of the present weights; the main process alone computes it."""
+        if not self.accelerator.is_main_process:
+            return None
+        step = self.position.step
+        if self.threshold[0] != step:
+            begin = time.monotonic()
+            chosen = choose_threshold(
+                self.encoders, self.recipe, self.clips, device=self.accelerator.device
+            )
+            self.threshold = (step, chosen)
+            self.pace.threshold = time.monotonic() - begin
+        return self.threshold[1]
+
+    def measure(self, validation: Clips | None) -> None:
+        """Measure the parts of the run beside its steps, where their time is needed or told."""
+        options = self.options
+        if self.accelerator.is_main_process and (options.tell_time or options.minutes is not None):
+            measure_parts(
+                self.pace,
+                Model(self.encoders, self.recipe),
+                self.clips,
+                validation,
+                protocol=options.protocol,
+                device=self.accelerator.device,
+                progress=options.progress,
+            )
+
+    def work_left(self) -> Work:
+        """What is still to do."""
+        position = self.position
+        return work_left(
+            self.recipe,
+            len(self.batches),
+            epoch=position.epoch,
+            batch=position.batch,
+            validated=self.validates,
+            partners=position.partners is not None,
+        )
+
+    def report(self, loss: float, *, ended: bool) -> None:
+        """Report how the run stands; say once what all of it takes."""
+        if not self.accelerator.is_main_process:
+            return
+        pace, work = self.pace, self.work_left()
+        if not self.told and (ended or pace.is_known()):
+            self.told = True
+            kind = self.accelerator.device.type
+            said = pace.describe(
+                self.recipe,
+                work,
+                batches=len(self.batches),
+                device=kind,
+                falls=self.computes_features(),
+            )
+            if said is not None:
+                self.options.notice(said)
+        self.options.report(
+            TrainingReport(
+                epoch=self.position.epoch + (self.position.batch > 0),
+                epochs=self.recipe.epochs,
+                ended=ended,
+                loss=loss,
+                samples_per_second=pace.samples_per_second(),
+                score=self.score,
+                protocol=self.options.protocol,
+                seconds_left=pace.seconds_left(work),
+            )
+        )
+
+    def save(self, name: str, threshold: float | None = None) -> None:
+        """Write a checkpoint, with the confidence threshold if one is given.
+
+        `last` also holds the optimiser's state and the mixing partners, which resuming needs.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        position = self.position
+        facts = {
+            **self.facts,
+            "clips": clips_digest(self.clips),
+            "threads": torch.get_num_threads(),
+            **({} if threshold is None else {"threshold": threshold}),
+            "position": {
+                "epoch": position.epoch,
+                "batch": position.batch,
+                "step": position.step,
+                "best": position.best,
+                "judge": position.judge,
+            },
+        }
+        state: dict[str, Tensor] | None = None
+        if name == LAST:
+            state = optimiser_state(self.optimiser, dict(self.encoders.named_parameters()))
+            if position.partners is not None:
+                state["partners"] = torch.from_numpy(position.partners)
+        save_checkpoint(self.folder / name, self.encoders, self.recipe, facts=facts, state=state)
+        LOGGER.info("step %d, epoch %d: wrote %s", position.step, position.epoch, name)
+        self.saved = True
+        self.saved_at = time.monotonic()
+
+    def is_save_due(self) -> bool:
+        """Whether `last` is to be written within an epoch: every so many steps or minutes.
+
+        The minutes count where there is one process; several would have to agree on them.
+        """
+        late = time.monotonic() - self.saved_at > 60 * self.options.save_minutes
+        alone = self.accelerator.num_processes == 1
+        return self.position.step % self.options.save_every == 0 or (late and alone)
+
+    def find_partners(self) -> None:
+        """Find the mixing partners of the coming epoch, if the recipe mixes sounds in it."""
+        mixing, position = self.recipe.mixing, self.position
+        position.partners = None
+        if mixing is None or mixing.strength(position.epoch, self.recipe.epochs)[1] <= 0:
+            return
+        begin, done = time.monotonic(), 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            self.options.progress("embedding sounds", done, len(self.clips))
+
+        position.partners = find_mixing_partners(
+            self.recipe,
+            self.encoders,
+            self.clips,
+            epoch=position.epoch,
+            accelerator=self.accelerator,
+            workers=self.options.workers,
+            advance=advance,
+        )
+        self.pace.search = time.monotonic() - begin
+        self.curriculum_seconds += self.pace.search
+
+    def record_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
+        for error in found:
+            LOGGER.warning("not trained on: clip %s, because %s", error.id, error.reason)
+            self.unreadable.setdefault(error.id, error.reason)
+
+    def cut_to_smallest(self, batch: Batch | None) -> Batch | None:
+        """The batch cut to the smallest of all processes; None if that is below `least_clips`."""
+        smallest, processes = 0 if batch is None else len(batch), self.accelerator.num_processes
+        if processes > 1:
+            count = torch.tensor([smallest], device=self.accelerator.device)
+            smallest = int(self.accelerator.gather(count).min().item())
+        if batch is None or not smallest or smallest * processes < self.recipe.least_clips:
+            return None
+        return batch.first(smallest) if smallest < len(batch) else batch
+
+    def train_step(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """Take one optimiser step; returns the named terms of the loss."""
+        accelerator, position, recipe = self.accelerator, self.position, self.recipe
+        generator = torch.Generator().manual_seed(step_seed(recipe.seed, position.step))
+        count, rank = len(batch), accelerator.process_index
+        draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
+        draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
+        if recipe.encoder.dropout:
+            seed = step_seed(recipe.seed, position.step) + rank
+            self.encoders.generator = torch.Generator(accelerator.device).manual_seed(seed)
+        self.rate = self.learning_rate()
+        for group in self.prepared.param_groups:
+            group["lr"] = self.rate
+        terms: dict[str, Tensor] = self.step(batch.to(accelerator.device), draws)
+        loss = torch.stack(list(terms.values())).sum()
+        self.nan_guard.record(loss, batch, position.step + 1)
+        accelerator.backward(loss)
+        self.prepared.step()
+        self.prepared.zero_grad(set_to_none=True)
+        self.encoders.update_ema()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def learning_rate(self) -> float:
+        """The recipe's rate; with `decay` it falls to zero along half a cosine."""
+        if not self.recipe.decay:
+            return self.recipe.learning_rate
+        done = self.position.step / max(1, self.recipe.epochs * len(self.batches))
+        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

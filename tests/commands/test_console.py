@@ -1,0 +1,60 @@
+"""What a training run shows: numbers below its bar, or one line for each epoch."""
+
+import io
+import re
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from hearsight.commands.console import Bars, keep_quiet, log_to_stderr
+from hearsight.training.report import TrainingReport
+
+
+def report(ended: bool, **changes: object) -> TrainingReport:
+    facts = {"epoch": 3, "epochs": 100, "loss": 1.23456, "samples_per_second": 0.1519, "score": 0.4}
+    return TrainingReport(ended=ended, protocol="adaptive", seconds_left=7000.0, **facts | changes)
+
+
+@pytest.fixture
+def loud() -> Iterator[None]:
+    log_to_stderr()
+    yield
+    log_to_stderr()
+
+
+def run(bars: Bars) -> None:
+    with bars:
+        bars("ssl_tie:small, seed 4: training", 20_000, 25_000)
+        bars.report(report(ended=False, stage="ssl_tie:small, seed 4: training"))
+        bars.report(report(ended=True, stage="ssl_tie:small, seed 4: training"))
+
+
+@pytest.mark.usefixtures("loud")
+def test_without_a_terminal_each_epoch_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run(Bars(Console(file=io.StringIO())))
+    assert capsys.readouterr().err.splitlines() == [
+        "ssl_tie:small, seed 4: training ...",
+        "ssl_tie:small, seed 4: training, epoch 3 of 100: loss 1.235, 0.15 samples/s, "
+        "adaptive 40.0 %, 117 minutes left",
+    ]
+
+
+@pytest.mark.usefixtures("loud")
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    keep_quiet()
+    run(Bars(Console(file=io.StringIO())))
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("loud")
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_a_terminal_shows_the_numbers_whole(width: int) -> None:
+    drawn = io.StringIO()
+    run(Bars(Console(file=drawn, force_terminal=True, width=width)))
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn.getvalue()).splitlines()
+    assert max(map(len, lines)) <= width
+    shown = " ".join(" ".join(lines).split())
+    assert "epoch 3 of 100: loss 1.235, 0.15 samples/s, adaptive 40.0 %" in shown
+    if width >= 80:
+        assert "20000/25000" in shown.replace(" ", "")
