@@ -41,6 +41,8 @@ COMMANDS = {
     "data import": "hearsight data import",
     "data scenes": "hearsight data scenes",
     "data menagerie": "hearsight data menagerie",
+    "data bazaar": "hearsight data bazaar",
+    "data trunks": "hearsight data trunks",
     "data show": "hearsight data show",
     "data splits": "hearsight data splits",
     "data check": "hearsight data check",

@@ -14,6 +14,8 @@ from made_media import make_video, numbered, sine
 from hearsight.clips.clip import Clips
 from hearsight.datasets.open import is_composed, open_clips, open_joined
 from hearsight.errors import HearsightError
+from hearsight.scenes.hard_scenes import HardScenes
+from hearsight.scenes.scenes import Scenes
 from hearsight.studies.comparison import open_data
 
 
@@ -107,7 +109,7 @@ def test_scenes_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     def open_scenes(name: str, folder: Path | None, **options: Any) -> Clips:
         asked.append((name, folder, *options.values()))
         assert list(options) == [
-            *("split", "seed", "size", "count", "classes", "silent", "endless", "looks")
+            *("split", "seed", "size", "count", "classes", "silent", "endless", "looks", "kind")
         ]
         return made_scenes
 
@@ -115,10 +117,12 @@ def test_scenes_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     assert open_clips("toys") is made_scenes
     open_clips("menagerie", split="val", seed=3, size=64)
     open_clips("menagerie:my/pack", split="val", count=7, classes=5, silent=(1, 2))
+    open_clips("hard:bazaar:my/pack", looks=3)
     assert asked == [
-        ("toys", None, "train", 0, 224, 10_000, None, (0, 3), True, 1),
-        ("menagerie", None, "val", 3, 64, 500, None, (0, 3), False, 1),
-        ("menagerie", Path("my/pack"), "val", 0, 224, 7, 5, (1, 2), False, 1),
+        ("toys", None, "train", 0, 224, 10_000, None, (0, 3), True, 1, Scenes),
+        ("menagerie", None, "val", 3, 64, 500, None, (0, 3), False, 1, Scenes),
+        ("menagerie", Path("my/pack"), "val", 0, 224, 7, 5, (1, 2), False, 1, Scenes),
+        ("bazaar", Path("my/pack"), "train", 0, 224, 10_000, None, (0, 3), True, 3, HardScenes),
     ]
 
 
