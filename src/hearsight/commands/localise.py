@@ -1,17 +1,14 @@
 """`hearsight localise`: localises the sound of a video, or of a picture and a sound file."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import DIGITS, Bars, note
+from hearsight.commands.console import Bars, note
 from hearsight.commands.options import Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
-from hearsight.files.tables import rounded
 
 
 def localise(
@@ -48,6 +45,7 @@ def localise(
     """
     import torch
 
+    from hearsight.exports.json_lines import json_line
     from hearsight.localising.localise import localise_image, localise_video
     from hearsight.localising.moments import check_strip, check_style
     from hearsight.localising.painting import PICTURES
@@ -96,4 +94,4 @@ def localise(
             ]
         )
         for moment in moments:
-            print(json.dumps(rounded(asdict(moment), DIGITS)), flush=True)
+            print(json_line(moment), flush=True)
