@@ -1,52 +1,55 @@
 """Writes moments in a format of another tool: to a file, whole or not at all, or to a stream."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from hearsight.errors import HearsightError, nearest
-from hearsight.exports import json_lines
+from hearsight.errors import HearsightError
+from hearsight.exports import (
+    audacity,
+    coco,
+    csv_table,
+    cvat,
+    fcpxml,
+    json_lines,
+    label_studio,
+    webvtt,
+)
+from hearsight.exports.formats import FORMATS, Format, format_of, known_format
 from hearsight.files.output import check_output, written_whole
 from hearsight.localising.moments import Moment
 from hearsight.media.in_memory import open_picture
 from hearsight.media.picture import is_picture
 from hearsight.media.read import MediaInfo, probe
 
+
+@runtime_checkable
+class ByteStream(Protocol):
+    """What bytes are written to: a file that is open, a response, a buffer."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 Writer: TypeAlias = Callable[[Iterable[Moment], MediaInfo, float | None], Iterator[str]]
 """Moments in order of time, the film, seconds that a moment lasts: the text, piece by piece."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """One of the formats that moments are written in."""
-
-    name: str
-    ending: str  # of a file's name that tells the format
-    purpose: str  # what it holds or what reads it, in a few words
-    write: Writer
-    media_type: str  # as a server names it
-    video: bool = True  # needs the times or frames of a video, so a picture has none
-
-
-FORMATS = {
-    one.name: one
-    for one in (
-        Format(
-            name="jsonl",
-            ending=".jsonl",
-            purpose="one JSON object per moment, as on stdout",
-            write=json_lines.write,
-            media_type="application/jsonl",
-            video=False,
-        ),
-    )
+WRITERS: dict[str, Writer] = {
+    "jsonl": json_lines.write,
+    "csv": csv_table.write,
+    "webvtt": webvtt.write_metadata,
+    "webvtt-chapters": webvtt.write_chapters,
+    "cvat": cvat.write,
+    "label-studio": label_studio.write,
+    "coco": coco.write,
+    "audacity": audacity.write,
+    "fcpxml": fcpxml.write,
 }
-"""The formats by their names."""
+"""The writer of each of `FORMATS`."""
 
 
 def write_export(
-    target: Path | str | IO[bytes],
+    target: Path | str | ByteStream,
     format: str | None,
     moments: Iterable[Moment],
     film: MediaInfo | Path | str,
@@ -79,7 +82,7 @@ def write_export(
             target.write(piece.encode())
         return
     path = Path(target)
-    format = format_of(path) if format is None else format
+    format = format_of(path).name if format is None else format
     pieces = export_pieces(format, moments, film, every=every)
     check_output(path, (path.suffix.lower(),))
     with written_whole(path) as part, part.open("wb") as file:
@@ -98,31 +101,7 @@ def export_pieces(
     chosen = known_format(format)
     facts = film if isinstance(film, MediaInfo) else film_facts(film)
     check_film(chosen, facts)
-    return chosen.write(moments, facts, every)
-
-
-def known_format(name: str) -> Format:
-    """The format of a name; raises HearsightError if there is none."""
-    if name not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise HearsightError(
-            f"There is no export format '{name}', only {known}.{nearest(name, FORMATS)}"
-        )
-    return FORMATS[name]
-
-
-def format_of(path: Path) -> str:
-    """The name of the format that a file's ending tells: of several endings the longest.
-
-    Raises:
-        HearsightError: it tells none.
-    """
-    name = path.name.lower()
-    found = [one for one in FORMATS.values() if name.endswith(one.ending)]
-    if not found:
-        endings = ", ".join(one.ending for one in FORMATS.values())
-        raise HearsightError(f"'{path}' must end in one of {endings}, or its format be named.")
-    return max(found, key=lambda one: len(one.ending)).name
+    return WRITERS[format](moments, facts, every)
 
 
 def check_film(format: Format, film: MediaInfo) -> None:
