@@ -131,8 +131,8 @@ def _exports(paths: list[Path], formats: list[str], *, picture: bool) -> list[tu
     """Each file to export to and its format; HearsightError if one is not known or unfit."""
     if formats and len(formats) != len(paths):
         raise HearsightError(
-            f"--export-format is given {len(formats)} times, and --export {len(paths)} times: name"
-            " one format for each file, in the same order."
+            "Name one --export-format for each --export, in the same order, not"
+            f" {len(formats)} for {len(paths)}."
         )
     chosen = [known_format(name) for name in formats] or [format_of(path) for path in paths]
     for path, format in zip(paths, chosen, strict=True):
