@@ -298,7 +298,8 @@ def test_opentimelineio_reads_the_markers_of_the_film(tmp_path: Path) -> None:
     otio = pytest.importorskip("opentimelineio", reason="it has no wheel for this Python")
     film = replace(FILM, path=Path("/films/a \"b\" <c> & 'd' é.mp4"))
     write_export(tmp_path / "a.fcpxml", None, moments(), film, every=1.0)
-    [timeline] = otio.adapters.read_from_file(str(tmp_path / "a.fcpxml"))
+    read = otio.adapters.read_from_file(str(tmp_path / "a.fcpxml"))  # owns what is in it
+    timeline = read[0]
     [clip] = timeline.find_clips()
     assert clip.name == film.path.name
     assert clip.duration().to_seconds() == 10
