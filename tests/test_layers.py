@@ -13,7 +13,7 @@ ROOMS = (
     *("errors", "version", "progress"),  # single files
     *("files", "media", "clips", "scenes", "datasets"),
     *("model", "objectives", "recipes", "checkpoints"),
-    *("scoring", "localising", "training", "retrieval", "loaded_model", "library"),
+    *("scoring", "localising", "exports", "training", "retrieval", "loaded_model", "library"),
     *("pages", "studies", "commands"),
     *("__main__", "__init__"),  # may import every room
 )

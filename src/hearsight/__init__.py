@@ -13,6 +13,7 @@ from hearsight.version import __version__
 
 if TYPE_CHECKING:
     from hearsight.datasets.open import open_clips
+    from hearsight.exports.export import write_export
     from hearsight.library.library import Library
     from hearsight.loaded_model import LoadedModel, load_model
     from hearsight.localising.frames import localise_frames
@@ -42,6 +43,7 @@ __all__ = [
     "localise_video",
     "open_clips",
     "train",
+    "write_export",
 ]
 
 _HOMES = {
@@ -58,6 +60,7 @@ _HOMES = {
     "localise_video": "hearsight.localising.localise",
     "open_clips": "hearsight.datasets.open",
     "train": "hearsight.training.trainer",
+    "write_export": "hearsight.exports.export",
 }
 """Where each name that is not loaded at once is found; `TYPE_CHECKING` above says the same."""
 

@@ -20,6 +20,10 @@ LOCALISE = "localise film.mp4 --model tiny.safetensors -o painted.mp4"
 WRITERS = (
     (LOCALISE, ("painted.mp4",)),
     ("localise a.png --sound a.wav --model tiny.safetensors -o painted.png", ("painted.png",)),
+    (
+        "localise film.mp4 --model tiny.safetensors --export a.xml --export b.vtt",
+        ("a.xml", "b.vtt"),
+    ),
     ("search lib --sound a.wav --sheet s.png --page p.html", ("s.png", "p.html")),
     ("similar lib film.mp4 --at 1 --sheet s.jpg --page q.html", ("s.jpg", "q.html")),
     ("data show toys --count 2 -o toys.png", ("toys.png",)),
@@ -30,7 +34,7 @@ WRITERS = (
     ("import-weights best.pth.tar", ("best.safetensors",)),
 )
 
-SHORT = [WRITERS[place] for place in (0, 1, 2, 3, 5, 6)]  # whose work takes no seconds
+SHORT = [WRITERS[place] for place in (0, 1, 2, 3, 4, 6, 7)]  # whose work takes no seconds
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,6 @@ if TYPE_CHECKING:  # every command imports this module, and only some draw bars
 
     from hearsight.training.report import TrainingReport
 
-DIGITS = 3  # printed of a time, a cosine, a share: milliseconds, and what the last two tell
-
 
 def table_width() -> int | None:
     """Characters in a line of the terminal; None in a file or a pipe, where lines do not end."""

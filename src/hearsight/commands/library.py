@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import DIGITS, Bars, note, tell
+from hearsight.commands.console import Bars, note, tell
 from hearsight.commands.options import Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
-from hearsight.files.tables import rounded
+from hearsight.files.tables import DIGITS, rounded
 from hearsight.files.text import one_line
 
 if TYPE_CHECKING:  # it imports torch

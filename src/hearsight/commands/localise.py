@@ -1,17 +1,15 @@
 """`hearsight localise`: localises the sound of a video, or of a picture and a sound file."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import DIGITS, Bars, note
+from hearsight.commands.console import Bars, note
 from hearsight.commands.options import Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
-from hearsight.files.tables import rounded
+from hearsight.exports.formats import FORMATS, format_of, known_format
 
 
 def localise(
@@ -35,6 +33,20 @@ def localise(
     threshold: Annotated[
         float | None, typer.Option(help="Confidence below which there is no source.")
     ] = None,
+    export: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write the moments for another tool, too; may be given several times. The ending"
+            f" tells the format: {', '.join(one.ending for one in FORMATS.values())}."
+        ),
+    ] = None,
+    export_format: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The format of each --export, in the same order, whatever its ending:"
+            f" {', '.join(FORMATS)}."
+        ),
+    ] = None,
     force: Force = False,
     device: Device = None,
     threads: Threads = 2,
@@ -42,12 +54,15 @@ def localise(
     """Say where the sound of a video, or of a picture with a sound, comes from.
 
     Prints one JSON object per moment: time in seconds, box in pixels (x0, y0, x1, y1) or null,
-    confidence, share of the frame; numbers to 3 digits after the point.
+    confidence, share of the frame; numbers to 3 digits after the point; the number of the frame,
+    from 0, and the video's frames per second.
 
-    Example: hearsight localise concert.mp4 -o painted.mp4
+    Example: hearsight localise concert.mp4 -o painted.mp4 --export boxes.xml --export notes.vtt
     """
     import torch
 
+    from hearsight.exports.export import film_facts, write_export
+    from hearsight.exports.json_lines import json_line
     from hearsight.localising.localise import localise_image, localise_video
     from hearsight.localising.moments import check_strip, check_style
     from hearsight.localising.painting import PICTURES
@@ -63,10 +78,16 @@ def localise(
     for option, video_only in (("--every", every), ("--strip", strip)):
         if video_only is not None and sound is not None:
             raise HearsightError(f"{option} is for videos: a picture is one moment.")
+    exports = _exports(export or [], export_format or [], picture=sound is not None)
     torch.set_num_threads(threads)
     sources = [source] if sound is None else [source, sound]
     with (
-        writing((output, SUFFIXES if sound is None else PICTURES), force=force, sources=sources),
+        writing(
+            (output, SUFFIXES if sound is None else PICTURES),
+            *((path, ()) for path, _ in exports),
+            force=force,
+            sources=sources,
+        ),
         Bars() as bars,
     ):
         moments = (
@@ -95,5 +116,26 @@ def localise(
                 )
             ]
         )
+        found = []
         for moment in moments:
-            print(json.dumps(rounded(asdict(moment), DIGITS)), flush=True)
+            print(json_line(moment), flush=True)
+            if exports:
+                found.append(moment)
+        if exports:
+            film = film_facts(source.absolute())
+        for path, format in exports:
+            write_export(path, format, found, film, every=every or 1.0)
+
+
+def _exports(paths: list[Path], formats: list[str], *, picture: bool) -> list[tuple[Path, str]]:
+    """Each file to export to and its format; HearsightError if one is not known or unfit."""
+    if formats and len(formats) != len(paths):
+        raise HearsightError(
+            "Name one --export-format for each --export, in the same order, not"
+            f" {len(formats)} for {len(paths)}."
+        )
+    chosen = [known_format(name) for name in formats] or [format_of(path) for path in paths]
+    for path, format in zip(paths, chosen, strict=True):
+        if picture and format.video:
+            raise HearsightError(f"'{path}': the format {format.name} is for videos only.")
+    return [(path, format.name) for path, format in zip(paths, chosen, strict=True)]

@@ -21,6 +21,7 @@ LEFT = ("name", "protocol")  # columns of words, aligned to the left
 NARROW = 80  # characters, the width of a table unless the terminal is wider
 FOLDED = 20  # characters; text is broken into lines of at least as many where a table is too wide
 BETWEEN = {True: 3, False: 2}  # characters per column beside its text, ruled and not
+DIGITS = 3  # printed of a time, a cosine, a share: milliseconds, and what the last two tell
 ROW_FILES = (".parquet", ".csv")  # what `write_rows` writes
 
 

@@ -34,6 +34,7 @@ def localise_frames(
 ) -> Iterator[Moment]:
     """A `Moment` for each frame of a video in memory, in order; options as in `localise_video`.
 
+    The frame number of a moment is the frame's place among those given, from 0; no rate is known.
     Frames and times are taken as moments are, `batch` at once.
 
     frames: RGB pixels, height x width x 3, uint8, all of one size. times: rising, of each frame, in
@@ -79,9 +80,9 @@ def _rising(times: Iterable[float]) -> Iterator[float]:
 
 def _prepare_alike(frames: Iterable[np.ndarray], side: int) -> Iterator[EncoderFrame]:
     first = None
-    for pixels in frames:
+    for number, pixels in enumerate(frames):
         check_pixels(pixels)
         first = first or pixels.shape
         if pixels.shape != first:
             raise HearsightError("All frames must have the size of the first.")
-        yield prepare_whole_frame(pixels, side)
+        yield prepare_whole_frame(pixels, side, number=number)

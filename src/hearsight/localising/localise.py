@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,8 @@ class EncoderFrame:
     colours: Float[Tensor, "3 seen_height seen_width"]  # normalised
     height: int  # pixels of the original frame
     width: int
+    number: int | None = None  # as of a `Moment`
+    frame_rate: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,23 +293,39 @@ class Localiser:
         if not silent and confidence >= self.threshold:
             heatmap = to_heatmap(response)
             box, share = region_box(heatmap, frame.height, frame.width)
-        moment = Moment(time=heard.time, box=box, confidence=confidence, share=share)
+        moment = Moment(
+            time=heard.time,
+            box=box,
+            confidence=confidence,
+            share=share,
+            frame=frame.number,
+            frame_rate=frame.frame_rate,
+        )
         if self.maps:
             moment = MappedMoment(
                 time=heard.time,
                 box=box,
                 confidence=confidence,
                 share=share,
+                frame=frame.number,
+                frame_rate=frame.frame_rate,
                 response=response.copy(),
                 frame_size=(frame.height, frame.width),
             )
         return MomentHeatmap(moment=moment, heatmap=np.rint(heatmap * 255).astype(np.uint8))
 
 
-def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) -> EncoderFrame:
+def prepare_whole_frame(
+    pixels: UInt8[np.ndarray, "height width 3"],
+    side: int,
+    *,
+    number: int | None = None,
+    frame_rate: Fraction | None = None,
+) -> EncoderFrame:
     """The whole frame, scaled bicubically so that its shorter side is `side`, normalised.
 
     The longer side becomes the nearest multiple of `STEP`, at most `STRETCH` times the shorter.
+    number, frame_rate: as a `Moment` of a video has them.
     """
     height, width, _ = pixels.shape
     long = min(max(height, width) / min(height, width), STRETCH) * side
@@ -314,7 +333,9 @@ def prepare_whole_frame(pixels: UInt8[np.ndarray, "height width 3"], side: int) 
     size = (long, side) if width > height else (side, long)
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
     colours = normalise(as_batch(np.asarray(small)))[0]
-    return EncoderFrame(colours=colours, height=height, width=width)
+    return EncoderFrame(
+        colours=colours, height=height, width=width, number=number, frame_rate=frame_rate
+    )
 
 
 def _moments(
@@ -334,7 +355,10 @@ def _moments(
     side = localiser.recipe.frame_size
     LOGGER.info("%s: %.1f s, %d moments", info.path, info.duration, count)
     with reading:
-        frames = (prepare_whole_frame(frame.pixels, side) for frame in reader.frames_at(times))
+        frames = (
+            prepare_whole_frame(frame.pixels, side, number=frame.number, frame_rate=info.frame_rate)
+            for frame in reader.frames_at(times, numbered=True)
+        )
         sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
         pairs = zip(frames, sounds, strict=True)
         done = 0

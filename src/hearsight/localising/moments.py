@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,18 @@ class Moment:
     box: tuple[int, int, int, int] | None  # pixels [x0, y0, x1, y1]; None: no source in the picture
     confidence: float  # cosine at the peak of the response map, in [-1, 1]; 0 in silence
     share: float  # of the frame's area that the source covers, from 0 to 1 (not its box's area)
+    frame: int | None = None  # number of the frame, counted as shown, from 0; None: of a picture
+    frame_rate: Fraction | None = None  # frames per second of the film, the mean where it varies
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, as `json.dumps` takes them: the box is a list, or None."""
-        box = None if self.box is None else list(self.box)
+        """The fields, as `json.dumps` takes them: the box a list, the rate as `30000/1001`."""
         return {
             "time": self.time,
-            "box": box,
+            "box": None if self.box is None else list(self.box),
             "confidence": self.confidence,
             "share": self.share,
+            "frame": self.frame,
+            "frame_rate": None if self.frame_rate is None else str(self.frame_rate),
         }
 
 

@@ -12,11 +12,13 @@ from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from hearsight.media.edit_list import Edit
 from hearsight.media.settle import OVERLAP, ROUNDING, Settler, Stamped, settled
 from hearsight.media.source import BLIND, MP4, Encoded, Source
 
 MISPLACED = 2.5  # frames by which a time may be given to a wrong picture
 TRACE = Fraction(1, 2000)  # seconds; the rounding of an edit's ends
+VP8_SHOWN = 0x10  # in the first byte of a picture of VP8: it is shown
 
 
 def decode(
@@ -47,13 +49,34 @@ def decode_frames(
     if source.kind in BLIND:
         stamped = _evened(stream, stamped)
     for frame in _rising(stream, stamped):
-        if edit is None:
-            yield frame
-            continue
         begin = timestamp(frame)
-        ends = begin + (frame.duration or usual_ticks(stream)) * Fraction(frame.time_base or 0)
-        if ends > edit.start + TRACE and (edit.end is None or begin < edit.end - TRACE):
+        end = begin + (frame.duration or usual_ticks(stream)) * Fraction(frame.time_base or 0)
+        if _is_shown(edit, begin, end):
             yield frame
+
+
+def _is_shown(edit: Edit | None, begin: Fraction, end: Fraction) -> bool:
+    """Whether a picture with these times (seconds) lies in the part of its track that is shown."""
+    if edit is None:
+        return True
+    return end > edit.start + TRACE and (edit.end is None or begin < edit.end - TRACE)
+
+
+def shown_stamps(source: Source, packets: Iterator[Encoded]) -> Iterator[int | None]:
+    """The time stamp of each frame that `decode_frames` gives, without decoding, in no order.
+
+    That is so where a packet is a frame. None: the packet does not state one.
+    """
+    stream = source.picture
+    assert stream is not None
+    edit, tick = source.edit(stream), Fraction(stream.time_base or 0)
+    hides = stream.codec_context.codec.canonical_name == "vp8"  # pictures only for reference
+    for packet in packets if source.kind == MP4 else _trusted(stream, packets):
+        if packet.is_discard or (hides and not bytes(packet)[0] & VP8_SHOWN):
+            continue
+        begin = (packet.pts or 0) * tick
+        if _is_shown(edit, begin, begin + (packet.duration or usual_ticks(stream)) * tick):
+            yield packet.pts
 
 
 def _trusted(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[Encoded]:

@@ -22,6 +22,7 @@ from hearsight.media.decode import (
     decode_frames,
     timestamp,
 )
+from hearsight.media.frame_numbers import FrameNumbers
 from hearsight.media.pixels import Display, Pixels
 from hearsight.media.sound import Samples, resampled, sound_format
 from hearsight.media.sound_part import sound_from
@@ -65,6 +66,7 @@ class Frame(NamedTuple):
 
     time: float
     pixels: Pixels
+    number: int | None = None  # counted as frames are shown, from 0; None where nobody asked
 
 
 class Excerpt(NamedTuple):
@@ -282,6 +284,7 @@ class VideoReader:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._source = Source(self.path)
+        self._numbers: FrameNumbers | None = None
         try:
             self._timeline = timeline_of(self._source)
         except BaseException:
@@ -345,30 +348,57 @@ class VideoReader:
             raise MediaError(f"No frame of '{self.path}' can be decoded.")
         return frame
 
-    def frames_at(self, times: Iterable[float]) -> Iterator[Frame]:
-        """As the function `frames_at`; call once."""
+    def frames_at(self, times: Iterable[float], *, numbered: bool = False) -> Iterator[Frame]:
+        """As the function `frames_at`; call once.
+
+        numbered: tell the number of each frame. The first seek then takes a pass over the packets
+        of the file, and where they do not tell which frame is which, all frames are decoded.
+        """
         _wanted_picture(self._source)
         far = FAR if self._seekable() else math.inf
         shown = self._first()
         following: VideoFrame | None = shown
+        number = 0
         display = Display(_wanted_picture(self._source), shown)
         for wanted in times:
             before = self._time(shown)
             wanted = min(wanted, self._timeline.duration)
             if not 0 <= wanted - before <= far:
-                sought = self._seek(wanted) if self._seekable() else None
+                sought = self._jump(wanted, (shown, number) if numbered else None)
                 if sought is None:
                     self._source.rewind()
                     self._restart()
-                    sought, far = self._frames, math.inf
-                self._frames = sought
+                    sought, far = (self._frames, 0), math.inf
+                self._frames, number = sought
                 shown = following = next(self._frames, shown)
                 if self._time(shown) <= before < wanted:
                     far *= 2  # key frames lie so far apart that seeking went back
             while following is not None and (shown is following or self._time(following) <= wanted):
+                number += shown is not following
                 shown, following = following, next(self._frames, None)
                 display.follow(shown)
-            yield Frame(self._time(shown), display.pixels(shown))
+            yield Frame(self._time(shown), display.pixels(shown), number if numbered else None)
+
+    def _jump(
+        self, wanted: float, counted: tuple[VideoFrame, int] | None
+    ) -> tuple[Iterator[VideoFrame], int] | None:
+        """Frames from a key frame at or before a time on, and the number of the first.
+
+        None if no key frame can be reached or its number is not known. counted: the last frame
+        and its number; without it numbers are not wanted.
+        """
+        if not self._seekable():
+            return None
+        if counted is not None:
+            self._numbers = self._numbers or FrameNumbers(self.path)
+            if self._numbers.number_of(counted[0]) != counted[1]:
+                return None
+        frames = self._seek(wanted)
+        if frames is None or self._numbers is None:
+            return None if frames is None else (frames, 0)
+        first = next(frames)
+        number = self._numbers.number_of(first)
+        return None if number is None else (chain([first], frames), number)
 
     def _time(self, frame: VideoFrame) -> float:
         return _time(frame, self._timeline)
