@@ -247,6 +247,33 @@ class Model(NamedTuple):
     facts: Mapping[str, Any] = MappingProxyType({})  # as `Checkpoint.facts`
 
 
+def checkpoint_path(source: str | Path) -> Path:
+    """The file of a model: a checkpoint, a run folder's best or last, or one of the package.
+
+    Raises:
+        HearsightError: none of these.
+    """
+    path, shipped = Path(source), shipped_models()
+    if path.is_dir():
+        return path / (BEST if (path / BEST).exists() else LAST)
+    if not path.exists() and str(source) in shipped:
+        return shipped[str(source)]
+    if not path.exists() and path.suffix != ".safetensors":
+        known = ", ".join(sorted(shipped)) or "none in this installation"
+        raise HearsightError(
+            f"'{source}' is neither a checkpoint file nor a model that comes with the package "
+            f"({known}).{nearest(str(source), shipped)}"
+        )
+    return path
+
+
+def ready(checkpoint: Checkpoint) -> Model:
+    """The model of a checkpoint: on the CPU, in evaluation mode."""
+    encoders = Encoders(checkpoint.recipe.encoder, bare=True).to_empty(device="cpu")
+    encoders.load_state_dict(checkpoint.weights)
+    return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)
+
+
 def load_model(source: str | Path) -> Model:
     """A model ready to use: on the CPU, in evaluation mode. What its card says in short is logged.
 
@@ -257,20 +284,8 @@ def load_model(source: str | Path) -> Model:
     Raises:
         HearsightError: none of these, or as `load_checkpoint`.
     """
-    path, shipped = Path(source), shipped_models()
-    if path.is_dir():
-        path = path / (BEST if (path / BEST).exists() else LAST)
-    elif not path.exists() and str(source) in shipped:
-        path = shipped[str(source)]
-    elif not path.exists() and path.suffix != ".safetensors":
-        known = ", ".join(sorted(shipped)) or "none in this installation"
-        raise HearsightError(
-            f"'{source}' is neither a checkpoint file nor a model that comes with the package "
-            f"({known}).{nearest(str(source), shipped)}"
-        )
+    path = checkpoint_path(source)
     checkpoint = load_checkpoint(path, with_state=False)
     LOGGER.info("loaded %s, %s", path, checkpoint.recipe.name)
     log_card(card_of(path))
-    encoders = Encoders(checkpoint.recipe.encoder, bare=True).to_empty(device="cpu")
-    encoders.load_state_dict(checkpoint.weights)
-    return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)
+    return ready(checkpoint)

@@ -17,6 +17,7 @@ from hearsight.commands.options import (
     command_line,
     parse_folder,
 )
+from hearsight.commands.start import choose_start
 from hearsight.errors import HearsightError
 from hearsight.version import __version__
 
@@ -64,6 +65,23 @@ def train(
     looks: Annotated[
         int, typer.Option(help="Looks in which each cut-out of composed scenes appears.", min=1)
     ] = 1,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from the weights of this model: a name, a checkpoint or a run folder. By "
+            "default one's own videos start from the default model if it has the recipe's "
+            "network; `none`: begin anew.",
+        ),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            help="One's own videos only: seconds between clips; by default one each, with a model "
+            "to start from one every 3.",
+            callback=above_zero,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Continue the run in OUT; RECIPE and seed may be left out.")
     ] = False,
@@ -88,11 +106,14 @@ def train(
 ) -> None:
     """Train a recipe and write a run folder: recipe, log, last and best checkpoint.
 
+    From one's own videos and a model to start from, also a page: before and after on some of the
+    videos that are held out. The model at the start is kept if the trained one is worse.
+
     Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
     """
     import torch
 
-    from hearsight.datasets.open import open_joined
+    from hearsight.datasets.open import is_videos, open_joined
     from hearsight.scoring.evaluation import check_truths
     from hearsight.scoring.protocol_registry import check_validation
     from hearsight.scoring.protocols import DEFAULT_PROTOCOL
@@ -106,8 +127,24 @@ def train(
         if validation is None and not select_on_test:
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
     method = choose_recipe(recipe, config, changes, seed, resumed=out if resume else None)
-    size = round(method.frame_size * COMPOSED)
-    clips = open_joined(data, split="train", size=size, seed=method.seed, count=scenes, looks=looks)
+    ours = all(map(is_videos, data))
+    begun = choose_start(start, method, own_videos=ours, resumed=out if resume else None)
+    compared = ours and begun is not None
+    if compared:
+        from hearsight.datasets.held_out_videos import EVERY, open_videos
+
+        clips = open_videos(data, every or EVERY)
+    else:
+        size = round(method.frame_size * COMPOSED)
+        clips = open_joined(
+            data,
+            split="train",
+            size=size,
+            seed=method.seed,
+            count=scenes,
+            looks=looks,
+            every=every,
+        )
     opened = [
         None if spec is None else (spec, open_joined([spec], split="val", size=method.frame_size))
         for spec in (validation, test)
@@ -116,31 +153,35 @@ def train(
     if held_out is not None:
         tell(check_truths(held_out, validation or test or ""))
     with Bars() as bars:
-        result = run_training(
-            method,
-            clips,
-            out,
-            validation=held_out,
-            options=TrainingOptions(
-                resume=resume,
-                minutes=minutes,
-                log_every=log_every,
-                trackers=tuple(trackers),
-                device=device,
-                workers=workers,
-                protocol=protocol or DEFAULT_PROTOCOL,
-                facts={
-                    "command": command_line(),
-                    "data": data,
-                    "version": __version__,
-                    **known,
-                },
-                progress=bars,
-                notice=note,
-                report=bars.report,
-                tell_time=True,
-            ),
+        options = TrainingOptions(
+            resume=resume,
+            minutes=minutes,
+            log_every=log_every,
+            trackers=tuple(trackers),
+            device=device,
+            workers=workers,
+            protocol=protocol or DEFAULT_PROTOCOL,
+            start=begun,
+            facts={
+                "command": command_line(),
+                "data": data,
+                "version": __version__,
+                **known,
+            },
+            progress=bars,
+            notice=note,
+            report=bars.report,
+            tell_time=True,
         )
+        told: dict[str, Any] = {}
+        if compared:
+            from hearsight.studies.own_videos import train_on_videos
+
+            assert begun is not None
+            done = train_on_videos(method, clips, out, begun, options, validation=held_out)
+            result, told = done.training, done.numbers()
+        else:
+            result = run_training(method, clips, out, validation=held_out, options=options)
     tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())
     if not result.main:
         return
@@ -154,6 +195,7 @@ def train(
                 "skipped": len(result.unreadable),
                 "finished": result.finished,
                 **({} if result.best is None else {"best": round(result.best, 4)}),
+                **told,
             }
         )
     )

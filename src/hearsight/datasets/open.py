@@ -44,11 +44,12 @@ def open_joined(
     classes: int | None = None,
     silent: tuple[int, int] | None = None,
     looks: int = 1,
+    every: float | None = None,
 ) -> Clips:
     """Several sources as one; of clips with the same id the first counts.
 
     `selection.name_left_out` names those left out. What is said of scenes holds for the sources
-    that are composed of a pack.
+    that are composed of a pack; `every` must not be given with one that is not of videos.
     """
     opened = [
         open_clips(
@@ -60,9 +61,10 @@ def open_joined(
             classes=classes,
             silent=silent,
             looks=looks,
+            every=every,
         )
         if is_composed(spec)
-        else open_clips(spec, split=split)
+        else open_clips(spec, split=split, every=every)
         for spec in specs
     ]
     return opened[0] if len(opened) == 1 else JoinedClips(opened)
@@ -149,6 +151,19 @@ def open_clips(
     if chosen:
         return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
     return _open_folder(Path(spec), None, split, every)
+
+
+def is_videos(spec: str) -> bool:
+    """Whether the clips are those of one's own videos: of a folder of them, or listed there."""
+    if is_composed(spec):
+        return False
+    folder, _, _ = spec.rpartition("@")
+    place = Path(spec) if Path(spec).is_dir() or not folder else Path(folder)
+    if not place.is_dir() or _kind(place) != "videos":
+        return False
+    from hearsight.datasets.videos import PassedOver, walk_media
+
+    return any(walk_media(place, PassedOver()))
 
 
 def is_composed(spec: str) -> bool:

@@ -1,6 +1,7 @@
 """A folder of videos as clips: frames at regular times, or the middle one, and their sound."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from math import inf
@@ -26,6 +27,7 @@ SUFFIXES = (
     *(".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb"),
     *(".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
 )
+AT_SECOND = re.compile(r"(.+)@\d+\.\d\d", re.DOTALL)  # end of the id of a clip of several
 MOST_NAMED = 5  # of what is passed over
 
 
@@ -230,6 +232,12 @@ class VideoClips:
             path, _ = self._moment(index)
             raise UnreadableClip(self.ids[index], f"'{path}' has no sound at {time:.2f} s")
         return to_samples(sound)
+
+
+def video_of(id: str) -> str:
+    """The video of a clip of `VideoClips`, by its path: the id without the second."""
+    found = AT_SECOND.fullmatch(id)
+    return id if found is None else found[1]
 
 
 def _times(path: Path, every: float) -> list[float | None]:

@@ -21,7 +21,7 @@ class SoundWindow:
     level: float  # dBFS, root mean square; -inf where there is no sound
 
 
-def _level(samples: Float32[np.ndarray, " samples"]) -> float:
+def level_of(samples: Float32[np.ndarray, " samples"]) -> float:
     """Root mean square in dBFS; -inf for silence."""
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     return 10 * math.log10(power) if power > 0 else -math.inf
@@ -56,7 +56,7 @@ def sound_windows(
         around = held[max(middle - half - begin, 0) : max(middle + half - begin, 0)]
         if not len(window):
             window = np.zeros(length, np.float32)
-        yield SoundWindow(time=time, samples=window, level=_level(around))
+        yield SoundWindow(time=time, samples=window, level=level_of(around))
 
 
 def loudest_window(blocks: Iterable[Float32[np.ndarray, " _"]], seconds: float) -> SoundWindow:
@@ -84,7 +84,7 @@ def loudest_window(blocks: Iterable[Float32[np.ndarray, " _"]], seconds: float) 
 def _louder(
     best: SoundWindow | None, samples: Float32[np.ndarray, " samples"], begin: int
 ) -> SoundWindow:
-    level = _level(samples)
+    level = level_of(samples)
     if best is not None and best.level >= level:
         return best
     return SoundWindow(time=(begin + len(samples) / 2) / RATE, samples=samples, level=level)

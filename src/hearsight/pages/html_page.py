@@ -109,6 +109,7 @@ figcaption { margin-top: 0.35rem; overflow-wrap: anywhere; line-height: 1.35; }
 .gallery th, .gallery td { vertical-align: top; text-align: left; white-space: normal;
   padding: 0.3rem; }
 .gallery figure { width: 8.5rem; }
+.gallery.wide figure { width: min(22rem, 36vw); }
 .gallery img { display: block; width: 100%; height: auto; border-radius: 4px; }
 .gallery tbody th { font-size: 0.875rem; min-width: 6rem; overflow-wrap: anywhere; }
 .film video { display: block; width: 100%; max-width: 48rem; border-radius: 4px;

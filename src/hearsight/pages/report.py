@@ -19,7 +19,7 @@ from hearsight.clips.clip import encode_picture
 from hearsight.pages.curves import Curve, plot
 from hearsight.pages.html_page import card_note, data_url, html_page, write_page
 
-Role = Literal["model", "blind", "ceiling", "paper"]  # where the scores of a row come from
+Role = Literal["model", "other", "blind", "ceiling", "paper"]  # where scores of a row come from
 SCORE_NAMES = {  # of validation scores in the log, as tables have them
     "success_rate": "cIoU@0.5",
     "auc": "AUC",
@@ -67,6 +67,8 @@ class Gallery:
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Picture]]]  # name of the clip, one picture per column
     note: str = ""
+    truths: bool = True  # whether they are drawn
+    wide: bool = False  # larger pictures, for two columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ def _table(table: Table) -> str:
     rows = []
     for row, role in zip(table.rows, table.roles, strict=True):
         first, *others = (row.get(column) for column in columns)
-        tag = "" if role in ("model", first) else f' <span class="tag">{role}</span>'
+        tag = "" if role in ("model", "other", first) else f' <span class="tag">{role}</span>'
         cells = "".join(_cell(value) for value in others)
         rows.append(
             f'<tr class="{role}"><th scope="row">{escape(_cell_text(first))}{tag}</th>{cells}</tr>'
@@ -195,8 +197,10 @@ def _gallery(gallery: Gallery) -> str:
         for clip, pictures in gallery.rows
     )
     note = f'<p class="note">{escape(gallery.note)}</p>' if gallery.note else ""
+    legend = LEGEND if gallery.truths else HEAT_LEGEND
+    wide = " wide" * gallery.wide
     return (
-        f'{note}{LEGEND}<div class="scroll" tabindex="0"><table class="gallery" '
+        f'{note}{legend}<div class="scroll" tabindex="0"><table class="gallery{wide}" '
         f'aria-label="{escape(gallery.title)}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
@@ -241,7 +245,6 @@ def _provenance(provenance: Mapping[str, str]) -> str:
     return f"<dl>{rows}</dl>" if rows else ""
 
 
-LEGEND = (
-    '<p class="note">Colour: where the model hears the source, from violet (weak) to yellow '
-    "(strongest). Dashed turquoise: the truth.</p>"
-)
+HEAT = "Colour: where the model hears the source, from violet (weak) to yellow (strongest)."
+HEAT_LEGEND = f'<p class="note">{HEAT}</p>'
+LEGEND = f'<p class="note">{HEAT} Dashed turquoise: the truth.</p>'

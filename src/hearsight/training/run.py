@@ -14,6 +14,7 @@ from torch import Tensor
 from hearsight.checkpoints.checkpoint import LAST, Checkpoint, Model, save_checkpoint
 from hearsight.checkpoints.import_weights import load_trunk
 from hearsight.checkpoints.pretrained_trunks import load_pretrained
+from hearsight.checkpoints.start import begin_from, start_of_run, write_start
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
@@ -76,11 +77,18 @@ class Run:
         check_trackers(options.trackers)
         state = folder_state(folder)
         previous = find_previous(folder, recipe, clips, resume=options.resume)
-        self.facts = carry_facts({} if previous is None else previous.facts, options.facts)
+        start = options.start
+        if options.resume:
+            start = start_of_run(folder, start, needed=previous is None)
+        noted = {} if start is None else {"start": start.fact}
+        before = {} if previous is None else previous.facts
+        self.facts = carry_facts(before, {**options.facts, **noted})
         if previous is not None:
             if options.planned_minutes is not None:
                 recipe.epochs = min(recipe.epochs, previous.recipe.epochs)
             self.encoders.load_state_dict(previous.weights)
+        elif start is not None:
+            begin_from(self.encoders, recipe, start)
         else:
             if recipe.encoder.weights is not None:
                 load_trunk(self.encoders, recipe.encoder)
@@ -129,6 +137,8 @@ class Run:
             if self.accelerator.is_main_process:
                 kept.enter_context(sole_writer(folder))
                 check_unchanged(folder, state)
+                if start is not None and previous is None:
+                    write_start(folder, start)
             self.log = Log(
                 folder,
                 recipe,

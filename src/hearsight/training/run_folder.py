@@ -20,6 +20,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import LAST, Checkpoint, load_checkpoint
+from hearsight.checkpoints.start import START, Start
 from hearsight.clips.clip import Clips
 from hearsight.clips.leaks import merge_leaks
 from hearsight.errors import HearsightError
@@ -52,6 +53,8 @@ class TrainingOptions:
     save_minutes: float = 10.0  # within an epoch, where there is one process
     protocol: str = DEFAULT_PROTOCOL  # of the validation
     features: Path | None = None  # folder of frozen trunks' features; None: the run's, not kept
+    start: Start | None = None  # a model whose weights the recipe takes over
+    guarded: bool = False  # leave `best` to the caller, unless validation chooses it
     facts: dict[str, Any] = field(default_factory=dict)  # written into the checkpoints
     progress: Progress = no_progress
     notice: Notice = no_notice
@@ -179,11 +182,13 @@ def find_previous(folder: Path, recipe: Recipe, clips: Clips, *, resume: bool) -
 
 
 def carry_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a resumed run: those of `now`, with leaks and test-set selection of `before`.
+    """The facts of a resumed run: `now`, with start, leaks and test-set selection of `before`.
 
     Leaks that were found, and an epoch chosen on the test set, hold for all later parts of a run.
     """
     facts = {**now}
+    if "start" in before:
+        facts["start"] = before["start"]
     if "selected_on_test" in before:
         facts["selected_on_test"] = before["selected_on_test"] or now.get("selected_on_test", False)
     if "leak_check" in before:
@@ -302,7 +307,8 @@ class Log:
         with suppress(OSError):  # closing fails too on a full disk
             self.close()
         self.path.unlink(missing_ok=True)
-        self.path.with_name(RECIPE).unlink(missing_ok=True)
+        for name in (RECIPE, START):
+            self.path.with_name(name).unlink(missing_ok=True)
         if self.others is None:
             shutil.rmtree(self.board, ignore_errors=True)
             return

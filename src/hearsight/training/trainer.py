@@ -121,7 +121,7 @@ def save_final(run: Run) -> None:
         run.save(LAST)
         raise
     run.save(LAST, threshold)
-    if run.position.best < 0:
+    if run.position.best < 0 and not run.options.guarded:
         run.save(BEST, threshold)
 
 
