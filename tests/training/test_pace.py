@@ -42,6 +42,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def test_steps_are_measured_anew_where_features_are_read(clock: Clock) -> None:
+    pace = Pace(minutes=None)
+    for seconds in (10.0, 1.0):
+        pace.begin_epoch()
+        for _ in range(3):
+            clock.now += seconds
+            pace.add_step(torch.tensor(0.0), 1)
+        pace.end_epoch()
+        assert pace.step() == pytest.approx(seconds)
+        pace.forget_steps()
+
+
 def counted(recipe: Recipe, epoch: int, batch: int) -> Work:
     """The work left, by walking through it."""
     work = Work(steps=0, searches=0, validations=0)

@@ -114,6 +114,10 @@ class Pace:
             self.first_step = time.monotonic() - self._begun
             self._since = time.monotonic()
 
+    def forget_steps(self) -> None:
+        """Measure steps anew: from here on they take another time."""
+        self.steps, self._stepping = min(1, self.steps), 0.0
+
     def due(self) -> bool:
         """Whether the next report is, which then counts as made."""
         now = time.monotonic()

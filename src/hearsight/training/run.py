@@ -173,7 +173,7 @@ class Run:
         flag = torch.tensor(float(self.pace.is_over(more)), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
-    def computes_features(self) -> bool:
+    def computed_features(self) -> bool:
         """Whether the epoch before this position computed features of frozen trunks."""
         fresh = self.recipe.fresh_epochs or 0
         return bool(self.encoders.caches) and self.position.epoch <= fresh
@@ -187,7 +187,7 @@ class Run:
         seconds: of the last epoch.
         """
         options, position = self.options, self.position
-        if options.planned_minutes is None or self.computes_features():
+        if options.planned_minutes is None or self.computed_features():
             return
         left = 60 * options.planned_minutes - (time.monotonic() - self.pace.started)
         times = torch.tensor([left, seconds], device=self.accelerator.device)
@@ -248,7 +248,7 @@ class Run:
                 work,
                 batches=len(self.batches),
                 device=kind,
-                falls=self.computes_features(),
+                falls=self.computed_features(),  # the steps so far did, too
             )
             if said is not None:
                 self.options.notice(said)

@@ -98,6 +98,8 @@ def train_epochs(run: Run, validation: Clips | None) -> bool:
             if run.pace.steps and run.out_of_time(run.pace.search):
                 return False
             run.find_partners()
+            if position.epoch and run.computed_features():  # this epoch may read them
+                run.pace.forget_steps()
         finished = train_epoch(run)
         run.nan_guard.check_weights(position.step)
         if not finished:
