@@ -34,7 +34,7 @@ from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe_file import write_recipe
 from hearsight.recipes.serialisation import assign
 from hearsight.studies import own_videos
-from hearsight.studies.own_videos import MOMENTS, REPORT, candidate, train_on_videos
+from hearsight.studies.own_videos import MOMENTS, REPORT, candidate, tell_kept, train_on_videos
 from hearsight.training.trainer import train
 
 VIDEOS = 8
@@ -164,6 +164,24 @@ def test_the_guard_keeps_the_old_model_if_the_new_one_is_worse(
     assert ("which may be chance" in said) == (kept == "trained")  # of no difference
     assert ("made it worse" in card.short) == (kept == "start")
     assert "**Licence:** CC0." in card.path.read_text()  # of the model at the start
+
+
+def test_the_sentence_says_what_the_difference_is_worth() -> None:
+    before = OwnSoundScore(told=0.8, interval=(0.7, 0.9), found=0.9, dark=0.6, threshold=0.25)
+    said = {}
+    for told, difference in ((0.9, (0.05, 0.2)), (0.7999, (-0.1, 0.1)), (0.9, (None, None))):
+        found = Comparison(
+            before=before,
+            after=replace(before, told=told),
+            difference=difference,
+            moments=1200,
+            videos=3,
+        )
+        said[difference] = tell_kept("mine", found)
+    assert "+10.0 points (95 % interval +5.0 to +20.0)." in said[0.05, 0.2]
+    assert "1,200 held-out moments of 3 videos" in said[0.05, 0.2]
+    assert "less than 0.1 points apart (95 % interval -10.0 to +10.0)." in said[-0.1, 0.1]
+    assert "+10.0 points, which may be chance." in said[None, None]
 
 
 @pytest.mark.parametrize(("after", "compared"), [(0.79, LAST), (0.95, BEST)])
