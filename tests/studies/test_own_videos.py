@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_clips import picture, tone
 from made_commands import Hearsight, refused
 from made_runs import QUIET, same, tiny_recipe, weights_of
 from made_videos import make_videos
@@ -22,15 +23,18 @@ from hearsight.checkpoints.checkpoint import (
     save_checkpoint,
 )
 from hearsight.checkpoints.start import load_start
-from hearsight.clips.clip import Clips
-from hearsight.datasets.held_out_videos import open_videos, take_moments
+from hearsight.clips.clip import Clips, encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+from hearsight.commands.start import choose_start
+from hearsight.datasets.held_out_videos import open_videos
 from hearsight.datasets.videos import video_of
 from hearsight.localising import localise
 from hearsight.localising.own_sound import Comparison, OwnSoundScore
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe_file import write_recipe
+from hearsight.recipes.serialisation import assign
 from hearsight.studies import own_videos
-from hearsight.studies.own_videos import MOMENTS, REPORT, train_on_videos
+from hearsight.studies.own_videos import MOMENTS, REPORT, candidate, tell_kept, train_on_videos
 from hearsight.training.trainer import train
 
 VIDEOS = 8
@@ -88,8 +92,15 @@ def facts(name: str) -> dict[str, Any]:
 
 
 def test_a_run_ends_with_the_better_model_its_card_and_a_page(
-    hearsight: Hearsight, line: str, mine: Path
+    hearsight: Hearsight, line: str, clips: Clips, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    learned: list[str] = []
+
+    def watch(recipe: Any, training: Clips, *rest: Any, **options: Any) -> Any:
+        learned.extend(training.ids)
+        return train(recipe, training, *rest, **options)
+
+    monkeypatch.setattr(own_videos, "train", watch)
     code, out, said = hearsight(f"{line} --start {mine}")
     assert code == 0, said
     result = json.loads(out)
@@ -103,14 +114,16 @@ def test_a_run_ends_with_the_better_model_its_card_and_a_page(
     kept = load_checkpoint(mine).weights if worse else weights_of(Path("run"))
     assert same(load_checkpoint(Path("run") / BEST).weights, kept)
     assert facts(LAST)["start"]["model"] == str(mine)
-    assert len(facts(LAST)["held_out_videos"]) == 3
+    names = set(facts(LAST)["held_out_videos"])
+    assert len(names) == 3
+    assert {video_of(id) for id in learned} == {video_of(id) for id in clips.ids} - names
     assert "takes over the weights of its trunks and projections" in said
     assert "6 of 3 videos are held out" in said
     assert "2 moments" not in said
     page = Path("run", REPORT).read_text()
     assert result["report"] == str(Path("run", REPORT))
     assert page.count('<img src="data:image/jpeg') == 2 * 6
-    for name in facts(LAST)["held_out_videos"]:
+    for name in names:
         assert f"{name}, 0.8 s" in page or f"{name}, 2.2 s" in page
     assert not re.search(r"<script|https?://", page)
     assert not Path("run", MOMENTS).exists()
@@ -153,20 +166,40 @@ def test_the_guard_keeps_the_old_model_if_the_new_one_is_worse(
     assert "**Licence:** CC0." in card.path.read_text()  # of the model at the start
 
 
-def test_no_held_out_moment_is_trained_on(
-    clips: Clips, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_sentence_says_what_the_difference_is_worth() -> None:
+    before = OwnSoundScore(told=0.8, interval=(0.7, 0.9), found=0.9, dark=0.6, threshold=0.25)
+    said = {}
+    for told, difference in ((0.9, (0.05, 0.2)), (0.7999, (-0.1, 0.1)), (0.9, (None, None))):
+        found = Comparison(
+            before=before,
+            after=replace(before, told=told),
+            difference=difference,
+            moments=1200,
+            videos=3,
+        )
+        said[difference] = tell_kept("mine", found)
+    assert "+10.0 points (95 % interval +5.0 to +20.0)." in said[0.05, 0.2]
+    assert "1,200 held-out moments of 3 videos" in said[0.05, 0.2]
+    assert "less than 0.1 points apart (95 % interval -10.0 to +10.0)." in said[-0.1, 0.1]
+    assert "+10.0 points, which may be chance." in said[None, None]
+
+
+@pytest.mark.parametrize(("after", "compared"), [(0.79, LAST), (0.95, BEST)])
+def test_what_validation_chose_is_compared_and_an_old_model_never_taken_for_it(
+    hearsight: Hearsight,
+    line: str,
+    mine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: float,
+    compared: str,
 ) -> None:
-    learned: list[str] = []
-
-    def watch(recipe: Any, training: Clips, *rest: Any, **options: Any) -> Any:
-        learned.extend(training.ids)
-        return train(recipe, training, *rest, **options)
-
-    monkeypatch.setattr(own_videos, "train", watch)
-    recipe = replace(tiny_recipe(), epochs=1)
-    train_on_videos(recipe, clips, tmp_path / "run", load_start(mine), QUIET)
-    held = load_checkpoint(tmp_path / "run" / LAST).facts["held_out_videos"]
-    assert {video_of(id) for id in learned} == {video_of(id) for id in clips.ids} - set(held)
+    with StoreWriter(Path("boxed")) as writer:
+        boxes = ((0.1, 0.2, 0.6, 0.9),)
+        writer.add(encode_clip("boxed", picture(1), tone(seed=1), boxes=boxes))
+    decide(monkeypatch, after)
+    code, _, said = hearsight(f"{line} --start {mine} --validation boxed --set epochs=1")
+    assert code == 0, said
+    assert candidate(Path("run")) == compared
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
@@ -191,33 +224,31 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
 
 
 def test_videos_start_from_the_default_model_of_the_same_network(
-    hearsight: Hearsight, line: str, clips: Clips, mine: Path, monkeypatch: pytest.MonkeyPatch
+    hearsight: Hearsight,
+    line: str,
+    mine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    line += " --set epochs=1"
     monkeypatch.setattr(localise, "MODEL", "mine")
     monkeypatch.setattr(checkpoint, "shipped_models", lambda: {"mine": mine})
-    code, _, said = hearsight(line)
+    code, _, said = hearsight(f"{line} --set epochs=1")
     assert code == 0
     assert "Training starts from 'mine'" in said
     assert facts(LAST)["start"]["model"] == "mine"
-    wider = line.replace("--out run", "--out wider --set encoder.projection=8")
-    code, out, said = hearsight(wider)
-    assert code == 0
-    assert "begins anew: the default model, mine, has another network" in said
-    assert "kept" not in json.loads(out)
-    anew = line.replace("--out run", "--out anew")
-    code, out, said = hearsight(f"{anew} --start none")
-    assert (code, "kept" in json.loads(out)) == (0, False)
-    for run in ("wider", "anew"):
-        assert "start" not in load_checkpoint(Path(run) / LAST).facts
-        assert not Path(run, REPORT).exists()
-    # other clips start from a model that is named alone
-    take_moments(clips, Path("store"))
-    store = re.sub(r"--data \S+", "--data store", line).replace("--every 1.5", "")
-    for run, option, started in (("other", "", False), ("more", f"--start {mine}", True)):
-        code, _, said = hearsight(f"{store.replace('--out run', f'--out {run}')} {option}")
-        assert (code, "Training starts" in said) == (0, started)
-        assert ("start" in load_checkpoint(Path(run) / BEST).facts) == started
+
+    def chosen(given: str | None, *changes: str, own_videos: bool = True) -> str | None:
+        recipe = assign(tiny_recipe(), *changes)
+        start = choose_start(given, recipe, own_videos=own_videos, resumed=None)
+        return None if start is None else start.name
+
+    assert chosen("none") is None
+    assert chosen(None, own_videos=False) is None  # other clips start from a named model alone
+    assert chosen(str(mine), own_videos=False) == str(mine)
+    assert chosen(None, "epochs=0") is None
+    capsys.readouterr()
+    assert chosen(None, "encoder.projection=8") is None
+    assert "anew: the default model, mine, has another network" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Methods compared, the ablation of SSL-TIE, and the demo."""
+"""Methods compared, the ablation of SSL-TIE, training on one's own videos, and the demo."""

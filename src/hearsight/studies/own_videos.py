@@ -241,19 +241,21 @@ def tell_kept(start: str, comparison: Comparison) -> str:
     before, after = (f"{100 * one.told:.1f} %" for one in (comparison.before, comparison.after))
     where = f"{comparison.moments:,} held-out moments of {comparison.videos:,} videos"
     low, high = comparison.difference
-    range_ = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
     points = 100 * (comparison.after.told - comparison.before.told)
+    moved = "less than 0.1 points apart" if abs(points) < 0.05 else f"{points:+.1f} points"
+    if low is not None and high is not None:
+        moved += f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
     if comparison.is_worse:
         return (
             f"The model that training started from, '{start}', is kept: on {where} it tells the "
             f"own sound from sounds of other videos in {before} of pairs, the trained one in "
-            f"{after}, {points:+.1f} points{range_}."
+            f"{after}, {moved}."
         )
     chance = low is None or low <= 0
     return (
         f"The trained model is kept: on {where} it tells the own sound from sounds of other "
         f"videos in {after} of pairs, '{start}', from which it started, in {before}, "
-        f"{points:+.1f} points{range_}{', which may be chance' if chance else ''}."
+        f"{moved}{', which may be chance' if chance else ''}."
     )
 
 
