@@ -73,7 +73,7 @@ from hearsight.recipes.recipe import Recipe
 
 LOGGER = logging.getLogger(__name__)
 
-MODEL = "ssl_tie:small"  # the weights that come with the package
+MODEL = "composed"  # of the models that come with the package, the one used by default
 SOUND_SECONDS = 3.0  # length of the clips that every recipe here is trained on
 THRESHOLD = 0.4  # cosine under which SSL-TIE's objective takes a place for background
 STEP = 16  # pixels; the longer side that the encoders see is a multiple of it

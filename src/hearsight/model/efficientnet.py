@@ -98,6 +98,7 @@ class EfficientNetLite0(nn.Module):
     def forward(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
         """Features of frames that `colour.normalise` has normalised."""
         gain, shift = (frames.new_tensor(values)[:, None, None] for values in (GAIN, SHIFT))
+        frames = frames.contiguous(memory_format=torch.channels_last)  # half the time on a CPU
         inside = relu6(self.stem(frames * gain + shift))
         middle = inside
         for number, block in enumerate(self.blocks):
