@@ -27,6 +27,18 @@ def _level(samples: Float32[np.ndarray, " samples"]) -> float:
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
+def levels(blocks: Iterable[Float32[np.ndarray, " _"]], step: float) -> list[float]:
+    """The level of each `step` seconds of a sound streamed in blocks, in dBFS; -inf for silence."""
+    length = max(1, round(step * RATE))
+    found, held = [], np.zeros(0, np.float32)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        whole = len(held) // length
+        found += [_level(part) for part in held[: whole * length].reshape(whole, length)]
+        held = held[whole * length :]
+    return [*found, _level(held)] if len(held) else found
+
+
 def sound_windows(
     blocks: Iterable[Float32[np.ndarray, " _"]], times: Iterable[float], seconds: float
 ) -> Iterator[SoundWindow]:
