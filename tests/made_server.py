@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import hearsight
 
 SOURCE = str(Path(hearsight.__file__).parents[1])
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
 @dataclass

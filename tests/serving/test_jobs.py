@@ -13,7 +13,7 @@ from hearsight.errors import HearsightError
 from hearsight.progress import Progress
 from hearsight.serving import jobs
 from hearsight.serving.jobs import Job, JobQueue
-from hearsight.serving.tasks import Settings
+from hearsight.serving.state import Settings
 from hearsight.serving.worker import WorkEndedError, Worker, WorkFault
 
 

@@ -16,7 +16,7 @@ with needs("web", "The served page"):
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
-from hearsight.serving import events, films
+from hearsight.serving import collection, events, films, live, runs
 from hearsight.serving.guard import LOOPBACK, Guard, hosts_of, new_token
 from hearsight.serving.service import ServeOptions, Service, refused
 
@@ -30,6 +30,9 @@ def make_application(options: ServeOptions) -> Starlette:
     app = Starlette(
         routes=[
             *films.ROUTES,
+            *collection.ROUTES,
+            *live.ROUTES,
+            *runs.ROUTES,
             *events.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],

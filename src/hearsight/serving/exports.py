@@ -75,7 +75,7 @@ def export_moments(form: str, facts: Mapping[str, Any], held: Mapping[str, Any])
         frame_rate=None if rate is None else Fraction(rate),
     )
     moments = map(read_moment, held["moments"])
-    writers = import_module(f"{WRITERS}.export")
+    writers: Any = import_module(f"{WRITERS}.export")
     return "".join(writers.export_pieces(form, moments, film, every=facts["every"]))
 
 

@@ -118,13 +118,23 @@ async def _film_job(service: Service, key: str, asked: dict[str, Any], every: fl
         film = folder / kept
         shutil.move(sent.path, film)
     else:
-        found = service.folders.file(word(asked, "file"))
-        if found is None:
-            raise missing()
-        name, film = found.path.name, found.path
+        film = await _known_file(service, asked)
+        name = film.name
         folder = service.results.create(key, {"name": name, "film": str(film)})
     arguments = {"film": str(film), "name": name, "folder": str(folder), "every": every}
     return _result_job(service, key, name, "localise_film", arguments)
+
+
+async def _known_file(service: Service, asked: dict[str, Any]) -> Path:
+    """The path of a film in a folder or in the library."""
+    if "row" in asked:
+        found = await service.searcher.call("file_of", {"row": word(asked, "row")})
+    else:
+        file = await asyncio.to_thread(service.folders.file, word(asked, "file"))
+        found = None if file is None else file.path
+    if found is None:
+        raise missing()
+    return Path(found)
 
 
 def _picture_job(service: Service, key: str, picture: str, sound: str) -> Job:

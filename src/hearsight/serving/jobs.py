@@ -25,13 +25,14 @@ class Job:
     id: str
     title: str  # what a person calls it
     page: str  # address where its result will be
-    work: Callable[[Progress], Awaitable[None]]
+    work: Callable[[Progress], Awaitable[Any]]  # a text that it gives is shown
     undo: Callable[[], None]  # removes what it wrote and took, if it is not done
     state: JobState = "waiting"
     stage: str = ""
     done: int = 0
     total: int | None = None
     error: str = ""
+    said: str = ""  # what came of it
     cancelled: bool = False  # somebody wants no more of it
 
     @property
@@ -41,7 +42,7 @@ class Job:
 
     def shown(self) -> dict[str, Any]:
         """What pages show of it."""
-        names = ("id", "title", "page", "state", "stage", "done", "total", "error")
+        names = ("id", "title", "page", "state", "stage", "done", "total", "error", "said")
         return {name: getattr(self, name) for name in names}
 
 
@@ -90,7 +91,8 @@ class JobQueue:
         job.state = "running"
         self._tell()
         try:
-            await job.work(progress)
+            given = await job.work(progress)
+            job.said = given if isinstance(given, str) else ""
         except HearsightError as error:
             self._end(job, "failed", str(error))
         except OSError as error:

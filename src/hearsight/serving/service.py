@@ -19,7 +19,7 @@ from hearsight.serving import uploads as upload_limits
 from hearsight.serving.folders import Folders
 from hearsight.serving.jobs import JobQueue
 from hearsight.serving.results import KEPT, Results
-from hearsight.serving.tasks import Settings
+from hearsight.serving.state import Settings
 from hearsight.serving.texts import TEXTS
 from hearsight.serving.uploads import Uploads
 from hearsight.serving.worker import Worker

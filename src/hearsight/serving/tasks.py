@@ -6,10 +6,8 @@ torch and the media libraries are imported by the task that needs them.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hearsight.errors import HearsightError
 from hearsight.progress import Progress, no_notice, of_stage
@@ -23,40 +21,12 @@ from hearsight.serving.result_files import (
     read_moment,
     write_result,
 )
-
-if TYPE_CHECKING:
-    from hearsight.loaded_model import LoadedModel
+from hearsight.serving.searching import SEARCHES
+from hearsight.serving.state import State
+from hearsight.serving.texts import TEXTS
 
 LEVELS = 2000  # of the loudness of a whole film, at most
 FINEST = 0.05  # seconds that a level stands for at least
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a worker is begun with."""
-
-    model: str | None = None  # of films; None: the weights that come with the package
-    library: str | None = None
-    device: str | None = None
-    threads: int = 2
-
-
-class State:
-    """What a worker keeps between tasks: the model, once it is loaded."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    @cached_property
-    def model(self) -> "LoadedModel":
-        """The model that localises; raises HearsightError if there is none of its name."""
-        import torch
-
-        from hearsight.loaded_model import load_model
-        from hearsight.localising.localise import MODEL
-
-        torch.set_num_threads(self.settings.threads)
-        return load_model(self.settings.model or MODEL, device=self.settings.device)
 
 
 @contextmanager
@@ -231,8 +201,34 @@ def export(state: State, progress: Progress, *, form: str, facts: Any, held: Any
     return export_moments(form, facts, held)
 
 
-TASKS: dict[str, Callable[..., Any]] = {
+def index(state: State, progress: Progress, *, folder: str, name: str) -> str:
+    """Add what is new below a folder to the library; in a sentence, what came of it.
+
+    Raises:
+        HearsightError: as `index_videos`.
+    """
+    import torch
+
+    from hearsight.library.indexing import index_videos
+
+    torch.set_num_threads(state.settings.threads)
+    with called(Path(folder), name):
+        summary = index_videos(
+            state.settings.library or "",
+            [folder],
+            device=state.settings.device,
+            progress=progress,
+            notice=no_notice,
+        )
+    new = summary.added + summary.changed + summary.copied
+    said: str = TEXTS["jobs"]["indexed"].format(new=new, moments=summary.moments)
+    if summary.unreadable:
+        said += TEXTS["jobs"]["unreadable"].format(count=len(summary.unreadable))
+    return said
+
+
+TASKS: dict[str, Callable[..., Any]] = SEARCHES | {
     one.__name__: one
-    for one in (warm, localise_film, make_playable, localise_picture, paint, export)
+    for one in (warm, localise_film, make_playable, localise_picture, paint, export, index)
 }
 """Every task by its name; each takes the worker's state and a `Progress` first."""

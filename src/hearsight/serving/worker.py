@@ -20,7 +20,7 @@ from typing import Any
 
 from hearsight.errors import HearsightError
 from hearsight.progress import Progress, no_progress
-from hearsight.serving.tasks import Settings, State
+from hearsight.serving.state import Settings, State
 
 TASKS = "hearsight.serving.tasks"
 EVERY = 0.1  # seconds between two messages of progress of one stage at least

@@ -73,7 +73,7 @@ export function watchJobs(watcher) {
 }
 
 export function jobSentence(job) {
-  if (job.state !== "running") return job.error || texts.state[job.state];
+  if (job.state !== "running") return job.error || job.said || texts.state[job.state];
   const stage = texts.stage[job.stage] ?? job.stage;
   return job.total ? `${stage}: ${job.done} / ${job.total}` : stage;
 }
