@@ -63,7 +63,10 @@ class Served:
 
 @contextmanager
 def serving(folder: Path, *words: str) -> Iterator[Served]:
-    """The server with its state in a folder, ended as Ctrl-C ends it."""
+    """The server with its state in a folder, ended as Ctrl-C ends it.
+
+    words: of its command; a `--port` among them counts.
+    """
     command = [sys.executable, "-m", "hearsight", "serve", "--port", "0", "--state"]
     command += [str(folder / "state"), "--threads", "1", *words]
     environment = {**os.environ, "PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1"}

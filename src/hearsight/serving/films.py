@@ -52,6 +52,7 @@ STYLES = ("heat", "contour", "box")
 async def first_page(request: Request) -> Response:
     """Where one drops a film, and the results so far."""
     service = service_of(request)
+    service.seen.set()
     return page(
         request,
         "localise.html",

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 QUERIES = 200  # that are remembered, so that their searches can be gone back to
 LISTED = 200  # files of the library in one list
+FRESH = 5.0  # seconds in which what the library holds is not counted again
 OVER = "That search is over: begin it again with its sound or picture."
 
 
@@ -25,10 +27,13 @@ def contents(state: State, progress: Progress) -> dict[str, Any] | None:
     """What is in the library; None if there is none yet."""
     from hearsight.library.lance_table import MomentTable
 
+    now = time.monotonic()
+    if state.counted is not None and now - state.counted[0] < FRESH:
+        return state.counted[1]
     if MomentTable.open(state.settings.library or "") is None:
         return None
     table, card = state.library.table, state.library.card
-    return {
+    held = {
         "moments": len(table),
         **{str(kind): count for kind, count in table.kinds().items()},
         "every": table.info.every,
@@ -36,6 +41,8 @@ def contents(state: State, progress: Progress) -> dict[str, Any] | None:
         "model": table.info.model,
         "card": None if card is None else card.sentence,
     }
+    state.counted = now, held
+    return held
 
 
 def files(state: State, progress: Progress, *, part: str) -> dict[str, Any]:
@@ -76,11 +83,11 @@ def ask(
     path = Path(file)
     try:
         if at is not None:
-            query = state.library.query(video=path, at=at, to=to)
+            query = state.embedding_library.query(video=path, at=at, to=to)
         elif is_picture(path):
-            query = state.library.query(image=path, to=to)
+            query = state.embedding_library.query(image=path, to=to)
         else:
-            query = state.library.query(sound=path, to=to)
+            query = state.embedding_library.query(sound=path, to=to)
     except HearsightError as error:
         raise HearsightError(str(error).replace(f"'{path}'", f"'{name}'")) from error
     silent = None if query.silent is None else name

@@ -54,6 +54,7 @@ class Service:
     uploads: Uploads
     results: Results
     folders: Folders
+    seen: asyncio.Event = field(default_factory=asyncio.Event)  # somebody looks at the first page
     templates: Environment = field(default_factory=lambda: make_templates())
 
     @classmethod
@@ -95,7 +96,14 @@ class Service:
             self.uploads.begin()
 
     async def _warm(self) -> None:
-        """Load the model before it is asked for; what is wrong with it the first job will say."""
+        """Load library and model before they are asked for; what is wrong the first job says.
+
+        The model waits until somebody looks at the first page.
+        """
+        if self.options.library is not None:
+            with suppress(HearsightError, RuntimeError):
+                await self.searcher.call("contents", {})
+        await self.seen.wait()
         with suppress(HearsightError, RuntimeError):
             await self.worker.call("warm", {})
 

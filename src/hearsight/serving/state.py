@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hearsight.library.library import Library, Query
@@ -26,6 +26,7 @@ class State:
         self.settings = settings
         self.queries: dict[str, Query] = {}  # of searches, the newest last
         self.names: dict[str, str] = {}  # files of the library by their ids
+        self.counted: tuple[float, dict[str, Any]] | None = None  # what it holds, and when
 
     @cached_property
     def model(self) -> "LoadedModel":
@@ -41,9 +42,14 @@ class State:
     @cached_property
     def library(self) -> "Library":
         """The library that is searched; raises HearsightError if there is none yet."""
-        import torch
-
         from hearsight.library.library import Library
 
-        torch.set_num_threads(self.settings.threads)
         return Library.open(self.settings.library or "", device=self.settings.device)
+
+    @property
+    def embedding_library(self) -> "Library":
+        """The library, about to embed: torch gets its threads, and is imported no earlier."""
+        import torch
+
+        torch.set_num_threads(self.settings.threads)
+        return self.library
