@@ -8,7 +8,7 @@ TORCH_FROM := $(if $(TORCH_INDEX),$(if $(wildcard $(TORCH_INDEX)),--find-links,-
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup test test-slow test-machines lint demo bench clean
+.PHONY: setup test test-slow test-machines lint demo serve bench clean
 
 setup: $(VENV)/installed
 
@@ -42,6 +42,9 @@ lint: setup
 
 demo: setup
 	$(BIN)/hearsight demo
+
+serve: setup
+	$(BIN)/hearsight serve
 
 # What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
 BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise media_memory retrieval

@@ -14,7 +14,7 @@ ROOMS = (
     *("files", "media", "clips", "scenes", "datasets"),
     *("model", "objectives", "recipes", "checkpoints"),
     *("scoring", "localising", "exports", "training", "retrieval", "loaded_model", "library"),
-    *("pages", "studies", "commands"),
+    *("pages", "studies", "serving", "commands"),
     *("__main__", "__init__"),  # may import every room
 )
 SOURCE = Path(hearsight.__file__).parent

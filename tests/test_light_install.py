@@ -18,7 +18,10 @@ from hearsight.errors import install_command
 from hearsight.library.indexing import index_videos
 
 SOURCE = str(Path(hearsight.__file__).parents[1])
-EXTRAS = ("accelerate", "tensorboard", "matplotlib", "pyarrow", "lancedb", "ray", "pandas", "scipy")
+EXTRAS = (
+    *("accelerate", "tensorboard", "matplotlib", "pyarrow", "lancedb", "ray", "pandas", "scipy"),
+    *("starlette", "uvicorn"),
+)
 
 
 def run(folder: Path, code: str, *, without: tuple[str, ...] = ()) -> tuple[int, str, str]:
@@ -87,6 +90,7 @@ def test_the_base_installation_evaluates(folder: Path) -> None:
         ("hearsight index made.library film.mp4", "library"),
         ("hearsight search made.library --sound street.wav", "library"),
         ("hearsight index made.library film.mp4 --engine ray", "library"),
+        ("hearsight serve --port 0 --state state", "web"),
     ],
 )
 def test_what_needs_an_extra_names_it_in_one_sentence(folder: Path, line: str, extra: str) -> None:

@@ -9,7 +9,13 @@ import pyarrow as pa
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.library.lance_table import MODALITIES, LibraryInfo, MomentTable, sole_writer
+from hearsight.library.lance_table import (
+    MODALITIES,
+    LibraryInfo,
+    MomentFilter,
+    MomentTable,
+    sole_writer,
+)
 
 CHANNELS = 32
 
@@ -87,6 +93,25 @@ def test_the_nearest_are_those_of_the_definition(table: MomentTable) -> None:
     others = table.nearest(query, "sound", 1000, without=["/1"])
     assert len(others) == 200
     assert "/1" not in others["file"].to_pylist()
+
+
+def test_only_files_and_times_that_are_asked_for_are_found(table: MomentTable) -> None:
+    vectors = units(12)
+    for number, file in enumerate(("/a/Sea.mp4", "/b/sea's 100%_x.wav", "/b/hill.mp4")):
+        part = vectors[4 * number : 4 * number + 4]
+        table.append([rows(table, file, part, part)], [])
+    whole = set(found(table.nearest(vectors[0], "sound", 12)))
+    for only, wanted in (
+        (MomentFilter(), lambda file, time: True),
+        (MomentFilter(name="SEA"), lambda file, time: "sea" in file.lower()),
+        (MomentFilter(name="sea's 100%_"), lambda file, time: "100%" in file),
+        (MomentFilter(name="%"), lambda file, time: "%" in file),
+        (MomentFilter(start=1.0), lambda file, time: time >= 1.0),
+        (MomentFilter(name="/b/", end=1.0), lambda file, time: "/b/" in file and time <= 1.0),
+        (MomentFilter(name="nowhere"), lambda file, time: False),
+    ):
+        got = set(found(table.nearest(vectors[0], "sound", 12, only=only)))
+        assert got == {one for one in whole if wanted(*one)}, only
 
 
 def test_equal_scores_are_sorted_by_file_and_time(table: MomentTable) -> None:

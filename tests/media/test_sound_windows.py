@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_media import sine
 
 from hearsight.media.samples import RATE
-from hearsight.media.sound_windows import loudest_window, sound_windows
+from hearsight.media.sound_windows import levels, loudest_window, sound_windows
 
 
 def in_blocks(sound: np.ndarray, size: int) -> list[np.ndarray]:
@@ -50,6 +51,18 @@ def test_full_scale_is_0_and_a_thousandth_is_minus_60_dbfs() -> None:
         square = gain * np.sign(np.sin(np.arange(RATE) + 0.5)).astype(np.float32)
         heard = next(iter(sound_windows([square], [0.5], 1.0)))
         assert heard.level == pytest.approx(level, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [700, 1600, 5000])
+def test_levels_are_those_of_the_parts_of_the_whole_sound(size: int) -> None:
+    whole = np.concatenate([sine(440.0, 0.25, RATE), np.zeros(3000, np.float32)])
+    found = levels(in_blocks(whole, size), 0.1)
+    parts = [whole[at : at + 1600].astype(float) for at in range(0, len(whole), 1600)]
+    assert len(found) == len(parts)
+    for level, part in zip(found, parts, strict=True):
+        power = (part**2).mean()
+        assert level == pytest.approx(10 * np.log10(power) if power else -np.inf, abs=1e-3)
+    assert levels([], 0.1) == []
 
 
 def test_after_the_end_of_the_sound_there_is_silence() -> None:

@@ -10,7 +10,7 @@ from made_media import frequency_of, make_video, number_of, numbered, sine
 
 from hearsight.errors import HearsightError
 from hearsight.media.read import probe, read_sound, stream_frames
-from hearsight.pages.playable import RATE, SIDE, is_playable, make_clip
+from hearsight.pages.playable import RATE, SIDE, copy_playable, is_playable, make_clip
 
 TONE = sine(440, 1.0, 48_000)
 KINDS: list[tuple[str, bool, dict[str, Any]]] = [
@@ -38,6 +38,24 @@ def test_codecs_decide_and_clips_of_the_others_play(
     clip.write_bytes(make_clip(path, 0.0, 0.4))
     assert is_playable(clip)
     assert [number_of(frame.pixels) for frame in stream_frames(clip)] == [*range(10)]
+
+
+@pytest.mark.parametrize("name", ["part-2.mp4", "matroska.mkv", "cinema.mp4"])
+def test_a_copy_shows_every_frame_at_its_time_and_plays(tmp_path: Path, name: str) -> None:
+    made = next(made for kind, _, made in KINDS if kind == name)
+    path = make_video(tmp_path / name, [numbered(number) for number in range(12)], **made)
+    told: list[tuple[str, int, int | None]] = []
+    copy_playable(path, tmp_path / "copy.mp4", progress=lambda *said: told.append(said))
+    assert is_playable(tmp_path / "copy.mp4")
+    assert told[-1][:2] == ("making a copy that browsers play", 12)
+    before, after = list(stream_frames(path)), list(stream_frames(tmp_path / "copy.mp4"))
+    assert [number_of(frame.pixels) for frame in after] == [*range(12)]
+    assert [frame.time for frame in after] == pytest.approx(
+        [frame.time for frame in before], abs=0.001
+    )
+    if "sound" in made:
+        heard = read_sound(tmp_path / "copy.mp4", rate=48_000)
+        assert frequency_of(heard, 48_000) == pytest.approx(440, abs=2)
 
 
 def test_a_name_does_not_make_a_kind(tmp_path: Path) -> None:

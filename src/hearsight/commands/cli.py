@@ -20,6 +20,7 @@ from hearsight.commands.options import WholeSentences, field_hint
 from hearsight.commands.recipes import import_weights, recipes
 from hearsight.commands.retrieve import retrieve
 from hearsight.commands.score import evaluate, protocols
+from hearsight.commands.serve import serve
 from hearsight.commands.studies import ablate, compare, demo
 from hearsight.commands.train import train
 from hearsight.errors import HearsightError
@@ -70,6 +71,7 @@ app.command()(index)
 app.command()(search)
 app.command()(similar)
 app.command()(localise)
+app.command()(serve)
 app.command()(recipes)
 app.command("import-weights")(import_weights)
 

@@ -83,6 +83,29 @@ class FileVersion:
     digest: str  # of its content
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentFilter:
+    """Which moments a search is for."""
+
+    name: str = ""  # a part of the file's path, in small or capital letters
+    start: float | None = None  # seconds from the start of the file, at least
+    end: float | None = None  # at most
+
+    def conditions(self) -> list[str]:
+        """The same in SQL."""
+        found = []
+        if self.name:
+            found.append(f"contains(lower(file), {_quoted(self.name.lower())})")
+        if self.start is not None:
+            found.append(f"time >= {float(self.start)!r}")
+        if self.end is not None:
+            found.append(f"time <= {float(self.end)!r}")
+        return found
+
+
+EVERY_MOMENT = MomentFilter()
+
+
 def schema(info: LibraryInfo) -> pa.Schema:
     """The columns of a row, with what all rows share as metadata."""
     vector = pa.list_(pa.float32(), info.channels)
@@ -318,16 +341,17 @@ class MomentTable:
         exact: bool = False,
         without: Collection[str] = (),
         silent: bool | None = None,
+        only: MomentFilter = EVERY_MOMENT,
     ) -> pa.Table:
         """The k moments whose embedding of a modality has the highest cosine to a unit vector.
 
         Best first, equal ones sorted by file and time; the cosine is the column `score`.
 
         exact: do not use the vector index. without: files to leave out. silent: only moments under
-        `QUIET` or without sound, or only others; None for both.
+        `QUIET` or without sound, or only others; None for both. only: which moments of them.
         """
         shown = [name for name in SHOWN if name in self.schema.names]
-        conditions = []
+        conditions = only.conditions()
         if without:
             conditions.append(f"file NOT IN ({', '.join(map(_quoted, sorted(without)))})")
         if silent is not None:

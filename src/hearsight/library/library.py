@@ -21,10 +21,12 @@ from jaxtyping import Float32, UInt8
 from hearsight.checkpoints.card import ModelCard, card_of
 from hearsight.errors import HearsightError, nearest
 from hearsight.library.lance_table import (
+    EVERY_MOMENT,
     MODALITIES,
     SHOWN,
     Kind,
     Modality,
+    MomentFilter,
     MomentTable,
     absolute_path,
 )
@@ -293,7 +295,13 @@ class Library:
         )
 
     def nearest(
-        self, query: Query, k: int = 10, *, same_video: str = "keep", exact: bool = False
+        self,
+        query: Query,
+        k: int = 10,
+        *,
+        same_video: str = "keep",
+        exact: bool = False,
+        only: MomentFilter = EVERY_MOMENT,
     ) -> list[SearchResult]:
         """The k moments nearest to a query, best first; the query's own moment is left out.
 
@@ -305,6 +313,7 @@ class Library:
             same_video: `keep` all moments of a file; `one` of each file beyond the first `FREE`
                 results; or `drop` the moments of the query's own file.
             exact: do not use the vector index that large libraries have.
+            only: files and times that are searched.
 
         Raises:
             HearsightError: `k` is below 1 or above `MOST_RESULTS`, or `same_video` is none of them.
@@ -314,7 +323,7 @@ class Library:
         found: list[SearchResult] = []
         heard = query.to == "sound" and query.silent is None
         for silent in (False, True) if heard else (None,):
-            self._find(query, k, same_video, exact, silent, found)
+            self._find(query, k, same_video, exact, silent, only, found)
         return found[:k]
 
     def _find(
@@ -324,6 +333,7 @@ class Library:
         same_video: str,
         exact: bool,
         silent: bool | None,
+        only: MomentFilter,
         found: list[SearchResult],
     ) -> None:
         """Find more moments, silent ones or others, until there are `k`; see `nearest`.
@@ -336,7 +346,13 @@ class Library:
         while len(found) < k:
             wanted = k - len(found) + (query.moment is not None)
             rows = self.table.nearest(
-                query.vector, query.to, wanted, exact=exact, without=without, silent=silent
+                query.vector,
+                query.to,
+                wanted,
+                exact=exact,
+                without=without,
+                silent=silent,
+                only=only,
             ).to_pylist()
             for row in rows:
                 flooding = same_video == "one" and len(found) >= FREE and row["file"] in seen

@@ -17,7 +17,7 @@ source either, and the confidence is 0.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -54,6 +54,7 @@ from hearsight.media.in_memory import (
     open_sound,
 )
 from hearsight.media.picture import is_picture
+from hearsight.media.pixels import Pixels
 from hearsight.media.read import (
     LEAST,
     Frame,
@@ -68,7 +69,7 @@ from hearsight.media.write import SUFFIXES, check_paint, paint_video
 from hearsight.model.colour import as_batch, normalise
 from hearsight.model.device import device_of, move
 from hearsight.model.response import matched
-from hearsight.progress import Notice, Progress, no_progress, warn
+from hearsight.progress import Notice, Progress, no_progress, of_stage, warn
 from hearsight.recipes.recipe import Recipe
 
 LOGGER = logging.getLogger(__name__)
@@ -371,22 +372,33 @@ def _moments(
                     painter.localised.append(one)
                 yield one.moment
         if target is not None:
-            _paint(info, painter, target, progress, notice)
+            paint_film(info, painter, target, of_stage(progress, "painting"), notice=notice)
 
 
-def _paint(
-    info: MediaInfo, painter: VideoPainter, target: Path, progress: Progress, notice: Notice
+def paint_film(
+    film: MediaInfo,
+    painter: Callable[[Frame], Pixels],
+    target: Path,
+    progress: Callable[[int, int | None], None],
+    *,
+    copied: Collection[str] | None = None,
+    notice: Notice = warn,
 ) -> None:
-    total = max(1, round(info.duration * float(info.frame_rate or 25)))
+    """`media.write.paint_video` that tells its progress: frames done, and about how many there are.
+
+    Raises:
+        HearsightError: as it.
+    """
+    total = max(1, round(film.duration * float(film.frame_rate or 25)))
     done = 0
 
-    def painted(frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
+    def painted(frame: Frame) -> Pixels:
         nonlocal done
         done += 1
-        progress("painting", min(done, total), total)
+        progress(min(done, total), total)
         return painter(frame)
 
-    paint_video(info.path, target, painted, notice=notice)
+    paint_video(film.path, target, painted, copied=copied, notice=notice)
     LOGGER.info("wrote %s", target)
 
 

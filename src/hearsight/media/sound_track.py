@@ -5,7 +5,7 @@ packets are written to memory in that format and read back. Else it is encoded a
 .webm as Opus.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -50,8 +50,12 @@ class SoundPlan:
     copied: bool  # else encoded anew
 
 
-def plan_sound(source: Path | str, kind: str) -> SoundPlan | None:
+def plan_sound(
+    source: Path | str, kind: str, copied: Collection[str] | None = None
+) -> SoundPlan | None:
     """The plan for the sound of a film, for a video of the FFmpeg format `kind`; None if silent.
+
+    copied: codecs, by FFmpeg's names, that may be copied; None: all that the format can hold.
 
     Raises:
         MediaError: the source cannot be read.
@@ -68,7 +72,8 @@ def plan_sound(source: Path | str, kind: str) -> SoundPlan | None:
         rate, channels = known
         codec = stream.codec_context.name
         plan = SoundPlan(codec=codec, rate=rate, channels=channels, copied=True)
-        if _can_hold(plan, stream, first, kind):
+        allowed = copied is None or stream.codec_context.codec.canonical_name in copied
+        if allowed and _can_hold(plan, stream, first, kind):
             return plan
         return SoundPlan(codec=codec, rate=rate, channels=channels, copied=False)
 

@@ -27,6 +27,18 @@ def level_of(samples: Float32[np.ndarray, " samples"]) -> float:
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
+def levels(blocks: Iterable[Float32[np.ndarray, " _"]], step: float) -> list[float]:
+    """The level of each `step` seconds of a sound streamed in blocks, in dBFS; -inf for silence."""
+    length = max(1, round(step * RATE))
+    found, held = [], np.zeros(0, np.float32)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        whole = len(held) // length
+        found += [level_of(part) for part in held[: whole * length].reshape(whole, length)]
+        held = held[whole * length :]
+    return [*found, level_of(held)] if len(held) else found
+
+
 def sound_windows(
     blocks: Iterable[Float32[np.ndarray, " _"]], times: Iterable[float], seconds: float
 ) -> Iterator[SoundWindow]:

@@ -5,7 +5,7 @@ Pictures are H.264 (VP9 in .webm) with 4:2:0 colour, which plays everywhere but 
 an odd width or height grows by one pixel, the last column or row repeated.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -60,6 +60,7 @@ def paint_video(
     target: Path | str,
     paint: Callable[[Frame], Pixels],
     *,
+    copied: Collection[str] | None = None,
     notice: Notice = warn,
 ) -> None:
     """Write `source` to `target` with every frame painted over and its sound kept.
@@ -73,7 +74,8 @@ def paint_video(
     encoded anew; subtitles are not kept. Memory is constant if the source interleaves picture and
     sound, as video files do; else packets of sound wait for their frame.
 
-    notice: called once if the sound is encoded anew; by default that is a warning.
+    copied: codecs of sound, by FFmpeg's names, that may be copied; by default all that the kind of
+    file can hold. notice: called once if the sound is encoded anew; by default that is a warning.
 
     Raises:
         HearsightError: the source cannot be read or `target` cannot be written. Nothing is left
@@ -81,7 +83,7 @@ def paint_video(
     """
     target = Path(target)
     check_output(target, SUFFIXES)
-    plan = plan_sound(source, _format(target))
+    plan = plan_sound(source, _format(target), copied)
     if plan is not None and not plan.copied:
         notice(
             f"A {target.suffix} file cannot hold sound of the kind {plan.codec} from '{source}':"

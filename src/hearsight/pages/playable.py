@@ -1,4 +1,4 @@
-"""Which videos and sounds browsers play, and small clips of those that they do not.
+"""Which videos and sounds browsers play, and clips and copies of those that they do not.
 
 What a browser plays is a matter of the codecs, not of the ending of the name: MPEG-4 part 2 and
 HEVC lie in .mp4 files, too.
@@ -12,10 +12,12 @@ from tempfile import TemporaryDirectory
 import soundfile  # type: ignore[import-untyped]
 
 from hearsight.clips.clip import fit_frame
+from hearsight.localising.localise import paint_film
 from hearsight.media.read import VideoReader, read_sound
 from hearsight.media.samples import RATE as HEARD
 from hearsight.media.source import open_media
 from hearsight.media.write import write_video
+from hearsight.progress import Progress, no_notice, no_progress, of_stage
 
 CONTAINERS = {".m4v": "mov", ".mov": "mov", ".mp4": "mp4", ".webm": "webm"}  # as FFmpeg says
 PICTURES = {"av1", "h264", "vp8", "vp9"}  # codecs that all browsers decode
@@ -98,3 +100,17 @@ def make_clip(path: Path, start: float, seconds: float) -> bytes:
         frames = (fit_frame(frame.pixels, SIDE) for frame in video.frames_at(middles))
         write_video(clip, frames, frame_rate=rate, sound=sound, rate=RATE)
         return clip.read_bytes()
+
+
+def copy_playable(path: Path, target: Path, *, progress: Progress = no_progress) -> None:
+    """Write a video anew as H.264 with a sound that browsers play, frame for frame.
+
+    Its size and its times are kept; a sound that browsers play is copied. target: an .mp4 file.
+
+    Raises:
+        HearsightError: the video cannot be read, or `target` cannot be written.
+    """
+    with VideoReader(path) as video:
+        info = video.info()
+    told = of_stage(progress, "making a copy that browsers play")
+    paint_film(info, lambda frame: frame.pixels, target, told, copied=SOUNDS, notice=no_notice)

@@ -1,0 +1,201 @@
+// The library: search by what is dropped, chosen or recorded; play what was found; a basket.
+
+import { ask, clock, element, fill, say, send, texts, watchJobs } from "./common.js";
+import * as basket from "./basket.js";
+import { listen, toWav } from "./microphone.js";
+
+const LONGEST = 10; // seconds of a recording
+const form = document.getElementById("send");
+const said = document.getElementById("send-said");
+const failed = document.getElementById("send-failed");
+
+function modality() {
+  return document.getElementById("to").value;
+}
+
+async function search(file, name, to) {
+  failed.textContent = "";
+  try {
+    const upload = await send(file, name, (share) => {
+      said.textContent = fill(texts.sending, { name, percent: Math.floor(100 * share) });
+    });
+    location.assign((await ask("POST", "/library/queries", { upload, to })).page);
+  } catch (error) {
+    failed.textContent = error.message;
+  }
+  said.textContent = "";
+}
+
+const isPicture = (file) => file.type.startsWith("image/") || /\.(heic|heif|tiff?)$/i.test(file.name);
+
+function take(files) {
+  if (files.length) search(files[0], files[0].name, isPicture(files[0]) ? "image" : modality());
+}
+
+if (form) {
+  const input = document.getElementById("files");
+  input.addEventListener("change", () => {
+    take(input.files);
+    input.value = "";
+  });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    form.classList.add("over");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) form.classList.remove("over");
+  });
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    form.classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+  document.getElementById("record").addEventListener("click", record);
+}
+
+let finish = null;
+let asking = false;
+async function record() {
+  if (finish) {
+    finish();
+    return;
+  }
+  if (asking) return; // the browser asks whether it may
+  asking = true;
+  const button = document.getElementById("record");
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    const blocks = [];
+    const context = await listen(stream, (block) => {
+      blocks.push(block);
+      const seconds = (blocks.length * block.length) / context.sampleRate;
+      button.textContent = fill(texts.recording, { seconds: Math.floor(seconds) });
+      if (seconds >= LONGEST) finish?.();
+    });
+    finish = () => {
+      finish = null;
+      button.textContent = texts.record;
+      for (const track of stream.getTracks()) track.stop();
+      context.close();
+      search(toWav(blocks, context.sampleRate), "recording.wav", modality());
+    };
+  } catch (error) {
+    failed.textContent = fill(texts.no_microphone, { why: error.message });
+  }
+  asking = false;
+}
+
+// Playing: one moment at a time, over its picture.
+let playing = null;
+function stop() {
+  playing?.player.remove();
+  playing = null;
+}
+
+async function play(card) {
+  stop();
+  const mine = (playing = { card, player: element("span") });
+  try {
+    const at = card.dataset.time;
+    const found = await ask("GET", `/library/play/${card.dataset.row}?at=${at}`);
+    if (playing !== mine) return;
+    const tag = found.kind === "video" ? "video" : "audio";
+    const player = element(tag, { playsinline: "", src: `${found.source}#t=${found.start},${found.end}` });
+    mine.player = player;
+    player.addEventListener("timeupdate", () => {
+      if (player.currentTime >= found.end) stop();
+    });
+    player.addEventListener("ended", stop);
+    card.querySelector(".frame").append(player);
+    await player.play().catch(() => {
+      player.muted = true; // before a first click browsers play no sound
+      return player.play();
+    });
+  } catch (error) {
+    if (playing === mine) stop();
+    if (error.name !== "AbortError") say(error.message);
+  }
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const found = document.getElementById("content");
+found.addEventListener("pointerover", (event) => {
+  const card = event.target.closest?.(".card[data-moment] .shot")?.closest(".card");
+  if (!card || card === playing?.card || event.pointerType === "touch") return;
+  if (card.dataset.kind === "picture" || still.matches || !document.getElementById("hover")?.checked) return;
+  play(card);
+  card.addEventListener("pointerleave", () => {
+    if (playing?.card === card) stop();
+  }, { once: true });
+});
+found.addEventListener("click", async (event) => {
+  const { act, index, localiseRow } = event.target.dataset ?? {};
+  const card = event.target.closest?.(".card");
+  try {
+    if (act === "play") {
+      if (playing?.card === card) stop();
+      else await play(card);
+    } else if (act === "take") {
+      const count = basket.keep(JSON.parse(card.dataset.moment));
+      say(fill(texts.taken, { count }));
+      show();
+    } else if (act === "localise" || localiseRow) {
+      const row = localiseRow ?? card.dataset.row;
+      const at = localiseRow ? "" : `#t=${card.dataset.time}`;
+      location.assign((await ask("POST", "/films", { row })).page + at);
+    } else if (index !== undefined) {
+      const { job } = await ask("POST", "/library/index", { folder: Number(index) });
+      watchJobs((jobs) => {
+        const mine = jobs.find((each) => each.id === job);
+        if (mine?.state === "done") location.reload();
+        else if (mine?.state === "failed") say(mine.error);
+      });
+    }
+  } catch (error) {
+    say(error.message);
+  }
+});
+
+// The basket.
+function show() {
+  const all = basket.held();
+  const list = document.getElementById("basket");
+  if (!list) return;
+  list.replaceChildren(...all.map((moment, place) => {
+    const address = moment.film
+      ? `/films/${moment.film}#t=${moment.time}`
+      : `/library?row=${moment.row}&at=${moment.time}&to=sound`;
+    return element("li", {},
+      element("a", { href: address }, moment.name),
+      element("span", { class: "soft" }, clock(moment.time)),
+      element("button", { type: "button", class: "small quiet", "data-drop": place,
+        "aria-label": `${texts.remove}: ${moment.name} ${clock(moment.time)}` }, texts.remove));
+  }));
+  if (!all.length) list.append(element("li", { class: "soft" }, texts.basket_none));
+  document.getElementById("basket-acts").hidden = !all.length;
+}
+
+document.getElementById("basket")?.addEventListener("click", (event) => {
+  if (event.target.dataset.drop === undefined) return;
+  basket.drop(Number(event.target.dataset.drop));
+  show();
+});
+document.getElementById("basket-clear")?.addEventListener("click", () => {
+  basket.empty();
+  show();
+});
+for (const button of document.querySelectorAll("[data-save]")) {
+  button.addEventListener("click", async () => {
+    const form = button.dataset.save;
+    const answer = await fetch("/library/basket", {
+      method: "POST",
+      body: JSON.stringify({ form, moments: basket.held() }),
+    });
+    const link = element("a", { href: URL.createObjectURL(await answer.blob()), download: `moments.${form}` });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+addEventListener("storage", show);
+show();

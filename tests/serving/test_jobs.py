@@ -1,0 +1,118 @@
+"""Work in another process: whatever happens there, the queue goes on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from hearsight.errors import HearsightError
+from hearsight.progress import Progress
+from hearsight.serving import jobs
+from hearsight.serving.jobs import Job, JobQueue
+from hearsight.serving.state import Settings
+from hearsight.serving.worker import WorkEndedError, Worker, WorkFault
+
+
+def with_worker(then: Callable[[Worker], Awaitable[None]]) -> None:
+    async def run() -> None:
+        worker = Worker(Settings(), tasks="made_tasks")
+        try:
+            await then(worker)
+        finally:
+            worker.close()
+
+    asyncio.run(run())
+
+
+def test_a_worker_answers_and_survives_what_tasks_do() -> None:
+    async def then(worker: Worker) -> None:
+        told: list[Any] = []
+        given = await worker.call("answer", {"value": 3}, lambda *said: told.append(said))
+        assert (given, told) == (3, [("thinking", 1, 2)])
+        first = await worker.call("process", {})
+        with pytest.raises(HearsightError, match="That is refused"):
+            await worker.call("refuse", {})
+        with pytest.raises(WorkFault, match="a fault of ours"):
+            await worker.call("fault", {})
+        with pytest.raises(HearsightError, match="not enough memory"):
+            await worker.call("exhaust", {})
+        assert await worker.call("process", {}) == first  # none of these ended it
+        with pytest.raises(WorkEndedError, match="code 7"):
+            await worker.call("crash", {"code": 7})
+        assert await worker.call("process", {}) != first
+        assert not psutil.pid_exists(first)
+
+    with_worker(then)
+
+
+def job(key: str, work: Callable[[Progress], Awaitable[Any]], undone: list[str]) -> Job:
+    return Job(id=key, title=key, page="/", work=work, undo=lambda: undone.append(key))
+
+
+def test_jobs_run_one_after_the_other_and_end_as_they_do(tmp_path: Path) -> None:
+    async def then(worker: Worker) -> None:
+        queue, undone = JobQueue(worker=worker), list[str]()
+        begun = tmp_path / "begun"
+        calls: dict[str, tuple[str, dict[str, object]]] = {
+            "good": ("answer", {"value": 1}),
+            "refused": ("refuse", {}),
+            "faulty": ("fault", {}),
+            "waits": ("wait", {"begun": str(begun)}),
+            "never": ("answer", {"value": 1}),
+            "last": ("answer", {"value": 2}),
+        }
+        for key, call in calls.items():
+            queue.submit(job(key, partial(worker.call, *call), undone))
+        assert {one["state"] for one in queue.shown()} == {"waiting"}
+        running = asyncio.create_task(queue.run())
+        while not begun.exists():
+            assert [one["state"] for one in queue.shown()].count("running") <= 1
+            await asyncio.sleep(0.01)
+        assert queue.cancel("never")
+        assert queue.cancel("waits")
+        while not queue.jobs["last"].over:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        assert {one["id"]: one["state"] for one in queue.shown()} == {
+            "good": "done",
+            "refused": "failed",
+            "faulty": "failed",
+            "waits": "cancelled",
+            "never": "cancelled",
+            "last": "done",
+        }
+        assert queue.jobs["refused"].error == "That is refused."
+        assert "fault in hearsight" in queue.jobs["faulty"].error
+        assert sorted(undone) == ["faulty", "never", "refused", "waits"]
+        assert not queue.cancel("waits")
+        assert not queue.cancel("unknown")
+
+    with_worker(then)
+
+
+def test_old_jobs_are_forgotten_and_readers_see_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "KEPT", 2)
+    monkeypatch.setattr(jobs, "PAUSE", 0.0)
+
+    async def nothing(progress: Progress) -> None:
+        progress("doing", 1, 1)
+
+    async def then(worker: Worker) -> None:
+        queue = JobQueue(worker=worker)
+        snapshots = queue.snapshots()
+        assert await anext(snapshots) == []
+        running = asyncio.create_task(queue.run())
+        for number in range(9):
+            queue.submit(job(str(number), nothing, []))
+            while not queue.jobs[str(number)].over:
+                await asyncio.sleep(0)
+        seen = await anext(snapshots)
+        assert (seen[-1]["id"], seen[-1]["state"], seen[-1]["done"]) == ("8", "done", 1)
+        assert len(queue.jobs) == 3
+        running.cancel()
+
+    with_worker(then)

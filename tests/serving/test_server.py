@@ -1,0 +1,174 @@
+"""The server as a process: films in, results out, and what ends it or its work."""
+
+import http.client
+import json
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from made_server import Served, serving
+
+from hearsight import localise_video
+
+
+def wait(served: Served, key: str, *states: str) -> dict[str, Any]:
+    """The job once it is over, or in one of the states."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        job = served.jobs()[key]
+        if job["state"] in (states or ("done", "failed", "cancelled")):
+            return job
+        time.sleep(0.05)
+    raise AssertionError(f"still {job}")
+
+
+def facts(served: Served, key: str) -> dict[str, Any]:
+    status, body, _ = served.ask(f"films/{key}/facts")
+    assert status == 200, body
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def test_a_film_is_localised_as_the_command_does(served: Served, folder: Path) -> None:
+    key = served.localise(upload=served.send(folder / "film.mp4"), every=0.5)
+    assert wait(served, key)["state"] == "done"
+    found = facts(served, key)
+    wanted = list(localise_video(folder / "film.mp4", every=0.5))
+    assert [one["time"] for one in found["moments"]] == [one.time for one in wanted]
+    for one, moment in zip(found["moments"], wanted, strict=True):
+        assert one["confidence"] == pytest.approx(moment.confidence, abs=1e-4)
+    assert (found["name"], found["size"], found["kind"]) == ("film.mp4", [48, 64], "video")
+    status, maps, _ = served.ask(f"films/{key}/maps")
+    assert (status, len(maps)) == (200, len(wanted) * found["grid"][0] * found["grid"][1])
+    peaks = np.frombuffer(maps, np.uint8).reshape(len(wanted), -1).max(1)
+    assert [peak == 255 for peak in peaks] == [one.box is not None for one in wanted]
+    film = (folder / "film.mp4").read_bytes()
+    assert served.ask(f"films/{key}/media")[1] == film
+    assert served.ask(f"films/{key}/media", Range="bytes=10-19")[:2] == (206, film[10:20])
+    levels = found["levels"]["values"]
+    assert len(levels) == pytest.approx(3.0 / found["levels"]["step"], abs=2)
+    assert np.median([level for level in levels if level is not None]) == pytest.approx(-9, abs=1)
+    lines = served.ask(f"films/{key}/export/jsonl")[1].splitlines()
+    assert [json.loads(line)["time"] for line in lines] == [one.time for one in wanted]
+
+
+def test_a_picture_and_a_sound_are_localised(served: Served, folder: Path) -> None:
+    picture, sound = served.send(folder / "p.png"), served.send(folder / "s.wav")
+    key = served.localise(picture=picture, sound=sound)
+    assert wait(served, key)["state"] == "done"
+    found = facts(served, key)
+    assert (found["kind"], len(found["moments"]), found["size"]) == ("picture", 1, [48, 64])
+    assert served.ask(f"films/{key}/media")[2]["content-type"] == "image/jpeg"
+    assert served.ask(f"films/{key}/sound")[1] == (folder / "s.wav").read_bytes()
+
+
+def test_a_film_of_the_folder_is_known_by_an_id_and_stays_there(
+    served: Served, folder: Path
+) -> None:
+    listed = served.ask("folder?find=STREET")[1].decode()
+    assert "street.mp4" in listed
+    assert str(folder) not in listed
+    file = listed.partition('data-localise="')[2].partition('"')[0]
+    key = served.localise(file=file)
+    assert wait(served, key)["state"] == "done"
+    assert served.ask(f"films/{key}", method="DELETE")[0] == 204
+    assert (folder / "films" / "street.mp4").exists()
+    assert served.ask(f"films/{key}/media")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [("wrong.mp4", "'wrong.mp4' "), ("p.png", "'p.png' is a picture"), ("s.wav", "'s.wav' has no")],
+)
+def test_a_wrong_file_is_refused_in_a_sentence_that_names_it(
+    served: Served, folder: Path, file: str, sentence: str
+) -> None:
+    key = served.localise(upload=served.send(folder / file))
+    job = wait(served, key)
+    assert job["state"] == "failed"
+    assert job["error"].startswith(sentence)
+    assert str(folder) not in job["error"]
+    assert not (folder / "state" / "results" / key).exists()
+    shown = served.ask(f"films/{key}", Accept="text/html")[1].decode()
+    assert job["error"].replace("'", "&#39;") in shown
+
+
+def test_what_is_too_large_or_misshapen_is_refused(served: Served) -> None:
+    assert served.ask("uploads?name=a.mp4", b"0" * 12_000_000)[0] == 413
+    assert served.ask("uploads?name=a.mp4", b"")[0] == 400
+    for body in (
+        b"{",
+        b"[]",
+        b'{"upload": 3}',
+        b'{"upload": "x"}',
+        b'{"every": "no"}',
+        b"0" * 2_000_000,
+    ):
+        status, answer, _ = served.ask("films", body)
+        assert status in (400, 404, 413)
+        assert json.loads(answer)["error"]
+    for path in (
+        "films/..%2f..%2fetc/media",
+        "films/0123456789abcdef",
+        "nothing",
+        "static/../guard.py",
+    ):
+        assert served.ask(path)[0] == 404
+
+
+def test_two_uploads_at_once_and_one_job_at_a_time(served: Served, folder: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        sent = list(pool.map(served.send, [folder / "film.mp4", folder / "films" / "street.mp4"]))
+        keys = list(pool.map(lambda one: served.localise(upload=one), sent))
+    seen = []
+    while not all(served.jobs()[key]["state"] == "done" for key in keys):
+        states = [served.jobs()[key]["state"] for key in keys]
+        assert "failed" not in states
+        seen.append(states.count("running"))
+        time.sleep(0.02)
+    assert max(seen, default=0) <= 1
+    assert [facts(served, key)["name"] for key in keys] == ["film.mp4", "street.mp4"]
+
+
+def test_progress_comes_as_events(served: Served, folder: Path) -> None:
+    host = served.address.removeprefix("http://").strip("/")
+    connection = http.client.HTTPConnection(host, timeout=60)
+    connection.request("GET", "/events")
+    stream = connection.getresponse()
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    key = served.localise(upload=served.send(folder / "film.mp4"))
+    states: list[str] = []
+    while "done" not in states:
+        line = stream.readline().decode()
+        if line.startswith("data:"):
+            states += [job["state"] for job in json.loads(line[5:]) if job["id"] == key]
+    connection.close()
+    assert set(states) <= {"waiting", "running", "done"}
+
+
+def test_a_server_that_was_killed_has_lost_no_finished_result(
+    served: Served, folder: Path, tmp_path: Path
+) -> None:
+    key = served.localise(upload=served.send(folder / "film.mp4"))
+    wait(served, key)
+    shutil.copytree(folder / "state" / "results" / key, tmp_path / "state" / "results" / key)
+    with serving(tmp_path) as first:
+        unfinished = first.localise(upload=first.send(folder / "film.mp4"))
+        first.send(folder / "film.mp4")  # and not asked for
+        workers = psutil.Process(first.process.pid).children()
+        first.process.kill()
+        first.process.wait()
+        _, alive = psutil.wait_procs(workers, 20)
+        assert not alive  # they end with their server
+    with serving(tmp_path) as second:
+        assert facts(second, key) == facts(served, key)
+        assert second.ask(f"films/{key}/media")[1] == (folder / "film.mp4").read_bytes()
+        assert second.ask(f"films/{unfinished}")[0] == 404
+        assert [one.name for one in (tmp_path / "state" / "results").iterdir()] == [key]
+        assert list((tmp_path / "state" / "uploads").iterdir()) == []
+        assert "film.mp4" in second.ask("")[1].decode()

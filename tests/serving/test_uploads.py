@@ -1,0 +1,81 @@
+"""Uploads: on disk as they come, bounded, named safely, and removed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hearsight.errors import HearsightError
+from hearsight.serving import uploads
+from hearsight.serving.uploads import Upload, Uploads, UploadTooLargeError, clean_name
+
+
+async def blocks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+def receive(into: Uploads, name: str, *parts: bytes, length: int | None = None) -> Upload:
+    return asyncio.run(into.receive(name, blocks(*parts), length))
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Uploads:
+    made = Uploads(folder=tmp_path / "uploads", most=100)
+    made.begin()
+    return made
+
+
+def test_a_file_lies_on_disk_until_it_is_taken(held: Uploads) -> None:
+    sent = receive(held, "a b.MP4", b"12", b"", b"345")
+    assert sent.path.read_bytes() == b"12345"
+    assert (sent.name, sent.path.suffix, sent.path.parent) == ("a b.MP4", ".mp4", held.folder)
+    assert held.take(sent.id) == sent
+    with pytest.raises(HearsightError, match="send it again"):
+        held.take(sent.id)
+
+
+@pytest.mark.parametrize("length", [None, 101])
+def test_what_is_too_large_is_refused_and_leaves_nothing(held: Uploads, length: int | None) -> None:
+    with pytest.raises(UploadTooLargeError, match="larger than the 100 bytes"):
+        receive(held, "a.mp4", b"1" * 60, b"1" * 60, length=length)
+    assert list(held.folder.iterdir()) == []
+    assert receive(held, "a.mp4", b"1" * 100).path.stat().st_size == 100
+
+
+def test_a_sender_who_goes_away_leaves_nothing(held: Uploads) -> None:
+    async def cut() -> AsyncIterator[bytes]:
+        yield b"12"
+        raise ConnectionError
+
+    with pytest.raises(HearsightError):
+        asyncio.run(held.receive("a.mp4", cut(), 10))
+    with pytest.raises(HearsightError, match="is empty"):
+        receive(held, "a.mp4")
+    assert list(held.folder.iterdir()) == []
+
+
+def test_what_nothing_used_is_removed(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = receive(held, "a.mp4", b"1")
+    monkeypatch.setattr(uploads, "STALE", -1.0)
+    second = receive(held, "b.mp4", b"2")
+    assert [one for one in (first, second) if one.path.exists()] == [second]
+    Uploads(folder=held.folder).begin()  # as a server that is started anew
+    assert list(held.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\films\\a.mp4", "a.mp4"),
+        ("a\nb\0.mp4", "a b\\x00.mp4"),
+        ("", "file"),
+        ("/", "file"),
+        ("x" * 300 + ".mp4", "x" * 196 + ".mp4"),
+    ],
+)
+def test_names_are_shown_and_lead_nowhere(name: str, clean: str, held: Uploads) -> None:
+    assert clean_name(name) == clean
+    assert receive(held, name, b"1").path.parent == held.folder
