@@ -108,7 +108,7 @@ def index_videos(
     Args:
         library: its folder, or its URL on an object store.
         sources: files, and folders that hold them at any depth (hidden ones are skipped).
-        model: a checkpoint, run folder or name; by default the library's own, for a new one the
+        model: a checkpoint, run folder, model folder or name; by default the library's own, for a new one the
             weights that come with the package.
         every: seconds between two moments, at least `LEAST`; by default the library's own, for a
             new one `EVERY`.
