@@ -36,6 +36,7 @@ COMMANDS = {
     "protocols": "hearsight protocols slavc",
     "import-weights": "hearsight import-weights",
     "export-model": "hearsight export-model",
+    "export-onnx": "hearsight export-onnx",
     "ablate": "hearsight ablate",
     "compare": "hearsight compare",
     "demo": "hearsight demo",

@@ -35,7 +35,7 @@ HUB_LICENCES = (
 )
 """Licences that have a word of their own on hubs, their name in small letters."""
 LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)]*)\)")  # to another file, not to an address
-USE = "## Use"
+USE = "## How to use this folder"
 
 
 def export_model(
@@ -66,28 +66,41 @@ def export_model(
     path = find_model(source)
     if folder.exists() and path.exists() and path.is_dir() and path.samefile(folder):
         raise HearsightError(f"'{folder}' is read for this: name another folder to write.")
-    notice = notice_text(path)
-    stated = LICENCES.search(notice)
     if licence is not None:
         _check_licence(licence)
+        stated = LICENCES.search(notice_text(path))
         if stated is not None:
             raise HearsightError(
                 f"The notice beside '{path}' states the licence {stated[1]}: leave out --license."
             )
     model = load_model(path)
-    licence = licence if stated is None else stated[1].strip()
-    texts = licence_texts(identifiers(licence or ""), path)
     with written_folder(folder, CONFIG) as part:
         write_model_folder(part, *model, half=half)
-        readme = readme_text(model, card_text(path), licence, noticed=bool(notice))
-        (part / README).write_text(readme, encoding="utf-8")
-        if notice:
-            (part / LICENCE).write_text(_relinked(notice), encoding="utf-8")
-        for name, text in texts.items():
-            (part / "LICENSES").mkdir(exist_ok=True)
-            (part / "LICENSES" / f"{name}.txt").write_text(text, encoding="utf-8")
+        write_papers(part, model, path, licence, use=_use(model))
         written = [file.relative_to(part) for file in sorted(part.rglob("*")) if file.is_file()]
     return [folder / name for name in written]
+
+
+def write_papers(
+    folder: Path, model: Model, path: Path, licence: str | None = None, *, use: str
+) -> None:
+    """Write card, notice and texts of licences of a model into a folder.
+
+    path: of the model's file or folder. licence: where no notice states one. use: Markdown.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    notice = notice_text(path)
+    stated = LICENCES.search(notice)
+    licence = licence if stated is None else stated[1].strip()
+    readme = readme_text(model, card_text(path), licence, noticed=bool(notice), use=use)
+    (folder / README).write_text(readme, encoding="utf-8")
+    if notice:
+        (folder / LICENCE).write_text(_relinked(notice), encoding="utf-8")
+    for name, text in licence_texts(identifiers(licence or ""), path).items():
+        (folder / "LICENSES").mkdir(exist_ok=True)
+        (folder / "LICENSES" / f"{name}.txt").write_text(text, encoding="utf-8")
 
 
 def identifiers(expression: str) -> list[str]:
@@ -122,17 +135,16 @@ def licence_texts(names: Iterable[str], model: Path) -> dict[str, str]:
     return found
 
 
-def readme_text(model: Model, card: str, licence: str | None, *, noticed: bool) -> str:
-    """The README.md of a model folder: YAML head, card, and how the model is used.
+def readme_text(model: Model, card: str, licence: str | None, *, noticed: bool, use: str) -> str:
+    """The README.md of a folder: YAML head, card, and how the folder is used.
 
     noticed: whether there is a notice to link to.
     """
     name = one_line(model.recipe.name) or "model"
-    body = _relinked(card).strip() or f"# `{name}`\n\nA model of hearsight, without a card."
-    if USE not in body:
-        body += "\n\n" + _use(model)
+    body = _relinked(card.partition(USE)[0]).strip()
+    body = body or f"# `{name}`\n\nA model of hearsight, without a card."
     head = "".join(f"{line}\n" for line in _yaml(head_of(model, name, licence, noticed)))
-    return f"---\n{head}---\n\n{body}\n"
+    return f"---\n{head}---\n\n{body}\n\n{USE}\n\n{use}\n"
 
 
 def head_of(model: Model, name: str, licence: str | None, noticed: bool) -> dict[str, Any]:
@@ -224,9 +236,7 @@ def _use(model: Model) -> str:
         )
     ]
     lines = "\n".join(made)
-    return f"""{USE}
-
-```python
+    return f"""```python
 from hearsight import load_model
 
 model = load_model("FOLDER")  # this folder, or OWNER/NAME of it on a hub

@@ -1,12 +1,14 @@
-"""`hearsight export-model`: a model in the form in which others carry it."""
+"""`hearsight export-model` and `export-onnx`: a model in the forms in which others carry it."""
 
 import json
+import logging
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import note
+from hearsight.commands.console import Bars, note
 from hearsight.commands.options import parse_folder
 from hearsight.commands.outputs import tell_written
 
@@ -47,3 +49,18 @@ def export_model(
     tell_written(*written)
     note("config.json tells the command and the data of the training: read it before you publish.")
     print(json.dumps({"model": str(folder)}))
+
+
+def export_onnx(model: Source, folder: Target, force: Into = False) -> None:
+    """Write a model as ONNX files for onnxruntime: frames, sounds, response, and their numbers.
+
+    Example: hearsight export-onnx ssl_tie:small small_onnx
+    """
+    from hearsight.localising.onnx_export import export_onnx as export
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it names operators nobody asked for
+    with warnings.catch_warnings(), Bars() as bars:
+        warnings.simplefilter("ignore", FutureWarning)  # of torch to itself
+        written = export(model, folder, force=force, progress=bars)
+    tell_written(*written)
+    print(json.dumps({"onnx": str(folder)}))
