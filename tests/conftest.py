@@ -1,5 +1,6 @@
 """What the tests share: the field's real files, where they are at hand, and the command line."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from made_commands import Hearsight
 
 from hearsight.commands import cli
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub; read when huggingface_hub is imported
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

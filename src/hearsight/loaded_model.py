@@ -182,8 +182,9 @@ def load_model(source: str | Path = MODEL, *, device: str | None = None) -> Load
     """A model ready to use, in evaluation mode.
 
     Args:
-        source: a checkpoint file, a run folder (its best weights, else its last), or the name of a
-            model that comes with the package.
+        source: a checkpoint file, a run folder (its best weights, else its last), a model folder,
+            the name of a model that comes with the package, or `owner/name` or
+            `owner/name@revision` of a model folder on a hub.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
 
     Raises:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from hearsight.checkpoints import pretrained_trunks
-from hearsight.checkpoints.checkpoint import layout
 from hearsight.checkpoints.pretrained_trunks import (
     TRUNKS,
     fold,
@@ -20,6 +19,7 @@ from hearsight.checkpoints.pretrained_trunks import (
     read_wheel,
     trunk_file,
 )
+from hearsight.checkpoints.tensors import layout
 from hearsight.errors import HearsightError
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.recipes.catalogue import load_recipe

@@ -35,6 +35,8 @@ COMMANDS = {
     "recipes": "hearsight recipes",
     "protocols": "hearsight protocols slavc",
     "import-weights": "hearsight import-weights",
+    "export-model": "hearsight export-model",
+    "export-onnx": "hearsight export-onnx",
     "ablate": "hearsight ablate",
     "compare": "hearsight compare",
     "demo": "hearsight demo",

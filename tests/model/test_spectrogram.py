@@ -18,6 +18,7 @@ from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram, fit, mel
 FRONT_ENDS = [
     MelSpectrogram(),
     MelSpectrogram(seconds=3.0, hop=360, bins=64),
+    MelSpectrogram(seconds=3.0, fft=401, hop=160, bins=64),  # an odd frame: one fewer fits
     LogSpectrogram(),
     LogSpectrogram(seconds=3.0),
 ]

@@ -1,1 +1,1 @@
-"""Checkpoints, released weights converted to them, and the shipped weights."""
+"""Checkpoints, released weights converted to them, the shipped weights, and exports."""

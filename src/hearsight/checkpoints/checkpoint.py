@@ -1,29 +1,28 @@
 """Checkpoints: weights and the recipe that made them, in one file that cannot hold code.
 
 A checkpoint is a .safetensors file: tensors `weights/NAME`, and `state/NAME` for the optimiser
-state that a resumed run needs; recipe and facts are JSON in its metadata.
+state that a resumed run needs; recipe and facts are JSON in its metadata. Where a model is asked
+for it may also be a model folder, here or on a hub.
 """
 
 import json
 import logging
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from hearsight.checkpoints.card import card_of, log_card, shipped_file
+from hearsight.checkpoints.facts import check_facts
+from hearsight.checkpoints.hub import download, is_hub_name
+from hearsight.checkpoints.model_folder import is_model_folder, read_model_folder
+from hearsight.checkpoints.tensors import as_single, check_fit, halve, read_tensors, write_tensors
 from hearsight.errors import HearsightError, nearest
-from hearsight.files.output import temporary_beside
 from hearsight.files.text import parse_json
-from hearsight.model.encoders import Encoder, Encoders
+from hearsight.model.encoders import Encoders
 from hearsight.recipes.catalogue import recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import from_json, to_json
@@ -33,57 +32,6 @@ LOGGER = logging.getLogger(__name__)
 WEIGHTS = "weights/"
 STATE = "state/"
 LAST, BEST = "last.safetensors", "best.safetensors"  # in a run folder
-
-
-def is_count(fact: object) -> bool:
-    """Whether a JSON value is a whole number from 0 to 2^63 - 1."""
-    return type(fact) is int and 0 <= fact < 2**63
-
-
-def is_number(fact: object) -> bool:
-    """Whether a JSON value is a finite number."""
-    return type(fact) in (int, float) and abs(fact) <= sys.float_info.max  # type: ignore[arg-type]
-
-
-def is_position(fact: object) -> bool:
-    """Whether a JSON value is a training position; `judge` is missing in the shipped weights."""
-    match fact:
-        case {"epoch": epoch, "batch": batch, "step": step, "best": best, **rest}:
-            counted = all(is_count(number) for number in (epoch, batch, step))
-            judged = rest.keys() <= {"judge"} and isinstance(rest.get("judge"), str | None)
-            return counted and is_number(best) and judged
-    return False
-
-
-def is_leak_check(fact: object) -> bool:
-    """Whether a JSON value is a list of counts of clips and videos shared by two data sets."""
-    return isinstance(fact, list) and all(is_leak(one) for one in fact)
-
-
-def is_leak(fact: object) -> bool:
-    """Whether a JSON value counts what training and one other data set share."""
-    match fact:
-        case {"role": str(), "test": str(), "clips_in_both": clips, "videos_in_both": videos}:
-            return is_count(clips) and is_count(videos)
-    return False
-
-
-def is_thread_count(fact: object) -> bool:
-    """Whether a JSON value is a whole number from 1 to 2^63 - 1."""
-    return is_count(fact) and fact != 0
-
-
-FACTS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "threshold": (is_number, "a number"),
-    "selected_on_test": (lambda fact: isinstance(fact, bool), "true or false"),
-    "leak_check": (
-        is_leak_check,
-        "a list of objects with role, test, clips_in_both and videos_in_both",
-    ),
-    "threads": (is_thread_count, "a whole number from 1 on"),
-    "position": (is_position, "an object with epoch, batch and step from 0 on, best and judge"),
-}
-"""The facts that hearsight reads back, each with its check and its form in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +68,7 @@ def save_checkpoint(
         HearsightError: no folder, no permission, full disk; a file already there is kept.
     """
     weights = encoders.state_dict()
-    tensors = {
-        WEIGHTS + name: value.half() if half and value.is_floating_point() else value
-        for name, value in weights.items()
-    }
-    tensors |= {STATE + name: value for name, value in (state or {}).items()}
+    tensors = _over(WEIGHTS, halve(weights) if half else weights) | _over(STATE, state or {})
     _write(Path(path), tensors, recipe, facts or {})
 
 
@@ -136,29 +80,22 @@ def save_weights(
     Raises:
         HearsightError: as `save_checkpoint`, or names or shapes are not those of the recipe.
     """
-    _check_fit(weights, recipe.encoder, path)
-    _write(path, {WEIGHTS + name: value for name, value in weights.items()}, recipe, facts)
+    check_fit(weights, recipe.encoder, path)
+    _write(path, _over(WEIGHTS, weights), recipe, facts)
 
 
 def _write(
     path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, facts: Mapping[str, Any]
 ) -> None:
     metadata = {"recipe": json.dumps(to_json(recipe)), "facts": json.dumps(dict(facts))}
-    packed = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
-    try:
-        with temporary_beside(path) as part, part.open("wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise HearsightError(f"Cannot write {path}: {error.strerror}.") from error
+    write_tensors(path, tensors, metadata)
 
 
 def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
     """Read a checkpoint to the CPU. Nothing in the file is executed.
 
     Args:
-        path: a file that `save_checkpoint` wrote.
+        path: a file that `save_checkpoint` wrote, or a model folder, which has no state.
         with_state: also read the state of a resumed run, where there is one.
 
     Raises:
@@ -166,71 +103,35 @@ def load_checkpoint(path: str | Path, *, with_state: bool = True) -> Checkpoint:
             recipe, or one of `FACTS` in another form.
     """
     path = Path(path)
+    if is_model_folder(path):
+        recipe, weights, facts = read_model_folder(path)
+        return Checkpoint(recipe=recipe, weights=weights, facts=facts, state=None)
     if not path.is_file():
         raise HearsightError(f"There is no checkpoint {path}.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            wanted = (WEIGHTS, STATE) if with_state else (WEIGHTS,)
-            tensors = {
-                name: file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118 - it cannot be iterated
-                if name.startswith(wanted)
-            }
-    except (SafetensorError, OSError) as error:
-        raise HearsightError(f"{path} is not a checkpoint, or is cut short: {error}.") from error
+    tensors, metadata = read_tensors(path, (WEIGHTS, STATE) if with_state else (WEIGHTS,))
     if not {"recipe", "facts"} <= metadata.keys():
         raise HearsightError(f"{path} holds tensors but no recipe: hearsight did not write it.")
     try:
         recipe = from_json(parse_json(metadata["recipe"]))
     except (HearsightError, ValueError) as error:
         raise HearsightError(f"The recipe in {path} cannot be read: {error}") from error
-    facts = _read_facts(metadata["facts"], path)
-    weights = {
-        name: value.float() if value.dtype == torch.float16 else value
-        for name, value in _under(WEIGHTS, tensors).items()
-    }
-    _check_fit(weights, recipe.encoder, path)
+    try:
+        facts = check_facts(parse_json(metadata["facts"]), path)
+    except ValueError as error:
+        raise HearsightError(f"The facts in {path} cannot be read: {error}.") from error
+    weights = as_single(_under(WEIGHTS, tensors))
+    check_fit(weights, recipe.encoder, path)
     return Checkpoint(
         recipe=recipe, weights=weights, facts=facts, state=_under(STATE, tensors) or None
     )
 
 
-def _read_facts(text: str, path: Path) -> dict[str, Any]:
-    try:
-        facts = parse_json(text)
-    except ValueError as error:
-        raise HearsightError(f"The facts in {path} cannot be read: {error}.") from error
-    if not isinstance(facts, dict):
-        raise HearsightError(f"The facts in {path} are no JSON object.")
-    for name, (fits, wanted) in FACTS.items():
-        if name in facts and not fits(facts[name]):
-            raise HearsightError(f"The fact '{name}' in {path} must be {wanted}.")
-    return facts
+def _over(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def layout(encoder: Encoder) -> dict[str, torch.Size]:
-    """The names and shapes of the state dict of these encoders."""
-    bare = Encoders(encoder, bare=True)
-    return {name: value.shape for name, value in bare.state_dict().items()}
-
-
-def _check_fit(weights: Mapping[str, Tensor], encoder: Encoder, path: Path) -> None:
-    wanted = layout(encoder)
-    for name in sorted(wanted.keys() | weights.keys()):
-        if name not in weights:
-            raise HearsightError(f"{path} lacks {name}, which its recipe has.")
-        if name not in wanted:
-            raise HearsightError(f"{path} holds {name}, which its recipe has not.")
-        if weights[name].shape != wanted[name]:
-            raise HearsightError(
-                f"{name} in {path} has shape {tuple(weights[name].shape)}, "
-                f"but its recipe makes {tuple(wanted[name])}."
-            )
 
 
 def shipped_models() -> dict[str, Path]:
@@ -247,24 +148,32 @@ class Model(NamedTuple):
     facts: Mapping[str, Any] = MappingProxyType({})  # as `Checkpoint.facts`
 
 
-def checkpoint_path(source: str | Path) -> Path:
-    """The file of a model: a checkpoint, a run folder's best or last, or one of the package.
+def find_model(source: str | Path) -> Path:
+    """The checkpoint file or model folder of a model; one on a hub is downloaded to its cache.
+
+    Args:
+        source: a checkpoint file, a run folder (its best weights, else its last), a model folder,
+            the name of a model that comes with the package, or `owner/name` or
+            `owner/name@revision` on a hub.
 
     Raises:
-        HearsightError: none of these.
+        HearsightError: none of these. A file or a run that is named and not there is found missing
+            by who reads it.
     """
     path, shipped = Path(source), shipped_models()
-    if path.is_dir():
+    if path.is_dir() and not is_model_folder(path):
         return path / (BEST if (path / BEST).exists() else LAST)
-    if not path.exists() and str(source) in shipped:
+    if path.exists() or path.suffix == ".safetensors":
+        return path
+    if str(source) in shipped:
         return shipped[str(source)]
-    if not path.exists() and path.suffix != ".safetensors":
-        known = ", ".join(sorted(shipped)) or "none in this installation"
-        raise HearsightError(
-            f"'{source}' is neither a checkpoint file nor a model that comes with the package "
-            f"({known}).{nearest(str(source), shipped)}"
-        )
-    return path
+    if is_hub_name(str(source)):
+        return download(str(source))
+    known = ", ".join(sorted(shipped)) or "none in this installation"
+    raise HearsightError(
+        f"'{source}' is neither a checkpoint file nor a model that comes with the package "
+        f"({known}).{nearest(str(source), shipped)}"
+    )
 
 
 def ready(checkpoint: Checkpoint) -> Model:
@@ -278,13 +187,12 @@ def load_model(source: str | Path) -> Model:
     """A model ready to use: on the CPU, in evaluation mode. What its card says in short is logged.
 
     Args:
-        source: a checkpoint file, a run folder (its best weights, else its last), or the name of a
-            model that comes with the package.
+        source: as `find_model` takes it.
 
     Raises:
-        HearsightError: none of these, or as `load_checkpoint`.
+        HearsightError: as `find_model` and `load_checkpoint`.
     """
-    path = checkpoint_path(source)
+    path = find_model(source)
     checkpoint = load_checkpoint(path, with_state=False)
     LOGGER.info("loaded %s, %s", path, checkpoint.recipe.name)
     log_card(card_of(path))

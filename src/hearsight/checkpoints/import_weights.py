@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hearsight.checkpoints.checkpoint import layout, save_weights
+from hearsight.checkpoints.checkpoint import find_model, load_checkpoint, save_weights
+from hearsight.checkpoints.hub import is_hub_name
+from hearsight.checkpoints.tensors import layout
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.text import first_names
 from hearsight.model.encoders import Encoder, Encoders, Trunk
@@ -224,14 +226,48 @@ def load_resnet18(trunk: Trunk, file: Path) -> None:
     trunk.load_state_dict({name: theirs[key] for name, key in names.items()})
 
 
-def load_trunk(encoders: Encoders, encoder: Encoder) -> None:
-    """Start the frame network, and its momentum encoder, from the file `encoder.weights`.
+def load_frame_network(trunk: Trunk, source: str) -> None:
+    """Load the frame network of a model of ours into a trunk.
 
     Raises:
-        HearsightError: as `load_resnet18`.
+        HearsightError: as `find_model` and `load_checkpoint`, or the networks differ.
     """
-    assert encoder.weights is not None
+    path = find_model(source)
+    weights = load_checkpoint(path, with_state=False).weights
+    theirs = {
+        name.removeprefix("frames."): value
+        for name, value in weights.items()
+        if name.startswith("frames.")
+    }
+    ours = trunk.state_dict()
+    other = [
+        name
+        for name in sorted(ours.keys() | theirs.keys())
+        if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape
+    ]
+    if other:
+        raise HearsightError(
+            f"The frame network in {path} is another than the recipe's: it differs in "
+            f"{first_names(other, 3)}."
+        )
+    trunk.load_state_dict(theirs)
+
+
+def load_trunk(encoders: Encoders, encoder: Encoder) -> None:
+    """Start the frame network, and its momentum encoder, from what `encoder.weights` names.
+
+    That is a model of ours, or a file of torchvision's ResNet-18.
+
+    Raises:
+        HearsightError: as `load_frame_network` or `load_resnet18`.
+    """
+    source = encoder.weights
+    assert source is not None
     assert isinstance(encoders.frames, Trunk)
-    load_resnet18(encoders.frames, Path(encoder.weights))
+    path = Path(source)
+    if path.is_dir() or path.suffix == ".safetensors" or is_hub_name(source):
+        load_frame_network(encoders.frames, source)
+    else:
+        load_resnet18(encoders.frames, path)
     if encoders.ema is not None:
         encoders.ema["frames"].load_state_dict(encoders.frames.state_dict())

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from hearsight.checkpoints.card import card_of, log_card
-from hearsight.checkpoints.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
+from hearsight.checkpoints.checkpoint import Checkpoint, find_model, load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
@@ -75,7 +75,7 @@ def load_start(source: str | Path) -> Start:
     Raises:
         HearsightError: as `load_model`.
     """
-    path = checkpoint_path(source)
+    path = find_model(source)
     log_card(card_of(path))
     return Start(name=str(source), path=path, checkpoint=load_checkpoint(path, with_state=False))
 

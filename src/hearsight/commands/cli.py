@@ -14,6 +14,7 @@ import typer
 
 from hearsight.commands.console import log_to_stderr
 from hearsight.commands.data import data
+from hearsight.commands.export_models import export_model, export_onnx
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
 from hearsight.commands.options import WholeSentences, field_hint
@@ -74,6 +75,8 @@ app.command()(localise)
 app.command()(serve)
 app.command()(recipes)
 app.command("import-weights")(import_weights)
+app.command("export-model")(export_model)
+app.command("export-onnx")(export_onnx)
 
 
 app.command()(ablate)

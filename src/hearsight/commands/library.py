@@ -29,7 +29,10 @@ To = Annotated[
     str | None, typer.Option(help="Compare with `sound` or `image` of the library's moments.")
 ]
 ModelOption = Annotated[
-    str | None, typer.Option(help="Checkpoint, run folder or name; by default the library's own.")
+    str | None,
+    typer.Option(
+        help="Checkpoint, run folder, model folder or name; by default the library's own."
+    ),
 ]
 Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet: .png, .jpg or .webp.")]
 Page = Annotated[Path | None, typer.Option(help="Write a page with playable clips: .html.")]

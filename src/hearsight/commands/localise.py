@@ -15,7 +15,9 @@ from hearsight.exports.formats import FORMATS, format_of, known_format
 def localise(
     source: Annotated[Path, typer.Argument(help="A video, or a picture with --sound.")],
     sound: Annotated[Path | None, typer.Option(help="The sound of a picture.")] = None,
-    model: Annotated[str | None, typer.Option(help="Checkpoint, run folder or name.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint, run folder, model folder or name.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
     ] = None,

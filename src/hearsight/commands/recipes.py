@@ -20,7 +20,8 @@ def recipes(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Print all fields of this one (JSON): a recipe, a run folder or a checkpoint.",
+            help="Print all fields of this one (JSON): a recipe, a run folder, a checkpoint or a "
+            "model folder.",
             metavar="[NAME|RUN]",
         ),
     ] = None,
@@ -42,20 +43,22 @@ def recipes(
 
 
 def find_recipe(name: str) -> "Recipe":
-    """A recipe of the catalogue, of a run folder or of a checkpoint file, in this order.
+    """A recipe of the catalogue, of a run folder or of a model, in this order.
 
     Raises:
         HearsightError: none of these.
     """
-    from hearsight.checkpoints.checkpoint import load_checkpoint
+    from hearsight.checkpoints.checkpoint import find_model, load_checkpoint
+    from hearsight.checkpoints.hub import is_hub_name
+    from hearsight.checkpoints.model_folder import is_model_folder
     from hearsight.recipes.catalogue import load_recipe, recipe_names
     from hearsight.training.run_folder import run_recipe
 
     path = Path(name)
-    if name in recipe_names() or not path.exists():
+    if name in recipe_names() or not (path.exists() or is_hub_name(name)):
         return load_recipe(name)
-    if path.is_file():
-        return load_checkpoint(path, with_state=False).recipe
+    if not path.is_dir() or is_model_folder(path):
+        return load_checkpoint(find_model(name), with_state=False).recipe
     found = run_recipe(path)
     if found is None:
         raise HearsightError(f"'{name}' holds no run.")

@@ -63,7 +63,8 @@ def splits(
 
 def retrieve(
     checkpoints: Annotated[
-        list[str], typer.Argument(help="Checkpoints, run folders or model names; one row each.")
+        list[str],
+        typer.Argument(help="Checkpoints, run folders, model folders or names; one row each."),
     ],
     data: Data,
     task: Annotated[

@@ -14,7 +14,8 @@ from hearsight.errors import HearsightError
 
 def evaluate(
     checkpoints: Annotated[
-        list[str], typer.Argument(help="Checkpoints, run folders or model names; one row each.")
+        list[str],
+        typer.Argument(help="Checkpoints, run folders, model folders or names; one row each."),
     ],
     data: Data,
     protocols: Protocols = "adaptive",

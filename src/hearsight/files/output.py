@@ -1,4 +1,4 @@
-"""Output files: checked before the work begins, and written whole or not at all.
+"""Output files and folders: checked before the work begins, and written whole or not at all.
 
 A file is written under a hidden name ending in `.part` beside its own and then renamed, so that
 whatever ends the writer, the file under its own name is whole.
@@ -6,6 +6,7 @@ whatever ends the writer, the file under its own name is whole.
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -105,3 +106,57 @@ def written_whole(path: Path) -> Iterator[Path]:
             yield part
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+
+
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Check, before any work, that files can be written into a folder that is new or empty.
+
+    force: files of the same names in it may be written over; others stay.
+
+    Raises:
+        HearsightError: it is a file, holds something, its parent is missing, or it is not writable.
+    """
+    try:
+        if folder.is_dir():
+            if any(folder.iterdir()) and not force:
+                raise HearsightError(
+                    f"'{folder}' is not empty: name another folder, or write into it by --force."
+                )
+        elif folder.exists():
+            raise HearsightError(f"'{folder}' is a file, not a folder to write to.")
+        elif not folder.parent.is_dir():
+            raise HearsightError(
+                f"'{folder}' cannot be written: there is no folder '{folder.parent}'."
+            )
+        Path(tempfile.mkdtemp(dir=folder.parent, prefix=".hearsight.", suffix=".part")).rmdir()
+    except OSError as error:
+        raise HearsightError(f"'{folder}' cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def written_folder(folder: Path, last: str) -> Iterator[Path]:
+    """A hidden folder to write files into, which are then moved to `folder`; removed on failure.
+
+    `last` is the file without which the others mean nothing: where `folder` exists it is removed
+    before the first of them is moved and moved after all, so that no mixture can be read.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
+    part = hidden_part(folder.absolute())
+    try:
+        part.mkdir()
+        yield part
+        if not folder.exists():
+            part.rename(folder)
+            return
+        (folder / last).unlink(missing_ok=True)
+        files = [file for file in sorted(part.rglob("*")) if file.is_file()]
+        for file in sorted(files, key=lambda file: file == part / last):
+            place = folder / file.relative_to(part)
+            place.parent.mkdir(exist_ok=True)
+            file.replace(place)
+    except OSError as error:
+        raise HearsightError(f"'{folder}' cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

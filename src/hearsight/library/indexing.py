@@ -108,8 +108,8 @@ def index_videos(
     Args:
         library: its folder, or its URL on an object store.
         sources: files, and folders that hold them at any depth (hidden ones are skipped).
-        model: a checkpoint, run folder or name; by default the library's own, for a new one the
-            weights that come with the package.
+        model: a checkpoint, run folder, model folder or name; by default the library's own, for a
+            new one the weights that come with the package.
         every: seconds between two moments, at least `LEAST`; by default the library's own, for a
             new one `EVERY`.
         prune: remove the moments of files that no longer exist: those in `sources` and below their

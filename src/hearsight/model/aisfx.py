@@ -22,6 +22,7 @@ EPSILON = 1e-5  # of the batch normalisation
 HEARD_RATE = 44_100  # samples per second of the sounds that the network learned from
 WINDOW, HOP, BANDS = 2048, 1024, 96
 LOUDEST = 9.457798957824707  # the largest logarithm in the network's training data
+GAIN = 1e4  # of the power before the logarithm
 QUIETEST = 1e-5  # peak of a sound, below which it is not amplified to full scale
 
 
@@ -73,7 +74,7 @@ class SoundEffectSpectrogram:
 
     def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
         """log10(10^4 power + 1) / 9.4578: 0 for silence, 1 for the loudest band learned from."""
-        return (1e4 * power + 1).log10_().div_(LOUDEST)
+        return (GAIN * power + 1).log10_().div_(LOUDEST)
 
     def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
         """All three stages."""

@@ -31,16 +31,27 @@ NORMS = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}  # as release
 
 
 class SamePadded(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME: of an odd rest one more on the right and below."""
+    """A convolution padded as TensorFlow's SAME: of an odd rest one more on the right and below.
+
+    Its kernel is odd, and no smaller than its stride.
+    """
 
     def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
+        tall, wide = (
+            (kernel - 1) * dilation
+            for kernel, dilation in zip(self.kernel_size, self.dilation, strict=True)
+        )
+        if self.stride == (1, 1):  # an even rest, whatever the size
+            return self._with(values, (tall // 2, wide // 2))
         sides = []
-        for length, stride, kernel, dilation in zip(
-            values.shape[:1:-1], self.stride, self.kernel_size, self.dilation, strict=True
+        for length, stride, reach in zip(
+            values.shape[:1:-1], self.stride, (wide, tall), strict=True
         ):
-            rest = (-(-length // stride) - 1) * stride + (kernel - 1) * dilation + 1 - length
-            sides += [max(rest, 0) // 2, max(rest, 0) - max(rest, 0) // 2]
-        if sides[0] == sides[1] and sides[2] == sides[3]:
+            steps = (length + stride - 1) // stride  # -(-length // stride) is exported wrongly
+            rest = (steps - 1) * stride + reach + 1 - length
+            sides += [rest // 2, rest - rest // 2]
+        fixed = not torch.compiler.is_exporting()  # else the graph is for any size
+        if fixed and sides[0] == sides[1] and sides[2] == sides[3]:
             return self._with(values, (sides[2], sides[0]))
         return self._with(pad(values, sides), (0, 0))
 

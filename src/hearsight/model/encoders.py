@@ -55,7 +55,9 @@ class Encoder:
     momentum: float = 0.1  # of the batch normalisation of frames: share of the newest batch
     sound_momentum: float = 0.1  # the same for sounds; 0.19 equals the two released updates
     sync_batch_norm: bool = True  # statistics of the joined batch of all processes
-    weights: str | None = None  # file of a torchvision ResNet-18 to start the frame encoder from
+    weights: str | None = (
+        None  # a torchvision ResNet-18 file or a model, whose frame network begins
+    )
     projection: int | None = None  # channels of a projection of each encoder; None: none
     hidden: int | None = None  # channels of its hidden layer; None: the projection is linear
     dropout: float = 0.0  # probability of dropout before the projection of frames, in training
@@ -118,7 +120,7 @@ class Encoder:
             )
         if self.weights is not None and self.frame_trunk != "resnet":
             raise HearsightError(
-                f"encoder.weights is a file for a ResNet, but frame_trunk is {self.frame_trunk}."
+                f"encoder.weights is for a ResNet, but frame_trunk is {self.frame_trunk}."
             )
 
 

@@ -56,7 +56,7 @@ class MelSpectrogram:
     @property
     def shape(self) -> tuple[int, int]:
         """Bands and times of every spectrogram."""
-        return self.bins, round(self.seconds * RATE) // self.hop + 1
+        return self.bins, (round(self.seconds * RATE) - self.fft % 2) // self.hop + 1
 
     def waveforms(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b samples"]:
         """`seconds` of sound at `RATE`, in [-1, 1], of sounds of any length.

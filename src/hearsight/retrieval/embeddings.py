@@ -168,7 +168,7 @@ def _checked(vectors: Float[Tensor, "n c"]) -> Float32[np.ndarray, "n c"]:
 
 
 def load_embedder(model: str | Path, device: str | None = None) -> Embedder:
-    """Load a model: a checkpoint, a run folder, or the name of one that comes with the package.
+    """Load a model, named as `load_model` takes it.
 
     Raises:
         HearsightError: there is no such model or device, or the checkpoint is damaged.
