@@ -101,6 +101,9 @@ def calls(folder: Path, fresh: Path) -> dict[str, Callable[[], Any]]:
             hearsight.localise_video(film, model=model, overlay=fresh / "painted.mp4")
         ),
         "open_clips": lambda: hearsight.open_clips("toys", size=48, count=4, classes=2)[0],
+        "write_export": lambda: hearsight.write_export(
+            fresh / "moments.csv", None, hearsight.localise_video(film, model=model), film
+        ),
         "train": lambda: train(0),
         "train, with workers": lambda: train(1),
     }

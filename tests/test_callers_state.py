@@ -56,6 +56,7 @@ GLOBAL = {
 """Calls that change what the whole process shares, or swap it for a while, seen by all threads."""
 OWN_PROCESS = {
     "commands",  # the program's own process
+    *("serving/state.py", "serving/tasks.py"),  # the server's worker
     "training/batches.py",  # workers that load clips
     "library/ray_engine.py",  # workers of Ray, and Ray itself
 }

@@ -37,6 +37,7 @@ COMMANDS = {
     "import-weights": "hearsight import-weights",
     "export-model": "hearsight export-model",
     "export-onnx": "hearsight export-onnx",
+    "serve": "hearsight serve",
     "ablate": "hearsight ablate",
     "compare": "hearsight compare",
     "demo": "hearsight demo",

@@ -399,7 +399,7 @@ def test_sounds_and_pictures_are_moments_with_one_vector(model: Path, tmp_path: 
 def test_boxes_are_those_of_localise(videos: Path, tmp_path: Path) -> None:
     index_videos(tmp_path / "library", [videos / "0.mp4"], every=2.0)
     rows = read(tmp_path / "library")
-    assert {row["confidence"] > 0 for row in rows} == {True}
+    assert {row["confidence"] != 0 for row in rows} == {True}
     found = {moment.time: moment for moment in localise_video(videos / "0.mp4", every=1.0)}
     for row in rows:
         moment = found[row["time"]]

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import soundfile  # type: ignore[import-untyped]
 
 from hearsight.clips.clip import fit_frame
-from hearsight.localising.localise import paint_film
 from hearsight.media.read import VideoReader, read_sound
 from hearsight.media.samples import RATE as HEARD
 from hearsight.media.source import open_media
@@ -110,6 +109,8 @@ def copy_playable(path: Path, target: Path, *, progress: Progress = no_progress)
     Raises:
         HearsightError: the video cannot be read, or `target` cannot be written.
     """
+    from hearsight.localising.localise import paint_film  # imports torch; pages do without it
+
     with VideoReader(path) as video:
         info = video.info()
     told = of_stage(progress, "making a copy that browsers play")
