@@ -13,7 +13,7 @@ import pytest
 from made_media import make_video, numbered, sine
 from made_server import Served, browsing, needs_browser, serving
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 RATE = 25
 SECONDS = 3
 BARE = """() => [...document.querySelectorAll('input, select, button, a, video, canvas[role], img')]

@@ -225,6 +225,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, clock: Clock, step: float, validation:
     monkeypatch.setattr(pace_module, "evaluate", evaluated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("minutes", "wanted"),
     [
@@ -258,6 +259,7 @@ def test_minutes_end_with_a_validated_checkpoint_in_time(
     assert f"--minutes {minutes:g} allows about" in told[0]
 
 
+@pytest.mark.slow
 def test_a_validation_within_an_epoch_changes_no_weight_that_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
