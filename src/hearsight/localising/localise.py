@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -294,25 +295,20 @@ class Localiser:
         if not silent and confidence >= self.threshold:
             heatmap = to_heatmap(response)
             box, share = region_box(heatmap, frame.height, frame.width)
-        moment = Moment(
-            time=heard.time,
-            box=box,
-            confidence=confidence,
-            share=share,
-            frame=frame.number,
-            frame_rate=frame.frame_rate,
+        values: dict[str, Any] = {
+            "time": heard.time,
+            "box": box,
+            "confidence": confidence,
+            "share": share,
+            "frame": frame.number,
+            "frame_rate": frame.frame_rate,
+        }
+        size = (frame.height, frame.width)
+        moment = (
+            MappedMoment(**values, response=response.copy(), frame_size=size)
+            if self.maps
+            else Moment(**values)
         )
-        if self.maps:
-            moment = MappedMoment(
-                time=heard.time,
-                box=box,
-                confidence=confidence,
-                share=share,
-                frame=frame.number,
-                frame_rate=frame.frame_rate,
-                response=response.copy(),
-                frame_size=(frame.height, frame.width),
-            )
         return MomentHeatmap(moment=moment, heatmap=np.rint(heatmap * 255).astype(np.uint8))
 
 
