@@ -29,7 +29,7 @@ from hearsight.model.aisfx import (
     resample,
 )
 from hearsight.model.augmentation import evaluation_frame
-from hearsight.model.efficientnet import EfficientNetLite0, SamePadded
+from hearsight.model.efficientnet import EfficientNetLite0, Pointwise, SamePadded
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.scenes.menagerie import read_menagerie
 from hearsight.scenes.pack import Pack
@@ -53,6 +53,22 @@ PRETRAINED = Encoder(frame_trunk="efficientnet_lite0", sound_trunk="aisfx", proj
 @pytest.fixture(scope="module")
 def encoders() -> Encoders:
     return Encoders(PRETRAINED, generator=torch.Generator().manual_seed(0)).eval()
+
+
+def test_places_by_themselves_are_a_convolution_of_size_1_with_its_gradients() -> None:
+    layer = Pointwise(3, 5).to_empty(device="cpu").double()
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    values = torch.randn(2, 3, 4, 7, dtype=torch.float64, requires_grad=True)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        given = values.contiguous(memory_format=layout)
+        product, convolved = layer(given), conv2d(given, layer.weight, layer.bias)
+        assert torch.allclose(product, convolved, atol=1e-12)
+        wanted = [values, layer.weight, layer.bias]
+        ours, theirs = (
+            torch.autograd.grad(one.cos().sum(), wanted) for one in (product, convolved)
+        )
+        assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.parametrize("length", [7, 8, 15, 16])

@@ -130,7 +130,10 @@ class SoundEffectNetwork(nn.Module):
         inside = spectrograms.transpose(2, 3)
         means = inside
         for number, block in enumerate(self.blocks):
-            inside = block(inside)
+            first, *others = block.children()
+            inside = first(inside).contiguous(memory_format=torch.channels_last)  # faster on a CPU
+            for layer in others:
+                inside = layer(inside)
             if number < 3:
                 inside = max_pool2d(inside, 2)
             if number == 2:

