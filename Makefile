@@ -8,7 +8,7 @@ TORCH_FROM := $(if $(TORCH_INDEX),$(if $(wildcard $(TORCH_INDEX)),--find-links,-
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup test test-slow test-machines lint demo serve bench clean
+.PHONY: setup test test-slow test-machines lint demo serve site bench clean
 
 setup: $(VENV)/installed
 
@@ -45,6 +45,15 @@ demo: setup
 
 serve: setup
 	$(BIN)/hearsight serve
+
+# The pages of docs/ and a reference from docstrings in build/site, which needs no network to be read.
+site: $(VENV)/site-installed
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs/site docs build/site
+	@echo "build/site/index.html"
+
+$(VENV)/site-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[site]'
+	touch $@
 
 # What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
 BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise media_memory retrieval
