@@ -6,6 +6,8 @@ tells a class. Train and val share neither instances nor backgrounds.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -23,11 +25,12 @@ BACKGROUNDS = {"train": 32, "val": 12}
 BACKGROUND_SIDE = 320
 
 Grid = Float64[np.ndarray, "side side"]
+Values = TypeVar("Values", bound=np.ndarray)
 Points = list[tuple[float, float]]
 
 
 def make_toys(*, split: str, classes: Sequence[str] | int | None = None) -> Pack:
-    """One split of the toys, the same on every call.
+    """One split of the toys, the same on every call; its arrays are read-only.
 
     Args:
         split: train or val.
@@ -63,18 +66,26 @@ def _choose(classes: Sequence[str] | int | None) -> list[str]:
     return sorted(set(classes))
 
 
+def _fixed(values: Values) -> Values:
+    """The same array, read-only: what is drawn once is shared by all packs of the process."""
+    values.flags.writeable = False
+    return values
+
+
 def _stream(what: str, split: str, number: int) -> np.random.Generator:
     """The random generator of one instance: of a class (or background), split and number."""
     name = int.from_bytes(what.encode()[-8:], "little")
     return np.random.Generator(np.random.Philox(key=[name, number << 1 | (split == "val")]))
 
 
+@cache
 def _recording(label: str, split: str, number: int) -> Recording:
     sound = voice(label, _stream(f"{label}~", split, number), RATE)
-    samples = round_samples(sound / np.abs(sound).max() * 28_000)
+    samples = _fixed(round_samples(sound / np.abs(sound).max() * 28_000))
     return Recording(id=f"{split}/{label}/{number}", label=label, samples=samples)
 
 
+@cache
 def _cutout(label: str, split: str, number: int) -> Cutout:
     """A textured shape in two random colours, slightly rotated and stretched."""
     generator = _stream(label, split, number)
@@ -94,7 +105,7 @@ def _cutout(label: str, split: str, number: int) -> Cutout:
     colours = dark + (bright - dark) * share + generator.normal(0, 6, (SIDE, SIDE, 1))
     pixels = np.dstack([np.clip(colours, 0, 255).astype(np.uint8), alpha])
     left, top, right, bottom = bounds(alpha >= 128)
-    cut = np.ascontiguousarray(pixels[top:bottom, left:right])
+    cut = _fixed(np.ascontiguousarray(pixels[top:bottom, left:right]))
     return Cutout(id=f"{split}/{label}/{number}", label=label, pixels=cut)
 
 
@@ -109,6 +120,7 @@ def _turned_grid(generator: np.random.Generator, side: int) -> tuple[Grid, Grid]
     )
 
 
+@cache
 def _background(split: str, number: int) -> UInt8[np.ndarray, "side side 3"]:
     """Random clouds in two colours, blended with a texture in a third."""
     generator = _stream("back", split, number)
@@ -120,7 +132,7 @@ def _background(split: str, number: int) -> UInt8[np.ndarray, "side side 3"]:
     weight = generator.uniform(0.2, 0.8) * clouds[1] * texture(x, y, generator)
     pixels += (colours[2] - pixels) * weight[..., None]
     pixels += generator.normal(0, 8, pixels.shape)
-    return np.asarray(np.clip(pixels, 0, 255), np.uint8)
+    return _fixed(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _clouds(generator: np.random.Generator, side: int) -> Grid:
