@@ -4,6 +4,7 @@
 truth is: the box lands on the square of the colour that sounds, and follows it.
 """
 
+import threading
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -125,13 +126,27 @@ def test_the_box_lands_on_what_sounds_and_moves_with_it_and_silence_has_none(fil
             assert moment.share == pytest.approx(48 * 48 / (144 * 256), rel=0.5)
 
 
-def test_moments_do_not_depend_on_the_batch(film: Path) -> None:
-    together = list(localise_video(film, every=0.7, batch=16))
-    alone = list(localise_video(film, every=0.7, batch=1))
-    assert [m.box for m in together] == [m.box for m in alone]
-    assert [m.confidence for m in together] == pytest.approx(
-        [m.confidence for m in alone], abs=1e-5
-    )
+@pytest.mark.parametrize("name", ["ssl_tie:small", "composed"])
+def test_no_digit_of_a_moment_depends_on_the_batch_or_on_threads(film: Path, name: str) -> None:
+    model, before, found = load_model(name), torch.get_num_threads(), []
+    for batch, threads in ((16, 1), (1, 2), (2, 3)):
+        torch.set_num_threads(threads)
+        try:
+            moments = localise_video(film, model=model, every=1.9, batch=batch, maps=True)
+            found.append([(m.box, m.confidence, m.response.tolist()) for m in moments])
+        finally:
+            torch.set_num_threads(before)
+    assert len(found[0]) >= 4
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+
+
+def test_leaving_in_the_middle_of_a_film_ends_its_reading(film: Path) -> None:
+    before = threading.active_count()
+    moments = localise_video(film, every=0.1, batch=2)
+    assert next(moments).time == 0
+    moments.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
 
 
 def test_the_threshold_is_the_argument_or_the_checkpoints_or_the_constant(

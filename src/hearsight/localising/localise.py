@@ -18,7 +18,7 @@ source either, and the confidence is 0.
 import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,12 +26,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int16, UInt8
 from PIL import Image
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import Model, load_model
-from hearsight.clips.read_ahead import in_batches
+from hearsight.clips.read_ahead import in_batches, one_ahead
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.localising.moments import (
@@ -69,6 +69,7 @@ from hearsight.media.source import MediaError
 from hearsight.media.write import SUFFIXES, check_paint, paint_video
 from hearsight.model.colour import as_batch, normalise
 from hearsight.model.device import device_of, move
+from hearsight.model.passes import in_passes
 from hearsight.model.response import matched
 from hearsight.progress import Notice, Progress, no_progress, of_stage, warn
 from hearsight.recipes.recipe import Recipe
@@ -276,14 +277,28 @@ class Localiser:
         """
         seen = torch.stack([frame.colours for frame in frames])
         pcm = torch.from_numpy(np.stack([to_samples(heard.samples) for heard in sounds]))
-        spectrograms = self.recipe.spectrogram(pcm.to(self.device))
-        responses = matched(self.encoders(seen.to(self.device), spectrograms)).float().cpu()
+        responses = self._respond(seen, pcm).cpu()
         if not responses.isfinite().all():
             raise HearsightError("A response map is not finite: the weights are damaged.")
         return [
             self.moment(response, frame, heard)
             for response, frame, heard in zip(responses.numpy(), frames, sounds, strict=True)
         ]
+
+    def _respond(
+        self, seen: Float[Tensor, "b 3 y x"], pcm: Int16[Tensor, "b n"]
+    ) -> Float[Tensor, "b h w"]:
+        """The response map of each frame to its own sound, the same to the last digit on a CPU.
+
+        There each moment is computed by itself, several at the same time, whatever `batch` is.
+        """
+
+        def respond(frames: Tensor, sounds: Tensor) -> Tensor:
+            spectrograms = self.recipe.spectrogram(sounds.to(self.device))
+            return matched(self.encoders(frames.to(self.device), spectrograms)).float()
+
+        rows = 1 if self.device.type == "cpu" else len(seen)
+        return in_passes(respond, seen, pcm, device=self.device, rows=rows)
 
     def moment(
         self, response: Float32[np.ndarray, "h w"], frame: EncoderFrame, heard: SoundWindow
@@ -359,14 +374,15 @@ def _moments(
         sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
         pairs = zip(frames, sounds, strict=True)
         done = 0
-        for part in in_batches(pairs, localiser.batch):
-            localised = localiser(*zip(*part, strict=True))
-            done += len(part)
-            progress("localising", done, count)
-            for one in localised:
-                if target is not None:
-                    painter.localised.append(one)
-                yield one.moment
+        with closing(one_ahead(in_batches(pairs, localiser.batch))) as parts:
+            for part in parts:
+                localised = localiser(*zip(*part, strict=True))
+                done += len(part)
+                progress("localising", done, count)
+                for one in localised:
+                    if target is not None:
+                        painter.localised.append(one)
+                    yield one.moment
         if target is not None:
             paint_film(info, painter, target, of_stage(progress, "painting"), notice=notice)
 

@@ -26,8 +26,10 @@ def whole_passes(rows: int) -> int:
     return -(-rows // PASS) * PASS
 
 
-def in_passes(compute: Callable[..., Tensor], *inputs: Tensor, device: torch.device) -> Tensor:
-    """`compute(*inputs)` in passes of `PASS` rows, without gradient; results are joined.
+def in_passes(
+    compute: Callable[..., Tensor], *inputs: Tensor, device: torch.device, rows: int = PASS
+) -> Tensor:
+    """`compute(*inputs)` in passes of `rows` rows, without gradient; results are joined.
 
     Args:
         compute: its result has a row for each row of its inputs.
@@ -35,15 +37,16 @@ def in_passes(compute: Callable[..., Tensor], *inputs: Tensor, device: torch.dev
             with copies of the last row, whose results are dropped.
         device: where `compute` computes; on a CPU passes run at the same time, as many as torch has
             threads.
+        rows: of a pass; 1 where few rows come at a time, which none then waits to fill up.
     """
     count = len(inputs[0])
 
     @torch.inference_mode()
     def run(start: int) -> Tensor:
-        rows = torch.arange(start, start + PASS).clamp(max=count - 1)
-        return compute(*(one[rows] for one in inputs))[: count - start]
+        at = torch.arange(start, start + rows).clamp(max=count - 1)
+        return compute(*(one[at] for one in inputs))[: count - start]
 
-    starts = range(0, count, PASS)
+    starts = range(0, count, rows)
     if device.type != "cpu":
         return torch.cat([run(start) for start in starts])
     with one_thread() as threads:
