@@ -9,7 +9,7 @@ from hearsight.clips.clip import Clips
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
 from hearsight.clips.selection import JoinedClips, choose
 from hearsight.clips.shards import Store
-from hearsight.datasets import flickr, vggsound
+from hearsight.datasets import flickr, vggsound, vggsound_videos
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
 from hearsight.datasets.folders import read_xml
 from hearsight.errors import HearsightError, nearest
@@ -27,6 +27,7 @@ OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and i
     "silent": None,
     "looks": 1,
 }
+Kind = Literal["store", "vggsound", "vggsound videos", "flickr", "videos"]
 COUNTS = {"train": 10_000, "val": 500, "test": 500}  # scenes
 KINDS = (
     "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys, menagerie, "
@@ -157,9 +158,11 @@ def is_videos(spec: str) -> bool:
     """Whether the clips are those of one's own videos: of a folder of them, or listed there."""
     if is_composed(spec):
         return False
-    folder, _, _ = spec.rpartition("@")
-    place = Path(spec) if Path(spec).is_dir() or not folder else Path(folder)
-    if not place.is_dir() or _kind(place) != "videos":
+    folder, _, listed = spec.rpartition("@")
+    place, path = Path(spec), None
+    if folder and not place.is_dir():
+        place, path = Path(folder), find_list(Path(folder), listed)
+    if not place.is_dir() or _kind(place, path) != "videos":
         return False
     from hearsight.datasets.videos import PassedOver, walk_media
 
@@ -209,10 +212,14 @@ def tells_splits(spec: str) -> bool:
     if is_composed(spec):
         return True
     folder, _, listed = spec.rpartition("@")
-    if not folder or Path(spec).is_dir() or _kind(Path(folder)) != "vggsound":
+    if Path(spec).is_dir():
+        return _kind(Path(spec)) == "vggsound videos" and vggsound_videos.has_splits(Path(spec))
+    if not folder:
         return False
     path = find_list(Path(folder), listed)
-    return not is_extended(path) and vggsound.lists_splits(path)
+    if is_extended(path) or _kind(Path(folder), path) not in ("vggsound", "vggsound videos"):
+        return False
+    return vggsound.lists_splits(path)
 
 
 def _open_others(
@@ -236,7 +243,7 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
     extended = listed is not None and is_extended(listed)
-    kind = _kind(folder)
+    kind = _kind(folder, None if extended else listed)
     if every is not None and (extended or kind != "videos"):
         raise HearsightError(NO_VIDEOS.format(folder))
     if listed is not None and extended:
@@ -245,8 +252,9 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
         store = Store(folder)
         return store if listed is None else choose(store, listed)
     if kind == "vggsound":
-        known = {"train": "train", "val": "test"}.get(split)
-        return vggsound.open_vggsound(folder, listed=listed, split=known)
+        return vggsound.open_vggsound(folder, listed=listed, split=LISTED[split])
+    if kind == "vggsound videos":
+        return vggsound_videos.open_vggsound_videos(folder, listed=listed, split=LISTED[split])
     if kind == "flickr":
         return flickr.open_flickr(folder, listed=listed)
     from hearsight.datasets.videos import NoVideosError, VideoClips
@@ -261,8 +269,11 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     return videos if listed is None else choose(videos, listed)
 
 
-def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
-    """The kind of a folder, from its content; `videos` if it is no other."""
+def _kind(folder: Path, listed: Path | None = None) -> Kind:
+    """The kind of a folder, from its content; `videos` if it is no other.
+
+    listed: a list of the clips to use, which tells VGGSound's videos from others.
+    """
     if any(folder.glob("*.tar")):
         return "store"
     has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
@@ -270,7 +281,10 @@ def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
         return "vggsound"
     if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
         return "flickr" if "mp3" in has or _is_flickr(folder) else "vggsound"
-    return "videos"
+    if vggsound_videos.is_vggsound_videos(folder):
+        return "vggsound videos"
+    told = listed is not None and vggsound_videos.is_chosen_by(folder, listed)
+    return "vggsound videos" if told else "videos"
 
 
 def _is_flickr(folder: Path) -> bool:

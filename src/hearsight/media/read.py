@@ -430,15 +430,24 @@ class VideoReader:
             back = back * 2 or 1.0  # some containers land after the wanted time
         return None
 
-    def around(self, time: float | None, seconds: float) -> tuple[float, float]:
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self._timeline.duration
+
+    def around(
+        self, time: float | None, seconds: float, *, latest: float = math.inf
+    ) -> tuple[float, float]:
         """A moment of the video, by default its middle, and where the sound around it begins.
+
+        latest: seconds; the middle of a longer video is taken to be there.
 
         Raises:
             MediaError: if the file has no moving pictures.
         """
         _wanted_picture(self._source)
         duration = self._timeline.duration
-        time = duration / 2 if time is None else time
+        time = min(duration / 2, latest) if time is None else time
         return time, min(max(time - seconds / 2, 0.0), max(duration - seconds, 0.0))
 
     def sound(self, start: float, seconds: float, rate: int) -> Samples:
