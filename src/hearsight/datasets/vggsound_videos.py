@@ -87,11 +87,10 @@ def read_clip(path: Path) -> Reading:
     Raises:
         MediaError: it cannot be read, or has no picture or no sound.
     """
-    with VideoReader(path) as video:
+    with VideoReader(path, threaded=False) as video:
         time, start = video.around(None, AROUND, latest=MIDDLE)
-        sound = to_samples(video.sound(start, AROUND, RATE))
-        video.rewind()
         first, shown = video.frames_at([0.0, time])
+        sound = to_samples(video.sound(start, AROUND, RATE, moved=True))
         if not len(sound):
             raise MediaError(f"'{path}' has no sound at {time:.2f} s")
         return Reading(
@@ -200,7 +199,7 @@ class VggSoundVideos:
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         path = self._folder / self._paths[index]
         try:
-            with VideoReader(path) as video:
+            with VideoReader(path, threaded=False) as video:
                 _, start = video.around(None, AROUND, latest=MIDDLE)
                 samples = to_samples(video.sound(start, AROUND, RATE))
         except MediaError as error:
