@@ -14,7 +14,7 @@ Source: VGGSound, Chen et al., ICASSP 2020; VGG-SS, Chen et al., CVPR 2021.
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int16, UInt8
@@ -38,10 +38,10 @@ MIDDLE = 5.0  # seconds into the clip: the annotated frame
 AROUND = 3.0  # seconds of sound
 SIDE = 360  # pixels; the shorter side of larger frames is reduced to this
 BLOCKS = 16  # in each dimension, of a frame that is compared with another
-STILL = 3.0  # levels, 0..255, by which no block of a still picture changes
+UNCHANGED = 3.0  # levels, 0..255, by which no block of a still picture changes
 MOST_NAMED = 5
 
-Flaw = Literal["shorter than 10 s", "without any sound in their track", "a still picture"]
+SHORT, SILENT, STILL = "shorter than 10 s", "silent throughout", "a still picture"
 
 
 class Reading(NamedTuple):
@@ -56,14 +56,14 @@ class Reading(NamedTuple):
     frame: UInt8[np.ndarray, "height width 3"]
     sound: Int16[np.ndarray, " samples"]
 
-    def flaws(self) -> Iterator[Flaw]:
+    def flaws(self) -> frozenset[str]:
         """What is unusual about the clip, though it can be used."""
-        if self.duration < SECONDS - SLACK:
-            yield "shorter than 10 s"
-        if not self.sound.any():
-            yield "without any sound in their track"
-        if is_still(self.first, self.frame):
-            yield "a still picture"
+        found = {
+            SHORT: self.duration < SECONDS - SLACK,
+            SILENT: not self.sound.any(),
+            STILL: is_still(self.first, self.frame),
+        }
+        return frozenset(flaw for flaw, there in found.items() if there)
 
 
 def is_still(
@@ -78,7 +78,7 @@ def is_still(
     means = [
         each[:rows, :columns, 1].reshape(shape).mean((1, 3), np.float32) for each in (first, later)
     ]
-    return bool(np.abs(means[0] - means[1]).max() < STILL)
+    return bool(np.abs(means[0] - means[1]).max() < UNCHANGED)
 
 
 def read_clip(path: Path) -> Reading:
@@ -165,7 +165,7 @@ class VggSoundVideos:
     ) -> None:
         self._folder = folder
         self._truth = boxes
-        self._flaws: dict[str, set[Flaw]] = {}
+        self._flaws: dict[int, frozenset[str]] = {}
         found = _match(folder, [one.id for one in named])
         if not found.paths:
             raise HearsightError(
@@ -225,15 +225,24 @@ class VggSoundVideos:
         """The fingerprint of the video file."""
         return file_fingerprint(self._folder / self._paths[index])
 
+    def flaws(self, index: int) -> frozenset[str]:
+        return self._flaws.get(index, frozenset())
+
+    def note_flaws(self, index: int, flaws: frozenset[str]) -> None:
+        if flaws:
+            self._flaws[index] = flaws
+
     def remarks(self) -> list[str]:
         """Sentences that count and name the clips read so far that are short, silent or still."""
-        kinds: dict[Flaw, list[str]] = {}
-        for id in self.ids if self._flaws else ():
-            for flaw in sorted(self._flaws.get(id, ())):
-                kinds.setdefault(flaw, []).append(id)
+        found = sorted(self._flaws.items())
+        kinds = {
+            flaw: [self.ids[index] for index, flaws in found if flaw in flaws]
+            for flaw in (SHORT, SILENT, STILL)
+        }
         return [
             f"{len(ids):,} clips are {flaw}: {first_names(ids, MOST_NAMED)}."
             for flaw, ids in kinds.items()
+            if ids
         ]
 
     def _read(self, index: int) -> Reading:
@@ -241,8 +250,7 @@ class VggSoundVideos:
             read = read_clip(self._folder / self._paths[index])
         except MediaError as error:
             raise UnreadableClip(self.ids[index], str(error)) from error
-        if flaws := set(read.flaws()):
-            self._flaws[self.ids[index]] = flaws
+        self.note_flaws(index, read.flaws())
         return read
 
     def _boxes(self, index: int) -> tuple[Box, ...] | None:
