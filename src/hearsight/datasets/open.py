@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hearsight.clips.clip import Clips
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
@@ -11,7 +11,8 @@ from hearsight.clips.selection import JoinedClips, choose
 from hearsight.clips.shards import Store
 from hearsight.datasets import flickr, vggsound, vggsound_videos
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
-from hearsight.datasets.folders import read_xml
+from hearsight.datasets.layouts import kind_of, masked_kind
+from hearsight.datasets.masked_sets import has_parts, open_masked
 from hearsight.errors import HearsightError, nearest
 from hearsight.scenes.pack import PACKS
 
@@ -27,10 +28,9 @@ OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and i
     "silent": None,
     "looks": 1,
 }
-Kind = Literal["store", "vggsound", "vggsound videos", "flickr", "videos"]
 COUNTS = {"train": 10_000, "val": 500, "test": 500}  # scenes
 KINDS = (
-    "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys, menagerie, "
+    "a folder (a store, a data set in its own layout, videos), FOLDER@LIST, toys, menagerie, "
     "bazaar, hard:toys, pairs:toys, duets:toys, offscreen:toys and the like"
 )
 
@@ -86,7 +86,8 @@ def open_clips(
     """The clips that a value of `--data` names.
 
     Args:
-        spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
+        spec: a folder of shards, in the layout of a data set, or of videos; of one with masks
+            `FOLDER@PART`, as `s4@val`, for a part of it;
             `FOLDER@LIST` for the clips that a list names, LIST being a path from the working
             folder, from FOLDER or from the folder above it; `toys`, `menagerie`, `bazaar`,
             `menagerie:PACK` or `bazaar:PACK` for composed scenes. With `hard:` before one of
@@ -149,6 +150,12 @@ def open_clips(
     for option, value in given.items():
         if value != OF_SCENES[option]:
             raise HearsightError(NO_SCENES.format(spec, option))
+    masked = masked_kind(Path(folder) if chosen else Path(spec))
+    if masked is not None:
+        if every is not None:
+            raise HearsightError(NO_VIDEOS.format(spec))
+        place, part = (Path(folder), listed) if chosen else (Path(spec), None)
+        return open_masked(place, masked, part, split)
     if chosen:
         return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
     return _open_folder(Path(spec), None, split, every)
@@ -161,8 +168,9 @@ def is_videos(spec: str) -> bool:
     folder, _, listed = spec.rpartition("@")
     place, path = Path(spec), None
     if folder and not place.is_dir():
-        place, path = Path(folder), find_list(Path(folder), listed)
-    if not place.is_dir() or _kind(place, path) != "videos":
+        place = Path(folder)
+        path = None if masked_kind(place) else find_list(place, listed)
+    if not place.is_dir() or kind_of(place, path) != "videos":
         return False
     from hearsight.datasets.videos import PassedOver, walk_media
 
@@ -213,11 +221,14 @@ def tells_splits(spec: str) -> bool:
         return True
     folder, _, listed = spec.rpartition("@")
     if Path(spec).is_dir():
-        return _kind(Path(spec)) == "vggsound videos" and vggsound_videos.has_splits(Path(spec))
-    if not folder:
+        masked = masked_kind(Path(spec))
+        if masked is not None:
+            return has_parts(Path(spec), masked)
+        return kind_of(Path(spec)) == "vggsound videos" and vggsound_videos.has_splits(Path(spec))
+    if not folder or masked_kind(Path(folder)) is not None:
         return False
     path = find_list(Path(folder), listed)
-    if is_extended(path) or _kind(Path(folder), path) not in ("vggsound", "vggsound videos"):
+    if is_extended(path) or kind_of(Path(folder), path) not in ("vggsound", "vggsound videos"):
         return False
     return vggsound.lists_splits(path)
 
@@ -243,7 +254,7 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
     extended = listed is not None and is_extended(listed)
-    kind = _kind(folder, None if extended else listed)
+    kind = kind_of(folder, None if extended else listed)
     if every is not None and (extended or kind != "videos"):
         raise HearsightError(NO_VIDEOS.format(folder))
     if listed is not None and extended:
@@ -264,39 +275,10 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     except NoVideosError as error:
         raise HearsightError(
             f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
-            "Flickr-SoundNet (frame and audio folders), nor videos"
+            "Flickr-SoundNet (frame and audio folders) or of another data set that is read, nor "
+            "videos"
         ) from error
     return videos if listed is None else choose(videos, listed)
-
-
-def _kind(folder: Path, listed: Path | None = None) -> Kind:
-    """The kind of a folder, from its content; `videos` if it is no other.
-
-    listed: a list of the clips to use, which tells VGGSound's videos from others.
-    """
-    if any(folder.glob("*.tar")):
-        return "store"
-    has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    if has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}:
-        return "vggsound"
-    if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
-        return "flickr" if "mp3" in has or _is_flickr(folder) else "vggsound"
-    if vggsound_videos.is_vggsound_videos(folder):
-        return "vggsound videos"
-    told = listed is not None and vggsound_videos.is_chosen_by(folder, listed)
-    return "vggsound videos" if told else "videos"
-
-
-def _is_flickr(folder: Path) -> bool:
-    """Whether the first annotation file has the form of Flickr-SoundNet's."""
-    for name in flickr.ANNOTATIONS:
-        for path in sorted((folder / name).glob("*.xml"))[:1]:
-            try:
-                root = read_xml(path)
-            except ValueError:
-                continue
-            return root is not None and root.find("*/bbox") is not None
-    return False
 
 
 LISTED = {"train": "train", "val": "test"}  # our split -> its name in VGGSound's lists
