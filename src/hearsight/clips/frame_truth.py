@@ -81,6 +81,9 @@ class MaskedClips(Clips, Protocol):
     def clip_of(self, index: int, /) -> str:
         """The clip that the frame at `index` belongs to, without reading anything."""
 
+    def origins_of(self, index: int, /) -> tuple[str, ...]:
+        """The ids under which other data sets know its picture or its sounds."""
+
 
 def frame_truth(clips: Clips, index: int) -> FrameTruth | None:
     """The truth of the clip at `index`, of any source; None if it has no mask.
@@ -105,6 +108,16 @@ def frame_truth(clips: Clips, index: int) -> FrameTruth | None:
 def clip_of(clips: Clips, index: int) -> str:
     """The clip that the frame at `index` belongs to: of a source without frames its own id."""
     return clips.clip_of(index) if isinstance(clips, MaskedClips) else clips.ids[index]
+
+
+def origins(clips: Clips) -> list[str]:
+    """The ids by which clips are compared with those of other data sets, each once.
+
+    Those of the clips, but of frames those of the videos and sounds that they are taken from.
+    """
+    if not isinstance(clips, MaskedClips):
+        return list(clips.ids)
+    return list(dict.fromkeys(id for index in range(len(clips)) for id in clips.origins_of(index)))
 
 
 def frames_by_clip(clips: Clips) -> dict[str, list[int]]:

@@ -17,7 +17,7 @@ from hearsight.clips.clip import (
     encoded,
 )
 from hearsight.clips.fingerprint import fingerprint
-from hearsight.clips.frame_truth import FrameTruth, clip_of, frame_truth
+from hearsight.clips.frame_truth import FrameTruth, MaskedClips, clip_of, frame_truth
 from hearsight.clips.lists import ClipName, clip_names, read_list, without_suffix
 from hearsight.errors import HearsightError
 from hearsight.files.text import first_names
@@ -77,6 +77,11 @@ class JoinedClips:
     def fingerprint(self, index: int) -> str:
         number, inside = self._places[index]
         return fingerprint(self._parts[number], inside)
+
+    def origins_of(self, index: int) -> tuple[str, ...]:
+        number, inside = self._places[index]
+        part = self._parts[number]
+        return part.origins_of(inside) if isinstance(part, MaskedClips) else (self.ids[index],)
 
     def remarks(self) -> list[str]:
         return [each for part in self._parts for each in remarks_in(part)]

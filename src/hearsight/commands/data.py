@@ -230,7 +230,7 @@ def show(
     split: Split = None,
     force: Force = False,
 ) -> None:
-    """Draw clips with their truth boxes on one sheet, to look at them before training.
+    """Draw clips with their true boxes and masks on one sheet, to look at them before training.
 
     Example: hearsight data show toys -o toys.png
     """

@@ -8,12 +8,11 @@ vpo_ms_bbox.json and their `_seg` twins, Senocak et al., ICCV 2023, as released.
 """
 
 import re
-from collections.abc import Mapping
-from math import isfinite
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from hearsight.clips.clip import Box
+from hearsight.clips.clip import Box, as_box
 from hearsight.clips.truth import SIDE
 from hearsight.errors import HearsightError
 from hearsight.files.text import one_line, parse_json
@@ -95,11 +94,9 @@ def _box(item: Mapping[str, Any]) -> tuple[Box, ...] | None:
     return (_fractions(box),)
 
 
-def _fractions(box: list[float]) -> Box:
-    x0, y0, x1, y1 = (float(value) / SIDE for value in box)
-    if not all(map(isfinite, (x0, y0, x1, y1))):
-        raise ValueError(f"{box} is not four numbers")
-    return x0, y0, x1, y1
+def _fractions(box: Sequence[float | int]) -> Box:
+    x0, y0, x1, y1 = as_box(box)
+    return x0 / SIDE, y0 / SIDE, x1 / SIDE, y1 / SIDE
 
 
 def _check_size(path: Path, found: list[ListedFrame]) -> None:

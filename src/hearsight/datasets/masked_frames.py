@@ -42,6 +42,7 @@ class MaskedFrame:
     the files that tell its sources, or () where nobody masked it. label: of the clip's source,
     where it has one. boxes: as in `Clip`. at_frame: the frame's number in its video, from which
     the sound around it is used; of a sound file, and where it is None, all of the sound is.
+    origins: as of `MaskedClips`; None for the clip's own id.
     """
 
     id: str
@@ -56,6 +57,7 @@ class MaskedFrame:
     kind: str | None = None
     subset: str | None = None
     at_frame: int | None = None
+    origins: tuple[str, ...] | None = None
 
 
 Sources = tuple[tuple[int, int], tuple[SourceMask, ...]]
@@ -174,6 +176,10 @@ class MaskedFrames:
 
     def clip_of(self, index: int) -> str:
         return self._frames[index].clip
+
+    def origins_of(self, index: int) -> tuple[str, ...]:
+        one = self._frames[index]
+        return (one.clip,) if one.origins is None else one.origins
 
 
 def read_heard(path: Path, at_frame: int | None) -> Int16[np.ndarray, " samples"]:

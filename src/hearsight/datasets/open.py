@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.clips.clip import Clips
+from hearsight.clips.frame_truth import origins
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
 from hearsight.clips.selection import JoinedClips, choose
 from hearsight.clips.shards import Store
@@ -161,6 +162,17 @@ def open_clips(
     return _open_folder(Path(spec), None, split, every)
 
 
+def name_as_test(spec: str) -> str:
+    """What a source is called whose clips for scoring are those of a data set's test part.
+
+    `FOLDER@test` for a folder of such a data set: `leaks.names_test_set` knows it by this name.
+    """
+    if is_composed(spec) or not Path(spec).is_dir():
+        return spec
+    tested = masked_kind(Path(spec)) is not None or kind_of(Path(spec)) == "vggsound videos"
+    return f"{spec}@test" if tested else spec
+
+
 def is_videos(spec: str) -> bool:
     """Whether the clips are those of one's own videos: of a folder of them, or listed there."""
     if is_composed(spec):
@@ -298,7 +310,7 @@ def read_clips(spec: str, split: str) -> ClipList:
                 f"'{spec}' names no clips: there is no file or folder '{spec}'; it may be a list "
                 f"of clips, {KINDS}.{nearest(spec, PACKS)}"
             )
-        ids = open_clips(spec, split=split).ids
+        ids = origins(open_clips(spec, split=split))
         name = f"{spec} ({split} split)" if tells_splits(spec) else spec
         return ClipList(name=name, entries=tuple(ListEntry(id, (id,)) for id in ids))
     found, wanted = read_list(Path(spec)), LISTED[split]

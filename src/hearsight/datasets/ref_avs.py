@@ -101,6 +101,7 @@ def _frames_of(
             null=null,
             kind=told["exp"],
             subset=told["split"],
+            origins=(told["vid"],),
         )
         for path in places[media.name]
     ]

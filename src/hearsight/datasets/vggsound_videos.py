@@ -69,14 +69,14 @@ class Reading(NamedTuple):
 def is_still(
     first: UInt8[np.ndarray, "height width 3"], later: UInt8[np.ndarray, "height width 3"]
 ) -> bool:
-    """Whether no block of two frames of one size, 16 x 16 blocks each, differs in brightness."""
+    """Whether no block of two frames of one size, 16 x 16 blocks each, differs in colour."""
     height, width, _ = first.shape
     if min(height, width) < BLOCKS:
         return bool(np.array_equal(first, later))
     rows, columns = height // BLOCKS * BLOCKS, width // BLOCKS * BLOCKS
-    shape = (BLOCKS, rows // BLOCKS, BLOCKS, columns // BLOCKS)
+    shape = (BLOCKS, rows // BLOCKS, BLOCKS, columns // BLOCKS, 3)
     means = [
-        each[:rows, :columns, 1].reshape(shape).mean((1, 3), np.float32) for each in (first, later)
+        each[:rows, :columns].reshape(shape).mean((1, 3), np.float32) for each in (first, later)
     ]
     return bool(np.abs(means[0] - means[1]).max() < UNCHANGED)
 

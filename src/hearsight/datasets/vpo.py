@@ -132,6 +132,7 @@ def _frame(
         masks=(mask,),
         label=", ".join(labels),
         subset=SPLITS.get(split, split) or None,
+        origins=tuple(dict.fromkeys(told["vgg_file"] for told in own)),
     )
 
 
