@@ -131,6 +131,23 @@ class StoredClips(Clips, Protocol):
 
 
 @runtime_checkable
+class RemarkedClips(Clips, Protocol):
+    """Clips of which reading tells what is unusual, though they can be used.
+
+    They are read in bulk by several processes, each of which has a copy.
+    """
+
+    def flaws(self, index: int, /) -> frozenset[str]:
+        """What was unusual when the clip at `index` was read; nothing before."""
+
+    def note_flaws(self, index: int, flaws: frozenset[str], /) -> None:
+        """Take over what another copy found."""
+
+    def remarks(self) -> list[str]:
+        """Sentences that count and name the clips of each flaw."""
+
+
+@runtime_checkable
 class EndlessClips(Clips, Protocol):
     """Clips that are generated anew for every epoch, under the same ids."""
 

@@ -197,15 +197,15 @@ def merge_leaks(
 def names_test_set(spec: str) -> bool:
     """Whether `--data` names a test set: `test` is in its name, or in the rows of its list.
 
-    The name is the last part of a path, or of the list in `FOLDER@LIST`; `test` must be a whole
-    word of it, as in `vggss_test.csv`, not a part of one, as in `latest`.
+    The name is the last part of a path, or of the list or part in `FOLDER@LIST`; `test` must be a
+    whole word of it, as in `vggss_test.csv`, not a part of one, as in `latest`.
     """
     folder, _, listed = spec.rpartition("@")
     chosen = bool(folder) and not Path(spec).is_dir()
     name = Path(listed if chosen else spec).name.lower()
     if re.search(r"(?<![a-z])test(?![a-z])", name):
         return True
-    if not chosen:
+    if not chosen or not listed or listed in ("train", "val"):
         return False
     return any(one.split == "test" for one in read_list(find_list(Path(folder), listed)).entries)
 

@@ -6,8 +6,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from hearsight.clips.clip import Box, Clip, Clips, DecodedClip, EndlessClips, annotation, encoded
+from hearsight.clips.clip import (
+    Box,
+    Clip,
+    Clips,
+    DecodedClip,
+    EndlessClips,
+    RemarkedClips,
+    annotation,
+    encoded,
+)
 from hearsight.clips.fingerprint import fingerprint
+from hearsight.clips.frame_truth import FrameTruth, MaskedClips, clip_of, frame_truth
 from hearsight.clips.lists import ClipName, clip_names, read_list, without_suffix
 from hearsight.errors import HearsightError
 from hearsight.files.text import first_names
@@ -56,9 +66,25 @@ class JoinedClips:
         number, inside = self._places[index]
         return encoded(self._parts[number], inside)
 
+    def frame_truth(self, index: int) -> FrameTruth | None:
+        number, inside = self._places[index]
+        return frame_truth(self._parts[number], inside)
+
+    def clip_of(self, index: int) -> str:
+        number, inside = self._places[index]
+        return clip_of(self._parts[number], inside)
+
     def fingerprint(self, index: int) -> str:
         number, inside = self._places[index]
         return fingerprint(self._parts[number], inside)
+
+    def origins_of(self, index: int) -> tuple[str, ...]:
+        number, inside = self._places[index]
+        part = self._parts[number]
+        return part.origins_of(inside) if isinstance(part, MaskedClips) else (self.ids[index],)
+
+    def remarks(self) -> list[str]:
+        return [each for part in self._parts for each in remarks_in(part)]
 
     def set_epoch(self, epoch: int) -> None:
         for part in self._parts:
@@ -148,6 +174,11 @@ def passed_over_in(clips: Clips) -> Sequence[str]:
     """Sentences on files in the folders of a source that are not read."""
     said: Sequence[str] = getattr(clips, "passed_over", ())
     return said
+
+
+def remarks_in(clips: Clips) -> list[str]:
+    """Sentences on clips that are unusual though they can be used, of those read so far."""
+    return clips.remarks() if isinstance(clips, RemarkedClips | JoinedClips) else []
 
 
 def name_left_out(clips: Clips, name: str, *, most: int = 5) -> list[str]:

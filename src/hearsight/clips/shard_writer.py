@@ -3,7 +3,7 @@
 import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +14,9 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Int64
 
-from hearsight.clips.clip import Clip, Clips, UnreadableClip, encoded
+from hearsight.clips.clip import Clip, Clips, RemarkedClips, UnreadableClip, encoded
 from hearsight.clips.fingerprint import fingerprint, fingerprints_differ
-from hearsight.clips.read_ahead import read_ahead
+from hearsight.clips.read_ahead import read_ahead, read_apart
 from hearsight.clips.shards import (
     FACTS,
     FRAME,
@@ -225,7 +225,7 @@ def write_store(
         clips: what to write.
         folder: the store.
         clips_per_shard: fewer only in the last shard.
-        workers: threads that read ahead.
+        workers: threads that read ahead; processes for `RemarkedClips`.
         progress: called after each clip with (`stage`, done, total).
         stage: its name in `progress`.
 
@@ -238,10 +238,7 @@ def write_store(
         wanted = [index for index, id in enumerate(clips.ids) if id not in writer]
         present = len(clips) - len(wanted)
         others = _others(clips, Store(folder)) if present else ()
-        encoded = read_ahead(
-            partial(_read_checked, clips), wanted, workers=workers, ahead=2 * workers
-        )
-        read = zip(wanted, encoded, strict=True)
+        read = zip(wanted, _read_all(clips, wanted, workers), strict=True)
         for done, (index, clip) in enumerate(read, start=present + 1):
             if isinstance(clip, UnreadableClip):
                 unreadable.append(clip)
@@ -270,6 +267,24 @@ def _others(clips: Clips, store: Store) -> tuple[str, ...]:
         if id in places
         and fingerprints_differ(fingerprint(clips, index), fingerprint(store, places[id]))
     )
+
+
+def _read_all(clips: Clips, wanted: Sequence[int], workers: int) -> Iterator[Clip | UnreadableClip]:
+    """The clips at some indices, encoded and checked, in order."""
+    ahead = 2 * workers
+    if workers < 2 or not isinstance(clips, RemarkedClips):
+        yield from read_ahead(partial(_read_checked, clips), wanted, workers=workers, ahead=ahead)
+        return
+    found = read_apart(_read_remarked, clips, wanted, workers=workers, ahead=ahead)
+    for index, (clip, flaws) in zip(wanted, found, strict=True):
+        clips.note_flaws(index, flaws)
+        yield clip
+
+
+def _read_remarked(
+    clips: RemarkedClips, index: int
+) -> tuple[Clip | UnreadableClip, frozenset[str]]:
+    return _read_checked(clips, index), clips.flaws(index)
 
 
 def _read_checked(clips: Clips, index: int) -> Clip | UnreadableClip:

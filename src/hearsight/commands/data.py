@@ -46,22 +46,33 @@ def import_clips(
         typer.Option(help="Videos only: seconds between clips; by default one each."),
     ] = None,
     split: Split = None,
-    workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=1)] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that read ahead, 2 by default; of VGGSound's videos processes, by "
+            "default one for each processor.",
+            min=1,
+        ),
+    ] = None,
 ) -> None:
     """Write clips into a store; run again to continue after an interruption.
 
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
-    from hearsight.clips.selection import name_left_out
+    from hearsight.clips.clip import RemarkedClips
+    from hearsight.clips.read_ahead import available_cores
+    from hearsight.clips.selection import name_left_out, remarks_in
     from hearsight.clips.shard_writer import write_store
     from hearsight.datasets.open import check_split, open_clips
 
     if split is not None:
         check_split(source, split)
     clips = open_clips(source, split=split or "train", every=every)
+    if workers is None:
+        workers = available_cores() if isinstance(clips, RemarkedClips) else 2
     with Bars() as bars:
         written = write_store(clips, out, workers=workers, progress=bars)
-    tell(name_left_out(clips, source))
+    tell([*name_left_out(clips, source), *remarks_in(clips)])
     tell_skipped(
         {error.id: error.reason for error in written.unreadable}
         | dict.fromkeys(written.others, "another clip has this id")
@@ -219,7 +230,7 @@ def show(
     split: Split = None,
     force: Force = False,
 ) -> None:
-    """Draw clips with their truth boxes on one sheet, to look at them before training.
+    """Draw clips with their true boxes and masks on one sheet, to look at them before training.
 
     Example: hearsight data show toys -o toys.png
     """

@@ -113,7 +113,7 @@ def train(
     """
     import torch
 
-    from hearsight.datasets.open import is_videos, open_joined
+    from hearsight.datasets.open import is_videos, name_as_test, open_joined
     from hearsight.scoring.evaluation import check_truths
     from hearsight.scoring.protocol_registry import check_validation
     from hearsight.scoring.protocols import DEFAULT_PROTOCOL
@@ -146,7 +146,9 @@ def train(
             every=every,
         )
     opened = [
-        None if spec is None else (spec, open_joined([spec], split="val", size=method.frame_size))
+        None
+        if spec is None
+        else (name_as_test(spec), open_joined([spec], split="val", size=method.frame_size))
         for spec in (validation, test)
     ]
     held_out, known = check_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
@@ -269,6 +271,7 @@ def check_data(
     Raises:
         HearsightError: as `check_training`, or `select_on_test` has no test set to select on.
     """
+    from hearsight.clips.frame_truth import origins
     from hearsight.clips.leaks import check_training
     from hearsight.clips.selection import name_left_out
 
@@ -279,9 +282,9 @@ def check_data(
             raise HearsightError("--select-on-test needs clips to select on: name them by --test.")
         validation = test
     honesty = check_training(
-        (train[0], train[1].ids),
-        None if validation is None else (validation[0], validation[1].ids),
-        None if test is None else (test[0], test[1].ids),
+        (train[0], origins(train[1])),
+        None if validation is None else (validation[0], origins(validation[1])),
+        None if test is None else (test[0], origins(test[1])),
         select_on_test=select_on_test,
     )
     if select_on_test and validation is not None and not honesty.facts["selected_on_test"]:

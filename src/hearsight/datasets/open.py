@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hearsight.clips.clip import Clips
+from hearsight.clips.frame_truth import origins
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
 from hearsight.clips.selection import JoinedClips, choose
 from hearsight.clips.shards import Store
-from hearsight.datasets import flickr, vggsound
+from hearsight.datasets import flickr, vggsound, vggsound_videos
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
-from hearsight.datasets.folders import read_xml
+from hearsight.datasets.layouts import kind_of, masked_kind
+from hearsight.datasets.masked_sets import has_parts, open_masked
 from hearsight.errors import HearsightError, nearest
 from hearsight.scenes.pack import PACKS
 
@@ -29,7 +31,7 @@ OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and i
 }
 COUNTS = {"train": 10_000, "val": 500, "test": 500}  # scenes
 KINDS = (
-    "a folder (a store, a VGGSound or Flickr layout, videos), FOLDER@LIST, toys, menagerie, "
+    "a folder (a store, a data set in its own layout, videos), FOLDER@LIST, toys, menagerie, "
     "bazaar, hard:toys, pairs:toys, duets:toys, offscreen:toys and the like"
 )
 
@@ -85,7 +87,8 @@ def open_clips(
     """The clips that a value of `--data` names.
 
     Args:
-        spec: a folder of shards, in a layout of VGGSound or Flickr-SoundNet, or of videos;
+        spec: a folder of shards, in the layout of a data set, or of videos; of one with masks
+            `FOLDER@PART`, as `s4@val`, for a part of it;
             `FOLDER@LIST` for the clips that a list names, LIST being a path from the working
             folder, from FOLDER or from the folder above it; `toys`, `menagerie`, `bazaar`,
             `menagerie:PACK` or `bazaar:PACK` for composed scenes. With `hard:` before one of
@@ -148,18 +151,38 @@ def open_clips(
     for option, value in given.items():
         if value != OF_SCENES[option]:
             raise HearsightError(NO_SCENES.format(spec, option))
+    masked = masked_kind(Path(folder) if chosen else Path(spec))
+    if masked is not None:
+        if every is not None:
+            raise HearsightError(NO_VIDEOS.format(spec))
+        place, part = (Path(folder), listed) if chosen else (Path(spec), None)
+        return open_masked(place, masked, part, split)
     if chosen:
         return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
     return _open_folder(Path(spec), None, split, every)
+
+
+def name_as_test(spec: str) -> str:
+    """What a source is called whose clips for scoring are those of a data set's test part.
+
+    `FOLDER@test` for a folder of such a data set: `leaks.names_test_set` knows it by this name.
+    """
+    if is_composed(spec) or not Path(spec).is_dir():
+        return spec
+    tested = masked_kind(Path(spec)) is not None or kind_of(Path(spec)) == "vggsound videos"
+    return f"{spec}@test" if tested else spec
 
 
 def is_videos(spec: str) -> bool:
     """Whether the clips are those of one's own videos: of a folder of them, or listed there."""
     if is_composed(spec):
         return False
-    folder, _, _ = spec.rpartition("@")
-    place = Path(spec) if Path(spec).is_dir() or not folder else Path(folder)
-    if not place.is_dir() or _kind(place) != "videos":
+    folder, _, listed = spec.rpartition("@")
+    place, path = Path(spec), None
+    if folder and not place.is_dir():
+        place = Path(folder)
+        path = None if masked_kind(place) else find_list(place, listed)
+    if not place.is_dir() or kind_of(place, path) != "videos":
         return False
     from hearsight.datasets.videos import PassedOver, walk_media
 
@@ -209,10 +232,17 @@ def tells_splits(spec: str) -> bool:
     if is_composed(spec):
         return True
     folder, _, listed = spec.rpartition("@")
-    if not folder or Path(spec).is_dir() or _kind(Path(folder)) != "vggsound":
+    if Path(spec).is_dir():
+        masked = masked_kind(Path(spec))
+        if masked is not None:
+            return has_parts(Path(spec), masked)
+        return kind_of(Path(spec)) == "vggsound videos" and vggsound_videos.has_splits(Path(spec))
+    if not folder or masked_kind(Path(folder)) is not None:
         return False
     path = find_list(Path(folder), listed)
-    return not is_extended(path) and vggsound.lists_splits(path)
+    if is_extended(path) or kind_of(Path(folder), path) not in ("vggsound", "vggsound videos"):
+        return False
+    return vggsound.lists_splits(path)
 
 
 def _open_others(
@@ -236,7 +266,7 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
     extended = listed is not None and is_extended(listed)
-    kind = _kind(folder)
+    kind = kind_of(folder, None if extended else listed)
     if every is not None and (extended or kind != "videos"):
         raise HearsightError(NO_VIDEOS.format(folder))
     if listed is not None and extended:
@@ -245,8 +275,9 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
         store = Store(folder)
         return store if listed is None else choose(store, listed)
     if kind == "vggsound":
-        known = {"train": "train", "val": "test"}.get(split)
-        return vggsound.open_vggsound(folder, listed=listed, split=known)
+        return vggsound.open_vggsound(folder, listed=listed, split=LISTED[split])
+    if kind == "vggsound videos":
+        return vggsound_videos.open_vggsound_videos(folder, listed=listed, split=LISTED[split])
     if kind == "flickr":
         return flickr.open_flickr(folder, listed=listed)
     from hearsight.datasets.videos import NoVideosError, VideoClips
@@ -256,33 +287,10 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     except NoVideosError as error:
         raise HearsightError(
             f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
-            "Flickr-SoundNet (frame and audio folders), nor videos"
+            "Flickr-SoundNet (frame and audio folders) or of another data set that is read, nor "
+            "videos"
         ) from error
     return videos if listed is None else choose(videos, listed)
-
-
-def _kind(folder: Path) -> Literal["store", "vggsound", "flickr", "videos"]:
-    """The kind of a folder, from its content; `videos` if it is no other."""
-    if any(folder.glob("*.tar")):
-        return "store"
-    has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    if has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}:
-        return "vggsound"
-    if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
-        return "flickr" if "mp3" in has or _is_flickr(folder) else "vggsound"
-    return "videos"
-
-
-def _is_flickr(folder: Path) -> bool:
-    """Whether the first annotation file has the form of Flickr-SoundNet's."""
-    for name in flickr.ANNOTATIONS:
-        for path in sorted((folder / name).glob("*.xml"))[:1]:
-            try:
-                root = read_xml(path)
-            except ValueError:
-                continue
-            return root is not None and root.find("*/bbox") is not None
-    return False
 
 
 LISTED = {"train": "train", "val": "test"}  # our split -> its name in VGGSound's lists
@@ -302,7 +310,7 @@ def read_clips(spec: str, split: str) -> ClipList:
                 f"'{spec}' names no clips: there is no file or folder '{spec}'; it may be a list "
                 f"of clips, {KINDS}.{nearest(spec, PACKS)}"
             )
-        ids = open_clips(spec, split=split).ids
+        ids = origins(open_clips(spec, split=split))
         name = f"{spec} ({split} split)" if tells_splits(spec) else spec
         return ClipList(name=name, entries=tuple(ListEntry(id, (id,)) for id in ids))
     found, wanted = read_list(Path(spec)), LISTED[split]

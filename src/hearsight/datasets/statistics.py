@@ -10,7 +10,7 @@ import numpy as np
 
 from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation
 from hearsight.clips.lists import ListEntry, clip_names, read_list
-from hearsight.clips.selection import repeated_in
+from hearsight.clips.selection import passed_over_in, remarks_in, repeated_in
 from hearsight.clips.truth import (
     PIXELS,
     SIZES,
@@ -19,6 +19,7 @@ from hearsight.clips.truth import (
     rasterise,
     size_class,
 )
+from hearsight.datasets.masked_frames import MaskedFrames
 from hearsight.datasets.open import check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import NARROW, text_table
@@ -28,6 +29,7 @@ from hearsight.scenes.pack import SPLITS
 
 STAGE = "counting"  # of the progress
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+MASKED = ("clips", "frames", "masked frames", "sources", "frames said to show no source")
 AnnotatedId = tuple[str, str | None, tuple[Box, ...] | None]  # id, label, boxes
 
 
@@ -57,13 +59,19 @@ class Statistics:
     repeated: tuple[str, ...]  # once per further occurrence of an id
     shared_videos: dict[str, int]  # videos of several clips, most clips first
     unreadable: dict[str, str]  # id: reason
+    masks: dict[str, int]  # of frames with exact masks, by `MASKED`; nothing if there is none
+    mask_areas: dict[str, float]  # quantile to share of the frame, over masks that have a pixel
+    empty_masks: tuple[str, ...]  # frames whose mask has no pixel, though nothing says so
+    remarks: tuple[str, ...]  # sentences on what was left out, and on what is unusual
     decoded: bool | None  # whether frames and sounds were decoded; None for a list
 
     def row(self, most: int | None = None) -> dict[str, Any]:
         """All of it as JSON, with at most `most` ids of each kind beside their count."""
         found: dict[str, Any] = {}
         for name, value in asdict(self).items():
-            if isinstance(value, tuple):
+            if name == "remarks":
+                found[name] = list(value)
+            elif isinstance(value, tuple):
                 found[name] = {"count": len(value), "ids": list(value[:most])}
             elif name in ("shared_videos", "unreadable"):
                 found[name] = {"count": len(value), "ids": dict(list(value.items())[:most])}
@@ -72,12 +80,45 @@ class Statistics:
         return found
 
 
+class MaskCounts:
+    """Counts of exact masks, gathered frame by frame."""
+
+    def __init__(self) -> None:
+        self.clips: set[str] = set()
+        self.frames = self.masked = self.sources = self.null = 0
+        self.shares: list[float] = []
+        self.empty: list[str] = []
+
+    def add(self, clips: MaskedFrames, index: int) -> None:
+        """Count one frame; raises UnreadableClip."""
+        self.frames += 1
+        self.clips.add(clips.clip_of(index))
+        truth = clips.frame_truth(index)
+        if truth is None:
+            return
+        self.masked += 1
+        self.sources += len(truth.sources)
+        self.null += truth.null
+        share = float(truth.mask().mean())
+        if share:
+            self.shares.append(share)
+        elif not truth.null:
+            self.empty.append(truth.id)
+
+    def counts(self) -> dict[str, int]:
+        """The counts by `MASKED`; nothing if there was no frame."""
+        numbers = (len(self.clips), self.frames, self.masked, self.sources, self.null)
+        return dict(zip(MASKED, numbers, strict=True)) if self.frames else {}
+
+
 def read_entries(
     source: str,
     split: str | None,
     *,
     decode: bool,
     unreadable: dict[str, str],
+    masks: MaskCounts,
+    remarks: list[str],
     progress: Progress,
 ) -> Iterator[AnnotatedId]:
     """Id, label and boxes of every clip of a source; unreadable clips go into `unreadable`.
@@ -88,6 +129,8 @@ def read_entries(
             scenes and all rows of a list.
         decode: decode frames and sounds as well; not possible for a list.
         unreadable: filled with id: reason.
+        masks: counts the exact masks of a data set that has them.
+        remarks: filled with sentences on what is left out and on what is unusual.
         progress: called after each clip with ("counting", done, total).
 
     Raises:
@@ -105,14 +148,18 @@ def read_entries(
     if split is not None:
         check_split(source, split)
     clips = open_clips(source, split=split or "train")
+    remarks += passed_over_in(clips)
     for index, id in enumerate(clips.ids):
         try:
+            if isinstance(clips, MaskedFrames):
+                masks.add(clips, index)
             yield (id, *_annotation(clips, index, decode))
         except UnreadableClip as error:
             unreadable[error.id] = error.reason
         progress(STAGE, index + 1, len(clips))
     for id in repeated_in(clips):
         yield id, None, None
+    remarks += remarks_in(clips)
 
 
 def _rows_of(source: str, split: str | None) -> tuple[ListEntry, ...]:
@@ -146,9 +193,15 @@ def count(
     """The statistics of a source; arguments and errors as of `read_entries`."""
     unreadable: dict[str, str] = {}
     found: dict[str, AnnotatedId] = {}
-    repeated = []
+    repeated, masks, remarks = list[str](), MaskCounts(), list[str]()
     for entry in read_entries(
-        source, split, decode=decode, unreadable=unreadable, progress=progress
+        source,
+        split,
+        decode=decode,
+        unreadable=unreadable,
+        masks=masks,
+        remarks=remarks,
+        progress=progress,
     ):
         if entry[0] in found or entry[0] in unreadable:
             repeated.append(entry[0])
@@ -170,6 +223,10 @@ def count(
         repeated=tuple(repeated),
         shared_videos={name[1]: times for name, times in videos.most_common() if times > 1},
         unreadable=unreadable,
+        masks=masks.counts(),
+        mask_areas=_quantiles(masks.shares),
+        empty_masks=tuple(masks.empty),
+        remarks=tuple(remarks),
         decoded=None if Path(source).is_file() else decode,
     )
 
@@ -184,8 +241,8 @@ def _measure(truths: dict[str, tuple[Box, ...]]) -> dict[str, Any]:
         for box in boxes
     ]
     return {
-        "box_areas": _quantiles([area for area in single if area]),
-        "truth_areas": _quantiles([area for area in pixels.values() if area]),
+        "box_areas": _quantiles([area / PIXELS for area in single if area]),
+        "truth_areas": _quantiles([area / PIXELS for area in pixels.values() if area]),
         "sizes": _sizes([area for area in pixels.values() if area]),
         "corrupt": tuple(
             id
@@ -201,11 +258,11 @@ def _measure(truths: dict[str, tuple[Box, ...]]) -> dict[str, Any]:
     }
 
 
-def _quantiles(areas: Sequence[int]) -> dict[str, float]:
-    """Areas (pixels) at each of `QUANTILES` as shares of the frame; empty if there are none."""
+def _quantiles(areas: Sequence[float]) -> dict[str, float]:
+    """Areas (shares of the frame) at each of `QUANTILES`; empty if there are none."""
     if not areas:
         return {}
-    shares = np.quantile(np.array(areas) / PIXELS, QUANTILES)
+    shares = np.quantile(np.array(areas), QUANTILES)
     return {f"{share:g}": float(value) for share, value in zip(QUANTILES, shares, strict=True)}
 
 
@@ -229,14 +286,23 @@ def statistics_text(found: Statistics, *, most: int | None = 20, width: int | No
             for label, clips in list(found.classes.items())[:most]
         ]
         tables.append((f"{len(found.classes):,} classes", rows, ("class",)))
-    if found.truth_areas:
-        areas = {"of a box": found.box_areas, "of a truth": found.truth_areas}
-        shares = [
-            {"share of the frame": name}
-            | {_quantile_name(float(at)): f"{100 * value:.1f}" for at, value in each.items()}
-            for name, each in areas.items()
-        ]
+    if found.masks:
+        masks = {name: f"{number:,}" for name, number in found.masks.items()}
+        tables.append(("exact masks", [masks], tuple(masks)))
+    areas = {
+        "of a box": found.box_areas,
+        "of a truth": found.truth_areas,
+        "of a mask": found.mask_areas,
+    }
+    shares = [
+        {"share of the frame": name}
+        | {_quantile_name(float(at)): f"{100 * value:.1f}" for at, value in each.items()}
+        for name, each in areas.items()
+        if each
+    ]
+    if shares:
         tables.append(("areas, in percent", shares, ("share of the frame",)))
+    if found.truth_areas:
         sizes = {name: f"{number:,}" for name, number in found.sizes.items()}
         tables.append(("truths by size, of 224 x 224", [sizes], tuple(sizes)))
     drawn = [
@@ -269,6 +335,7 @@ def _notes(found: Statistics, most: int | None) -> list[str]:
         "boxes that cover no pixel (degenerate)": found.degenerate,
         "clips whose truth is empty": found.empty,
         "clips without a source": found.sourceless,
+        "frames whose mask has no pixel": found.empty_masks,
         "clips that cannot be read" if found.decoded else "unreadable annotations": unreadable,
     }
     lines = []
@@ -276,6 +343,7 @@ def _notes(found: Statistics, most: int | None) -> list[str]:
         if names:
             named = first_names(names, most, separator="; ")
             lines.append(f"{len(names):,} {what}: {named}")
+    lines += found.remarks
     if found.decoded is False:
         lines.append("Frames and sounds were not decoded (add --decode).")
     return lines

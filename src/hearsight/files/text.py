@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +68,26 @@ def rows_of(text: str, path: Path) -> list[Row]:
             cells = line.split(delimiter)
         rows.append(Row(line, [cell.strip() for cell in cells]))
     return rows
+
+
+def read_table(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
+    """The rows of a table under its head, each with its cells by their column.
+
+    columns: those that it must have; a row that lacks a cell of the others has none.
+
+    Raises:
+        HearsightError: as `read_text` and `rows_of`, a column is missing, or a cell of one.
+    """
+    rows = [row.cells for row in rows_of(read_text(path), path)]
+    head = rows[0] if rows else []
+    lacking = [name for name in columns if name not in head]
+    if lacking:
+        raise HearsightError(f"'{path}' has no column {' or '.join(lacking)}.")
+    last = max((head.index(name) for name in columns), default=0)
+    short = next((cells for cells in rows[1:] if len(cells) <= last), None)
+    if short is not None:
+        raise HearsightError(f"'{path}' has a row that is too short: {','.join(short)[:120]}.")
+    return [dict(zip(head, cells, strict=False)) for cells in rows[1:]]
 
 
 def _delimiter(lines: Sequence[str]) -> str:

@@ -309,7 +309,9 @@ def gallery(
 
 
 def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
-    """Write a sheet of clips' frames with their ground-truth boxes, each over its class and id.
+    """Write a sheet of clips' frames with their true boxes and masks, each over its class and id.
+
+    Of a clip with both the boxes are drawn, and the outline of its mask.
 
     Raises:
         HearsightError: no clip, or `path` cannot be written or has no ending of `PICTURES`.
@@ -318,7 +320,10 @@ def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
         raise HearsightError(f"'{path}' is not written: there is no clip to draw.")
     frames, captions = [], []
     for clip in clips:
-        frames.append(true_boxes(clip.frame, clip.boxes or ()))
+        frame = clip.frame
+        if clip.mask is not None and clip.mask.any():
+            frame = contour(frame, clip.mask.astype(np.float32), colour=TRUTH)
+        frames.append(true_boxes(frame, clip.boxes or ()))
         captions.append(f"{clip.label}  {clip.id}" if clip.label else clip.id)
     save_picture(gallery(frames, captions, columns=6 if len(clips) > 8 else 4), path)
 

@@ -32,6 +32,23 @@ def decode(
         yield from frames
 
 
+def needed_packets(
+    stream: VideoStream, packets: Iterator[Encoded], until: int
+) -> Iterator[Encoded]:
+    """The packets, with the decoder told to skip pictures before a stamp that none refers to.
+
+    until: ticks; from there on every picture is decoded.
+    """
+    context = stream.codec_context
+    try:
+        for packet in packets:
+            early = packet.pts is not None and packet.pts < until and not packet.is_keyframe
+            context.skip_frame = "NONREF" if early else "DEFAULT"
+            yield packet
+    finally:
+        context.skip_frame = "DEFAULT"
+
+
 def decode_frames(
     source: Source, packets: Iterator[Encoded], first: int | None = None
 ) -> Iterator[VideoFrame]:
@@ -99,6 +116,8 @@ def _rate(stream: VideoStream) -> float:
 def picture_step(stream: VideoStream, stated: int, settled: int) -> int:
     """The ticks by which a picture is moved: none where the frame rate may simply vary."""
     step = settled - stated
+    if not step:
+        return 0
     return step if abs(step) * Fraction(stream.time_base or 1) > OVERLAP else 0
 
 

@@ -18,16 +18,14 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from hearsight.media.decode import (
-    decode_frames,
-    timestamp,
-)
+from hearsight.media.decode import decode_frames, needed_packets, timestamp, usual_ticks
 from hearsight.media.frame_numbers import FrameNumbers
 from hearsight.media.pixels import Display, Pixels
 from hearsight.media.sound import Samples, resampled, sound_format
 from hearsight.media.sound_part import sound_from
 from hearsight.media.source import (
     BLIND,
+    EXACT,
     Encoded,
     MediaError,
     Source,
@@ -37,6 +35,8 @@ from hearsight.media.timeline import Timeline, timeline_of
 
 LEAST = 0.01  # seconds between two wanted moments: no video has more frames
 FAR = 3.0  # seconds; a frame further ahead than this is reached by a seek, a nearer one by decoding
+
+KEPT = 4  # frames before a wanted time that are decoded even if no other is decoded from them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +153,11 @@ def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
         yield from _sound_in(source, rate, start)
 
 
-def _sound_in(source: Source, rate: int, start: float) -> Iterator[Samples]:
-    """Blocks of sound from `start` (seconds) on, from a file opened at its first packet."""
+def _sound_in(source: Source, rate: int, start: float, *, moved: bool = False) -> Iterator[Samples]:
+    """Blocks of sound from `start` (seconds) on; `moved` as of `sound_from`."""
     if source.sound is None:
         raise MediaError(f"'{source.path}' has no sound.")
-    pieces = sound_from(source, timeline_of(source), start)
+    pieces = sound_from(source, timeline_of(source), start, moved=moved)
     first = next(pieces, None)
     if first is None:
         raise MediaError(f"No sound of '{source.path}' can be decoded.")
@@ -281,9 +281,10 @@ class VideoReader:
         MediaError: if the file cannot be read.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, threaded: bool = True) -> None:
+        """`threaded` as of `Source`."""
         self.path = Path(path)
-        self._source = Source(self.path)
+        self._source = Source(self.path, threaded=threaded)
         self._numbers: FrameNumbers | None = None
         try:
             self._timeline = timeline_of(self._source)
@@ -363,8 +364,10 @@ class VideoReader:
         for wanted in times:
             before = self._time(shown)
             wanted = min(wanted, self._timeline.duration)
+            hurried = False
             if not 0 <= wanted - before <= far:
                 sought = self._jump(wanted, (shown, number) if numbered else None)
+                hurried = sought is not None and not numbered
                 if sought is None:
                     self._source.rewind()
                     self._restart()
@@ -377,6 +380,11 @@ class VideoReader:
                 number += shown is not following
                 shown, following = following, next(self._frames, None)
                 display.follow(shown)
+                late = following is None or self._time(following) > wanted
+                if hurried and late and self._time(shown) < wanted - self._margin():
+                    # a frame that was left out may be shown so long; every frame is decoded now
+                    hurried, self._frames = False, self._seek(wanted) or iter(())
+                    shown = following = next(self._frames, shown)
             yield Frame(self._time(shown), display.pixels(shown), number if numbered else None)
 
     def _jump(
@@ -393,7 +401,7 @@ class VideoReader:
             self._numbers = self._numbers or FrameNumbers(self.path)
             if self._numbers.number_of(counted[0]) != counted[1]:
                 return None
-        frames = self._seek(wanted)
+        frames = self._seek(wanted, hurried=counted is None)
         if frames is None or self._numbers is None:
             return None if frames is None else (frames, 0)
         first = next(frames)
@@ -412,10 +420,19 @@ class VideoReader:
             source.picture.index not in self._timeline.restarts
         )
 
-    def _seek(self, wanted: float) -> Iterator[VideoFrame] | None:
-        """Frames from a key frame at or before a time on; None if none can be reached."""
+    def _margin(self) -> float:
+        """Seconds before a wanted time from which on every frame is decoded."""
+        stream = _wanted_picture(self._source)
+        return float(KEPT * usual_ticks(stream) * Fraction(stream.time_base or 0))
+
+    def _seek(self, wanted: float, *, hurried: bool = False) -> Iterator[VideoFrame] | None:
+        """Frames from a key frame at or before a time on; None if none can be reached.
+
+        hurried: leave out frames before `_margin` that no other frame is decoded from.
+        """
         stream = _wanted_picture(self._source)
         assert stream.time_base is not None
+        hurry = (Fraction(wanted - self._margin()) + self._timeline.zero) / stream.time_base
         back = 0.0
         while wanted - back >= 0:
             ticks = (Fraction(wanted - back) + self._timeline.zero) / stream.time_base
@@ -423,31 +440,45 @@ class VideoReader:
                 self._source.container.seek(round(ticks), stream=stream)
             except av.FFmpegError:
                 return None
-            frames = decode_frames(self._source, self._source.packets(stream))
+            packets = self._source.packets(stream)
+            if hurried and self._source.kind in EXACT:
+                packets = needed_packets(stream, packets, round(hurry))
+            frames = decode_frames(self._source, packets)
             first = next(frames, None)
             if first is not None and self._time(first) <= wanted:
                 return chain([first], frames)
             back = back * 2 or 1.0  # some containers land after the wanted time
         return None
 
-    def around(self, time: float | None, seconds: float) -> tuple[float, float]:
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self._timeline.duration
+
+    def around(
+        self, time: float | None, seconds: float, *, latest: float = math.inf
+    ) -> tuple[float, float]:
         """A moment of the video, by default its middle, and where the sound around it begins.
+
+        latest: seconds; the middle of a longer video is taken to be there.
 
         Raises:
             MediaError: if the file has no moving pictures.
         """
         _wanted_picture(self._source)
         duration = self._timeline.duration
-        time = duration / 2 if time is None else time
+        time = min(duration / 2, latest) if time is None else time
         return time, min(max(time - seconds / 2, 0.0), max(duration - seconds, 0.0))
 
-    def sound(self, start: float, seconds: float, rate: int) -> Samples:
-        """`seconds` of sound from `start` on, as `read_sound`; call before `rewind`.
+    def sound(self, start: float, seconds: float, rate: int, *, moved: bool = False) -> Samples:
+        """`seconds` of sound from `start` on, as `read_sound`; frames only after `rewind` then.
+
+        moved: whether frames have been read.
 
         Raises:
             MediaError: if the file has no sound, or none can be decoded.
         """
-        blocks = _sound_in(self._source, rate, start)
+        blocks = _sound_in(self._source, rate, start, moved=moved)
         return _first_samples(blocks, round(seconds * rate))
 
     def rewind(self) -> None:

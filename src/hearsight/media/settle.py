@@ -63,6 +63,8 @@ class Settler:
         self._rounding = max(rounding * rate, 1.5)
         self._sparse = sparse
         self._shift = 0  # ticks that the stated clock has fallen behind by beginning anew
+        # of the items ahead, how many are known to rise from the present one on, and their ticks
+        self._risen, self._risen_ticks = 0, 0
 
     def __iter__(self) -> Iterator[Settled]:
         expected: int | None = None
@@ -79,7 +81,12 @@ class Settler:
             yield Settled(place, restart)
 
     def _next(self) -> Stamped | None:
-        return self._ahead.popleft() if self._ahead else next(self._items, None)
+        if not self._ahead:
+            return next(self._items, None)
+        item = self._ahead.popleft()
+        if self._risen:
+            self._risen, self._risen_ticks = self._risen - 1, self._risen_ticks - item.length
+        return item
 
     def _look(self, number: int) -> Stamped | None:
         """The item that follows in so many steps, 0 being the next."""
@@ -118,7 +125,9 @@ class Settler:
         place = item.place + self._shift
         if not self._rounding < place - last <= LONGEST_HOLE * self._rate:
             return None
-        passed, number = 0, 0
+        number, passed = self._risen, self._risen_ticks
+        highest = self._ahead[number - 1].place if number else item.place
+        rising = highest is not None
         while passed <= LASTING * self._rate or number < 2:
             following = self._look(number)
             if following is None:
@@ -127,6 +136,10 @@ class Settler:
                 return None
             passed += following.length
             number += 1
+            rising = rising and following.place is not None and following.place >= (highest or 0)
+            if rising:
+                highest = following.place
+                self._risen, self._risen_ticks = number, passed
         return place
 
     def _following(self, item: Stamped, expected: int) -> tuple[int, int]:

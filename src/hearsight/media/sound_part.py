@@ -20,12 +20,13 @@ from hearsight.media.sound import (
     BARE,
     CONTEXT,
     Block,
+    Grid,
     Piece,
     exact_length,
     sound_blocks,
     sound_pieces,
 )
-from hearsight.media.source import Source, file_state, open_media
+from hearsight.media.source import Encoded, Source, file_state, open_media
 from hearsight.media.timeline import Timeline
 
 PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
@@ -34,16 +35,22 @@ COUNTED = {*BARE, "flac"}
 REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
 
 
-def sound_from(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]:
-    """Pieces of sound from shortly before `start` (seconds) on; the source is at its first packet.
+def sound_from(
+    source: Source, timeline: Timeline, start: float, *, moved: bool = False
+) -> Iterator[Piece]:
+    """Pieces of sound from shortly before `start` (seconds) on.
 
     Where a seek would not be exact, everything before `start` is decoded as well.
+
+    moved: whether the source may have left its first packet.
     """
     if source.exact and not timeline.restarts and start > PREROLL + 1:
         found = _sought(source, timeline, start)
         if found is not None:
             yield from found
             return
+        moved = True
+    if moved:
         source.rewind()
     stream = source.sound
     assert stream is not None
@@ -115,23 +122,30 @@ def _remembered_places(path: Path, zero: Fraction, *_: int) -> Places | None:
     with open_media(path) as source:
         stream = source.sound
         assert stream is not None
-        first = next(sound_blocks(source, source.packets(stream), zero), None)
+        source.skip_others(stream)
+        packets = source.packets(stream)
+        head: list[Encoded] = []
+        first = next(sound_blocks(source, _kept(packets, head), zero), None)
         if first is None or first.stamp is None or first.place is None:
             return None
-        source.rewind()
-        stream = source.sound
-        assert stream is not None
-        source.skip_others(stream)
         rate, tick = first.rate, Fraction(stream.time_base or 1)
         stamps, lengths = array("q", [first.stamp]), array("q", [len(first.samples)])
-        for packet in source.packets(stream):
+        for packet in chain(head, packets):
             length = exact_length(stream, packet)
             if length is None or packet.pts is None:
                 return None
             if packet.pts > first.stamp:
                 stamps.append(packet.pts)
                 lengths.append(length)
-    stated = (round((stamp * tick - zero) * rate) for stamp in stamps[1:])
+    grid = Grid(tick, rate, zero)
+    stated = (grid.place(stamp) for stamp in stamps[1:])
     items = map(Stamped, chain([first.place], stated), lengths)
     places = [settled.place for settled in Settler(items, float(rate))]
     return Places(np.array(stamps, np.int64), np.array(places, np.int64))
+
+
+def _kept(packets: Iterator[Encoded], kept: list[Encoded]) -> Iterator[Encoded]:
+    """The packets, those that were asked for also in a list."""
+    for packet in packets:
+        kept.append(packet)
+        yield packet

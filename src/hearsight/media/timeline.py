@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain, islice
+from math import ceil, floor
 from pathlib import Path
 from typing import TypeAlias
 
@@ -75,7 +76,7 @@ def timeline_of(source: Source) -> Timeline:
 
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(path: Path, *_: int) -> Timeline:
-    with open_media(path) as source:
+    with open_media(path, threaded=False) as source:
         if source.exact:
             timeline = _survey(source, _tracks(source), whole=False)
             end = _end_of_tail(source, timeline)
@@ -107,14 +108,19 @@ class _Track:
         self.shown, self.stored = array("q"), array("q")  # times of showing and of decoding
         self.lengths = array("q")
         self.order = array("q")  # the packet's number among those of both streams
-        self.padding = 0  # units at the end of the last packet that do not belong to it
+        self._last: Encoded | None = None  # packet of a sound
         edit = source.edit(stream)
         self.edit_end = None if edit is None else edit.end
+        # the same in whole ticks, and units in a tick: whole numbers are many times as fast
+        self._end = None if self.edit_end is None else ceil(self.edit_end / self.tick)
+        self._longest = floor(Fraction(LONGEST_HOLE) / self.tick)
+        scale = self.tick * self.rate
+        self._scale = scale.numerator if scale.denominator == 1 else scale
 
     def note(self, packet: Encoded, order: int) -> None:
         """Note a packet, unless it lies beyond the edit of its track."""
-        stated, end = packet.pts, self.edit_end
-        if stated is not None and end is not None and stated * self.tick >= end:
+        stated, end = packet.pts, self._end
+        if stated is not None and end is not None and stated >= end:
             return
         shown, stored = self._units(packet.pts), self._units(packet.dts)
         if self.source.kind in UNSTAMPED and shown == stored == UNSTATED:
@@ -125,14 +131,21 @@ class _Track:
         self.order.append(order)
         if isinstance(self.stream, AudioStream):
             self.lengths.append(packet_length(self.stream, packet))
-            self.padding = trailing_padding(self.stream, packet)
+            self._last = packet
         else:
             length = packet.duration or 0
-            believed = 0 < length * self.tick <= LONGEST_HOLE
+            believed = 0 < length <= self._longest
             self.lengths.append(length if believed else usual_ticks(self.stream))
 
+    @property
+    def padding(self) -> int:
+        """Units at the end of the last packet that do not belong to it."""
+        if self._last is None or not isinstance(self.stream, AudioStream):
+            return 0
+        return trailing_padding(self.stream, self._last)
+
     def _units(self, ticks: int | None) -> int:
-        return UNSTATED if ticks is None else round(ticks * self.tick * self.rate)
+        return UNSTATED if ticks is None else round(ticks * self._scale)
 
     def settler(self, added: "_Added" = ()) -> Settler:
         """The packets in the order of decoding, with seconds added from some of them on."""
@@ -145,6 +158,8 @@ class _Track:
         return Settler(stamps, float(self.rate))
 
     def _shift(self, number: int, added: "_Added") -> int:
+        if not added:
+            return 0
         seconds = next((value for first, value in reversed(added) if first <= number), 0)
         return round(seconds * self.rate)
 
@@ -258,14 +273,23 @@ def _tracks(source: Source) -> dict[int, _Track]:
     return {stream.index: _Track(source, stream) for stream in streams if stream is not None}
 
 
-def _noted(source: Source, tracks: dict[int, _Track]) -> Iterator[Encoded]:
-    """The packets of the tracks from here on, each noted in its track."""
+def _noted(
+    source: Source, tracks: dict[int, _Track], since: Fraction | None = None
+) -> Iterator[Encoded]:
+    """The packets of the tracks from here on, each noted in its track.
+
+    since: seconds on the clock of the file; packets that are decoded before are passed over.
+    """
     if not tracks:
         return
+    first = {i: None if since is None else since / each.tick for i, each in tracks.items()}
     packets = source.packets(*(track.stream for track in tracks.values()))
     for order, packet in enumerate(packets):
-        tracks[packet.stream_index].note(packet, order)
-        yield packet
+        begin = first[packet.stream_index]
+        if begin is None or packet.dts is None or packet.dts >= begin:
+            first[packet.stream_index] = None
+            tracks[packet.stream_index].note(packet, order)
+            yield packet
 
 
 def _unstated_head(packets: Iterator[Encoded], stream: VideoStream) -> tuple[list[Encoded], int]:
@@ -298,7 +322,7 @@ def _end_of_tail(source: Source, timeline: Timeline) -> Fraction | None:
             source.container.seek(int((stated - back + timeline.zero) * av.time_base))
         except (av.FFmpegError, OverflowError):
             return None
-        for _ in _noted(source, tracks):
+        for _ in _noted(source, tracks, since=stated - Fraction(back) + timeline.zero):
             pass
         if all(len(track.order) > 1 for track in tracks.values()):
             told = all(any(track.lengths) for track in tracks.values())

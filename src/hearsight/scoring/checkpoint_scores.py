@@ -9,7 +9,7 @@ import torch
 from hearsight.checkpoints.checkpoint import BEST, LAST, Model, load_model
 from hearsight.clips.clip import Clips
 from hearsight.clips.leaks import footnotes, marks
-from hearsight.clips.selection import name_left_out, restrict
+from hearsight.clips.selection import name_left_out, remarks_in, restrict
 from hearsight.datasets.open import open_joined
 from hearsight.files.tables import Row
 from hearsight.model.device import move
@@ -126,7 +126,12 @@ def score_checkpoints(
     return CheckpointScores(
         results=results,
         clips=tuple({"name": name, **line} for name, one in every for line in one.clips),
-        notes=(*left_out, *dict.fromkeys(note for _, one in every for note in one.notes), *unknown),
+        notes=(
+            *left_out,
+            *remarks_in(clips),
+            *dict.fromkeys(note for _, one in every for note in one.notes),
+            *unknown,
+        ),
         footnotes=tuple(dict.fromkeys(line for own in signs for line in footnotes(own))),
     )
 

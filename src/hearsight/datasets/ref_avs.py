@@ -1,0 +1,115 @@
+"""Ref-AVS: ten frames of a clip with the mask of the object that an expression refers to.
+
+    metadata.csv: vid, uid, split, fid, exp
+    media/VID/frames/0.jpg, media/VID/audio.wav
+    gt_mask/VID/fid_FID/00000.png
+
+An expression (uid) is a clip: it is VID and ends in `_OBJECT_NUMBER`. The folder is the uid without
+these two, or `vid`, which differ for null expressions. Those refer to nothing, and their masks, if
+there are any, are black. The masks are of what is not black.
+
+Source: Wang et al., Ref-AVS: refer and segment objects in audio-visual scenes, ECCV 2024, as
+released.
+"""
+
+from pathlib import Path
+
+from hearsight.datasets.masked_frames import (
+    MaskedFrame,
+    MaskedFrames,
+    Sources,
+    check_any,
+    lacking,
+)
+from hearsight.datasets.picture_trees import read_one_mask
+from hearsight.errors import HearsightError
+from hearsight.files.text import read_table
+from hearsight.media.picture import open_picture
+
+TABLE, MEDIA, MASKS = "metadata.csv", "media", "gt_mask"
+SPLITS = ("train", "val", "test_s", "test_u", "test_n")
+NULL = "test_n"
+COLUMNS = ("vid", "uid", "split", "fid", "exp")
+
+
+def is_ref_avs(folder: Path) -> bool:
+    """Whether a folder has the two folders of Ref-AVS and its table."""
+    return (folder / TABLE).is_file() and all((folder / n).is_dir() for n in (MEDIA, MASKS))
+
+
+def open_ref_avs(folder: Path, *, subset: str | None = None) -> MaskedFrames:
+    """The frames of every expression.
+
+    subset: one of `SPLITS`; `test` for the three of test; None for all. Rows of another split are
+    left out.
+
+    Raises:
+        HearsightError: the table has another form, or no frame can be used.
+    """
+    rows = read_table(folder / TABLE, COLUMNS)
+    wanted = [one for one in SPLITS if subset in (None, one) or one.startswith(f"{subset}_")]
+    if not wanted:
+        raise HearsightError(f"'{folder}' has no subset '{subset}': it has {', '.join(SPLITS)}.")
+    kept = [told for told in rows if told["split"] in wanted]
+    other = [told["uid"] for told in rows if told["split"] not in SPLITS]
+    frames, missing, again = list[MaskedFrame](), list[str](), list[str]()
+    places: dict[str, list[Path]] = {}
+    seen = set[str]()
+    for told in kept:
+        if told["uid"] in seen:
+            again.append(told["uid"])
+            continue
+        seen.add(told["uid"])
+        found = _frames_of(told, folder, places)
+        frames += found
+        if not found:
+            missing.append(told["uid"])
+    said = [
+        *lacking("expressions have no media or no masks", missing, len(kept)),
+        *lacking("expressions stand there twice, and the first counts", again, len(kept)),
+        *lacking(f"rows are of none of the splits {', '.join(SPLITS)}", other, len(rows)),
+    ]
+    check_any(frames, folder, said)
+    return MaskedFrames(frames, read_referred, passed_over=said)
+
+
+def _frames_of(
+    told: dict[str, str], folder: Path, places: dict[str, list[Path]]
+) -> list[MaskedFrame]:
+    """The frames of an expression, if all that it needs is there."""
+    uid, null = told["uid"], told["split"] == NULL
+    names = dict.fromkeys((uid.rsplit("_", 2)[0], told["vid"]))
+    media = next((folder / MEDIA / n for n in names if (folder / MEDIA / n).is_dir()), None)
+    if media is None or not (media / "audio.wav").is_file():
+        return []
+    masked = [folder / MASKS / name / f"fid_{told['fid']}" for name in names]
+    masks = next((each for each in masked if each.is_dir()), None)
+    if masks is None and not null:
+        return []
+    if media.name not in places:
+        numbered = [path for path in (media / "frames").glob("*.jpg") if path.stem.isdecimal()]
+        places[media.name] = sorted(numbered, key=lambda path: int(path.stem))
+    return [
+        MaskedFrame(
+            id=f"{uid}/{path.stem}",
+            clip=uid,
+            number=int(path.stem),
+            picture=path,
+            sounds=(media / "audio.wav",),
+            masks=(path if masks is None else masks / f"{int(path.stem):05d}.png",),
+            label=uid.rsplit("_", 2)[1] if uid.count("_") > 1 and not null else None,
+            null=null,
+            kind=told["exp"],
+            subset=told["split"],
+            origins=(told["vid"],),
+        )
+        for path in places[media.name]
+    ]
+
+
+def read_referred(frame: MaskedFrame) -> Sources:
+    """The referred object; nothing where a null expression has no mask of its own."""
+    if frame.masks[0] == frame.picture:
+        width, height = open_picture(frame.picture.read_bytes()).size
+        return (height, width), ()
+    return read_one_mask(frame)

@@ -1,0 +1,285 @@
+"""Data sets with exact masks in their own layouts: sources, clips, parts, and what is missing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import made_masked as made
+import numpy as np
+import pytest
+from made_masked import IS3, SIDE, save_mask, save_picture, square
+from PIL import Image
+
+from hearsight.clips.clip import UnreadableClip
+from hearsight.clips.frame_truth import FrameTruth, MaskedClips, frames_by_clip, origins
+from hearsight.clips.leaks import check_selection
+from hearsight.clips.selection import name_left_out
+from hearsight.clips.shard_writer import write_store
+from hearsight.clips.shards import Store
+from hearsight.datasets.avsbench_semantic import palette
+from hearsight.datasets.masked_frames import fitted, read_mask
+from hearsight.datasets.open import name_as_test, open_clips, tells_splits
+from hearsight.datasets.statistics import count, statistics_text
+from hearsight.errors import HearsightError
+
+
+def truths(clips: object) -> dict[str, FrameTruth | None]:
+    assert isinstance(clips, MaskedClips)
+    return {id: clips.frame_truth(index) for index, id in enumerate(clips.ids)}
+
+
+@pytest.mark.parametrize("kind", ["grey", "ones", "bits", "palette", "colour", "float", "jpeg"])
+def test_a_mask_is_what_is_not_black_however_it_is_written(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"mask.{ {'float': 'tiff', 'jpeg': 'jpg'}.get(kind, 'png') }"
+    save_mask(path, square(), kind)
+    assert np.array_equal(read_mask(path), square())
+    save_mask(path, np.zeros((SIDE, SIDE), np.bool_), kind)
+    assert not read_mask(path).any()
+
+
+def test_a_resized_mask_is_cut_at_half_of_its_range(tmp_path: Path) -> None:
+    for top, kind in ((255, "L"), (1.0, "F")):
+        levels = np.linspace(0, top, 11)[None].repeat(2, 0)
+        path = tmp_path / f"{kind}.tiff"
+        Image.fromarray(levels.astype(np.uint8 if kind == "L" else np.float32)).save(path)
+        assert read_mask(path).sum() == 2 * (5 if kind == "L" else 6)
+
+
+def test_a_mask_is_scaled_to_its_frame_if_it_has_the_same_shape() -> None:
+    mask = np.array([[True, False]])
+    assert fitted(mask, 2, 4).tolist() == [[True, True, False, False]] * 2
+    with pytest.raises(ValueError, match="2 x 1 pixels, its frame 4 x 4"):
+        fitted(mask, 4, 4)
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_is3_pairs_two_sources_of_a_scene_by_their_stem(tmp_path: Path, released: bool) -> None:
+    clips = open_clips(str(made.is3(tmp_path, released=released)))
+    assert clips.ids == list(IS3)
+    assert [clips[i].label for i in range(4)] == ["dog", "harpsichord", "fox", "subway"]
+    assert clips[3].boxes == ((28 / 224, 56 / 224, 140 / 224, 168 / 224),)
+    assert np.array_equal(clips[0].mask, square())
+    assert frames_by_clip(clips) == {id: [i] for i, id in enumerate(IS3)}
+    assert name_left_out(clips, "IS3") == []
+
+
+def test_s4_has_five_frames_a_clip_and_in_train_one_mask(tmp_path: Path) -> None:
+    folder = str(made.s4(tmp_path, "palette"))
+    train, test = open_clips(folder), open_clips(folder, split="val")
+    assert train.ids == [f"AAAAAAAAAAA_{n}" for n in range(1, 6)]
+    assert [each is not None for each in truths(train).values()] == [True] + [False] * 4
+    found = list(truths(test).values())
+    assert [(each.clip, each.number, each.subset) for each in found if each] == [
+        ("BBBBBBBBBBB", number, "test") for number in range(5)
+    ]
+    assert test[0].label == "lion roar"
+    assert [bool(each and each.sources) for each in found] == [True] * 4 + [False]
+    assert tells_splits(folder)
+    assert open_clips(f"{folder}@test").ids == test.ids
+    assert len(test.sound(0)) == 800
+    with pytest.raises(HearsightError, match="no frames of 'val', only of test, train"):
+        open_clips(f"{folder}@val")
+
+
+def test_ms3_names_its_frames_otherwise_and_its_masks_may_be_ones(tmp_path: Path) -> None:
+    clips = open_clips(str(made.ms3(tmp_path)), split="val")
+    assert clips.ids == [f"CCCCCCCCCCC_1_{n}" for n in range(1, 6)]
+    assert clips[0].label == "guitar, violin"
+    assert all(np.array_equal(each.mask(), square()) for each in truths(clips).values() if each)
+    assert not tells_splits(str(tmp_path))
+
+
+def test_a_flat_copy_is_read_like_the_official_one(tmp_path: Path) -> None:
+    made.s4(tmp_path / "official")
+    made.flat(tmp_path / "flat")
+    official = open_clips(str(tmp_path / "official"), split="val")
+    clips = open_clips(str(tmp_path / "flat"), split="val")
+    assert clips.ids == official.ids
+    assert np.array_equal(clips[1].mask, official[1].mask)
+    listed = tmp_path / "some.csv"
+    listed.write_text("BBBBBBBBBBB_2,lion\nBBBBBBBBBBB_1,lion\nXXXXXXXXXXX_1,cat\n")
+    some = open_clips(f"{tmp_path / 'flat'}@{listed}")
+    assert some.ids == ["BBBBBBBBBBB_2", "BBBBBBBBBBB_1"]
+    assert some[0].label == "lion"
+    [said] = name_left_out(some, "flat")
+    assert "1 of 3 frames" in said
+    assert "XXXXXXXXXXX_1" in said
+
+
+def test_lists_of_boxes_are_read_beside_any_layout(tmp_path: Path) -> None:
+    made.s4(tmp_path / "s4")
+    made.ms3(tmp_path / "ms3")
+    names = {"s4": "BBBBBBBBBBB_{}.png", "ms3": "CCCCCCCCCCC_1.mp4_{}.png"}
+    for name, pattern in names.items():
+        pictures = [pattern.format(n) for n in range(1, 6)]
+        items = made.box_items("/mnt/x/test/lion", pictures) + made.box_items("/m", ["gone.png"])
+        items[0]["gt_box"] = [0.0, 0.0, 0.0, 0.0]
+        (tmp_path / f"{name}_box.json").write_text(json.dumps(items))
+        clips = open_clips(f"{tmp_path / name}@{name}_box.json")
+        assert len(clips) == 5
+        assert clips[0].boxes == ((0.0,) * 4,)
+        assert clips[1].boxes == ((0.125, 0.25, 0.625, 0.75),)
+        assert "gone" in name_left_out(clips, name)[0]
+
+
+def test_semantic_masks_have_a_source_for_each_class(tmp_path: Path) -> None:
+    assert palette()[[1, 2, 4, 8, 70]].tolist() == [
+        [128, 0, 0],
+        [0, 128, 0],
+        [0, 0, 128],
+        [64, 0, 0],
+        [32, 128, 128],
+    ]
+    clips = open_clips(str(made.semantic(tmp_path)), split="val")
+    assert clips.ids == [f"EEEEEEEEEEE_0_10000/{n}" for n in range(10)]
+    first = truths(clips)[clips.ids[0]]
+    assert first is not None
+    assert [(each.name, int(each.mask.sum())) for each in first.sources] == [("dog", 256)]
+    assert first.kind == "v2"
+    assert "FFFFFFFFFFF_0_10000" in name_left_out(clips, "AVSS")[0]
+    train = truths(open_clips(f"{tmp_path}@train"))
+    assert [each is not None for each in train.values()] == [True] + [False] * 4
+
+
+def test_vpo_has_the_sounds_of_all_sources_of_a_picture(tmp_path: Path) -> None:
+    single = open_clips(str(made.vpo(tmp_path / "a")), split="val")
+    several = open_clips(str(made.vpo(tmp_path / "b", several=True)), split="val")
+    assert (single.ids, several.ids) == (["000000000042_000000000007"], ["000000000042"])
+    one, both = truths(single)[single.ids[0]], truths(several)[several.ids[0]]
+    assert one is not None
+    assert both is not None
+    assert [(each.label, each.sounds) for each in one.sources] == [("dog", True)]
+    assert [each.label for each in both.sources] == ["dog", "baby"]
+    assert int(both.mask().sum()) == 256 + 4
+    heard, sum_of = int(single.sound(0)[0]), int(several.sound(0)[0])
+    assert sum_of == pytest.approx(3 * heard, abs=2)
+    assert origins(several) == ["GGGGGGGGGGG_000030", "HHHHHHHHHHH_000010"]
+
+
+def test_an_expression_of_ref_avs_is_a_clip_and_null_ones_show_nothing(tmp_path: Path) -> None:
+    clips = open_clips(str(made.ref_avs(tmp_path)), split="val")
+    found = truths(clips)
+    uid = "IIIIIIIIIII_1000_11000_hair-dryer_1"
+    null = "null_c-IIIIIIIIIII_1000_11000_null_1"
+    assert list(frames_by_clip(clips)) == [uid, null]
+    first, last = found[f"{uid}/0"], found[f"{null}/9"]
+    assert first is not None
+    assert last is not None
+    assert np.array_equal(first.mask(), square())
+    assert (first.subset, first.null, first.sources[0].label) == ("test_u", False, "hair-dryer")
+    assert (last.subset, last.null, last.sources, last.number) == ("test_n", True, (), 9)
+    said = " ".join(name_left_out(clips, "Ref-AVS"))
+    for words in ("1 of 4 expressions have no media", "cat_1", "twice", "1 of 5 rows", "dog_1"):
+        assert words in said
+    assert set(frames_by_clip(open_clips(f"{tmp_path}@test_u"))) == {uid}
+    assert origins(clips) == ["IIIIIIIIIII_1000_11000"]
+
+
+def test_outlines_of_avatar_are_sources_and_off_screen_sounds_show_none(tmp_path: Path) -> None:
+    clips = open_clips(str(made.avatar(tmp_path)))
+    assert clips.ids == ["l_7B1wnTNtA_00020/00009", "l_7B1wnTNtA_00020/00254"]
+    mixed, off = truths(clips).values()
+    assert mixed is not None
+    assert off is not None
+    assert [each.name for each in mixed.sources] == ["dog", "dog 2"]
+    assert np.array_equal(mixed.sources[0].mask, square())
+    assert (mixed.kind, mixed.null, mixed.number) == ("Mixed-sound", False, 0)
+    assert (off.kind, off.null, off.sources, off.number) == ("Off-Screen", True, (), 1)
+    assert "00300" in name_left_out(clips, "AVATAR")[0]
+
+
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "is3": made.is3,
+    "s4": made.s4,
+    "ms3": made.ms3,
+    "flat": made.flat,
+    "semantic": made.semantic,
+    "vpo": made.vpo,
+    "ref_avs": made.ref_avs,
+    "avatar": made.avatar,
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_set_is_counted_stored_and_known_as_a_test_set(tmp_path: Path, name: str) -> None:
+    folder = MAKERS[name](tmp_path / "set")
+    found = count(str(folder), "val" if name == "s4" else None, decode=True)
+    assert found.masks["masked frames"] > 0
+    assert found.unreadable == {}
+    assert found.masks["frames said to show no source"] == {"ref_avs": 10, "avatar": 1}.get(name, 0)
+    assert found.empty_masks == (("BBBBBBBBBBB_5",) if name == "s4" else ())
+    assert "exact masks" in statistics_text(found)
+    clips = open_clips(str(folder), split="val")
+    assert write_store(clips, tmp_path / "store").added == len(clips)
+    stored = Store(tmp_path / "store")[0]
+    assert np.array_equal(stored.mask, clips[0].mask)
+    with pytest.raises(HearsightError, match="names a test set"):
+        check_selection(name_as_test(str(folder)), None, allowed=False)
+
+
+def test_two_layouts_in_one_folder_are_refused(tmp_path: Path) -> None:
+    made.s4(tmp_path / "twice")
+    place = tmp_path / "twice/s4_data"
+    save_picture(place / "visual_frames/BBBBBBBBBBB_1.png")
+    with pytest.raises(HearsightError, match="the picture 'BBBBBBBBBBB_1' twice"):
+        open_clips(str(tmp_path / "twice"))
+    made.s4(tmp_path / "both/s4")
+    made.ms3(tmp_path / "both/ms3")
+    with pytest.raises(HearsightError, match=r"several data sets: name one of them, as '.*s4'"):
+        open_clips(str(tmp_path / "both"))
+    made.is3(tmp_path / "mixed")
+    made.avatar(tmp_path / "mixed")
+    with pytest.raises(HearsightError, match=r"IS3. and of AVATAR: keep each"):
+        open_clips(str(tmp_path / "mixed"))
+
+
+def test_half_of_a_data_set_is_named_and_counted(tmp_path: Path) -> None:
+    folder = made.s4(tmp_path)
+    (folder / "s4_data/audio_wav/train/dog_bark/AAAAAAAAAAA.wav").unlink()
+    (folder / "s4_data/visual_frames/test/lion_roar/BBBBBBBBBBB/BBBBBBBBBBB_2.png").unlink()
+    said = " ".join(name_left_out(open_clips(str(folder), split="val"), "s4"))
+    assert "5 of 9 pictures have no sound" in said
+    assert "1 of 6 masks have no picture: BBBBBBBBBBB_2" in said
+    assert "1 of 2 videos of" in said
+    for path in folder.rglob("*.wav"):
+        path.unlink()
+    with pytest.raises(HearsightError, match=r"No frame .* can be used. 9 of 9 pictures"):
+        open_clips(str(folder), split="val")
+
+
+def test_a_mask_of_another_shape_is_an_unreadable_clip(tmp_path: Path) -> None:
+    folder = made.flat(tmp_path)
+    save_mask(folder / "gt_masks/BBBBBBBBBBB_3.png", np.ones((8, 30), np.bool_))
+    (folder / "gt_masks/BBBBBBBBBBB_4.png").write_bytes(b"no picture")
+    found = count(str(folder), decode=True)
+    assert list(found.unreadable) == ["BBBBBBBBBBB_3", "BBBBBBBBBBB_4"]
+    assert "another shape" in found.unreadable["BBBBBBBBBBB_3"]
+    clips = open_clips(str(folder))
+    with pytest.raises(UnreadableClip, match="its mask is not used: the file is not a picture"):
+        clips[3]
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ([0, 0, 300, 100], "ends at 300: its boxes are of another size"),
+        ([0.1, 0.2, 0.5, 0.9], "are fractions of the frame"),
+        ([0, 0, 1], "is not a list of image, audio and gt_box"),
+        ([0, 0, 1, float("nan")], "is not a list of image, audio and gt_box"),
+    ],
+)
+def test_boxes_of_another_size_are_refused(tmp_path: Path, box: object, words: str) -> None:
+    folder = made.flat(tmp_path)
+    names = [f"BBBBBBBBBBB_{n}.png" for n in range(1, 6)]
+    (folder / "box.json").write_text(json.dumps(made.box_items("x", names, box)))
+    with pytest.raises(HearsightError, match=words):
+        open_clips(str(folder))
+
+
+def test_an_id_that_a_list_names_twice_counts_once(tmp_path: Path) -> None:
+    folder = made.flat(tmp_path)
+    items = made.box_items("x", ["BBBBBBBBBBB_1.png", "BBBBBBBBBBB_1.png"])
+    (folder / "box.json").write_text(json.dumps(items))
+    clips = open_clips(str(folder))
+    assert clips.ids == ["BBBBBBBBBBB_1"]
+    assert "BBBBBBBBBBB_1" in name_left_out(clips, "flat")[0]
