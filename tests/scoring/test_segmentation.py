@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_models import Follower, make_model, make_pairs
 
-from hearsight.clips.truth import PIXELS, SIDE, TruthMask
+from hearsight.clips.truth import PIXELS, SIDE, TruthMask, mask_truth
 from hearsight.datasets.open import open_clips
 from hearsight.errors import HearsightError
 from hearsight.scoring.protocol_registry import evaluate_protocol
@@ -20,7 +20,6 @@ from hearsight.scoring.segmentation import (
     f_scores,
     marked_f_score,
     mask_iou,
-    mask_truth,
 )
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Int16
 
 from hearsight.clips.clip import Box, Clip, Clips, DecodedClip, EndlessClips, annotation, encoded
 from hearsight.clips.fingerprint import fingerprint
+from hearsight.clips.frame_truth import FrameTruth, clip_of, frame_truth
 from hearsight.clips.lists import ClipName, clip_names, read_list, without_suffix
 from hearsight.errors import HearsightError
 from hearsight.files.text import first_names
@@ -55,6 +56,14 @@ class JoinedClips:
     def clip(self, index: int) -> Clip:
         number, inside = self._places[index]
         return encoded(self._parts[number], inside)
+
+    def frame_truth(self, index: int) -> FrameTruth | None:
+        number, inside = self._places[index]
+        return frame_truth(self._parts[number], inside)
+
+    def clip_of(self, index: int) -> str:
+        number, inside = self._places[index]
+        return clip_of(self._parts[number], inside)
 
     def fingerprint(self, index: int) -> str:
         number, inside = self._places[index]

@@ -72,6 +72,14 @@ def rasterise(boxes: Sequence[Box], annotation: Annotation) -> TruthMask:
     return TruthMask.of(inside, full)
 
 
+def mask_truth(mask: Bool[np.ndarray, "height width"]) -> TruthMask:
+    """A mask on the canvas, resized to the nearest pixel."""
+    rows, columns = (
+        ((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.intp) for length in mask.shape
+    )
+    return TruthMask.of(mask[rows[:, None], columns])
+
+
 def size_class(pixels: int | float) -> str:
     """The name in `SIZES` of a truth with `pixels` pixels, or with that weight."""
     return next(name for name, side in SIZES.items() if pixels < side**2)

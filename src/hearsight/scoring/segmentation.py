@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from hearsight.clips.clip import Clips
-from hearsight.clips.truth import PIXELS, SIDE, TruthMask
+from hearsight.clips.truth import PIXELS, TruthMask, mask_truth
 from hearsight.files.tables import rounded
 from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.inference import (
@@ -23,14 +23,6 @@ from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results,
 
 LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
 BETA_SQUARED = 0.3  # of the F-score: precision counts more than recall
-
-
-def mask_truth(mask: Bool[np.ndarray, "height width"]) -> TruthMask:
-    """A mask on the canvas, resized to the nearest pixel."""
-    rows, columns = (
-        ((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.intp) for length in mask.shape
-    )
-    return TruthMask.of(mask[rows[:, None], columns])
 
 
 def mask_iou(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
