@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
+from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.detection import evaluate_detection
 from hearsight.scoring.duets import evaluate_duets
-from hearsight.scoring.evaluation import evaluate_model
+from hearsight.scoring.evaluation import evaluate_source
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.interactive import evaluate_interactive
 from hearsight.scoring.negatives import evaluate_negatives
@@ -30,14 +32,16 @@ class CustomProtocol:
     """A protocol with an evaluation of its own.
 
     base: up-sampling, normalisation, threshold and truths. run: the evaluation. needs: the clips
-    that it takes. reports: its scores. threshold: where it is not that of `base`.
+    that it takes. reports: its scores. threshold: where it is not that of `base`. hears: whether it
+    needs a model to hear other sounds, so that maps alone do not suffice.
     """
 
     base: Protocol
-    run: Callable[[Inference, Clips, Protocol], Results]
+    run: Callable[[Any, Clips, Protocol], Results]
     needs: str
     reports: str
     threshold: str | None = None
+    hears: bool = False
 
 
 def _extended(name: str, sets: str) -> CustomProtocol:
@@ -88,6 +92,7 @@ CUSTOM_PROTOCOLS = (
         run=evaluate_negatives,
         needs="clips with boxes",
         reports="mean IoU, AUC, pIA by kind, F_LOC, F_AUC",
+        hears=True,
         threshold="one for all: max, 90 %, Q3 of maxima",
     ),
     CustomProtocol(
@@ -113,6 +118,7 @@ CUSTOM_PROTOCOLS = (
         needs="clips STEM_0, STEM_1 of one frame: pairs:toys, pairs:menagerie",
         reports="CIoU, NSA, precision, AP and PIAP as released and as meant, IoU at 0.3",
         threshold="0.2 of each map's highest; cosine 0; 0.3",
+        hears=True,
     ),
 )
 
@@ -159,13 +165,27 @@ def check_options(name: str, *, guided: bool, draws: int | None) -> None:
         raise HearsightError(f"The protocol '{name}' draws no sounds: --draws is for 'negatives'.")
 
 
+def check_maps_suffice(name: str) -> None:
+    """Refuse a protocol that maps of the clips' own sounds do not suffice for.
+
+    Raises:
+        HearsightError: there is no such protocol, or it needs maps of other sounds.
+    """
+    check_name(name)
+    if any(custom.hears for custom in CUSTOM_PROTOCOLS if custom.base.name == name):
+        raise HearsightError(
+            f"The protocol '{name}' needs a model, to hear other sounds than those of the clips: "
+            "maps of these do not suffice."
+        )
+
+
 def evaluate_protocol(
-    model: Inference, clips: Clips, name: str, *, draws: int | None = None
+    source: MapSource, clips: Clips, name: str, *, draws: int | None = None
 ) -> Results:
-    """Score a model under any protocol.
+    """Score a model, or maps of another origin, under any protocol.
 
     Args:
-        model: on its device.
+        source: a model on its device, or maps.
         clips: as the protocol needs them.
         name: of the protocol.
         draws: how often `negatives` draws noise and another clip for each clip; by default 3.
@@ -173,13 +193,16 @@ def evaluate_protocol(
     Raises:
         HearsightError: no such protocol, options that it does not use, or clips that do not fit it.
     """
-    check_options(name, guided=model.guide is not None, draws=draws)
+    guided = isinstance(source, Inference) and source.guide is not None
+    check_options(name, guided=guided, draws=draws)
     custom = next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
     if custom is None:
-        return evaluate_model(model, clips, load_protocol(name)).results()
-    if draws is not None:
-        return evaluate_negatives(model, clips, custom.base, draws=draws)
-    return custom.run(model, clips, custom.base)
+        return evaluate_source(source, clips, load_protocol(name)).results()
+    if not isinstance(source, Inference):
+        check_maps_suffice(name)
+    elif draws is not None:
+        return evaluate_negatives(source, clips, custom.base, draws=draws)
+    return custom.run(source, clips, custom.base)
 
 
 def protocol_names() -> dict[str, str]:
