@@ -35,6 +35,7 @@ class MadeFrames:
     def __init__(self, frames: list[MadeFrame]) -> None:
         self.frames = frames
         self.ids = [one.truth.id for one in frames]
+        self.bare: set[int] = set()  # frames that nobody masked
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,11 +56,14 @@ class MadeFrames:
     def annotation(self, index: int) -> tuple[str | None, None]:
         return self.frames[index].label, None
 
-    def frame_truth(self, index: int) -> FrameTruth:
-        return self.frames[index].truth
+    def frame_truth(self, index: int) -> FrameTruth | None:
+        return None if index in self.bare else self.frames[index].truth
 
     def clip_of(self, index: int) -> str:
         return self.frames[index].truth.clip
+
+    def origins_of(self, index: int) -> tuple[str, ...]:
+        return (self.clip_of(index),)
 
     @property
     def maps(self) -> dict[str, np.ndarray]:

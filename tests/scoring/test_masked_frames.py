@@ -114,6 +114,17 @@ def test_a_pixel_of_one_half_is_not_marked() -> None:
     assert first(frames, "ref-avs")["J released"] == 0  # above 0.4
 
 
+def test_frames_that_nobody_masked_are_left_out_and_named() -> None:
+    frames = make_frames([2, 2])
+    frames.bare = {1, 3}
+    found = scored(frames, "avsbench-official")
+    assert (found.rows[0]["clips"], found.rows[0]["frames"]) == (2, 2)
+    assert "2 of 4 clips were left out:\n  clip 0_1: nobody masked it" in found.notes[-1]
+    frames.bare = {0, 1, 2, 3}
+    with pytest.raises(HearsightError, match="None of the 4 clips can be scored"):
+        scored(frames, "avsbench-official")
+
+
 # Ref-AVS
 
 

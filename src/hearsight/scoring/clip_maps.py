@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
-from hearsight.clips.frame_truth import FrameTruth
+from hearsight.clips.frame_truth import FrameTruth, MaskedClips
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.scoring.box_scores import MapScores, ObjectMaps, score_maps
@@ -21,7 +21,7 @@ from hearsight.scoring.results import EvaluatedClips
 LOGGER = logging.getLogger(__name__)
 
 Needs = Literal["boxes", "masks"]
-NO_BOXES = "it has no boxes"
+NO_BOXES, NO_MASK = "it has no boxes", "nobody masked it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +158,15 @@ def check_edges(id: str, boxes: Sequence[Box]) -> None:
         raise HearsightError(f"Clip '{id}' has a box with an edge that is no number.")
 
 
-def no_mask(id: str) -> HearsightError:
-    """The error where a clip lacks the mask that is needed."""
-    return HearsightError(
+def no_mask(clips: Clips, id: str) -> UnreadableClip:
+    """A frame that nobody masked, among others that are.
+
+    Raises:
+        HearsightError: the clips are not those of a data set of masks.
+    """
+    if isinstance(clips, MaskedClips):
+        return UnreadableClip(id, NO_MASK)
+    raise HearsightError(
         f"Clip '{id}' has no mask: masks are scored on clips with an exact one, as composed scenes "
         "and data sets of segmentation have it."
     )

@@ -116,7 +116,7 @@ def prepare_clip(
     except UnreadableClip as error:
         return error
     if needs == "masks" and masked is None:
-        raise no_mask(clip.id)
+        return no_mask(clips, clip.id)
     if needs == "boxes" and clip.boxes is None:
         return UnreadableClip(clip.id, NO_BOXES)
     boxes = clip.boxes or ()

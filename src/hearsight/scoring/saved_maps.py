@@ -125,7 +125,7 @@ def _truth(clips: Clips, index: int, needs: Needs) -> ClipTruth | UnreadableClip
     except UnreadableClip as error:
         return error
     if needs == "masks" and masked is None:
-        raise no_mask(id)
+        return no_mask(clips, id)
     if needs == "boxes" and boxes is None:
         return UnreadableClip(id, NO_BOXES)
     check_edges(id, boxes or ())
