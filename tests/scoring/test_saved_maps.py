@@ -26,7 +26,13 @@ from hearsight.scoring.saved_map_scores import evaluate_maps, read_confidences
 
 Maps = dict[str, np.ndarray]
 HEARING = {custom.base.name for custom in CUSTOM_PROTOCOLS if custom.hears}
-NAMES = [row["protocol"] for row in protocol_table() if row["protocol"] not in HEARING]
+# NAME:flickr differs from NAME in the truth alone, and `ssl-align` in the up-sampling too
+NAMES = [
+    row["protocol"]
+    for row in protocol_table()
+    if row["protocol"] not in HEARING
+    and (":" not in row["protocol"] or row["protocol"] == "ssl-align:flickr")
+]
 GENERATOR = np.random.default_rng(3)
 MAPS: Maps = {id: np.tanh(GENERATOR.standard_normal((7, 7))) for id in make_pairs(2).ids}
 
@@ -37,7 +43,7 @@ def base_of(name: str) -> Protocol:
 
 
 def clips_for(name: str) -> MadeClips:
-    clips = make_pairs(3)
+    clips = make_pairs(2)
     clips.clips[2] = UnreadableClip(clips.ids[2], "its frame is damaged")
     return clips.change(1, boxes=()) if "extended" in name else clips
 
