@@ -5,7 +5,7 @@ import pytest
 from made_models import MadeClips, make_pairs
 
 from hearsight.clips.truth import SIDE
-from hearsight.scoring.fixed_thresholds import LEVELS
+from hearsight.scoring.fixed_thresholds import LEVELS, best_level
 from hearsight.scoring.results import Results
 from hearsight.scoring.saved_map_scores import evaluate_maps
 from hearsight.scoring.score_table import tabulate
@@ -80,6 +80,12 @@ def test_the_best_threshold_on_the_test_is_marked_as_such(
         "ceiling",
     ]
     assert results.rows[-1]["cIoU@0.5"] == 1
+
+
+def test_the_best_threshold_is_that_of_the_highest_auc_and_the_lowest_of_several() -> None:
+    cious = np.zeros((2, len(LEVELS)))
+    cious[:, 3], cious[:, 7], cious[:, 9] = (0.5, 0.5), (0.95, 0.45), (0.95, 0.45)
+    assert best_level(cious) == 7  # though at 3 more clips reach 0.5
 
 
 def test_rows_beside_the_selected_one_are_shown_and_not_compared(

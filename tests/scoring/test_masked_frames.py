@@ -10,6 +10,7 @@ import pytest
 from made_frames import MadeFrame, MadeFrames, make_frames
 
 from hearsight.errors import HearsightError
+from hearsight.scoring.prompted import one_range
 from hearsight.scoring.results import Results
 from hearsight.scoring.saved_map_scores import evaluate_maps
 from hearsight.scoring.segmentation import LEVELS
@@ -242,6 +243,14 @@ def test_one_range_for_all_maps_keeps_their_order_where_one_for_each_does_not() 
     assert first(frames, "denseav-prompted")["mAP"] == pytest.approx(before["mAP"], abs=1e-5)
     frames.frames[0].cells *= 0.1
     assert abs(first(frames, "denseav-prompted")["mAP"] - before["mAP"]) > 0.005
+
+
+def test_the_range_of_a_set_is_0_to_1_and_a_map_of_one_value_marks_nothing() -> None:
+    low, high = one_range([np.float32([[-2, 0]]), np.float32([[1, 2]])])
+    assert (low.tolist(), high.tolist()) == ([[0, 0.5]], [[0.75, 1]])
+    frames = make_frames([1])
+    frames.frames[0].cells[:] = 0.3
+    assert first(frames, "denseav-prompted")["best IoU"] == 0  # no pixel is above the lowest
 
 
 def test_a_class_that_shows_no_pixel_and_clips_without_a_label_are_named() -> None:
