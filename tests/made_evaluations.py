@@ -81,6 +81,7 @@ def results_of_every_kind() -> dict[str, Results]:
         protocol: evaluate_protocol(model, extended if "extended" in protocol else pairs, protocol)
         for protocol in (
             *("lvs", "adaptive", "slavc-extended", "masks"),
-            *("interactive", "duets", "negatives"),
+            *("interactive", "duets", "negatives", "acl"),
+            *("avsbench-official", "denseav-prompted", "avatar", "ref-avs"),
         )
     }

@@ -89,6 +89,9 @@ def calls(folder: Path, fresh: Path) -> dict[str, Callable[[], Any]]:
         "evaluate": lambda: hearsight.evaluate(
             hearsight.load_model(model), make_pairs(2), "adaptive"
         ),
+        "evaluate_maps": lambda: hearsight.evaluate_maps(
+            {id: np.eye(7) for id in make_pairs(2).ids}, make_pairs(2), "adaptive"
+        ),
         "load_model": lambda: hearsight.load_model(model),
         "load_recipe": lambda: hearsight.load_recipe("ssl_tie"),
         "LoadedModel": lambda: hearsight.load_model(model).embed(image=image, sound=sound),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.recipe import Recipe
     from hearsight.scoring.evaluation import evaluate
+    from hearsight.scoring.saved_map_scores import evaluate_maps
     from hearsight.training.trainer import train
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # else warnings went to stderr
@@ -35,6 +36,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "evaluate",
+    "evaluate_maps",
     "load_model",
     "load_recipe",
     "localise_frames",
@@ -52,6 +54,7 @@ _HOMES = {
     "Moment": "hearsight.localising.moments",
     "Recipe": "hearsight.recipes.recipe",
     "evaluate": "hearsight.scoring.evaluation",
+    "evaluate_maps": "hearsight.scoring.saved_map_scores",
     "load_model": "hearsight.loaded_model",
     "load_recipe": "hearsight.recipes.catalogue",
     "localise_frames": "hearsight.localising.frames",

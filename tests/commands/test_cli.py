@@ -27,6 +27,7 @@ TINY = (
 COMMANDS = {
     "train": "hearsight train",
     "evaluate": "hearsight evaluate",
+    "score": "hearsight score",
     "localise": "hearsight localise",
     "retrieve": "hearsight retrieve",
     "index": "hearsight index",

@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import typer.main
@@ -30,6 +31,7 @@ WRITERS = (
     ("data check train.txt --against test.txt --write clean.txt", ("clean.txt",)),
     ("data splits vggsound.csv --out lists", ("lists/unseen_35.csv", "lists/train_110.csv")),
     ("evaluate tiny.safetensors --data toys --out t.csv --scores s.csv", ("t.csv", "s.csv")),
+    ("score maps.npz --data toys --out m.csv --scores n.csv", ("m.csv", "n.csv")),
     ("retrieve tiny.safetensors --data toys --out r.csv --sheet r.png", ("r.csv", "r.png")),
     ("import-weights best.pth.tar", ("best.safetensors",)),
 )
@@ -60,6 +62,7 @@ def files(hearsight: Hearsight, made: Path) -> None:
     with Path("vggsound.csv").open("w") as file:
         csv.writer(file).writerow(["--0PQM4-hqg", 30, "alarm clock ringing", "train"])
     Path("best.pth.tar").touch()
+    np.savez("maps.npz", none=np.eye(7))
 
 
 def asking(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:

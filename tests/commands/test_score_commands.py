@@ -45,7 +45,7 @@ def test_scores_that_cannot_be_written_are_refused_before_the_scoring(
     def scored(*_: object, **__: object) -> None:
         pytest.fail("clips were scored")
 
-    monkeypatch.setattr("hearsight.scoring.protocol_registry.evaluate_protocol", scored)
+    monkeypatch.setattr("hearsight.scoring.checkpoint_scores.evaluate_protocol", scored)
     refused(hearsight, f"{EVALUATE} --data store --ids ids.csv --scores {scores}", scores)
 
 

@@ -14,7 +14,7 @@ import torch
 from made_models import MadeClips
 from made_networks import resnet_18
 
-from hearsight.checkpoints.checkpoint import load_model
+from hearsight.checkpoints.checkpoint import Model, load_model
 from hearsight.clips.clip import DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.datasets.open import open_joined
@@ -34,6 +34,12 @@ def threads_as_before() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@cache
+def loaded() -> Model:
+    """The model, which no evaluation changes."""
+    return load_model(MODEL)
 
 
 @cache
@@ -58,7 +64,7 @@ def scored(
 ) -> Any:
     """All that an evaluation gives, floats by their exact digits."""
     torch.set_num_threads(threads)
-    encoders, recipe, _ = load_model(MODEL)
+    encoders, recipe, _ = loaded()
     model = Inference(
         encoders=encoders,
         recipe=recipe,
@@ -88,7 +94,7 @@ def test_nor_where_an_object_network_is_mixed_in(name: str, tmp_path: Path) -> N
 
 
 def test_the_order_of_the_clips_changes_no_negative_sound() -> None:
-    encoders, recipe, _ = load_model(MODEL)
+    encoders, recipe, _ = loaded()
     model = Inference(encoders=encoders, recipe=recipe, device=torch.device("cpu"))
     heard = []
     for clips in (clips_for("boxes"), MadeClips(clips_for("boxes").clips[::-1])):

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool
 
-from hearsight.clips.clip import Clips
+from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import TruthMask, mask_truth
 
 
@@ -96,7 +96,11 @@ def frame_truth(clips: Clips, index: int) -> FrameTruth | None:
     """
     if isinstance(clips, MaskedClips):
         return clips.frame_truth(index)
-    clip = clips[index]
+    return truth_of(clips[index])
+
+
+def truth_of(clip: DecodedClip) -> FrameTruth | None:
+    """The truth of a clip that is the only frame of a clip of its own; None without a mask."""
     if clip.mask is None:
         return None
     height, width = clip.mask.shape

@@ -20,7 +20,7 @@ from hearsight.commands.localise import localise
 from hearsight.commands.options import WholeSentences, field_hint
 from hearsight.commands.recipes import import_weights, recipes
 from hearsight.commands.retrieve import retrieve
-from hearsight.commands.score import evaluate, protocols
+from hearsight.commands.score import evaluate, protocols, score
 from hearsight.commands.serve import serve
 from hearsight.commands.studies import ablate, compare, demo
 from hearsight.commands.train import train
@@ -66,6 +66,7 @@ def root(
 
 app.command()(train)
 app.command()(evaluate)
+app.command()(score)
 app.command()(protocols)
 app.command()(retrieve)
 app.command()(index)

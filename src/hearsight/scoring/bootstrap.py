@@ -77,13 +77,36 @@ class Drawn:
         return means
 
     def highest_level(self) -> Values:
-        """The highest mean over `F levels`, of clips that have any."""
+        """The highest mean over `F levels`, of clips that have any.
+
+        Where a unit has several frames these are sums, and `F frames` says of how many.
+        """
         levels = self.records["F levels"]
         known = (~np.isnan(levels[:, 0])).astype(np.float64)
+        if "F frames" in self.records:
+            known = self.records["F frames"][:, 0]
         with np.errstate(invalid="ignore"):
             means = self.counts @ np.nan_to_num(levels) / (self.counts @ known)[:, None]
         found: Values = means.max(axis=1)
         return found
+
+    def best_iou(self) -> Values:
+        """The mean over drawn classes of the highest IoU over `marked steps`, of all their pixels.
+
+        Pixels marked, those of them that are right, and those wanted, of each unit; its class.
+        """
+        classes = self.records["class"][:, 0]
+        found = []
+        for one in np.unique(classes):
+            own = classes == one
+            counts = self.counts[:, own]
+            marked = counts @ self.records["marked steps"][own]
+            right = counts @ self.records["right steps"][own]
+            wanted = counts @ self.records["wanted"][own]
+            ious = (right / np.maximum(marked + wanted - right, 1)).max(axis=1)
+            found.append(np.where(counts.any(axis=1), ious, np.nan))
+        means: Values = np.nanmean(found, axis=0)
+        return means
 
     def detections(self, least: float = 0.5) -> DrawnDetections:
         """The detections of every draw that are right from a cIoU of `least` on."""
@@ -102,8 +125,9 @@ MEASURES: Mapping[str, Callable[[Drawn], Values]] = {
     "F_LOC": lambda drawn: drawn.harmonic("mean IoU", "dark"),
     "F_AUC": lambda drawn: drawn.harmonic("AUC", "dark AUC"),
     "F": Drawn.highest_level,
+    "best IoU": Drawn.best_iou,
 }
-"""Columns that are no mean over clips, and how they are computed from records."""
+"""Columns that are no mean over clips, and how they are computed from records of other names."""
 
 
 def measured_columns(row: Row, records: Records) -> list[str]:
@@ -127,7 +151,7 @@ def measure(records: Arrays, columns: Sequence[str], counts: Counts) -> dict[str
     """The columns of a row, by name, for every draw."""
     drawn = Drawn(records, counts)
     return {
-        name: MEASURES[name](drawn) if name in MEASURES else drawn.mean(name) for name in columns
+        name: drawn.mean(name) if name in records else MEASURES[name](drawn) for name in columns
     }
 
 

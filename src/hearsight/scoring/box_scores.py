@@ -148,7 +148,9 @@ def confidences(
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
-    absolute = replace(protocol, scale="cosine")
+    absolute = protocol
+    if protocol.scale == "own range":
+        absolute = replace(protocol, scale="cosine")
     found = [
         np.sort(values, axis=None)[-QUARTER:].mean()
         for values in prepared_maps(maps, absolute, objects)

@@ -19,12 +19,14 @@ from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocol_registry import evaluate_protocol
 from hearsight.scoring.results import Results, is_reference, name_ids
 
+NAMED = (".safetensors", ".npz")  # endings that say nothing beside a name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointScores:
-    """Scores of checkpoints.
+class SideBySide:
+    """Scores of checkpoints, or of maps that other code wrote.
 
-    results: under each protocol, of each checkpoint. clips: lines per clip, of all of these.
+    results: under each protocol, of each of them. clips: lines per clip, of all of these.
     notes: on clips, a line each. footnotes: of the marks beside the names.
     """
 
@@ -35,7 +37,7 @@ class CheckpointScores:
 
 
 def run_names(sources: Sequence[str]) -> list[str]:
-    """A short name for each checkpoint: of its run folder, its file, or the model itself.
+    """A short name for each checkpoint or file of maps: of its run folder, its file, or itself.
 
     The best and the last weights of a run have the name of their run. Folders are put before names
     that would be the same, or those of blind rows; and the file behind them, if that is not enough.
@@ -44,7 +46,7 @@ def run_names(sources: Sequence[str]) -> list[str]:
         PurePath(source) if PurePath(source).name not in ("", "..") else Path(source).resolve()
         for source in sources
     ]
-    files = [path.with_suffix("") if path.suffix == ".safetensors" else path for path in paths]
+    files = [path.with_suffix("") if path.suffix in NAMED else path for path in paths]
     runs = [
         path.parent if path.name in (BEST, LAST) and path.parent.name else file
         for path, file in zip(paths, files, strict=True)
@@ -70,7 +72,7 @@ def score_checkpoints(
     batch_size: int = 32,
     device: torch.device | str | None = None,
     progress: Progress = no_progress,
-) -> CheckpointScores:
+) -> SideBySide:
     """Score checkpoints on annotated clips.
 
     Scenes are composed at the largest frame size of the models, so that all see the same.
@@ -96,7 +98,7 @@ def score_checkpoints(
     ]
     names = [name + "".join(own) for name, own in zip(run_names(sources), signs, strict=True)]
     size = max(one.recipe.frame_size for one in models)
-    clips, left_out, unknown = _open(data, ids, size)
+    clips, left_out, unknown = open_scored(data, ids, size)
     several = len(models) * len(protocols) > 1
 
     def score(model: Model, name: str, protocol: str) -> Results:
@@ -116,14 +118,14 @@ def score_checkpoints(
         asked = draws if protocol == "negatives" else None
         found = evaluate_protocol(inference, clips, protocol, draws=asked)
         model.encoders.cpu()
-        return found if ids is None else _of_list(found, ids.stem)
+        return found if ids is None else of_list(found, ids.stem)
 
     results = tuple(
         tuple(score(model, name, protocol) for model, name in zip(models, names, strict=True))
         for protocol in protocols
     )
     every = [(name, one) for each in results for name, one in zip(names, each, strict=True)]
-    return CheckpointScores(
+    return SideBySide(
         results=results,
         clips=tuple({"name": name, **line} for name, one in every for line in one.clips),
         notes=(
@@ -136,7 +138,9 @@ def score_checkpoints(
     )
 
 
-def _open(data: Sequence[str], ids: Path | None, size: int) -> tuple[Clips, list[str], list[str]]:
+def open_scored(
+    data: Sequence[str], ids: Path | None, size: int = 224
+) -> tuple[Clips, list[str], list[str]]:
     """The clips; notes on what is left out, and on ids of the list that no clip has."""
     clips = open_joined(data, split="val", size=size)
     left_out, unknown = name_left_out(clips, " ".join(data)), list[str]()
@@ -145,6 +149,6 @@ def _open(data: Sequence[str], ids: Path | None, size: int) -> tuple[Clips, list
     return clips, left_out, name_ids(f"ids in '{ids}' are not among the clips", unknown)
 
 
-def _of_list(results: Results, name: str) -> Results:
+def of_list(results: Results, name: str) -> Results:
     """The results, each row with the name of the list whose clips alone were scored."""
     return replace(results, rows=tuple({**row, "list": name} for row in results.rows))

@@ -16,7 +16,7 @@ from hearsight.clips.truth import SIZES, rasterise, size_class
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
 from hearsight.scoring.box_scores import MapScores, blind_scores, confidences
-from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
+from hearsight.scoring.clip_maps import MapBatch, MapSource, score_clips
 from hearsight.scoring.metrics import area_under_curve, success_areas
 from hearsight.scoring.protocols import Protocol
 from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
@@ -197,8 +197,8 @@ def detection_records(found: Detections, sizes: Float64[np.ndarray, " n"]) -> Re
     }
 
 
-def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Results:
-    """Score a model on clips of which some have an empty list of boxes.
+def evaluate_detection(source: MapSource, clips: Clips, protocol: Protocol) -> Results:
+    """Score maps of clips of which some have an empty list of boxes.
 
     A clip is sounding if it has boxes, whether or not these cover a pixel. See `confidences`.
 
@@ -208,9 +208,9 @@ def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Re
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
     evaluated, parts = EvaluatedClips(), list[tuple[MapScores, Float[np.ndarray, " b"]]]()
-    with evaluation_mode(model.encoders):
-        for batch in score_clips(model, clips, protocol, evaluated):
-            parts.append((batch.scores, confidences(batch.maps, protocol, batch.objects)))
+    with source.running():
+        for batch in score_clips(source, clips, protocol, evaluated, rated=True):
+            parts.append((batch.scores, _confidences(batch)))
     found = Detections(
         sounding=np.array([bool(own) for own in evaluated.boxes]),
         ciou=np.concatenate([scores.ciou for scores, _ in parts]),
@@ -219,7 +219,7 @@ def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Re
     _check_both(found)
     silent = [id for id, own in zip(evaluated.ids, evaluated.boxes, strict=True) if not own]
     sizes = truth_sizes(evaluated.boxes, protocol)
-    every = all_detections(model.name, found, evaluated.boxes, protocol)
+    every = all_detections(source.name, found, evaluated.boxes, protocol)
     return evaluated.results(
         protocol,
         [detection_row(name, protocol.name, one, sizes) for name, one in every.items()],
@@ -232,6 +232,13 @@ def evaluate_detection(model: Inference, clips: Clips, protocol: Protocol) -> Re
         notes=name_ids("clips show no source", silent),
         records={name: detection_records(one, sizes) for name, one in every.items()},
     )
+
+
+def _confidences(batch: MapBatch) -> Float[np.ndarray, " b"]:
+    """What the maps' author gave, else what the maps tell."""
+    if batch.confidences is not None:
+        return batch.confidences
+    return confidences(batch.maps, batch.protocol, batch.objects)
 
 
 def truth_sizes(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> Float64[np.ndarray, " n"]:

@@ -31,7 +31,8 @@ from hearsight.scoring.box_scores import (
     make_table,
     score_maps,
 )
-from hearsight.scoring.inference import Inference, MapBatch, evaluation_mode, score_clips
+from hearsight.scoring.clip_maps import MapBatch, MapSource, score_clips
+from hearsight.scoring.inference import Inference
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL, Protocol, load_protocol
 from hearsight.scoring.results import (
@@ -189,7 +190,7 @@ def evaluate(
     place = move(model.encoders, device)
     if guide is not None:
         guide.network.to(place)
-    return evaluate_model(
+    return evaluate_source(
         Inference(
             encoders=model.encoders,
             recipe=model.recipe,
@@ -205,18 +206,18 @@ def evaluate(
     )
 
 
-def evaluate_model(model: Inference, clips: Clips, protocol: Protocol) -> Evaluation:
-    """`evaluate` for a model that is on its device."""
+def evaluate_source(source: MapSource, clips: Clips, protocol: Protocol) -> Evaluation:
+    """`evaluate` for a model that is on its device, or for maps of another origin."""
     evaluated, scored = EvaluatedClips(), list[ClipScore]()
     wholes: list[MapScores] = []
     parts: dict[str, list[MapScores]] = {}
-    with evaluation_mode(model.encoders):
-        for batch in score_clips(model, clips, protocol, evaluated):
+    with source.running():
+        for batch in score_clips(source, clips, protocol, evaluated):
             wholes.append(batch.scores)
             scored += _clip_scores(batch)
-            for part, found in _score_parts(batch, protocol).items():
+            for part, found in _score_parts(batch).items():
                 parts.setdefault(part, []).append(found)
-    return _summary(model.name, protocol, evaluated, scored, joined_scores(wholes), parts)
+    return _summary(source.name, protocol, evaluated, scored, joined_scores(wholes), parts)
 
 
 def _clip_scores(batch: MapBatch) -> list[ClipScore]:
@@ -235,14 +236,14 @@ def _clip_scores(batch: MapBatch) -> list[ClipScore]:
     ]
 
 
-def _score_parts(batch: MapBatch, protocol: Protocol) -> dict[str, MapScores]:
+def _score_parts(batch: MapBatch) -> dict[str, MapScores]:
     """The scores of response maps alone and of object maps alone, where the two are mixed."""
     if batch.objects is None:
         return {}
     alone = ObjectMaps(maps=batch.objects.maps, share=0.0)
     return {
-        WITHOUT_OBJECTS: score_maps(batch.maps, batch.truths, protocol),
-        OBJECTS_ALONE: score_maps(batch.maps, batch.truths, protocol, alone),
+        WITHOUT_OBJECTS: score_maps(batch.maps, batch.truths, batch.protocol),
+        OBJECTS_ALONE: score_maps(batch.maps, batch.truths, batch.protocol, alone),
     }
 
 

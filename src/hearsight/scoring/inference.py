@@ -1,21 +1,19 @@
 """Inference on annotated clips: response maps of a model, batch by batch."""
 
-import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int16, UInt8
+from jaxtyping import Float, Float32, Int16, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
+from hearsight.clips.clip import Clips, DecodedClip, UnreadableClip
+from hearsight.clips.frame_truth import FrameTruth, MaskedClips, truth_of
 from hearsight.clips.read_ahead import in_batches, read_ahead
-from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.colour import as_batch, normalise
@@ -24,15 +22,20 @@ from hearsight.model.passes import in_passes, whole_passes
 from hearsight.model.response import matched
 from hearsight.progress import Progress, no_progress
 from hearsight.recipes.recipe import Recipe, Spectrogram
-from hearsight.scoring.box_scores import MapScores, ObjectMaps, score_maps
+from hearsight.scoring.box_scores import ObjectMaps
+from hearsight.scoring.clip_maps import (
+    NO_BOXES,
+    ClipMaps,
+    ClipTruth,
+    Needs,
+    check_boxes,
+    check_edges,
+    check_scored,
+    no_mask,
+)
 from hearsight.scoring.object_guidance import SIDE, ObjectGuide, object_maps
 from hearsight.scoring.protocols import Frame, Protocol
 from hearsight.scoring.results import EvaluatedClips
-
-LOGGER = logging.getLogger(__name__)
-
-Needs = Literal["boxes", "masks"]
-NO_BOXES = "it has no boxes"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,15 +56,33 @@ class Inference:
     workers: int = 2
     progress: Progress = no_progress
 
+    def running(self) -> AbstractContextManager[None]:
+        """The encoders in evaluation mode inside the `with` block."""
+        return evaluation_mode(self.encoders)
+
+    def clip_maps(
+        self,
+        clips: Clips,
+        protocol: Protocol,
+        evaluated: EvaluatedClips,
+        *,
+        needs: Needs = "boxes",
+        rated: bool = False,  # cosines always tell it
+    ) -> Iterator[ClipMaps]:
+        """The response maps of the clips, batch by batch: see `MapSource` and `prepare_clips`."""
+        for items in prepare_clips(self, clips, protocol, evaluated, needs=needs):
+            yield ClipMaps(
+                items=items,
+                maps=own_maps(self, items),
+                protocol=protocol,
+                objects=guiding_maps(self, items, protocol),
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedClip:
+class PreparedClip(ClipTruth):
     """A clip ready for the encoders. seen: the frame for the object network, if there is one."""
 
-    id: str
-    label: str | None
-    boxes: tuple[Box, ...]
-    mask: Bool[np.ndarray, "height width"] | None
     frame: Float[Tensor, "3 side side"]
     sound: Int16[np.ndarray, " samples"]
     seen: Float[Tensor, "3 y x"] | None
@@ -91,29 +112,31 @@ def prepare_clip(
     """
     try:
         clip = clips[index]
+        masked = _truth_of(clips, index, clip) if needs == "masks" else None
     except UnreadableClip as error:
         return error
-    if needs == "masks" and clip.mask is None:
-        raise HearsightError(
-            f"Clip '{clip.id}' has no mask: masks are scored on clips with an exact one, as "
-            "composed scenes have it."
-        )
+    if needs == "masks" and masked is None:
+        return no_mask(clips, clip.id)
     if needs == "boxes" and clip.boxes is None:
         return UnreadableClip(clip.id, NO_BOXES)
     boxes = clip.boxes or ()
-    if not np.isfinite(np.array(boxes, np.float64)).all():
-        raise HearsightError(f"Clip '{clip.id}' has a box with an edge that is no number.")
+    check_edges(clip.id, boxes)
     if not len(clip.sound):
         return UnreadableClip(clip.id, "its sound is empty")
     return PreparedClip(
         id=clip.id,
         label=clip.label,
         boxes=boxes,
-        mask=clip.mask,
+        truth=masked,
         frame=prepare_frame(clip.frame, model.recipe.frame_size, protocol.frame),
         sound=clip.sound,
         seen=None if model.guide is None else prepare_frame(clip.frame, SIDE, protocol.frame),
     )
+
+
+def _truth_of(clips: Clips, index: int, clip: DecodedClip) -> FrameTruth | None:
+    """The truth of a clip that is decoded already."""
+    return clips.frame_truth(index) if isinstance(clips, MaskedClips) else truth_of(clip)
 
 
 def prepare_clips(
@@ -155,37 +178,7 @@ def prepare_clips(
         evaluated.boxes += [item.boxes for item in items]
         yield items
         model.progress("scoring", len(evaluated.ids) + len(evaluated.skipped), len(clips))
-    skipped = evaluated.skipped
-    for one in skipped:
-        LOGGER.warning("not scored: clip %s, because %s", one.id, one.reason)
-    if len(skipped) == len(clips):
-        if all(one.reason == NO_BOXES for one in skipped):
-            raise no_boxes(len(clips))
-        first = f"the first, '{skipped[0].id}', because {skipped[0].reason.rstrip('.')}"
-        raise HearsightError(f"None of the {len(clips):,} clips can be scored: {first}.")
-
-
-def check_boxes(clips: Clips) -> None:
-    """Refuse clips of which none has boxes, where annotations can be read without frames.
-
-    Raises:
-        HearsightError: none has.
-    """
-    bare = 0
-    for index in range(len(clips) if isinstance(clips, AnnotatedClips) else 0):
-        with suppress(UnreadableClip):
-            if clips.annotation(index)[1] is not None:  # type: ignore[attr-defined]
-                return
-            bare += 1
-    if bare:
-        raise no_boxes(len(clips))
-
-
-def no_boxes(total: int) -> HearsightError:
-    """The error where none of `total` clips has boxes."""
-    return HearsightError(
-        f"None of the {total:,} clips has boxes: only clips with an annotated source can be scored."
-    )
+    check_scored(evaluated, len(clips))
 
 
 @contextmanager
@@ -270,37 +263,3 @@ def guiding_maps(
         maps=in_passes(compute, frames, device=model.device).numpy(),
         share=protocol.share if model.guide.share is None else model.guide.share,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapBatch:
-    """Response maps of some clips to their own sounds, with the truths they are scored against.
-
-    objects: to mix in; None if the model has no object network.
-    """
-
-    items: Sequence[PreparedClip]
-    maps: Float32[np.ndarray, "b h w"]
-    objects: ObjectMaps | None
-    truths: Sequence[TruthMask]
-    scores: MapScores
-
-
-def score_clips(
-    model: Inference, clips: Clips, protocol: Protocol, evaluated: EvaluatedClips
-) -> Iterator[MapBatch]:
-    """Maps and scores of clips annotated with boxes, batch by batch, as `prepare_clips` gives them.
-
-    Raises:
-        HearsightError: as `prepare_clips`, or a map is not finite.
-    """
-    for items in prepare_clips(model, clips, protocol, evaluated):
-        maps, objects = own_maps(model, items), guiding_maps(model, items, protocol)
-        truths = [rasterise(item.boxes, protocol.truth) for item in items]
-        yield MapBatch(
-            items=items,
-            maps=maps,
-            objects=objects,
-            truths=truths,
-            scores=score_maps(maps, truths, protocol, objects),
-        )

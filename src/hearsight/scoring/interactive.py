@@ -10,7 +10,7 @@ from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
 from hearsight.scoring.box_scores import MapScores, blind_scores, joined_scores
-from hearsight.scoring.inference import Inference, evaluation_mode, score_clips
+from hearsight.scoring.clip_maps import MapSource, score_clips
 from hearsight.scoring.metrics import area_under_curve, success_areas, success_rate
 from hearsight.scoring.protocols import Protocol
 from hearsight.scoring.results import EvaluatedClips, Records, Results, name_ids
@@ -98,8 +98,8 @@ def interactive_records(scores: MapScores, units: Sequence[Int64[np.ndarray, " _
     return found
 
 
-def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> Results:
-    """Score a model on clips that share frames, ids `STEM_0`, `STEM_1`.
+def evaluate_interactive(source: MapSource, clips: Clips, protocol: Protocol) -> Results:
+    """Score maps of clips that share frames, ids `STEM_0`, `STEM_1`.
 
     Raises:
         HearsightError: no two clips share a frame by their ids, or as `evaluate`.
@@ -107,8 +107,8 @@ def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> 
     Source: Senocak et al., ICCV 2023, as released.
     """
     evaluated = EvaluatedClips()
-    with evaluation_mode(model.encoders):
-        parts = [batch.scores for batch in score_clips(model, clips, protocol, evaluated)]
+    with source.running():
+        parts = [batch.scores for batch in score_clips(source, clips, protocol, evaluated)]
     ids, found = evaluated.ids, joined_scores(parts)
     groups = groups_of(ids)
     if not groups:
@@ -116,7 +116,7 @@ def evaluate_interactive(model: Inference, clips: Clips, protocol: Protocol) -> 
             f"No two clips share a frame: '{ids[0]}' and the others need ids like STEM_0 and "
             "STEM_1, as those of `pairs:toys` are."
         )
-    rows = {model.name: found, **blind_scores(evaluated.boxes, protocol)}
+    rows = {source.name: found, **blind_scores(evaluated.boxes, protocol)}
     alone = sorted(set(range(len(ids))) - {int(i) for group in groups.values() for i in group})
     units = [*groups.values(), *(np.array([place]) for place in alone)]
     return evaluated.results(

@@ -3,16 +3,23 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
+from hearsight.scoring.avatar import evaluate_avatar
+from hearsight.scoring.avsbench_official import evaluate_avsbench
+from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.detection import evaluate_detection
 from hearsight.scoring.duets import evaluate_duets
-from hearsight.scoring.evaluation import evaluate_model
+from hearsight.scoring.evaluation import evaluate_source
+from hearsight.scoring.fixed_thresholds import evaluate_fixed_thresholds
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.interactive import evaluate_interactive
 from hearsight.scoring.negatives import evaluate_negatives
+from hearsight.scoring.prompted import evaluate_prompted
 from hearsight.scoring.protocols import PROTOCOLS, Protocol, check_known, load_protocol
+from hearsight.scoring.ref_avs import evaluate_ref_avs
 from hearsight.scoring.results import Results
 from hearsight.scoring.segmentation import evaluate_segmentation
 
@@ -22,6 +29,7 @@ UPSAMPLINGS = {
     "cubic": "bicubic, centres",
     "cubic corners": "bicubic, corners",
 }
+MASKS = "clips with masks"  # what protocols on these need
 FRAMES = {"crop": "centre crop", "stretch": "stretched", "stretch plainly": "stretched, no filter"}
 
 
@@ -30,14 +38,18 @@ class CustomProtocol:
     """A protocol with an evaluation of its own.
 
     base: up-sampling, normalisation, threshold and truths. run: the evaluation. needs: the clips
-    that it takes. reports: its scores. threshold: where it is not that of `base`.
+    that it takes. reports: its scores. threshold, map: where they are not
+    those of `base`. hears: whether it
+    needs a model to hear other sounds, so that maps alone do not suffice.
     """
 
     base: Protocol
-    run: Callable[[Inference, Clips, Protocol], Results]
+    run: Callable[[Any, Clips, Protocol], Results]
     needs: str
     reports: str
     threshold: str | None = None
+    map: str | None = None
+    hears: bool = False
 
 
 def _extended(name: str, sets: str) -> CustomProtocol:
@@ -57,6 +69,36 @@ def _extended(name: str, sets: str) -> CustomProtocol:
     )
 
 
+def _acl(name: str) -> CustomProtocol:
+    """The protocol of ACL on boxes."""
+    kind = name.partition(":")[2]
+    return CustomProtocol(
+        base=replace(
+            load_protocol("ez-vsl-train"),
+            name=name,
+            source="ACL (Park et al., WACV 2024), released Eval.py: 19 fixed thresholds on a "
+            f"sigmoid{', each box half' if kind else ''}",
+            scale="cosine",
+            fixed=0.5,
+            values="probability",
+            truth="consensus" if kind else "union",
+            sets="VGG-SS, files present of 5,158; Flickr 250",
+        ),
+        run=evaluate_fixed_thresholds,
+        needs="clips with boxes",
+        reports="cIoU@0.5, AUC at each threshold, and at the best on these clips",
+        threshold="fixed: 0.05, 0.10 ... 0.95",
+    )
+
+
+SIGMOID = replace(
+    load_protocol("ez-vsl-train"),
+    upsampling="linear",
+    scale="cosine",
+    fixed=0.5,
+    values="probability",
+    inclusive=False,
+)
 ALIGN = replace(load_protocol("ssl-align-others"), truth="pixels")
 CUSTOM_PROTOCOLS = (
     _extended("slavc", "VGG-SS 5,158 + 5,158"),
@@ -88,7 +130,9 @@ CUSTOM_PROTOCOLS = (
         run=evaluate_negatives,
         needs="clips with boxes",
         reports="mean IoU, AUC, pIA by kind, F_LOC, F_AUC",
+        hears=True,
         threshold="one for all: max, 90 %, Q3 of maxima",
+        map="cosine",
     ),
     CustomProtocol(
         base=replace(
@@ -98,7 +142,7 @@ CUSTOM_PROTOCOLS = (
             sets="AVSBench S4, MS3",
         ),
         run=evaluate_segmentation,
-        needs="clips with masks: toys, menagerie, stores of them",
+        needs=f"{MASKS}: toys, menagerie, stores of them",
         reports="mIoU, adaptive mIoU, F (255 levels, beta squared 0.3), F marked",
     ),
     CustomProtocol(
@@ -113,6 +157,59 @@ CUSTOM_PROTOCOLS = (
         needs="clips STEM_0, STEM_1 of one frame: pairs:toys, pairs:menagerie",
         reports="CIoU, NSA, precision, AP and PIAP as released and as meant, IoU at 0.3",
         threshold="0.2 of each map's highest; cosine 0; 0.3",
+        hears=True,
+    ),
+    _acl("acl"),
+    _acl("acl:flickr"),
+    CustomProtocol(
+        base=replace(
+            SIGMOID,
+            name="avsbench-official",
+            source="AVSBench (Zhou et al., ECCV 2022), released test.py: a sigmoid above 0.5",
+            sets="AVSBench S4 740 clips, MS3 64, 5 frames each",
+        ),
+        run=evaluate_avsbench,
+        needs=MASKS,
+        reports="mIoU, F; as released by batches of 4 clips, per clip, of the whole set",
+    ),
+    CustomProtocol(
+        base=replace(
+            SIGMOID,
+            name="denseav-prompted",
+            source="DenseAV (Hamilton et al., CVPR 2024), released eval_utils.py: prompted ADE20K",
+            scale="own range",
+            fixed=None,
+            values="cosine",
+            sets="ADE20K with sounds of VGGSound, or speech",
+        ),
+        run=evaluate_prompted,
+        needs=f"{MASKS}, and labels",
+        reports="best IoU, mAP: means over classes",
+        threshold="the best of 20 of each class",
+        map="one minmax for all maps",
+    ),
+    CustomProtocol(
+        base=replace(
+            SIGMOID,
+            name="avatar",
+            source="AVATAR (Choi et al., ICCV 2025), measures as released by ACL-SaN: from 0.5 on",
+            inclusive=True,
+            sets="AVATAR 5,000 videos, 24,266 frames",
+        ),
+        run=evaluate_avatar,
+        needs=MASKS,
+        reports="cIoU@0.5, mean cIoU, AUC, by kind; off the screen pIA, AUC_N",
+    ),
+    CustomProtocol(
+        base=replace(
+            SIGMOID,
+            name="ref-avs",
+            source="Ref-AVS (Wang et al., ECCV 2024), released utility.py: a sigmoid above 0.4",
+            sets="Ref-AVS seen, unseen, null",
+        ),
+        run=evaluate_ref_avs,
+        needs=MASKS,
+        reports="J above 0.4 as released and above 0.5, F, S of null expressions",
     ),
 )
 
@@ -153,19 +250,33 @@ def check_options(name: str, *, guided: bool, draws: int | None) -> None:
     """
     check_name(name)
     run = next((one.run for one in CUSTOM_PROTOCOLS if one.base.name == name), None)
-    if guided and run in (evaluate_negatives, evaluate_duets):
+    if guided and run in (evaluate_negatives, evaluate_duets, evaluate_prompted):
         raise HearsightError(f"The protocol '{name}' scores responses alone, without object maps.")
     if draws is not None and run is not evaluate_negatives:
         raise HearsightError(f"The protocol '{name}' draws no sounds: --draws is for 'negatives'.")
 
 
+def check_maps_suffice(name: str) -> None:
+    """Refuse a protocol that maps of the clips' own sounds do not suffice for.
+
+    Raises:
+        HearsightError: there is no such protocol, or it needs maps of other sounds.
+    """
+    check_name(name)
+    if any(custom.hears for custom in CUSTOM_PROTOCOLS if custom.base.name == name):
+        raise HearsightError(
+            f"The protocol '{name}' needs a model, to hear other sounds than those of the clips: "
+            "maps of these do not suffice."
+        )
+
+
 def evaluate_protocol(
-    model: Inference, clips: Clips, name: str, *, draws: int | None = None
+    source: MapSource, clips: Clips, name: str, *, draws: int | None = None
 ) -> Results:
-    """Score a model under any protocol.
+    """Score a model, or maps of another origin, under any protocol.
 
     Args:
-        model: on its device.
+        source: a model on its device, or maps.
         clips: as the protocol needs them.
         name: of the protocol.
         draws: how often `negatives` draws noise and another clip for each clip; by default 3.
@@ -173,13 +284,16 @@ def evaluate_protocol(
     Raises:
         HearsightError: no such protocol, options that it does not use, or clips that do not fit it.
     """
-    check_options(name, guided=model.guide is not None, draws=draws)
+    guided = isinstance(source, Inference) and source.guide is not None
+    check_options(name, guided=guided, draws=draws)
     custom = next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
     if custom is None:
-        return evaluate_model(model, clips, load_protocol(name)).results()
-    if draws is not None:
-        return evaluate_negatives(model, clips, custom.base, draws=draws)
-    return custom.run(model, clips, custom.base)
+        return evaluate_source(source, clips, load_protocol(name)).results()
+    if not isinstance(source, Inference):
+        check_maps_suffice(name)
+    elif draws is not None:
+        return evaluate_negatives(source, clips, custom.base, draws=draws)
+    return custom.run(source, clips, custom.base)
 
 
 def protocol_names() -> dict[str, str]:
@@ -211,28 +325,29 @@ def protocol_table() -> list[dict[str, str]]:
 
 
 def _described(protocol: Protocol, custom: CustomProtocol | None) -> dict[str, str]:
-    own_range = "1 - minmax(-map)" if protocol.reverse else "minmax(map)"
     threshold, compare = _threshold(protocol)
     boxes = "cIoU@0.5, AUC; adaptive cIoU@0.5, AUC; pointing"
     return {
         "protocol": protocol.name,
         "up-sampling": UPSAMPLINGS[protocol.upsampling],
-        "map": "cosine"
-        if custom is not None and custom.run is evaluate_negatives
-        else own_range
-        if protocol.scale == "own range"
-        else "(cosine + 1) / 2",
+        "map": _map(protocol) if custom is None or custom.map is None else custom.map,
         "threshold": threshold if custom is None or custom.threshold is None else custom.threshold,
         "marked": compare,
         "frame": FRAMES[protocol.frame],
-        "truth": "masks"
-        if custom is not None and custom.run is evaluate_segmentation
-        else protocol.truth,
+        "truth": "masks" if custom is not None and MASKS in custom.needs else protocol.truth,
         "sets of its authors": protocol.sets,
         "reported": boxes if custom is None else custom.reports,
         "needs": "clips with boxes" if custom is None else custom.needs,
         "from": protocol.source,
     }
+
+
+def _map(protocol: Protocol) -> str:
+    """How maps are brought to 0 to 1."""
+    if protocol.scale == "own range":
+        return "1 - minmax(-map)" if protocol.reverse else "minmax(map)"
+    cosines = "(cosine + 1) / 2"
+    return cosines if protocol.values == "cosine" else f"as it is; of a model {cosines}"
 
 
 def _threshold(protocol: Protocol) -> tuple[str, str]:

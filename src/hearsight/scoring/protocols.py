@@ -9,7 +9,7 @@ Sounds are prepared by the recipe's own front end; how frames are prepared is pa
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ from hearsight.errors import HearsightError, nearest
 DEFAULT_PROTOCOL = "adaptive"  # of every command and function, unless another is named
 HALF = PIXELS // 2  # rank (0-based) of the median threshold among the sorted pixels
 
+Scale = Literal["own range", "cosine", "probability"]
+Values = Literal["cosine", "probability", "logit"]
 Upsampling = Literal["linear", "linear corners", "cubic", "cubic corners"]
 Frame = Literal["crop", "stretch", "stretch plainly"]
 
@@ -33,12 +35,14 @@ class Protocol:
     upsampling: "linear" samples at pixel centres (OpenCV's INTER_LINEAR), "linear corners" at
     corners (torch's align_corners), "cubic" is bicubic at pixel centres (torch's, and OpenCV's
     INTER_CUBIC), "cubic corners" at corners.
-    scale: "own range" brings each map to 0..1 by itself, "cosine" all of them by (cosine + 1) / 2.
+    scale: "own range" brings each map to 0..1 by itself, "cosine" all of them by (cosine + 1) / 2;
+    "probability" leaves them as they are.
     reverse: values become 1 - minmax(-map), otherwise minmax(map); both 0 to 1.
     fixed: pixels from this value on are marked; None for the median threshold.
     inclusive: pixels equal to the threshold are marked too.
     saturated: pixels of value 1 and above are marked whatever the threshold is.
     adaptive: the headline score marks as many pixels as the truth has, not half of the frame.
+    values: what its authors' maps are, where their scale counts.
     truth: see `rasterise`.
     frame: "crop" brings the shorter side to the encoder's size and takes the middle square,
     "stretch" the whole frame to that square, both bicubic with Pillow; "stretch plainly" is the
@@ -51,12 +55,13 @@ class Protocol:
     name: str
     source: str
     upsampling: Upsampling
-    scale: Literal["own range", "cosine"] = "own range"
+    scale: Scale = "own range"
     reverse: bool = False
     fixed: float | None = None
     inclusive: bool = False
     saturated: bool = False
     adaptive: bool = False
+    values: Values = "cosine"
     truth: Annotation = "union"
     frame: Frame = "crop"
     mixing: Literal["own ranges", "cosines"] = "own ranges"
@@ -221,7 +226,7 @@ def check_known(name: str, known: Collection[str]) -> None:
         )
 
 
-@cache
+@lru_cache(maxsize=64)  # of maps in files each may have its own size
 def upsampling_matrix(length: int, kind: Upsampling) -> Float32[np.ndarray, "side length"]:
     """Weights that stretch a row of `length` cells to `SIDE` pixels; rows sum to 1."""
     if kind != "linear":
@@ -271,6 +276,8 @@ def normalise(values: Float32[np.ndarray, "h w"], protocol: Protocol) -> None:
     if protocol.scale == "cosine":
         np.add(values, 1, out=values)
         np.divide(values, 2, out=values)
+        return
+    if protocol.scale == "probability":
         return
     low, high = values.min(), values.max()
     if high == low:

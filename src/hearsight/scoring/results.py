@@ -10,6 +10,7 @@ from hearsight.files.text import first_names
 from hearsight.scoring.protocols import Protocol
 
 BLIND, CEILING = "blind: ", "ceiling"  # names of rows that are no model's
+SELECTED = "selected"  # a column: how the threshold of a row was, None where it was not
 
 Records = Mapping[str, list[Any]]
 """What a row was computed from, of each unit that a bootstrap draws, in order.

@@ -17,7 +17,7 @@ from hearsight.scoring.bootstrap import (
     compare_rows,
     correct_rows,
 )
-from hearsight.scoring.results import CEILING, Results
+from hearsight.scoring.results import CEILING, SELECTED, Results
 
 NAMES = ("name", "against")  # columns of words
 SUMS = ("F_LOC", "F_AUC")  # scores that sum up the others of a row stand first
@@ -104,12 +104,16 @@ def make_score_table(
 def _pairs(
     models: Sequence[Sequence[Sample]], references: Sequence[Sample]
 ) -> list[tuple[Sample, Sample]]:
-    """Which rows are compared: with the first model's of the same kind, and with the best blind."""
+    """Which rows are compared: with the first model's of the same kind, and with the best blind.
+
+    Not the rows of a model at thresholds beside the one that was selected.
+    """
     blind = [one for one in references if one.row["name"] != CEILING]
+    chosen = [[own for own in model if own.row.get(SELECTED, True) is not None] for model in models]
     pairs = [
-        (first, own) for model in models[1:] for first, own in zip(models[0], model, strict=True)
+        (first, own) for model in chosen[1:] for first, own in zip(chosen[0], model, strict=True)
     ]
-    for own in (one for model in models for one in model):
+    for own in (one for model in chosen for one in model):
         headline = next(iter(score_columns([own.row])), "")
         known = [one for one in blind if isinstance(one.row.get(headline), float)]
         if known:

@@ -7,16 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from hearsight.clips.clip import Clips
-from hearsight.clips.truth import PIXELS, TruthMask, mask_truth
+from hearsight.clips.truth import PIXELS, TruthMask
 from hearsight.files.tables import rounded
 from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
-from hearsight.scoring.inference import (
-    Inference,
-    evaluation_mode,
-    guiding_maps,
-    own_maps,
-    prepare_clips,
-)
+from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.metrics import best_possible, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise
 from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
@@ -121,22 +115,21 @@ class MaskScores:
         }
 
 
-def evaluate_segmentation(model: Inference, clips: Clips, protocol: Protocol) -> Results:
-    """Score a model on clips with exact masks.
+def evaluate_segmentation(source: MapSource, clips: Clips, protocol: Protocol) -> Results:
+    """Score maps of clips with exact masks.
 
     Raises:
         HearsightError: a clip without a mask, or as `evaluate`.
     """
     evaluated, found, truths = EvaluatedClips(), MaskScores(protocol), list[TruthMask]()
-    with evaluation_mode(model.encoders):
-        for items in prepare_clips(model, clips, protocol, evaluated, needs="masks"):
-            objects = guiding_maps(model, items, protocol)
-            own = [mask_truth(item.mask) for item in items if item.mask is not None]
-            prepared = prepared_maps(own_maps(model, items), protocol, objects)
+    with source.running():
+        for batch in source.clip_maps(clips, protocol, evaluated, needs="masks"):
+            own = [item.mask() for item in batch.items]
+            prepared = prepared_maps(batch.maps, batch.protocol, batch.objects)
             for values, truth in zip(prepared, own, strict=True):
                 found.add(values, truth)
             truths += own
-    every = {model.name: found, **blind_masks(truths, protocol)}
+    every = {source.name: found, **blind_masks(truths, protocol)}
     empty = [id for id, truth in zip(evaluated.ids, truths, strict=True) if not truth.pixels]
     return evaluated.results(
         protocol,

@@ -1,0 +1,104 @@
+"""Frames with exact masks in the clips that they are of, scored at a fixed threshold and by F."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from hearsight.clips.clip import Clips
+from hearsight.clips.frame_truth import FrameTruth
+from hearsight.clips.truth import TruthMask
+from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
+from hearsight.scoring.clip_maps import MapSource
+from hearsight.scoring.protocols import Protocol
+from hearsight.scoring.results import BLIND, EvaluatedClips, Records
+from hearsight.scoring.segmentation import LEVELS
+
+Levels = Float64[np.ndarray, " levels"]
+Values = Float32[np.ndarray, "side side"]
+One = TypeVar("One")
+
+
+@dataclass(slots=True, kw_only=True)
+class MaskedFrames:
+    """The truths of the frames that were scored, in order.
+
+    facts: of each frame. truths: on the canvas.
+    """
+
+    facts: list[FrameTruth] = field(default_factory=list)
+    truths: list[TruthMask] = field(default_factory=list)
+
+    def clips(self) -> dict[str, list[int]]:
+        """The places of the frames of every clip, in order."""
+        found: dict[str, list[int]] = {}
+        for place, one in enumerate(self.facts):
+            found.setdefault(one.clip, []).append(place)
+        return found
+
+    def empty_ids(self) -> list[str]:
+        """The ids of frames whose truth has no pixel."""
+        each = zip(self.facts, self.truths, strict=True)
+        return [one.id for one, truth in each if not truth.pixels]
+
+    def score_all(
+        self,
+        source: MapSource,
+        clips: Clips,
+        protocol: Protocol,
+        evaluated: EvaluatedClips,
+        score: Callable[[Values, TruthMask, Protocol], One],
+    ) -> dict[str, list[One]]:
+        """Score the maps of a source, and those of blind maps, on every frame.
+
+        score: of a map of 0 to 1, in a buffer that is used again, and a truth.
+
+        Returns:
+            By the name of a row; the source's first.
+        """
+        own: list[One] = []
+        with source.running():
+            for batch in source.clip_maps(clips, protocol, evaluated, needs="masks"):
+                prepared = prepared_maps(batch.maps, batch.protocol, batch.objects)
+                for item, values in zip(batch.items, prepared, strict=True):
+                    assert item.truth is not None
+                    truth = item.mask()
+                    own.append(score(values, truth, protocol))
+                    self.facts.append(item.truth)
+                    self.truths.append(truth)
+        whole = np.ones_like(centred_disc())
+        blind = {"centred disc": centred_disc(), "mean truth": mean_truth(self.truths)}
+        return {source.name: own} | {
+            BLIND + name: [score(values, truth, protocol) for truth in self.truths]
+            for name, values in {**blind, "whole image": whole}.items()
+        }
+
+
+def highest_f(levels: Iterable[Levels | None]) -> float | None:
+    """The highest of the mean over frames at 255 levels; None where no frame has an F."""
+    known = [one for one in levels if one is not None]
+    return float(np.mean(known, axis=0).max()) if known else None
+
+
+def level_sums(groups: Sequence[Sequence[Levels | None]]) -> Records:
+    """The records `F levels` and `F frames` of groups of frames: sums over those that have an F."""
+    sums, counts = list[list[float]](), list[float]()
+    for group in groups:
+        known = [one for one in group if one is not None]
+        sums.append(np.sum([np.zeros(len(LEVELS)), *known], axis=0).round(5).tolist())
+        counts.append(float(len(known)))
+    return {"F levels": sums, "F frames": counts}
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that are there; None without any."""
+    known = [one for one in values if one is not None]
+    return float(np.mean(known)) if known else None
+
+
+def padded(groups: Sequence[Sequence[float | None]]) -> list[list[float | None]]:
+    """Groups filled up with None to the size of the largest, as records hold members."""
+    most = max(map(len, groups))
+    return [[*group, *[None] * (most - len(group))] for group in groups]

@@ -1,0 +1,93 @@
+"""Which clip a map is of: names of files and keys as other code writes them, against clip ids."""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hearsight.clips.lists import ClipName, clip_names, without_suffix
+from hearsight.errors import HearsightError
+
+ENDING = re.compile(r"(?<=.)[._ -](?=[^._ -]*[A-Za-z])")  # where an ending such as `_map` may begin
+LAST = 2  # the form without folders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """names: of the map of each clip, by id. others: names that are of no clip."""
+
+    names: Mapping[str, str]
+    others: Sequence[str]
+
+
+def match_names(names: Sequence[str], ids: Sequence[str], *, what: str = "map") -> Matches:
+    """Which of the names each clip has.
+
+    A name is the id itself; else the same without folders or the suffix of a picture or video;
+    else another way to write the same video and second; else the id with an ending that all
+    such names have in common, as `ID_heatmap`.
+
+    what: is named, in errors.
+
+    Raises:
+        HearsightError: two names are of one clip, or none is of any.
+    """
+    found, rest = dict[str, str](), list[str]()
+    ways = _by_form(ids)
+    for name, *keys in zip(names, *_forms(names), strict=True):
+        id = next((way[key] for way, key in zip(ways, keys, strict=True) if key in way), None)
+        if id is None:
+            rest.append(name)
+        else:
+            _add(found, id, name, what)
+    ended = _with_ending(rest, ways[LAST])
+    for name, id in ended.items():
+        _add(found, id, name, what)
+    if not found:
+        raise HearsightError(
+            f"None of the {len(names):,} {what}s is of one of the {len(ids):,} clips: they are "
+            f"called like '{names[0]}' there, and like '{ids[0]}' here."
+        )
+    return Matches(names=found, others=[name for name in rest if name not in ended])
+
+
+def _add(found: dict[str, str], id: str, name: str, what: str) -> None:
+    if id in found:
+        raise HearsightError(
+            f"Two {what}s are of the clip '{id}': '{found[id]}' and '{name}'. Keep one of them."
+        )
+    found[id] = name
+
+
+def _forms(names: Sequence[str]) -> list[list[Hashable]]:
+    """The names in each form, from the one that says most on."""
+    bare = [without_suffix(name) for name in names]
+    last = [re.split(r"[/\\]", name)[-1] for name in bare]
+    clips = [name if clip.kind == "other" else clip for name, clip in _clips(names)]
+    return [list(names), list(bare), list(last), clips]
+
+
+def _clips(names: Sequence[str]) -> Iterable[tuple[str, ClipName]]:
+    return zip(names, clip_names(names), strict=True)
+
+
+def _by_form(ids: Sequence[str]) -> list[dict[Hashable, str]]:
+    """Ids by each form of them that only one of them has."""
+    ways = []
+    for keys in _forms(ids):
+        times = Counter(keys)
+        ways.append({key: id for key, id in zip(keys, ids, strict=True) if times[key] == 1})
+    return ways
+
+
+def _with_ending(names: Sequence[str], ids: Mapping[Hashable, str]) -> dict[str, str]:
+    """Ids of names that are an id and the ending that most of them share."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        last = str(_forms([name])[LAST][0])
+        for place in ENDING.finditer(last):
+            begin, ending = last[: place.start()], last[place.start() :]
+            if begin in ids:
+                found.setdefault(ending, {})[name] = ids[begin]
+    most = Counter({ending: len(those) for ending, those in found.items()}).most_common(1)
+    return found[most[0][0]] if most else {}

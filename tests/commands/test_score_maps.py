@@ -1,0 +1,71 @@
+"""`hearsight score` at the command line: the tables of `evaluate`, and bad input in a sentence."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_commands import Hearsight, refused
+from made_models import make_pairs
+
+from hearsight.clips.clip import encode_clip
+from hearsight.clips.shard_writer import StoreWriter
+
+MAPS = {
+    id: np.random.default_rng(number).standard_normal((7, 7))
+    for number, id in enumerate(make_pairs(3).ids)
+}
+
+
+@pytest.fixture
+def hearsight(hearsight: Hearsight) -> Hearsight:
+    """The command line beside a store and two files of maps."""
+    with StoreWriter(Path("store")) as writer:
+        for clip in make_pairs(3).clips:
+            kept = {"label": clip.label, "boxes": clip.boxes, "mask": clip.mask}
+            assert writer.add(encode_clip(clip.id, clip.frame, clip.sound, **kept))
+    np.savez("first.npz", **MAPS)
+    np.savez("second.npz", **{id: -one for id, one in MAPS.items()})
+    return hearsight
+
+
+def test_several_maps_and_protocols_in_the_tables_of_evaluate(hearsight: Hearsight) -> None:
+    line = "score first.npz second.npz --data store --protocols lvs,masks,interactive"
+    code, out, err = hearsight(f"{line} --out t.csv --scores s.csv")
+    assert code == 0, err
+    assert [one.split(":")[0] for one in out.splitlines() if one.startswith("protocol")] == [
+        "protocol lvs",
+        "protocol masks",
+        "protocol interactive",
+    ]
+    with Path("t.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["protocol"] == "lvs"]
+    assert [row["name"] for row in rows[:3]] == ["first", "second", "blind: centred disc"]
+    assert float(rows[0]["cIoU@0.5 low"]) <= float(rows[0]["cIoU@0.5"])
+    assert ("second", "first") in {(row["name"], row["against"]) for row in rows}
+    assert len(Path("s.csv").read_text().splitlines()) == 1 + 2 * 3 * 6
+    Path("ids.txt").write_text("scene 0_0\nscene 9_9\n")
+    code, out, err = hearsight("score first.npz --data store --ids ids.txt --json")
+    assert code == 0
+    row = json.loads(out.splitlines()[0])
+    assert (row["clips"], row["list"]) == (1, "ids")
+    assert "1 ids in 'ids.txt' are not among the clips: scene 9_9" in err
+    assert "5 maps of 'first' are of none of the clips" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("gone.npz --data store", "There are no maps 'gone.npz': it may be an .npz"),
+        ("first.npz --data store --protocol negatives", "'negatives' needs a model"),
+        ("first.npz --data store --protocol lvz", "no protocol 'lvz'"),
+        ("first.npz --data store --protocol slavc", "before a temperature divides them"),
+        ("first.npz --data store --values volts", "'volts' is not one of"),
+        ("first.npz --data store --confidence gone.csv", "gone.csv"),
+        ("first.npz --data store --out first.npz", "must end in"),
+        ("store --data store", "'store' holds no maps"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(hearsight: Hearsight, line: str, said: str) -> None:
+    refused(hearsight, f"score {line}", said)
