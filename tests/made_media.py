@@ -70,6 +70,8 @@ def make_video(
             sounds = output.add_stream(
                 sound_codec, rate=sound_rate, layout=layout, bit_rate=sound_bits
             )
+            if sound_codec == "vorbis":  # FFmpeg's own encoder calls itself experimental
+                sounds.codec_context.options = {"strict": "experimental"}
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels))
             frame.pts = index if ticks is None else ticks[index]

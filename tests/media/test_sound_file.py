@@ -21,6 +21,7 @@ from hearsight.media.source import MediaError
 FRAME = encode_picture(np.zeros((8, 8, 3), np.uint8))
 STEPS = np.random.default_rng(0).integers(-100, 100, 800) / 128  # what 8 bits can say
 LIST = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"Lavf62.12.102\0"
+ID3 = b"id3 " + struct.pack("<I", 10) + b"ID3\3\0\0\0\0\0\0"
 ODD = b"junk" + struct.pack("<I", 3) + b"abc\0"  # an odd length is padded
 
 
@@ -113,9 +114,27 @@ def test_wav_of_every_width_and_claimed_size_is_read_whole(
 @pytest.mark.parametrize("told", [None, 0, 0xFFFFFFFF])
 def test_other_chunks_of_a_wav_are_no_sound(tmp_path: Path, told: int | None) -> None:
     cases = [{"first": LIST}, {"first": ODD}, {"between": LIST}, {"between": LIST + ODD}]
-    for number, chunks in enumerate([*cases, *([{"after": LIST}] if told is None else [])]):
+    cases += [{"after": LIST}, {"after": ODD + LIST + ID3}, {"after": LIST[:-1] + b"x" + ID3}]
+    for number, chunks in enumerate(cases):
         for samples in by_every_reader(wav(told=told, **chunks), tmp_path / str(number)):
             assert np.array_equal(samples, STEPS * 32_768)
+
+
+def test_only_a_chunk_that_ends_with_the_file_is_told_from_sound(tmp_path: Path) -> None:
+    for number, after in enumerate((LIST[:-2], LIST + b"1234", b"LIST" + bytes(20), b"LIST")):
+        [first, *others] = by_every_reader(wav(told=0, after=after), tmp_path / str(number))
+        assert len(first) == len(STEPS) + len(after) // 2
+        assert all(np.array_equal(first, other) for other in others)
+    with pytest.raises(ValueError, match="empty"):
+        decode_sound_file(wav(values=STEPS[:0], told=0xFFFFFFFF, after=LIST))
+
+
+def test_a_part_of_a_wav_of_unknown_size_with_a_chunk_behind_it(tmp_path: Path) -> None:
+    values = np.tile(STEPS, 100)  # 5 seconds
+    path = tmp_path / "a,b: c.wav"
+    path.write_bytes(wav(values=values, told=0xFFFFFFFF, after=LIST))
+    part = to_samples(read_sound(path, rate=RATE, start=3.0))
+    assert np.array_equal(part, values[3 * RATE :] * 32_768)
 
 
 @pytest.mark.parametrize("kind", ["s16", "s24", "s64", "f32"])

@@ -1,4 +1,4 @@
-"""A painted film has the sound of its source: copied where its file can hold it, else encoded."""
+"""A painted film has the sound of its source; test_painted_sound.py shows it for every codec."""
 
 import warnings
 from collections.abc import Iterator
@@ -51,52 +51,6 @@ def lag(first: np.ndarray, second: np.ndarray, start: float) -> tuple[int, float
 
 def same(frame: Frame) -> np.ndarray:
     return frame.pixels
-
-
-def decoder(path: Path) -> str:
-    with av.open(str(path)) as container:
-        return container.streams.audio[0].codec_context.name
-
-
-@pytest.mark.parametrize("target", [".mp4", ".mov", ".m4v", ".mkv", ".webm"])
-@pytest.mark.parametrize(
-    ("name", "codec", "more", "copied"),
-    [
-        ("a.mkv", "flac", {}, ".mp4 .mkv"),
-        ("a.mkv", "libopus", {}, ".mp4 .mkv .webm"),
-        ("a.wmv", "wmav2", {"codec": "wmv2", "sound_bits": 128_000}, ""),
-        ("a.avi", "pcm_mulaw", {"rate": 8_000, "channels": 1}, ".mov"),
-        ("a.avi", "adpcm_ms", {"rate": 44_100}, ""),
-        ("a.avi", "pcm_u8", {"rate": 11_025, "channels": 1}, ".mov .mkv"),
-        ("a.mkv", "pcm_f64le", {"rate": 96_000}, ".mp4 .mov .mkv"),
-        ("a.ts", "mp2", DISC, ".mp4 .mov .mkv"),
-        ("a.ts", "aac", {**DISC, "options": {"mpegts_flags": "latm"}}, ""),
-        ("a.m2ts", "pcm_bluray", {**DISC, "options": {"mpegts_m2ts_mode": "1"}}, ""),
-        ("a.mkv", "ac3", {"channels": 6}, ".mp4 .mov .m4v .mkv"),
-        ("a.mkv", "aac", {"channels": 8}, ".mp4 .mov .m4v .mkv"),
-        ("a.flv", "nellymoser", {"codec": "flv", "rate": 44_100, "channels": 1}, ".mov"),
-    ],
-)
-def test_a_sound_is_copied_where_the_file_can_hold_it_and_else_encoded_anew(
-    tmp_path: Path, name: str, codec: str, more: dict[str, Any], copied: str, target: str
-) -> None:
-    original, painted = film(tmp_path / name, codec, **more), tmp_path / f"b{target}"
-    said: list[str] = []
-    paint_video(original, painted, same, notice=said.append)
-    if target in copied.split():
-        assert said == []
-    else:
-        assert len(said) == 1
-        assert said[0].startswith(f"A {target} file cannot hold sound of the kind ")
-        assert said[0].endswith(f"from '{original}': it is encoded anew.")
-        assert decoder(painted) == ("opus" if target == ".webm" else "aac")
-    assert len(list(stream_frames(painted))) == 50
-    before, after = read_sound(original), read_sound(painted)
-    assert len(after) == pytest.approx(len(before), abs=2_000)
-    for start in (0.2, 0.9, 1.6):
-        shift, alike = lag(before, after, start)
-        assert abs(shift) <= 1
-        assert alike > 0.9
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from hearsight.media.decode import decode
 from hearsight.media.settle import Stamped, settled
-from hearsight.media.source import MP4, Encoded, Source
+from hearsight.media.source import MATROSKA, MP4, Encoded, Source
 
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
 
@@ -125,7 +125,7 @@ def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> 
                 grid = Grid(Fraction(held.time_base or 0), rate, zero)
             block = _block(held, rate, grid)
             if frame is None:
-                length = last_length(stream, held.duration, held.time_base)
+                length = last_length(stream, held)
                 block = block._replace(samples=block.samples[:length])
             if edit is not None and block.place is not None:
                 block = _within(block, first, last)
@@ -196,6 +196,8 @@ def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
         return packet.size // max(1, size)
     if stream.codec_context.name == "flac" and (length := flac_length(bytes(packet)[:HEAD])):
         return length
+    if stream.codec_context.name == "alac":
+        return alac_length(bytes(packet)[:HEAD], stream.codec_context.extradata)
     if stream.codec_context.frame_size > 1:
         return stream.codec_context.frame_size
     if packet.duration and packet.time_base and packet.time_base * rate <= 1:
@@ -240,6 +242,20 @@ def flac_length(packet: bytes) -> int | None:
     return 576 << (size - 2) if 2 <= size <= 5 else 256 << (size - 8) if size >= 8 else None
 
 
+def alac_length(packet: bytes, cookie: bytes | None) -> int | None:
+    """The samples of an ALAC packet: its own number, as of a last one, or that of the stream.
+
+    None where neither tells. Source: "Apple Lossless Format", ALACMagicCookieDescription.txt, and
+    the header of the element in ALACDecoder.cpp.
+    """
+    head = int.from_bytes(packet[:7], "big")
+    if len(packet) >= 7 and head >> 36 & 1:
+        return head >> 1 & 0xFFFFFFFF
+    if cookie is None or len(cookie) < 16:
+        return None
+    return int.from_bytes(cookie[12:16], "big") or None
+
+
 def leading_samples(packet: Encoded) -> int:
     """The samples at the start of a packet that are decoded but not heard."""
     if not packet.has_sidedata("skip_samples"):
@@ -251,17 +267,36 @@ def trailing_padding(stream: AudioStream, packet: Encoded) -> int:
     """The samples at the end of the last packet of a sound that do not belong to it."""
     dropped = 0
     whole = stream.codec_context.frame_size > 1 or stream.codec_context.name in OPUS
-    if whole and packet.has_sidedata("skip_samples"):  # a stated length leaves them out
+    whole |= stream.container.format.name == MATROSKA
+    if whole and packet.has_sidedata("skip_samples"):  # else a stated length leaves them out
         dropped = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))[1]
-    stated = last_length(stream, packet.duration, packet.time_base)
+    stated = last_length(stream, packet)
     return max(dropped, 0 if stated is None else packet_length(stream, packet) - stated)
 
 
-def last_length(stream: AudioStream, duration: int | None, tick: Fraction | None) -> int | None:
-    """The samples of the last packet, where the file fills it up and tells what belongs to it."""
-    if stream.container.format.name != MP4 or not duration or not tick:
+def last_length(stream: AudioStream, last: Encoded | AudioFrame) -> int | None:
+    """The samples of the last packet, where the file fills it up and tells what belongs to it.
+
+    last: the packet, or what is decoded of it.
+    """
+    if stream.container.format.name != MP4 or not last.duration or not last.time_base:
         return None
-    return round(duration * tick * stream.codec_context.sample_rate)
+    left = _ticks_left(stream, last.pts)
+    ticks = last.duration if left is None else min(last.duration, left)
+    return round(ticks * last.time_base * stream.codec_context.sample_rate)
+
+
+def _ticks_left(stream: AudioStream, stamp: int | None) -> int | None:
+    """Ticks from the last packet of an mp4 file to the end of its track; None for any other packet.
+
+    FFmpeg gives packets of MP3 and MP2 their coded length, whatever the file says.
+    """
+    packets = stream.index_entries
+    count = len(packets)
+    if not count or not stream.duration or packets[count - 1].timestamp != stamp:
+        return None
+    left = packets[0].timestamp + stream.duration - stamp
+    return left if left > 0 else None
 
 
 def continuous(pieces: Iterable[Piece], first: int) -> Iterator[Samples]:

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32, Int16, Shaped
 
 from hearsight.media.samples import RATE, to_samples
+from hearsight.media.wav_end import UNKNOWN_LENGTH, end_in
 
 MOST_SAMPLES = 2**27  # of one sound: 2.3 hours at `RATE`; a hostile header may claim any number
 PLAIN = {"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
-UNKNOWN_LENGTH = 0x7FFF0000  # bytes; a WAV header that says more was written to a pipe
 
 
 def sound_suffix(file: bytes) -> str | None:
@@ -63,7 +63,7 @@ def _by_libsndfile(file: bytes, stored: bool) -> Int16[np.ndarray, " samples"] |
 
     wav = sound_suffix(file) == "wav"
     try:
-        with soundfile.SoundFile(BytesIO(file)) as opened:
+        with soundfile.SoundFile(BytesIO(file[: end_in(file)])) as opened:
             if wav and (opened.subtype not in PLAIN or not opened.frames):
                 return None
             if stored:

@@ -23,9 +23,12 @@ from av.container import OutputContainer
 from jaxtyping import Float32
 
 from hearsight.media.decode import timestamp
+from hearsight.media.edit_list import Edit
+from hearsight.media.padding import delayed_stream, end_early
 from hearsight.media.settle import JITTER, Stamped, settled
 from hearsight.media.sound import (
     exact_length,
+    last_length,
     leading_samples,
     packet_length,
     sound_format,
@@ -48,6 +51,7 @@ class SoundPlan:
     rate: int  # hertz
     channels: int
     copied: bool  # else encoded anew
+    priming: int = 0  # samples before the sound that its first packets hold, copied with them
 
 
 def plan_sound(
@@ -71,11 +75,39 @@ def plan_sound(
             return None
         rate, channels = known
         codec = stream.codec_context.name
-        plan = SoundPlan(codec=codec, rate=rate, channels=channels, copied=True)
+        priming = _priming(original, chain(first, packets), rate)
+        plan = SoundPlan(codec=codec, rate=rate, channels=channels, copied=True, priming=priming)
         allowed = copied is None or stream.codec_context.codec.canonical_name in copied
         if allowed and _can_hold(plan, stream, first, kind):
             return plan
         return SoundPlan(codec=codec, rate=rate, channels=channels, copied=False)
+
+
+def _priming(original: Source, packets: Iterable[Encoded], rate: int) -> int:
+    """The samples that are coded before those that are heard, from the first packet that is kept.
+
+    packets: of the sound, from the first on.
+    """
+    stream = original.sound
+    assert stream is not None
+    edit, tick = original.edit(stream), Fraction(stream.time_base or 1)
+    for packet in packets:
+        if edit is None:
+            return leading_samples(packet)
+        place = _place(packet, tick, rate)
+        if place is not None and _is_heard(edit, Fraction(place, rate), packet, rate):
+            return max(0, round(edit.start * rate) - place)
+    return 0
+
+
+def _is_heard(edit: Edit, begin: Fraction, packet: Encoded, rate: int) -> bool:
+    """Whether a packet lies within its track's edit, or so near before it that it is needed.
+
+    begin: of the packet, in seconds on the clock of the file.
+    """
+    end = begin + (packet.duration or 0) * packet.time_base
+    primed = edit.start - Fraction(PRIMING, rate)
+    return end > primed and (edit.end is None or begin < edit.end)
 
 
 def _decoded(stream: AudioStream, packets: Iterable[Encoded]) -> Iterator[AudioFrame]:
@@ -94,7 +126,7 @@ def _can_hold(plan: SoundPlan, stream: AudioStream, packets: list[Encoded], kind
     samples = sum(frame.samples for frame in _decoded(stream, packets))
     try:
         with av.open(memory, "w", format=kind) as output:
-            copier = _Copier(copied_stream(output, stream, plan), plan.rate, output.mux)
+            copier = _Copier(copied_stream(output, stream, plan), plan.rate, output, output.mux)
             output.start_encoding()
             for number, packet in enumerate(packets):
                 copier.add(packet, Fraction(number * samples, len(packets) * plan.rate))
@@ -114,7 +146,7 @@ def copied_stream(output: OutputContainer, stream: AudioStream, plan: SoundPlan)
     Raises:
         ValueError: the format knows no such sound. More are refused when the header is written.
     """
-    copied = output.add_stream_from_template(stream)
+    copied = delayed_stream(output, stream, plan.priming)
     context = copied.codec_context
     if not context.sample_rate:
         context.sample_rate = plan.rate
@@ -136,6 +168,17 @@ def encoded_stream(output: OutputContainer, rate: int, channels: int) -> AudioSt
     assert isinstance(stream, AudioStream)
     stream.codec_context.bit_rate = stream.layout.nb_channels * min(MOST_BITS, 4 * taken)
     return stream
+
+
+def encoded(
+    stream: AudioStream, frame: AudioFrame | None, output: OutputContainer
+) -> Iterator[Encoded]:
+    """The packets that an encoder gives for a frame, None being the end of the sound."""
+    for packet in stream.encode(frame):
+        ticks = (packet.duration or 0) * packet.time_base
+        whole = stream.codec_context.frame_size
+        end_early(packet, whole - round(ticks * stream.codec_context.sample_rate), output)
+        yield packet
 
 
 class SoundTrack:
@@ -165,12 +208,11 @@ class SoundTrack:
         if self._plan is None or self._stream is None:
             return
         if self._plan.copied:
-            self._writer = _Copier(
-                copied_stream(output, self._stream, self._plan), self._plan.rate, mux
-            )
+            copied = copied_stream(output, self._stream, self._plan)
+            self._writer = _Copier(copied, self._plan.rate, output, mux)
         else:
             stream = encoded_stream(output, self._plan.rate, self._plan.channels)
-            self._writer = _Encoder(stream, self._plan.rate, mux)
+            self._writer = _Encoder(stream, self._plan.rate, output, mux)
 
     def write(self, until: float) -> None:
         """Write the sound that was met and begins by `until` (seconds)."""
@@ -202,27 +244,23 @@ class SoundTrack:
 
     def _heard(self) -> Iterator[tuple[Fraction, Encoded]]:
         """The packets that are heard, and where each begins."""
+        if self._stream is None or self._plan is None:
+            return
+        edit, rate = self._original.edit(self._stream), self._plan.rate
         for moment, packet in self._settle():
-            if self._is_heard(moment, packet):
+            if edit is None or _is_heard(edit, moment + self._zero, packet, rate):
                 yield moment, packet
 
     def _frames(self) -> Iterator[tuple[Fraction, AudioFrame]]:
         """What the packets hold, settled again: a decoder leaves out what a packet does not."""
         assert self._stream is not None
         assert self._plan is not None
-        decoder, rate = self._stream.codec_context, self._plan.rate
+        rate = self._plan.rate
 
         def frames() -> Iterator[AudioFrame]:
-            for moment, packet in chain(self._heard(), [(Fraction(0), None)]):
-                if packet is not None:
-                    packet.pts = packet.dts = nearest(moment / packet.time_base)
-                found: list[AudioFrame] = []
-                with suppress(av.FFmpegError):
-                    found = decoder.decode(packet)
-                for frame in found:
-                    if frame.samples:
-                        self._looked += 1
-                        yield frame
+            for frame in self._decoded():
+                self._looked += 1
+                yield frame
 
         def stated(frame: AudioFrame) -> Stamped:
             known = frame.pts is not None and frame.time_base
@@ -231,6 +269,25 @@ class SoundTrack:
         for frame, settled_at in settled(frames(), stated, float(rate)):
             self._looked -= 1
             yield Fraction(settled_at.place, rate), frame
+
+    def _decoded(self) -> Iterator[AudioFrame]:
+        """The frames of the packets that are heard; the last has as many samples as are stated."""
+        assert self._stream is not None
+        last, length = None, None
+        for moment, packet in chain(self._heard(), [(Fraction(0), None)]):
+            found: list[AudioFrame] = []
+            if packet is not None:
+                length = last_length(self._stream, packet)
+                packet.pts = packet.dts = nearest(moment / packet.time_base)
+            with suppress(av.FFmpegError):
+                found = self._stream.codec_context.decode(packet)
+            for frame in found:
+                if frame.samples:
+                    if last is not None:
+                        yield last
+                    last = frame
+        if last is not None:
+            yield _shortened(last, length)
 
     def _settle(self) -> Iterator[tuple[Fraction, Encoded]]:
         """Where each packet begins, in seconds on the clock of the video."""
@@ -256,17 +313,16 @@ class SoundTrack:
                 place = own  # lengths that are rounded do not add up
             yield Fraction(place, rate) - self._zero, packet
 
-    def _is_heard(self, moment: Fraction, packet: Encoded) -> bool:
-        """Whether a packet lies within its track's edit, or so near before it that it is needed."""
-        assert self._stream is not None
-        assert self._plan is not None
-        edit = self._original.edit(self._stream)
-        if edit is None:
-            return True
-        begin = moment + self._zero
-        end = begin + (packet.duration or 0) * packet.time_base
-        primed = edit.start - Fraction(PRIMING, self._plan.rate)
-        return end > primed and (edit.end is None or begin < edit.end)
+
+def _shortened(frame: AudioFrame, samples: int | None) -> AudioFrame:
+    """The first samples of a frame; None for all of it."""
+    if samples is None or samples >= frame.samples:
+        return frame
+    [packed] = AudioResampler(frame.format.packed.name).resample(frame)
+    row = packed.to_ndarray()[:, : samples * frame.layout.nb_channels]
+    short = sound_frame(row, packed.format.name, frame.layout.name, frame.sample_rate, 0)
+    short.pts, short.time_base = frame.pts, frame.time_base
+    return short
 
 
 def _samples(frame: AudioFrame, rate: int) -> int:
@@ -298,6 +354,7 @@ class _Copier:
 
     stream: AudioStream
     rate: int  # hertz
+    output: OutputContainer
     mux: Callable[[Encoded], None]
     last: int | None = None  # ticks: where the last packet begins
 
@@ -307,7 +364,9 @@ class _Copier:
         assert isinstance(origin, AudioStream)
         assert ticks is not None
         place = nearest(moment / ticks)
-        own = packet_length(origin, packet) - trailing_padding(origin, packet)
+        padding = trailing_padding(origin, packet)
+        own = packet_length(origin, packet) - padding
+        end_early(packet, padding, self.output)
         length = nearest(Fraction(own, origin.codec_context.sample_rate or self.rate) / ticks)
         if self.last is not None:  # a clock that goes back is mended: no container takes it
             place = max(place, self.last + 1)
@@ -327,6 +386,7 @@ class _Encoder:
 
     stream: AudioStream
     rate: int  # hertz
+    output: OutputContainer
     mux: Callable[[Encoded], None]
     end: int = 0  # samples: where what was added ends
     place: int = 0  # samples that are written; fewer while a mixer holds some back
@@ -346,7 +406,7 @@ class _Encoder:
         self.end = max(self.end, begin + _samples(frame, self.rate))
 
     def finish(self) -> None:
-        for packet in self.stream.encode(None):
+        for packet in encoded(self.stream, None, self.output):
             self.mux(packet)
 
     def _mixed(self, frame: AudioFrame) -> Iterator[Float32[np.ndarray, "samples channels"]]:
@@ -364,7 +424,7 @@ class _Encoder:
             return
         row, layout = samples.reshape(1, -1), self.stream.layout.name
         frame = sound_frame(row, "flt", layout, self.rate, self.place)
-        for packet in self.stream.encode(frame):
+        for packet in encoded(self.stream, frame, self.output):
             self.mux(packet)
         self.place += len(samples)
 

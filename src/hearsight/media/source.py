@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from hearsight.errors import HearsightError
 from hearsight.media.edit_list import Edit, single_edits
+from hearsight.media.wav_end import sound_end
 
 if TYPE_CHECKING:  # generic only there
     Encoded: TypeAlias = Packet[Any]
@@ -58,6 +59,8 @@ class Source:
         self._threaded = threaded
         edits = single_edits(path) if _begins_as_mp4(path) else []
         self._options = {"advanced_editlist": "0"} if edits else {}
+        end = sound_end(path)
+        self._address = f"file:{path}" if end is None else f"subfile,,start,0,end,{end},,:{path}"
         self._open()
         # FFmpeg gives each track a stream, in their order; where it does not, it has to apply edits
         tracks = [stream for stream in self.container.streams if not _is_cover(stream)]
@@ -70,9 +73,9 @@ class Source:
             self._edits = {track.index: edit for track, edit in zip(tracks, edits, strict=True)}
 
     def _open(self) -> None:
-        options = {"protocol_whitelist": "file", **self._options}
+        options = {"protocol_whitelist": "file,subfile", **self._options}
         try:
-            self.container: InputContainer = av.open(f"file:{self.path}", options=options)
+            self.container: InputContainer = av.open(self._address, options=options)
         except (av.FFmpegError, ValueError) as error:
             if _begins_as_mp4(self.path):
                 why = "is cut off or damaged: it begins as an mp4 file, but its index is missing."

@@ -27,7 +27,13 @@ from hearsight.files.output import PartFile, check_output
 from hearsight.media.decode import timestamp
 from hearsight.media.pixels import BT709, LIMITED, Colours, Pixels, colours
 from hearsight.media.read import Frame, MediaInfo, decode_pictures
-from hearsight.media.sound_track import SoundTrack, encoded_stream, plan_sound, sound_frame
+from hearsight.media.sound_track import (
+    SoundTrack,
+    encoded,
+    encoded_stream,
+    plan_sound,
+    sound_frame,
+)
 from hearsight.media.source import Encoded, MediaError, Source, open_media
 from hearsight.media.timeline import timeline_of
 from hearsight.progress import Notice, warn
@@ -154,7 +160,7 @@ def write_video(
                 if sound is not None:
                     with _said_plainly(video.target):
                         stream = encoded_stream(video.output, rate, 1)
-                    samples = _encode(stream, sound, rate)
+                    samples = _encode(stream, sound, rate, video.output)
                 video.start()
             track.add(pixels, number / frame_rate, 1 / frame_rate)
             for packet in samples:
@@ -353,10 +359,13 @@ def _begin(packet: Encoded) -> Fraction:
 
 
 def _encode(
-    stream: AudioStream, sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"], rate: int
+    stream: AudioStream,
+    sound: Int16[np.ndarray, " n"] | Float32[np.ndarray, " n"],
+    rate: int,
+    output: OutputContainer,
 ) -> Iterator[Encoded]:
     kind = "s16" if sound.dtype == np.int16 else "flt"
     for start in range(0, len(sound), rate):
         block = sound[start : start + rate][None]
-        yield from stream.encode(sound_frame(block, kind, "mono", rate, start))
-    yield from stream.encode(None)
+        yield from encoded(stream, sound_frame(block, kind, "mono", rate, start), output)
+    yield from encoded(stream, None, output)
