@@ -79,6 +79,8 @@ def test_s4_has_five_frames_a_clip_and_in_train_one_mask(tmp_path: Path) -> None
     assert len(test.sound(0)) == 800
     with pytest.raises(HearsightError, match="no frames of 'val', only of test, train"):
         open_clips(f"{folder}@val")
+    with pytest.raises(HearsightError, match=r"no list and no part 'dev': .* has train, val, test"):
+        open_clips(f"{folder}@dev")
 
 
 def test_ms3_names_its_frames_otherwise_and_its_masks_may_be_ones(tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_every_set_is_counted_stored_and_known_as_a_test_set(tmp_path: Path, nam
     found = count(str(folder), "val" if name == "s4" else None, decode=True)
     assert found.masks["masked frames"] > 0
     assert found.unreadable == {}
-    assert found.masks["frames said to show no source"] == {"ref_avs": 10, "avatar": 1}.get(name, 0)
+    assert found.masks["null frames"] == {"ref_avs": 10, "avatar": 1}.get(name, 0)
     assert found.empty_masks == (("BBBBBBBBBBB_5",) if name == "s4" else ())
     assert "exact masks" in statistics_text(found)
     clips = open_clips(str(folder), split="val")

@@ -383,3 +383,18 @@ def test_nothing_that_can_be_decoded_is_an_error(tmp_path: Path) -> None:
         next(stream_frames(path))
     with pytest.raises(MediaError):
         probe(path)
+
+
+def test_pictures_left_out_on_the_way_to_a_time_change_no_frame(tmp_path: Path) -> None:
+    """One key frame, pictures that none refers to, and one of them shown for seconds."""
+    ticks = [*range(120), *range(300, 330)]  # of 25 a second: frame 119 is shown for 7 s
+    frames = [numbered(number) for number in range(150)]
+    for last in (119, 118):  # which of them none refers to is the encoder's affair
+        held = [*frames[:last], *frames[120:]]
+        times = [*ticks[:last], *ticks[120:]]
+        path = make_video(tmp_path / f"{last}.mp4", held, ticks=times, group=500)
+        for wanted in (4.0, 8.0, 12.5):
+            [found] = frames_at(path, [wanted])
+            shown = max(place for place, tick in enumerate(times) if tick / 25 <= wanted)
+            assert number_of(found.pixels) == number_of(held[shown])
+            assert found.time == pytest.approx(times[shown] / 25)

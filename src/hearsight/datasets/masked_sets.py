@@ -1,5 +1,6 @@
 """Which data set with masks a folder holds, and its frames."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -57,11 +58,10 @@ def open_masked(folder: Path, kind: MaskedKind, named: str | None, split: str) -
         HearsightError: there is no such part or list, or as the reader of its layout.
     """
     parts = DIVIDED.get(kind, ())
-    if named is not None and named not in parts:
-        listed = find_list(folder, named) if kind in (TREES, VPO) else None
-        return _open(folder, kind, listed, named)
-    if named is not None:
+    if named in parts:
         return _open(folder, kind, None, named)
+    if named is not None:
+        return _open(folder, kind, _list_of(folder, kind, named), None)
     wanted = {"train": "train", "val": "test"}[split]
     if not parts:
         return _open(folder, kind, None, None)
@@ -73,18 +73,24 @@ def open_masked(folder: Path, kind: MaskedKind, named: str | None, split: str) -
         return found
 
 
+def _list_of(folder: Path, kind: MaskedKind, named: str) -> Path:
+    """The list that was named; of data sets whose lists are not read there is none."""
+    if kind in (TREES, VPO):
+        with suppress(HearsightError):
+            return find_list(folder, named)
+    known = ", ".join(DIVIDED.get(kind, ())) or "no parts"
+    raise HearsightError(
+        f"There is no list and no part '{named}': '{folder}', {kind}, has {known}."
+    )
+
+
 def _open(folder: Path, kind: MaskedKind, listed: Path | None, part: str | None) -> MaskedFrames:
-    if listed is not None:
-        part = None
     if kind == TREES:
         return open_trees(folder, listed=listed, subset=part)
     if kind == VPO:
         table = listed or vpo_table(folder)
         assert table is not None
         return open_vpo(folder, table, subset=part)
-    if part is not None and part not in DIVIDED.get(kind, ()):
-        known = ", ".join(DIVIDED.get(kind, ())) or "no parts"
-        raise HearsightError(f"'{folder}' has no part '{part}': {kind} has {known}.")
     if kind == SEMANTIC:
         return open_semantic(folder, subset=part)
     return open_ref_avs(folder, subset=part) if kind == REF_AVS else open_avatar(folder)

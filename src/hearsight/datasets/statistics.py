@@ -29,7 +29,13 @@ from hearsight.scenes.pack import SPLITS
 
 STAGE = "counting"  # of the progress
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-MASKED = ("clips", "frames", "masked frames", "sources", "frames said to show no source")
+MASKED = (
+    "clips",
+    "frames",
+    "masked frames",
+    "sources",
+    "null frames",
+)  # the last: said to show nothing
 AnnotatedId = tuple[str, str | None, tuple[Box, ...] | None]  # id, label, boxes
 
 

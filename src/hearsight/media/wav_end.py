@@ -12,11 +12,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 UNKNOWN_LENGTH = 0x7FFF0000  # bytes; a head that says more was written to a pipe
-APPENDED = tuple(
-    name.ljust(4).encode()
-    for name in "LIST id3 ID3 bext iXML cue smpl JUNK junk inst _PMX PAD PEAK fact afsp DISP acid "
-    "axml chna".split()
-)
+NAMES = b"LISTid3 ID3 bextiXMLcue smplJUNKjunkinst_PMXPAD PEAKfactafspDISPacidaxmlchna"
+APPENDED = tuple(NAMES[at : at + 4] for at in range(0, len(NAMES), 4))  # chunks by their names
 SEARCHED = 1 << 26  # bytes at the end in which appended chunks are looked for
 
 
