@@ -158,6 +158,15 @@ def test_vpo_has_the_sounds_of_all_sources_of_a_picture(tmp_path: Path) -> None:
     assert origins(several) == ["GGGGGGGGGGG_000030", "HHHHHHHHHHH_000010"]
 
 
+def test_numbers_of_vpo_may_be_written_as_decimals(tmp_path: Path) -> None:
+    table = made.vpo(tmp_path) / "vpo.csv"
+    table.write_text(table.read_text().replace("42,7,18,", "42.0,7.0,18.0,"))
+    clips = open_clips(str(table.parent), split="val")
+    [found] = truths(clips).values()
+    assert found is not None
+    assert [(each.label, each.sounds) for each in found.sources] == [("dog", True)]
+
+
 def test_an_expression_of_ref_avs_is_a_clip_and_null_ones_show_nothing(tmp_path: Path) -> None:
     clips = open_clips(str(made.ref_avs(tmp_path)), split="val")
     found = truths(clips)

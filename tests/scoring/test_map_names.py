@@ -39,6 +39,16 @@ def test_a_name_that_two_clips_may_have_is_of_neither() -> None:
     assert match_names(["a/1", "c"], ids).names == {"a/1": "a/1", "c": "c"}
 
 
+@pytest.mark.parametrize("ending", ["", ".mp4"])
+def test_where_names_keep_folders_the_same_name_elsewhere_is_another_clip(ending: str) -> None:
+    ids = [f"A/1{ending}", f"B/2{ending}"]
+    found = match_names(["A/1", "C/2"], ids)
+    assert found.names == {ids[0]: "A/1"}
+    assert list(found.others) == ["C/2"]
+    whole = match_names(["A/1", "B/2", "C/2", "2"], [ids[0]])
+    assert list(whole.others) == ["B/2", "C/2", "2"]
+
+
 def test_two_names_of_one_clip_and_none_of_any_are_refused() -> None:
     with pytest.raises(HearsightError, match=r"Two maps are of the clip 'c': 'c' and 'x/c.png'"):
         match_names(["c", "x/c.png"], ["c"])

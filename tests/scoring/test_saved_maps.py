@@ -211,6 +211,14 @@ def broken(name: str, folder: Path) -> Path:
         path.write_bytes(path.read_bytes()[:90])
     elif name == "pickled":
         np.save(path, np.array([[{}]], object), allow_pickle=True)
+    elif name == "flipped":
+        path.unlink()
+        np.savez_compressed(path.with_suffix(".npz"), MAPS[ONE])
+        content = bytearray(path.with_suffix(".npz").read_bytes())
+        content[len(content) // 4 : len(content) // 2] = bytes(
+            len(content) // 2 - len(content) // 4
+        )
+        path.with_suffix(".npz").write_bytes(content)
     elif name == "twice":
         Image.new("L", (7, 7)).save(path.with_suffix(".png"))
     else:
@@ -226,6 +234,7 @@ def broken(name: str, folder: Path) -> Path:
     [
         ("torn", "cannot be read"),
         ("pickled", "cannot be read: Object arrays cannot be loaded"),
+        ("flipped", "cannot be read"),
         ("twice", "Two maps have the name"),
         ("palette", "a palette, whose numbers are those of colours"),
         ("coloured", "a coloured picture, and colours tell no values"),
@@ -281,6 +290,12 @@ def test_protocols_that_need_a_model_say_so(name: str) -> None:
         evaluate_maps(MAPS, make_pairs(2), name)
 
 
+def test_logits_stay_as_they_are_where_each_map_is_brought_to_its_own_range() -> None:
+    clips = make_pairs(2)
+    plain, said = (evaluate_maps(MAPS, clips, "adaptive", values=v) for v in (None, "logit"))
+    assert exact(plain) == exact(said)
+
+
 def test_a_confidence_per_clip_may_be_given(tmp_path: Path) -> None:
     clips = make_pairs(2).change(1, boxes=())
     normalised = {id: (one - one.min()) / np.ptp(one) for id, one in MAPS.items()}
@@ -311,6 +326,7 @@ def test_a_confidence_per_clip_may_be_given(tmp_path: Path) -> None:
         ("a,nan\n", "The confidence of 'a' in .* is no finite number"),
         ("a,b,c\n", "is neither a table of id,confidence nor"),
         ('{"a": [1]}', "is no finite number"),
+        ('{"a": 1, "a": 2}', "The id 'a' stands twice"),
         ("{]", "is neither a table"),
         ("id,confidence\n", "is neither a table"),
     ],

@@ -87,7 +87,7 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
     said = lacking(f"pictures of '{table}' lack a file", missing, len(images))
     check_any(frames, folder, said)
     rows = [told for own in images.values() for told in own]
-    numbers = {told["cateId"]: told["cateName"] for told in rows}
+    numbers = {told["cateId"].removesuffix(".0"): told["cateName"] for told in rows}
     classes = {int(number): name for number, name in numbers.items() if number.isdecimal()}
     return MaskedFrames(frames, partial(read_categories, classes), passed_over=said)
 

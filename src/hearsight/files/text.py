@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,14 +126,19 @@ def _quoted(lines: Sequence[str], first: int, delimiter: str, path: Path) -> tup
     return cells, after
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(
+    text: str | bytes, *, members: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
     """The value of a JSON text.
+
+    members: makes the value of an object of its names and values; by default a dict, in which the
+    last of equal names counts.
 
     Raises:
         ValueError: it is not JSON, or nested too deeply to be read.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=members)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

@@ -4,6 +4,7 @@ A file is opened when its map is read. Nothing in it is run: arrays of Python ob
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from hearsight.media.picture import open_picture
 ARRAYS, PICTURES = (".npy", ".npz"), (".png",)
 NO_MAPS = "it may be an .npz with one array per clip id, or a folder of .npy, .npz or .png by id"
 GREYS = {"1": 1, "L": 255, "I;16": 65_535, "I;16B": 65_535, "I": 65_535}  # modes and their white
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
+"""What a damaged, encrypted or otherwise compressed file raises."""
+
 COLOURS = ("RGB", "RGBA", "LA")
 
 
@@ -89,7 +93,7 @@ class MapFiles:
         place = self.places[name]
         try:
             held = _grey(place.path) if place.is_picture else self._array(place)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             reason = str(error).split("\n")[0].rstrip(".")
             raise HearsightError(f"The map {place} cannot be read: {reason}.") from error
         return as_map(held, str(place))

@@ -25,7 +25,8 @@ def match_names(names: Sequence[str], ids: Sequence[str], *, what: str = "map") 
 
     A name is the id itself; else the same without folders or the suffix of a picture or video;
     else another way to write the same video and second; else the id with an ending that all
-    such names have in common, as `ID_heatmap`.
+    such names have in common, as `ID_heatmap`. Where names keep the folders of ids, a name in
+    another folder is of none of these.
 
     what: is named, in errors.
 
@@ -33,9 +34,21 @@ def match_names(names: Sequence[str], ids: Sequence[str], *, what: str = "map") 
         HearsightError: two names are of one clip, or none is of any.
     """
     found, rest = dict[str, str](), list[str]()
-    ways = _by_form(ids)
-    for name, *keys in zip(names, *_forms(names), strict=True):
-        id = next((way[key] for way, key in zip(ways, keys, strict=True) if key in way), None)
+    ways, forms = _by_form(ids), list(zip(*_forms(names), strict=True))
+    # names that keep the folders of ids: those of another folder are of other clips
+    kept = any(
+        _in_folder(way[key])
+        for keys in forms
+        for way, key in zip(ways[:LAST], keys[:LAST], strict=True)
+        if key in way
+    )
+    for name, keys in zip(names, forms, strict=True):
+        allowed = [
+            way[key]
+            for number, (way, key) in enumerate(zip(ways, keys, strict=True))
+            if key in way and not (number == LAST and kept and _in_folder(name))
+        ]
+        id = next(iter(allowed), None)
         if id is None:
             rest.append(name)
         else:
@@ -49,6 +62,10 @@ def match_names(names: Sequence[str], ids: Sequence[str], *, what: str = "map") 
             f"called like '{names[0]}' there, and like '{ids[0]}' here."
         )
     return Matches(names=found, others=[name for name in rest if name not in ended])
+
+
+def _in_folder(name: str) -> bool:
+    return "/" in name or "\\" in name
 
 
 def _add(found: dict[str, str], id: str, name: str, what: str) -> None:

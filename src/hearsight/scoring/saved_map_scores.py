@@ -124,10 +124,9 @@ def read_confidences(path: Path) -> dict[str, float]:
     wrong = f"'{path}' is neither a table of id,confidence nor a JSON object of these."
     if text.lstrip()[:1] == "{":
         try:
-            held = parse_json(text)
+            pairs = parse_json(text, members=list)
         except ValueError as error:
             raise HearsightError(wrong) from error
-        pairs = [(str(id), value) for id, value in held.items()]
     else:
         rows = [row.cells for row in rows_of(text, path)]
         if any(len(cells) != 2 for cells in rows):

@@ -158,9 +158,8 @@ class _Scale:
                 f"The map of clip '{id}' is a picture, whose shades are no cosines, but '"
                 f"{self.name}' takes these: save arrays, or say by --values what white is."
             )
-        if self.source.values == "logit":
-            values = _sigmoid(values)
         if self.absolute:
+            values = _sigmoid(values) if self.source.values == "logit" else values
             self._check(values, id)
         self.sizes[values.shape] += 1
         self.own_ranges += values.min() == 0 and values.max() == 1
