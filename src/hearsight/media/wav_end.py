@@ -12,19 +12,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 UNKNOWN_LENGTH = 0x7FFF0000  # bytes; a head that says more was written to a pipe
-APPENDED = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"cue ", b"smpl", b"JUNK", b"junk")
-APPENDED += (
-    b"inst",
-    b"_PMX",
-    b"PAD ",
-    b"PEAK",
-    b"fact",
-    b"afsp",
-    b"DISP",
-    b"acid",
-    b"axml",
-    b"chna",
-)
+NAMES = "LIST id3  ID3  bext iXML cue  smpl inst JUNK junk _PMX PAD  PEAK fact DISP acid axml chna"
+APPENDED = tuple(NAMES[place : place + 4].encode() for place in range(0, len(NAMES), 5))
 SEARCHED = 1 << 26  # bytes at the end in which appended chunks are looked for
 
 
