@@ -386,3 +386,41 @@ def test_a_part_of_a_sound_is_that_part_of_the_whole(
         expected = whole[round(start * RATE) :][: len(part)]
         assert np.abs(part - expected).max() <= bound
         assert place_of(part) - place_of(whole[round(start * RATE) :][: RATE // 2]) == 0
+
+
+@pytest.mark.parametrize(
+    ("codec", "level", "bound"),
+    [
+        ("aac", 0.2, -6),  # decibels, against the sound
+        ("ac3", 0.002, -4),
+        ("eac3", 0.002, -4),
+        ("aac", 0.0, -120),
+        ("ac3", 0.0, -100),
+        ("eac3", 0.0, -100),
+    ],
+)
+def test_where_a_decoder_invents_noise_a_part_differs_by_no_more_than_stated(
+    tmp_path: Path, codec: str, level: float, bound: float
+) -> None:
+    """Of white noise of that level, or of a tone, in mp4 at 192 kbit/s or the encoder's choice."""
+    rate, path = 48_000, tmp_path / "a.mp4"
+    white = np.random.default_rng(3).standard_normal(4 * rate).clip(-4.5, 4.5)
+    sound = (level * white if level else sine(440, 4, rate)).astype(np.float32)
+    frames = [numbered(number) for number in range(2)]
+    make_video(
+        path,
+        frames,
+        codec="mpeg4",
+        sound=np.stack([sound, sound]),
+        sound_rate=rate,
+        sound_codec=codec,
+        sound_bits=0 if codec == "aac" else 192_000,
+    )
+    whole = read_sound(path, rate=rate)
+    for start in (2.1, 2.654321):
+        part = read_sound(path, rate=rate, start=start, seconds=1.0)
+        expected = whole[round(start * rate) :][: len(part)]
+        differ = 20 * np.log10(np.std(part - expected) / np.std(expected) + 1e-12)
+        assert differ < bound
+        moved = [np.std(part[2:-2] - expected[2 + step : len(part) - 2 + step]) for step in (-1, 1)]
+        assert np.std(part - expected) < min(moved)

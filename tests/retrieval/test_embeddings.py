@@ -9,11 +9,45 @@ from torch.nn.functional import normalize
 
 from hearsight.clips.clip import UnreadableClip
 from hearsight.errors import HearsightError
+from hearsight.localising.localise import prepare_whole_frame
 from hearsight.model.augmentation import evaluation_frame as seen_frame
 from hearsight.model.encoders import Encoder, Encoders
-from hearsight.retrieval.embeddings import check_pooling, embed_clips, embed_statistics, pool
+from hearsight.retrieval.embeddings import (
+    Embedder,
+    check_pooling,
+    embed_clips,
+    embed_statistics,
+    pool,
+)
 
 NORMS = {"atol": 1e-5, "rtol": 0.0}
+
+
+def test_a_moment_of_a_library_has_the_same_digits_whatever_comes_with_it() -> None:
+    embedder = Embedder(
+        encoders=encoders().eval(), recipe=recipe(), source="made", device=torch.device("cpu")
+    )
+    clips, before, found = MadeClips(7), torch.get_num_threads(), []
+    frames = [prepare_whole_frame(clips[row].frame, embedder.side) for row in range(7)]
+    sounds = [clips[row].sound[:8_000] / np.float32(32_768) for row in range(7)]
+    try:
+        for batch, threads in ((7, 1), (1, 2), (3, 2)):
+            torch.set_num_threads(threads)
+            parts = [slice(begin, begin + batch) for begin in range(0, 7, batch)]
+            moments = [embedder.moments(frames[part], sounds[part]) for part in parts]
+            apart = [(embedder.frames(frames[p]), embedder.sounds(sounds[p])) for p in parts]
+            found.append(
+                [
+                    np.concatenate(each)
+                    for each in (*zip(*moments, strict=True), *zip(*apart, strict=True))
+                ]
+            )
+    finally:
+        torch.set_num_threads(before)
+    for others in found[1:]:
+        assert all(map(np.array_equal, found[0], others))
+    assert np.array_equal(found[0][0], found[0][3])
+    assert np.array_equal(found[0][1], found[0][4])
 
 
 def lengths(vectors: Tensor | None) -> Tensor:

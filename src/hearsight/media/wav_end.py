@@ -12,8 +12,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 UNKNOWN_LENGTH = 0x7FFF0000  # bytes; a head that says more was written to a pipe
-NAMES = b"LISTid3 ID3 bextiXMLcue smplJUNKjunkinst_PMXPAD PEAKfactafspDISPacidaxmlchna"
-APPENDED = tuple(NAMES[at : at + 4] for at in range(0, len(NAMES), 4))  # chunks by their names
+NAMES = "LIST id3  ID3  bext iXML cue  smpl inst JUNK junk _PMX PAD  PEAK fact DISP acid axml chna"
+APPENDED = tuple(NAMES[place : place + 4].encode() for place in range(0, len(NAMES), 5))
 SEARCHED = 1 << 26  # bytes at the end in which appended chunks are looked for
 
 

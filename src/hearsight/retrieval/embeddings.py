@@ -105,7 +105,8 @@ class Embedder:
         Raises:
             HearsightError: a vector is not finite.
         """
-        return _checked(self.sound_vectors([to_samples(samples) for samples in sounds]))
+        waveforms = waveforms_of(self.recipe.spectrogram, [to_samples(each) for each in sounds])
+        return _checked(self._one_by_one(self.waveform_vectors, waveforms))
 
     def frames(self, frames: Sequence[EncoderFrame]) -> Float32[np.ndarray, "n c"]:
         """Unit vectors of frames, all of one size: the mean over the grid.
@@ -113,9 +114,9 @@ class Embedder:
         Raises:
             HearsightError: a vector is not finite.
         """
-        return _checked(self.frame_vectors(torch.stack([frame.colours for frame in frames])))
+        seen = torch.stack([frame.colours for frame in frames])
+        return _checked(self._one_by_one(self.frame_vectors, seen))
 
-    @torch.inference_mode()
     def moments(
         self, frames: Sequence[EncoderFrame], sounds: Sequence[Float32[np.ndarray, " samples"]]
     ) -> tuple[
@@ -127,16 +128,22 @@ class Embedder:
             HearsightError: a vector is not finite.
         """
         samples = [to_samples(each) for each in sounds]
-        heard = self._hear(waveforms_of(self.recipe.spectrogram, samples))
-        grids = self._see(torch.stack([frame.colours for frame in frames]))
-        seen = _checked(self._units(pool(grids, "mean")))
-        responses = matched(self.encoders.respond(grids, heard)).float().cpu().numpy()
-        return seen, _checked(self._units(heard)), responses
+        heard = self._one_by_one(self._hear, waveforms_of(self.recipe.spectrogram, samples))
+        grids = self._one_by_one(self._see, torch.stack([frame.colours for frame in frames]))
 
-    @torch.inference_mode()
-    def sound_vectors(self, sounds: Sequence[Int16[np.ndarray, " _"]]) -> Float[Tensor, "n c"]:
-        """Unit vectors of 16-bit sounds of any lengths, on the CPU."""
-        return self.waveform_vectors(waveforms_of(self.recipe.spectrogram, sounds))
+        def respond(grids: Tensor, heard: Tensor) -> Tensor:
+            return matched(self.encoders.respond(grids, heard)).float()
+
+        responses = self._one_by_one(respond, grids, heard).cpu().numpy()
+        return _checked(self._units(pool(grids, "mean"))), _checked(self._units(heard)), responses
+
+    def _one_by_one(self, compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """`compute(*inputs)`, on a CPU each row by itself, several at the same time.
+
+        So a moment has the same digits in any batch and for any number of threads.
+        """
+        rows = 1 if self.device.type == "cpu" else len(inputs[0])
+        return in_passes(compute, *inputs, device=self.device, rows=rows)
 
     @torch.inference_mode()
     def waveform_vectors(self, waveforms: Float[Tensor, "n samples"]) -> Float[Tensor, "n c"]:
