@@ -1,5 +1,6 @@
 """The server as a process: films in, results out, and what ends it or its work."""
 
+import csv
 import http.client
 import json
 import shutil
@@ -38,7 +39,8 @@ def test_a_film_is_localised_as_the_command_does(served: Served, folder: Path) -
     key = served.localise(upload=served.send(folder / "film.mp4"), every=0.5)
     assert wait(served, key)["state"] == "done"
     found = facts(served, key)
-    wanted = list(localise_video(folder / "film.mp4", every=0.5))
+    tiny = folder / "tiny.safetensors"
+    wanted = list(localise_video(folder / "film.mp4", every=0.5, model=tiny))
     assert [one["time"] for one in found["moments"]] == [one.time for one in wanted]
     for one, moment in zip(found["moments"], wanted, strict=True):
         assert one["confidence"] == pytest.approx(moment.confidence, abs=1e-4)
@@ -135,6 +137,29 @@ def test_two_uploads_at_once_and_one_job_at_a_time(served: Served, folder: Path)
     assert [facts(served, key)["name"] for key in keys] == ["film.mp4", "street.mp4"]
 
 
+def test_a_basket_is_saved_as_moments_are(served: Served, folder: Path) -> None:
+    key = served.localise(upload=served.send(folder / "film.mp4"))
+    assert wait(served, key)["state"] == "done"
+    box = [0.25, 0.5, 0.75, 1.0]
+    moments = [
+        {"film": key, "name": "film.mp4", "time": 1.23456, "box": box, "confidence": 0.5},
+        {"row": "none", "name": "a, b.wav", "time": 2, "score": 0.75, "level": -20, "box": "no"},
+    ]
+    asked = {"form": "csv", "moments": moments}
+    status, body, headers = served.ask("library/basket", json.dumps(asked).encode())
+    rows = list(csv.DictReader(body.decode().splitlines()))
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "text/csv")
+    assert [rows[0][edge] for edge in ("x0", "y0", "x1", "y1")] == ["0.25", "0.5", "0.75", "1.0"]
+    assert [(row["file"], row["score"], row["x0"]) for row in rows[1:]] == [
+        ("a, b.wav", "0.75", "")
+    ]
+    status, body, _ = served.ask("library/basket", json.dumps(asked | {"form": "jsonl"}).encode())
+    first, second = map(json.loads, body.splitlines())
+    assert (first["time"], first["box"], second["box"]) == (1.235, box, None)
+    assert served.ask("library/basket", b'{"form": "csv", "moments": []}')[0] == 200
+    assert served.ask("library/basket", b'{"form": "xml", "moments": []}')[0] == 400
+
+
 def test_progress_comes_as_events(served: Served, folder: Path) -> None:
     host = served.address.removeprefix("http://").strip("/")
     connection = http.client.HTTPConnection(host, timeout=60)
@@ -157,7 +182,8 @@ def test_a_server_that_was_killed_has_lost_no_finished_result(
     key = served.localise(upload=served.send(folder / "film.mp4"))
     wait(served, key)
     shutil.copytree(folder / "state" / "results" / key, tmp_path / "state" / "results" / key)
-    with serving(tmp_path) as first:
+    tiny = ("--model", str(folder / "tiny.safetensors"))
+    with serving(tmp_path, *tiny) as first:
         unfinished = first.localise(upload=first.send(folder / "film.mp4"))
         first.send(folder / "film.mp4")  # and not asked for
         workers = psutil.Process(first.process.pid).children()
@@ -165,7 +191,7 @@ def test_a_server_that_was_killed_has_lost_no_finished_result(
         first.process.wait()
         _, alive = psutil.wait_procs(workers, 20)
         assert not alive  # they end with their server
-    with serving(tmp_path) as second:
+    with serving(tmp_path, *tiny) as second:
         assert facts(second, key) == facts(served, key)
         assert second.ask(f"films/{key}/media")[1] == (folder / "film.mp4").read_bytes()
         assert second.ask(f"films/{unfinished}")[0] == 404

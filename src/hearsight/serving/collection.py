@@ -1,8 +1,5 @@
 """Requests about the library: what is in it, index a folder, search, play what was found."""
 
-import csv
-import io
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hearsight.errors import HearsightError
-from hearsight.serving.films import MEDIA
+from hearsight.exports.formats import FORMATS
+from hearsight.serving.exports import BASKET
+from hearsight.serving.films import MEDIA, STYLES
 from hearsight.serving.jobs import Job
 from hearsight.serving.ranges import file_response
 from hearsight.serving.results import new_key
@@ -30,7 +29,7 @@ from hearsight.serving.service import (
 from hearsight.serving.texts import TEXTS
 
 COUNT, MOST_COUNT = 24, 200  # moments shown of a search
-COLUMNS = ("file", "time", "score", "confidence", "box", "level")  # of a basket that is saved
+BASKETS = ("jsonl", "csv")  # formats in which a basket is saved
 MOST_BASKET = 10_000  # moments
 
 
@@ -43,6 +42,7 @@ async def library_page(request: Request) -> Response:
             {"place": place, "name": folder.name or str(folder)}
             for place, folder in enumerate(service.folders.folders)
         ],
+        "styles": STYLES,
         "held": None,
         "answer": None,
         "error": "",
@@ -58,6 +58,12 @@ async def library_page(request: Request) -> Response:
     except HearsightError as error:
         values["error"] = str(error)
     return page(request, "library.html", **values)
+
+
+async def ready(request: Request) -> Response:
+    """Whether a search need not wait for the model, as a part of the page."""
+    held = await service_of(request).searcher.call("contents", {})
+    return page(request, "library_ready.html", held=held)
 
 
 async def _query(service: Service, asked: dict[str, str]) -> str:
@@ -168,24 +174,16 @@ async def basket(request: Request) -> Response:
     """Moments that were taken along, as a file."""
     service, asked = service_of(request), await read_object(request)
     moments, form = asked.get("moments"), word(asked, "form", "jsonl")
-    if not isinstance(moments, list) or len(moments) > MOST_BASKET or form not in ("jsonl", "csv"):
+    if not isinstance(moments, list) or len(moments) > MOST_BASKET or form not in BASKETS:
         raise HTTPException(400, TEXTS["refused"]["body"])
     rows = [await _basket_row(service, one) for one in moments if isinstance(one, dict)]
-    if form == "jsonl":
-        text = "".join(f"{json.dumps(row)}\n" for row in rows)
-        return Response(text, media_type="application/jsonl")
-    written = io.StringIO()
-    table = csv.DictWriter(written, COLUMNS)
-    table.writeheader()
-    for row in rows:
-        box = row["box"]
-        table.writerow(row | {"box": "" if box is None else " ".join(map(str, box))})
-    return Response(written.getvalue(), media_type="text/csv")
+    text = await service.searcher.call("basket", {"form": form, "rows": rows})
+    return Response(text, media_type=FORMATS[form].media_type)
 
 
 async def _basket_row(service: Service, moment: dict[str, Any]) -> dict[str, Any]:
     """A moment of a basket as it is saved: where its file lies, if that is known."""
-    row: dict[str, Any] = {name: moment.get(name) for name in COLUMNS}
+    row: dict[str, Any] = {name: moment.get(name) for name in (*BASKET, "box")}
     box = row["box"]
     row["box"] = [float(edge) for edge in box] if _is_box(box) else None
     for name in ("time", "score", "confidence", "level"):
@@ -211,6 +209,7 @@ ROUTES = [
     Route("/library", library_page),
     Route("/library/queries", ask, methods=["POST"]),
     Route("/library/index", index, methods=["POST"]),
+    Route("/library/ready", ready),
     Route("/library/files", files),
     Route("/library/files/{row}", media),
     Route("/library/play/{row}", play),

@@ -201,8 +201,17 @@ def export(state: State, progress: Progress, *, form: str, facts: Any, held: Any
     return export_moments(form, facts, held)
 
 
+def basket(state: State, progress: Progress, *, form: str, rows: list[dict[str, Any]]) -> str:
+    """The text of a basket of moments, as `jsonl` or `csv`."""
+    from hearsight.serving.exports import export_basket
+
+    return export_basket(form, rows)
+
+
 def index(state: State, progress: Progress, *, folder: str, name: str) -> str:
     """Add what is new below a folder to the library; in a sentence, what came of it.
+
+    A new library is made with the model that localises films; an old one keeps its own.
 
     Raises:
         HearsightError: as `index_videos`.
@@ -210,12 +219,15 @@ def index(state: State, progress: Progress, *, folder: str, name: str) -> str:
     import torch
 
     from hearsight.library.indexing import index_videos
+    from hearsight.library.lance_table import MomentTable
 
     torch.set_num_threads(state.settings.threads)
+    library = state.settings.library or ""
     with called(Path(folder), name):
         summary = index_videos(
-            state.settings.library or "",
+            library,
             [folder],
+            model=state.settings.model if MomentTable.open(library) is None else None,
             device=state.settings.device,
             progress=progress,
             notice=no_notice,
@@ -229,6 +241,6 @@ def index(state: State, progress: Progress, *, folder: str, name: str) -> str:
 
 TASKS: dict[str, Callable[..., Any]] = SEARCHES | {
     one.__name__: one
-    for one in (warm, localise_film, make_playable, localise_picture, paint, export, index)
+    for one in (warm, localise_film, make_playable, localise_picture, paint, export, basket, index)
 }
 """Every task by its name; each takes the worker's state and a `Progress` first."""
