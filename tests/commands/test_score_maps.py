@@ -69,3 +69,13 @@ def test_several_maps_and_protocols_in_the_tables_of_evaluate(hearsight: Hearsig
 )
 def test_bad_input_ends_in_one_sentence(hearsight: Hearsight, line: str, said: str) -> None:
     refused(hearsight, f"score {line}", said)
+
+
+def test_rows_of_different_clips_are_told_apart_beneath_the_table(hearsight: Hearsight) -> None:
+    fewer = dict(list(MAPS.items())[:4])
+    np.savez("fewer.npz", **fewer)
+    code, out, err = hearsight("score first.npz fewer.npz --data store --protocols lvs,masks")
+    assert code == 0, err
+    for name in ("lvs", "masks"):
+        assert f"Rows under {name} are of different clips (first 6, fewer 4)" in out
+    assert "are of different clips" not in hearsight("score first.npz second.npz --data store")[1]

@@ -91,6 +91,37 @@ def test_ms3_names_its_frames_otherwise_and_its_masks_may_be_ones(tmp_path: Path
     assert not tells_splits(str(tmp_path))
 
 
+def test_a_video_whose_name_another_one_begins_with_keeps_all_its_frames(tmp_path: Path) -> None:
+    made.ms3(tmp_path)  # of CCCCCCCCCCC_1
+    made.save_sound(tmp_path / "ms3_data/audio_wav/test/CCCCCCCCCCC.wav")
+    for number in range(1, 6):
+        name = f"CCCCCCCCCCC/CCCCCCCCCCC.mp4_{number}.png"
+        save_picture(tmp_path / "ms3_data/visual_frames" / name)
+        mask = tmp_path / "ms3_data/gt_masks/test/CCCCCCCCCCC" / f"CCCCCCCCCCC_{number}.png"
+        save_mask(mask, square())
+    clips = open_clips(str(tmp_path), split="val")
+    frames = frames_by_clip(clips)
+    assert {clip: len(own) for clip, own in frames.items()} == {
+        "CCCCCCCCCCC_1": 5,
+        "CCCCCCCCCCC": 5,
+    }
+
+
+def test_frames_come_in_the_order_of_the_table(tmp_path: Path) -> None:
+    made.s4(tmp_path)
+    for video in ("AAAAAAAAAAB", "ZZZZZZZZZZZ"):
+        made.save_sound(tmp_path / f"s4_data/audio_wav/test/lion_roar/{video}.wav")
+        name = Path("test/lion_roar", video, f"{video}_1.png")
+        save_picture(tmp_path / "s4_data/visual_frames" / name)
+        save_mask(tmp_path / "s4_data/gt_masks" / name, square())
+    order = ["ZZZZZZZZZZZ", "BBBBBBBBBBB", "AAAAAAAAAAB"]
+    rows = [("name", "category", "split"), *((one, "lion_roar", "test") for one in order)]
+    made.save_table(tmp_path / "s4_meta_data.csv", rows)
+    clips = open_clips(str(tmp_path), split="val")
+    assert list(frames_by_clip(clips)) == order
+    assert clips.ids[1:6] == [f"BBBBBBBBBBB_{number}" for number in range(1, 6)]
+
+
 def test_a_flat_copy_is_read_like_the_official_one(tmp_path: Path) -> None:
     made.s4(tmp_path / "official")
     made.flat(tmp_path / "flat")

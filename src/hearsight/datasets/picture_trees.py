@@ -7,7 +7,8 @@ AVSBench are, or have folders for split, class and video, as AVSBench itself has
     gt_masks/SPLIT/CLASS/VIDEO/VIDEO_1.png        S4, for training the first alone; MS3 no CLASS
     audio_wav/SPLIT/CLASS/VIDEO.wav               MS3: audio_wav/SPLIT/VIDEO.wav
 
-A picture has the sound of its own name, else that of its name without the number at the end.
+A picture has the sound of its own name, else that of its name without the number at the end; in a
+folder of a video's name it is a frame of that video.
 
 Lists of boxes (`box_lists`) and AVSBench's own tables may lie beside the three.
 
@@ -164,8 +165,10 @@ def _frames(place: Path) -> tuple[list[MaskedFrame], list[str]]:
     for key, picture in pictures.items():
         named, number = NUMBERED.fullmatch(key), 0
         heard, clip = sounds.get(key), key
-        if heard is None and named is not None:
-            heard, clip, number = sounds.get(named[1]), named[1], int(named[2]) - 1
+        if named is not None and (heard is None or _is_folder_of(picture, named[1])):
+            of_video = sounds.get(named[1])
+            if of_video is not None:
+                heard, clip, number = of_video, named[1], int(named[2]) - 1
         if heard is None:
             mute.append(key)
             continue
@@ -190,6 +193,11 @@ def _frames(place: Path) -> tuple[list[MaskedFrame], list[str]]:
         *lacking("pictures have no sound", mute, len(pictures)),
         *lacking("masks have no picture", alone, len(masks)),
     ]
+
+
+def _is_folder_of(picture: Found, video: str) -> bool:
+    """Whether a picture lies in the folder of a video, of which it is a frame then."""
+    return bool(picture.folders) and plain_name(picture.folders[-1]) == video
 
 
 def _told(*paths: tuple[str, ...]) -> tuple[str | None, str | None]:
@@ -247,7 +255,10 @@ def _table_of(place: Path) -> Path | None:
 
 
 def _described(frames: list[MaskedFrame], table: Path) -> tuple[list[MaskedFrame], list[str]]:
-    """The frames with class and split of their clips from a table; and clips that are not there."""
+    """The frames in the order of a table, with class and split; and clips that are not there.
+
+    Scores over batches depend on the order, which is the table's in the released code.
+    """
     rows = {one.ids[0]: one for one in read_entries(table)}
     found = [
         replace(
@@ -257,6 +268,8 @@ def _described(frames: list[MaskedFrame], table: Path) -> tuple[list[MaskedFrame
         )
         for one in frames
     ]
+    places = {id: place for place, id in enumerate(rows)}
+    found.sort(key=lambda one: places.get(one.clip, len(rows)))
     there = {one.clip for one in frames}
     missing = [id for id in rows if id not in there]
     return found, lacking(f"videos of '{table}' are not there", missing, len(rows))

@@ -110,8 +110,25 @@ def score_saved_maps(
         results=results,
         clips=tuple({"name": name, **line} for name, one in every for line in one.clips),
         notes=(*left_out, *dict.fromkeys(note for _, one in every for note in one.notes), *unknown),
-        footnotes=(),
+        footnotes=_unlike(names, results),
     )
+
+
+def _unlike(names: Sequence[str], results: Sequence[Sequence[Results]]) -> tuple[str, ...]:
+    """What is to be said beneath tables whose rows are of different clips."""
+    found = []
+    for each in results:
+        scored = [frozenset(line["id"] for line in one.clips) for one in each]
+        if len(set(scored)) > 1:
+            counts = ", ".join(
+                f"{name} {len(own):,}" for name, own in zip(names, scored, strict=True)
+            )
+            found.append(
+                f"Rows under {each[0].protocol} are of different clips ({counts}) and cannot be "
+                f"compared; blind rows and ceiling are of those of {names[0]}. A list of clips "
+                "that all have, as --ids, makes them alike."
+            )
+    return tuple(found)
 
 
 def read_confidences(path: Path) -> dict[str, float]:
