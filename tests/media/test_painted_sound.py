@@ -3,6 +3,7 @@
 Every codec in every kind of file that can be made here, painted into every kind of file.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from made_media import make_video, numbered
 
 from hearsight.media.read import Frame, read_sound, stream_frames
 from hearsight.media.sound import mono
+from hearsight.media.sound_writers import sound_frame
 from hearsight.media.write import paint_video
 
 FRAMES = [numbered(number) for number in range(5)]  # 0.2 s, of 0.6 s of sound
@@ -20,6 +22,7 @@ DISC = {"codec": "mpeg2video"}
 MPEG4 = ".mp4 .mov .m4v"
 TARGETS = (".mp4", ".mov", ".m4v", ".mkv", ".webm")
 MATROSKA = (".mkv", ".webm")  # whose clocks count milliseconds
+CODED = Path(__file__).parent / "coded"  # sounds that nothing here encodes
 WINDOW = 0.15  # seconds of sound that are looked for
 
 # file, codec of sound, how it is made, where it is copied
@@ -60,6 +63,9 @@ FILMS = [
     ("a.m2ts", "pcm_bluray", {**DISC, "options": {"mpegts_m2ts_mode": "1"}}, ""),
     ("a.avi", "adpcm_ms", {"rate": 44_100}, ""),
     ("a.mov", "adpcm_ima_qt", {"rate": 16_000}, ".mov"),
+    ("a.mkv", "truehd", {"rate": 44_100}, ".mkv"),
+    ("a.mkv", "dts", {"rate": 8_000}, ".mp4 .mov .mkv"),
+    ("a.mov", "speex", {"rate": 8_000}, ".mov"),
     ("a.flv", "nellymoser", {"codec": "flv", "rate": 44_100, "channels": 1}, ".mov"),
 ]
 
@@ -74,9 +80,28 @@ def noise(seconds: float, rate: int) -> np.ndarray:
 def film(
     path: Path, sound_codec: str, *, rate: int = 48_000, channels: int = 2, **more: Any
 ) -> Path:
+    coded = CODED / f"{sound_codec}.mka"
+    if coded.exists():
+        pictures = make_video(path.with_name("silent.mkv"), FRAMES, **{"codec": "mpeg4", **more})
+        return beside(pictures, coded, path)
     sound = np.stack([noise(0.6, rate)] * channels)
     settings = {"codec": "mpeg4", "sound": sound, "sound_rate": rate, **more}
     return make_video(path, FRAMES, sound_codec=sound_codec, **settings)
+
+
+def beside(pictures: Path, sound: Path, target: Path) -> Path:
+    """A film with the packets of one file as its pictures, of another as its sound."""
+    with ExitStack() as opened:
+        files = [opened.enter_context(av.open(str(each))) for each in (pictures, sound)]
+        output = opened.enter_context(av.open(str(target), "w"))
+        sources = (files[0].streams.video[0], files[1].streams.audio[0])
+        streams = [output.add_stream_from_template(each) for each in sources]
+        for file, source, stream in zip(files, sources, streams, strict=True):
+            for packet in file.demux(source):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+    return target
 
 
 def shown(frame: Frame) -> np.ndarray:
@@ -171,3 +196,27 @@ def test_a_sound_that_begins_between_two_milliseconds(
     paint_video(original, tmp_path / f"b{target}", shown, notice=lambda sentence: None)
     before, after = (read_sound(p, rate=48_000) for p in (original, tmp_path / f"b{target}"))
     assert abs(lag(before, after, 48_000, 0.35)) <= (48 if target in MATROSKA else 1)
+
+
+@pytest.mark.parametrize("target", ["b.mkv", "b.mp4"])
+def test_packets_shorter_than_the_tick_of_their_file_keep_their_places(
+    tmp_path: Path, target: str
+) -> None:
+    """As of TrueHD in Matroska: 40 samples each, of which several share a millisecond."""
+    path, values = tmp_path / "a.mkv", (noise(4.0, 48_000) * 30_000).astype(np.int16)
+    with av.open(str(path), "w") as output:
+        pictures = output.add_stream("mpeg4", rate=25, width=64, height=48, bit_rate=500_000)
+        sounds = output.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        output.mux(pictures.encode(av.VideoFrame.from_ndarray(FRAMES[0])))
+        for begin in range(0, len(values), 40):
+            part = values[None, begin : begin + 40]
+            output.mux(sounds.encode(sound_frame(part, "s16", "mono", 48_000, begin)))
+        output.mux(pictures.encode(None))
+    expected = values / np.float32(32_768)
+    paint_video(path, tmp_path / target, shown)
+    for each in (path, tmp_path / target):
+        assert np.array_equal(read_sound(each, rate=48_000), expected)
+        for start in (2.5, 3.2505):
+            begin = round(start * 48_000)
+            part = read_sound(each, rate=48_000, start=start, seconds=0.3)
+            assert np.array_equal(part, expected[begin : begin + len(part)])

@@ -14,7 +14,8 @@ from made_media import make_video, numbered
 
 from hearsight.media.read import Frame, probe, read_sound, stream_frames
 from hearsight.media.sound import flac_length
-from hearsight.media.sound_track import plan_sound, sound_frame
+from hearsight.media.sound_track import plan_sound
+from hearsight.media.sound_writers import sound_frame
 from hearsight.media.write import check_paint, paint_video, write_video
 
 FRAMES = [numbered(number) for number in range(50)]  # 2 seconds

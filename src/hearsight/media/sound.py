@@ -36,6 +36,7 @@ BARE = {"pcm_u8": 1, "pcm_s8": 1, "pcm_mulaw": 1, "pcm_alaw": 1} | {
 OPUS = ("opus", "libopus")
 POINTERS = 8  # channels; of so many planes or more PyAV reads further ones that are not there
 HEAD = 14  # bytes, of a FLAC frame's header at least as many as tell its length
+DTS_CORE = b"\x7f\xfe\x80\x01"
 OPUS_RATE = 48_000  # hertz, in which Opus counts whatever it codes
 SEARCHED = 500  # packets in which a first one that can be decoded is looked for
 GATHERED = 8192  # samples that are resampled at once
@@ -198,6 +199,8 @@ def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
         return length
     if stream.codec_context.name == "alac":
         return alac_length(bytes(packet)[:HEAD], stream.codec_context.extradata)
+    if stream.codec_context.name == "dca" and (length := dts_length(bytes(packet)[:HEAD])):
+        return length
     if stream.codec_context.frame_size > 1:
         return stream.codec_context.frame_size
     if packet.duration and packet.time_base and packet.time_base * rate <= 1:
@@ -254,6 +257,16 @@ def alac_length(packet: bytes, cookie: bytes | None) -> int | None:
     if cookie is None or len(cookie) < 16:
         return None
     return int.from_bytes(cookie[12:16], "big") or None
+
+
+def dts_length(packet: bytes) -> int | None:
+    """The samples of a DTS packet by the head of its core, None without one (ETSI TS 102 114, 5.3).
+
+    Its blocks are of 32 samples.
+    """
+    if packet[:4] != DTS_CORE or len(packet) < 6:
+        return None
+    return ((int.from_bytes(packet[4:6], "big") >> 2 & 127) + 1) * 32
 
 
 def leading_samples(packet: Encoded) -> int:

@@ -100,19 +100,22 @@ def _placed(blocks: Iterator[Block], places: "Places | None") -> Iterator[Piece]
 
 
 class Places:
-    """Where the packets of a sound lie, by their stamps."""
+    """Where the packets of a sound lie, by their stamps.
+
+    Packets that share a stamp, being shorter than a tick, are not told apart by it.
+    """
 
     def __init__(self, stamps: Int64[np.ndarray, " n"], places: Int64[np.ndarray, " n"]) -> None:
         """`stamps` in ticks; `places` in samples from time 0."""
-        order = np.argsort(stamps, kind="stable")
-        self._stamps, self._places = stamps[order], places[order]
+        self._stamps, first, count = np.unique(stamps, return_index=True, return_counts=True)
+        self._places, self._alone = places[first], count == 1
 
     def of(self, stamp: int | None) -> int | None:
-        """The place of the packet with a stamp, None if there is none."""
+        """The place of the only packet with a stamp, None if there is none."""
         if stamp is None:
             return None
         row = int(np.searchsorted(self._stamps, stamp))
-        known = row < len(self._stamps) and self._stamps[row] == stamp
+        known = row < len(self._stamps) and self._stamps[row] == stamp and self._alone[row]
         return int(self._places[row]) if known else None
 
 

@@ -7,24 +7,21 @@ packets are written to memory in that format and read back. Else it is encoded a
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from itertools import chain, islice
-from math import floor, inf
+from math import inf
 from pathlib import Path
 
 import av
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from jaxtyping import Float32
 
 from hearsight.media.decode import timestamp
 from hearsight.media.edit_list import Edit
-from hearsight.media.padding import delayed_stream, end_early
 from hearsight.media.settle import JITTER, Stamped, settled
 from hearsight.media.sound import (
     exact_length,
@@ -32,26 +29,21 @@ from hearsight.media.sound import (
     leading_samples,
     packet_length,
     sound_format,
-    trailing_padding,
+)
+from hearsight.media.sound_writers import (
+    Copier,
+    Encoder,
+    SoundPlan,
+    copied_stream,
+    encoded_stream,
+    nearest,
+    samples_at,
+    sound_frame,
 )
 from hearsight.media.source import PRIMING, Encoded, SharedPackets, Source, open_media
 from hearsight.media.timeline import Timeline
 
 TRIED = 8  # packets by which it is found out whether a file can hold a sound
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels; others become stereo
-ENCODED_RATE = 48_000  # hertz, of a sound whose rate is above all that the encoder takes
-MOST_BITS = 128_000  # per second and channel
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoundPlan:
-    """How the sound of a film gets into a video."""
-
-    codec: str  # FFmpeg's name of the decoder of the film's sound
-    rate: int  # hertz
-    channels: int
-    copied: bool  # else encoded anew
-    priming: int = 0  # samples before the sound that its first packets hold, copied with them
 
 
 def plan_sound(
@@ -76,11 +68,21 @@ def plan_sound(
         rate, channels = known
         codec = stream.codec_context.name
         priming = _priming(original, chain(first, packets), rate)
-        plan = SoundPlan(codec=codec, rate=rate, channels=channels, copied=True, priming=priming)
+        samples = sum(frame.samples for frame in _decoded(stream, first))
+        plan = SoundPlan(
+            codec=codec,
+            rate=rate,
+            channels=channels,
+            copied=True,
+            priming=priming,
+            usual=samples // len(first),
+        )
         allowed = copied is None or stream.codec_context.codec.canonical_name in copied
-        if allowed and _can_hold(plan, stream, first, kind):
-            return plan
-        return SoundPlan(codec=codec, rate=rate, channels=channels, copied=False)
+        return (
+            plan
+            if allowed and _can_hold(plan, stream, first, kind)
+            else replace(plan, copied=False)
+        )
 
 
 def _priming(original: Source, packets: Iterable[Encoded], rate: int) -> int:
@@ -123,10 +125,10 @@ def _can_hold(plan: SoundPlan, stream: AudioStream, packets: list[Encoded], kind
     the start.
     """
     memory = BytesIO()
-    samples = sum(frame.samples for frame in _decoded(stream, packets))
+    samples = plan.usual * len(packets)
     try:
         with av.open(memory, "w", format=kind) as output:
-            copier = _Copier(copied_stream(output, stream, plan), plan.rate, output, output.mux)
+            copier = Copier(copied_stream(output, stream, plan), plan.rate, output, output.mux)
             output.start_encoding()
             for number, packet in enumerate(packets):
                 copier.add(packet, Fraction(number * samples, len(packets) * plan.rate))
@@ -138,47 +140,6 @@ def _can_hold(plan: SoundPlan, stream: AudioStream, packets: list[Encoded], kind
             return 2 * sum(frame.samples for frame in again) >= samples
     except (av.FFmpegError, ValueError):
         return False
-
-
-def copied_stream(output: OutputContainer, stream: AudioStream, plan: SoundPlan) -> AudioStream:
-    """A stream of the same kind in a file being written, for packets of `stream`.
-
-    Raises:
-        ValueError: the format knows no such sound. More are refused when the header is written.
-    """
-    copied = delayed_stream(output, stream, plan.priming)
-    context = copied.codec_context
-    if not context.sample_rate:
-        context.sample_rate = plan.rate
-    if context.layout.name.endswith(" channels") and plan.channels in LAYOUTS:
-        context.layout = LAYOUTS[plan.channels]  # mp4 needs a layout where none is stored
-    return copied
-
-
-def encoded_stream(output: OutputContainer, rate: int, channels: int) -> AudioStream:
-    """A stream of AAC, in WebM of Opus, for a sound of `rate` hertz.
-
-    It has the next higher rate that the encoder takes.
-    """
-    name = "libopus" if output.format.name == "webm" else "aac"
-    rates = av.Codec(name, "w").audio_rates or [rate]
-    taken = min((each for each in rates if each >= rate), default=ENCODED_RATE)
-    layout = LAYOUTS.get(channels, "stereo")
-    stream = output.add_stream(name, rate=taken, layout=layout)
-    assert isinstance(stream, AudioStream)
-    stream.codec_context.bit_rate = stream.layout.nb_channels * min(MOST_BITS, 4 * taken)
-    return stream
-
-
-def encoded(
-    stream: AudioStream, frame: AudioFrame | None, output: OutputContainer
-) -> Iterator[Encoded]:
-    """The packets that an encoder gives for a frame, None being the end of the sound."""
-    for packet in stream.encode(frame):
-        ticks = (packet.duration or 0) * packet.time_base
-        whole = stream.codec_context.frame_size
-        end_early(packet, whole - round(ticks * stream.codec_context.sample_rate), output)
-        yield packet
 
 
 class SoundTrack:
@@ -196,7 +157,7 @@ class SoundTrack:
         copied = plan is None or plan.copied
         self._settled = self._heard() if copied else self._frames()
         self._next: tuple[Fraction, Encoded | AudioFrame] | None = None
-        self._writer: _Copier | _Encoder | None = None
+        self._writer: Copier | Encoder | None = None
 
     def pictures(self) -> Iterator[Encoded]:
         """The packets of the picture; those of the sound on the way wait to be written."""
@@ -209,10 +170,10 @@ class SoundTrack:
             return
         if self._plan.copied:
             copied = copied_stream(output, self._stream, self._plan)
-            self._writer = _Copier(copied, self._plan.rate, output, mux)
+            self._writer = Copier(copied, self._plan.rate, output, mux)
         else:
             stream = encoded_stream(output, self._plan.rate, self._plan.channels)
-            self._writer = _Encoder(stream, self._plan.rate, output, mux)
+            self._writer = Encoder(stream, self._plan.rate, output, mux)
 
     def write(self, until: float) -> None:
         """Write the sound that was met and begins by `until` (seconds)."""
@@ -264,7 +225,9 @@ class SoundTrack:
 
         def stated(frame: AudioFrame) -> Stamped:
             known = frame.pts is not None and frame.time_base
-            return Stamped(round(timestamp(frame) * rate) if known else None, _samples(frame, rate))
+            return Stamped(
+                round(timestamp(frame) * rate) if known else None, samples_at(frame, rate)
+            )
 
         for frame, settled_at in settled(frames(), stated, float(rate)):
             self._looked -= 1
@@ -296,6 +259,7 @@ class SoundTrack:
             return
         tick = Fraction(stream.time_base or 1)
         rate = stream.codec_context.sample_rate or (self._plan.rate if self._plan else 1)
+        usual = 0 if self._plan is None else self._plan.usual
 
         def packets() -> Iterator[Encoded]:
             for packet in self._shared.of(stream):
@@ -303,7 +267,7 @@ class SoundTrack:
                 yield packet
 
         def stated(packet: Encoded) -> Stamped:
-            return Stamped(_place(packet, tick, rate), packet_length(stream, packet))
+            return Stamped(_place(packet, tick, rate), packet_length(stream, packet) or usual)
 
         for packet, settled_at in settled(packets(), stated, float(rate)):
             self._looked -= 1
@@ -325,11 +289,6 @@ def _shortened(frame: AudioFrame, samples: int | None) -> AudioFrame:
     return short
 
 
-def _samples(frame: AudioFrame, rate: int) -> int:
-    """The samples of a frame at another rate."""
-    return round(frame.samples * rate / frame.sample_rate)
-
-
 def _place(packet: Encoded, tick: Fraction, rate: int) -> int | None:
     """The sample at which a packet begins as its file states it.
 
@@ -340,97 +299,3 @@ def _place(packet: Encoded, tick: Fraction, rate: int) -> int | None:
         return None
     skipped = leading_samples(packet)
     return round((stamp + nearest(skipped / (rate * tick))) * tick * rate) - skipped
-
-
-def nearest(value: Fraction) -> int:
-    """The nearest whole number, of two the one away from zero, as FFmpeg rounds."""
-    size = floor(abs(value) + Fraction(1, 2))
-    return size if value > 0 else -size
-
-
-@dataclass(slots=True, kw_only=False)
-class _Copier:
-    """Writes the packets of a sound as they are."""
-
-    stream: AudioStream
-    rate: int  # hertz
-    output: OutputContainer
-    mux: Callable[[Encoded], None]
-    last: int | None = None  # ticks: where the last packet begins
-
-    def add(self, packet: Encoded | AudioFrame, moment: Fraction) -> None:
-        assert not isinstance(packet, AudioFrame)
-        origin, ticks = packet.stream, self.stream.time_base
-        assert isinstance(origin, AudioStream)
-        assert ticks is not None
-        place = nearest(moment / ticks)
-        padding = trailing_padding(origin, packet)
-        own = packet_length(origin, packet) - padding
-        end_early(packet, padding, self.output)
-        length = nearest(Fraction(own, origin.codec_context.sample_rate or self.rate) / ticks)
-        if self.last is not None:  # a clock that goes back is mended: no container takes it
-            place = max(place, self.last + 1)
-            length = length or place - self.last  # not stated: that of the packet before
-        packet.stream, packet.time_base = self.stream, ticks
-        packet.pts = packet.dts = self.last = place
-        packet.duration = length
-        self.mux(packet)
-
-    def finish(self) -> None:
-        pass
-
-
-@dataclass(slots=True, kw_only=False)
-class _Encoder:
-    """Encodes decoded sound anew, with silence in its holes; overlaps are cut."""
-
-    stream: AudioStream
-    rate: int  # hertz
-    output: OutputContainer
-    mux: Callable[[Encoded], None]
-    end: int = 0  # samples: where what was added ends
-    place: int = 0  # samples that are written; fewer while a mixer holds some back
-    mixers: dict[tuple[str, str, int], AudioResampler] = field(default_factory=dict)
-
-    def add(self, frame: Encoded | AudioFrame, moment: Fraction) -> None:
-        assert isinstance(frame, AudioFrame)
-        begin = round(moment * self.rate)
-        hole, overlap = begin - self.end, self.end - begin
-        while hole > 0:
-            silent = min(hole, self.rate)
-            self._encode(np.zeros((silent, self.stream.layout.nb_channels), np.float32))
-            hole -= silent
-        for samples in self._mixed(frame):
-            self._encode(samples[max(0, overlap) :])
-            overlap -= len(samples)
-        self.end = max(self.end, begin + _samples(frame, self.rate))
-
-    def finish(self) -> None:
-        for packet in encoded(self.stream, None, self.output):
-            self.mux(packet)
-
-    def _mixed(self, frame: AudioFrame) -> Iterator[Float32[np.ndarray, "samples channels"]]:
-        """The samples in the layout of the new stream, at the plan's rate."""
-        like = (frame.format.name, frame.layout.name, frame.sample_rate)
-        layout = self.stream.layout
-        if like not in self.mixers:
-            self.mixers[like] = AudioResampler("flt", layout.name, self.rate)
-        for mixed in self.mixers[like].resample(frame):
-            samples = mixed.to_ndarray().reshape(-1, layout.nb_channels)
-            yield np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
-
-    def _encode(self, samples: Float32[np.ndarray, "samples channels"]) -> None:
-        if not len(samples):
-            return
-        row, layout = samples.reshape(1, -1), self.stream.layout.name
-        frame = sound_frame(row, "flt", layout, self.rate, self.place)
-        for packet in encoded(self.stream, frame, self.output):
-            self.mux(packet)
-        self.place += len(samples)
-
-
-def sound_frame(samples: np.ndarray, kind: str, layout: str, rate: int, place: int) -> AudioFrame:
-    """A frame for an encoder, of one row in which channels take turns, from sample `place` on."""
-    frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=kind, layout=layout)
-    frame.sample_rate, frame.pts, frame.time_base = rate, place, Fraction(1, rate)
-    return frame

@@ -26,8 +26,8 @@ from hearsight.media.decode import (
     timestamp,
     usual_ticks,
 )
-from hearsight.media.settle import LONGEST_HOLE, Settler, Stamped
-from hearsight.media.sound import packet_length, sound_pieces, trailing_padding
+from hearsight.media.settle import JITTER, LONGEST_HOLE, Settler, Stamped
+from hearsight.media.sound import exact_length, packet_length, sound_pieces, trailing_padding
 from hearsight.media.source import (
     BLIND,
     UNSTAMPED,
@@ -108,6 +108,7 @@ class _Track:
         self.shown, self.stored = array("q"), array("q")  # times of showing and of decoding
         self.lengths = array("q")
         self.order = array("q")  # the packet's number among those of both streams
+        self.exact = True  # whether packets of a sound tell their lengths
         self._last: Encoded | None = None  # packet of a sound
         edit = source.edit(stream)
         self.edit_end = None if edit is None else edit.end
@@ -130,7 +131,9 @@ class _Track:
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
         self.order.append(order)
         if isinstance(self.stream, AudioStream):
-            self.lengths.append(packet_length(self.stream, packet))
+            length = exact_length(self.stream, packet)
+            self.exact = self.exact and length is not None
+            self.lengths.append(packet_length(self.stream, packet) if length is None else length)
             self._last = packet
         else:
             length = packet.duration or 0
@@ -176,7 +179,10 @@ class _Track:
                 return (
                     self.shown[last] + self._shift(last, added) + self.lengths[last]
                 ) / self.rate
-            ends = [each.place + self.lengths[number] for number, each in settled]
+            ends = [
+                self._counted(number, each.place, added) + self.lengths[number]
+                for number, each in settled
+            ]
             return (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
         shown: list[Stamped] = []
         for number, each in settled:
@@ -191,6 +197,17 @@ class _Track:
         ends = [place + length for place, length in known[-REORDERED:]] or [0]
         most = REORDERED * usual_ticks(self.stream)
         return max(end for n, end in enumerate(ends) if end - min(ends[n:]) <= most) / self.rate
+
+    def _counted(self, number: int, settled: int, added: "_Added") -> int:
+        """The settled place of a packet of sound; where lengths are rounded, its own nearby.
+
+        Such lengths do not add up.
+        """
+        own = self.stored[number]
+        if self.exact or own == UNSTATED:
+            return settled
+        own += self._shift(number, added)
+        return own if abs(own - settled) <= JITTER * self.rate else settled
 
     def shown_end(self) -> Fraction:
         """When the last packet ends; a picture ends with the edit of its track."""

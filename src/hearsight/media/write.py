@@ -27,13 +27,8 @@ from hearsight.files.output import PartFile, check_output
 from hearsight.media.decode import timestamp
 from hearsight.media.pixels import BT709, LIMITED, Colours, Pixels, colours
 from hearsight.media.read import Frame, MediaInfo, decode_pictures
-from hearsight.media.sound_track import (
-    SoundTrack,
-    encoded,
-    encoded_stream,
-    plan_sound,
-    sound_frame,
-)
+from hearsight.media.sound_track import SoundTrack, plan_sound
+from hearsight.media.sound_writers import encoded, encoded_stream, sound_frame
 from hearsight.media.source import Encoded, MediaError, Source, open_media
 from hearsight.media.timeline import timeline_of
 from hearsight.progress import Notice, warn
