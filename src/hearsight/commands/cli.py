@@ -19,6 +19,7 @@ from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
 from hearsight.commands.options import WholeSentences, field_hint
 from hearsight.commands.recipes import import_weights, recipes
+from hearsight.commands.results import results
 from hearsight.commands.retrieve import retrieve
 from hearsight.commands.score import evaluate, protocols, score
 from hearsight.commands.serve import serve
@@ -68,6 +69,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(score)
 app.command()(protocols)
+app.command()(results)
 app.command()(retrieve)
 app.command()(index)
 app.command()(search)

@@ -1,9 +1,11 @@
 """The frame of every HTML page: head, content policy, style, heading, and writing it.
 
-A page is one file without scripts. It follows the reader's light or dark theme and fits a phone.
+A page is one file, without scripts but for one that sorts tables. It follows the reader's light or
+dark theme and fits a phone.
 """
 
 import base64
+import hashlib
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -13,7 +15,13 @@ from hearsight.files.output import written_whole
 
 
 def html_page(
-    title: str, summary: str, parts: Iterable[str], *, style: str = "", media: str = "data:"
+    title: str,
+    summary: str,
+    parts: Iterable[str],
+    *,
+    style: str = "",
+    media: str = "data:",
+    script: str = "",
 ) -> str:
     """A whole page.
 
@@ -23,10 +31,18 @@ def html_page(
         parts: HTML, one part per line or more; empty ones are left out.
         style: CSS beyond that of every page.
         media: where the page's content policy lets videos come from.
+        script: JavaScript at the page's end; the policy allows this text alone, by its hash.
     """
     heading = f'<h1>{escape(title)}</h1>\n<p class="summary">{escape(summary)}</p>'
     body = "\n".join(part for part in (heading, *parts) if part)
-    return PAGE.format(title=escape(title), style=STYLE + style, body=body, media=media)
+    policy = ""
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy = f"; script-src 'sha256-{digest}'"
+        body += f"\n<script>{script}</script>"
+    return PAGE.format(
+        title=escape(title), style=STYLE + style, body=body, media=media, scripts=policy
+    )
 
 
 def card_note(cards: Iterable[ModelCard]) -> str:
@@ -56,7 +72,7 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-media-src {media}; style-src 'unsafe-inline'">
+media-src {media}; style-src 'unsafe-inline'{scripts}">
 <title>{title}</title>
 <style>{style}</style>
 </head>
