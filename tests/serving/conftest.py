@@ -1,4 +1,4 @@
-"""One server for all tests of it: beginning one takes seconds."""
+"""One server for all tests of it, with a tiny model: beginning one takes seconds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
-from made_library import RATE, make_clip
+from made_library import RATE, make_clip, tiny_model
 from made_media import sine
 from made_server import Served, serving
 from PIL import Image
@@ -16,6 +16,7 @@ from PIL import Image
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("served")
     (made / "films").mkdir()
+    tiny_model(made / "tiny.safetensors")
     make_clip(made / "films" / "street.mp4", 1, 4.0)
     make_clip(made / "film.mp4", 2, 3.0)
     (made / "runs" / "one").mkdir(parents=True)
@@ -34,6 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served(folder: Path) -> Iterator[Served]:
     with serving(
-        folder, "made.library", "--folder", "films", "--runs", "runs", "--largest", "0.01"
+        folder,
+        *("made.library", "--folder", "films", "--runs", "runs"),
+        *("--largest", "0.01", "--model", "tiny.safetensors"),
     ) as server:
         yield server

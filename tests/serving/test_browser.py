@@ -13,7 +13,9 @@ import pytest
 from made_media import make_video, numbered, sine
 from made_server import Served, browsing, needs_browser, serving
 
-pytestmark = [needs_browser, pytest.mark.slow]
+from hearsight import Library
+
+pytestmark = needs_browser
 RATE = 25
 SECONDS = 3
 BARE = """() => [...document.querySelectorAll('input, select, button, a, video, canvas[role], img')]
@@ -183,6 +185,7 @@ def test_two_pages_send_at_once(context: Any, page: Any, served: Served, folder:
     other.close()
 
 
+@pytest.mark.slow
 def test_a_film_that_browsers_do_not_show_gets_a_copy(
     page: Any, served: Served, folder: Path
 ) -> None:
@@ -199,6 +202,7 @@ def test_a_film_that_browsers_do_not_show_gets_a_copy(
     assert (folder / "state" / "results" / key / "playable.mp4").is_file()
 
 
+@pytest.mark.slow
 def test_a_film_is_painted_to_a_file(page: Any, film: str, tmp_path: Path) -> None:
     page.goto(film)
     page.wait_for_selector("#film[data-ready]")
@@ -215,8 +219,10 @@ def test_a_film_is_painted_to_a_file(page: Any, film: str, tmp_path: Path) -> No
 
 def test_the_library_is_indexed_searched_and_taken_along(page: Any, folder: Path) -> None:
     page.click("nav a:has-text('Library')")
+    page.wait_for_url("**/library", wait_until="load")  # by then its scripts listen
     page.click("[data-index]")
     page.wait_for_selector("#held li:has-text('street.mp4')")
+    assert Library.open(folder / "made.library").table.info.model.endswith("tiny.safetensors")
     page.set_input_files("#files", folder / "s.wav")
     page.wait_for_selector(".card[data-moment]")
     assert "key=" in page.url
@@ -239,13 +245,19 @@ def test_the_library_is_indexed_searched_and_taken_along(page: Any, folder: Path
     page.go_back()
     page.wait_for_selector(".card[data-moment]")
     assert page.url == before
+
+
+@pytest.mark.slow
+def test_the_microphone_is_searched_by_and_the_camera_localised_live(
+    page: Any, served: Served
+) -> None:
+    page.goto(f"{served.address}library")
+    page.click("[data-index]")
+    page.wait_for_selector("#held li:has-text('street.mp4')")
     page.click("#record")
     page.wait_for_selector("#record:has-text('1 s')")
     page.click("#record")
     page.wait_for_selector(".card .file:has-text('recording.wav')")
-
-
-def test_the_camera_is_localised_live(page: Any) -> None:
     page.click("nav a:has-text('Live')")
     page.click("#start")
     page.wait_for_function("() => document.getElementById('map').dataset.shown >= 2")
@@ -279,6 +291,7 @@ def test_every_page_fits_a_phone_and_everything_on_it_has_a_name(
         assert page.evaluate("document.querySelectorAll('h1').length") == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_started_again_shows_what_was_finished(
     context: Any, served: Served, film: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -286,7 +299,8 @@ def test_a_server_that_is_killed_and_started_again_shows_what_was_finished(
     results = tmp_path / "state" / "results"
     shutil.copytree(folder / "state" / "results" / key, results / key)
     page = context.new_page()
-    with serving(tmp_path) as first:
+    tiny = ("--model", str(folder / "tiny.safetensors"))
+    with serving(tmp_path, *tiny) as first:
         mine = first.address
         page.goto(f"{mine}films/{key}")
         page.wait_for_selector("#film[data-ready]")
@@ -295,7 +309,7 @@ def test_a_server_that_is_killed_and_started_again_shows_what_was_finished(
         page.click("#export")
         page.wait_for_timeout(100)
         page.goto("about:blank")
-    with serving(tmp_path, "--port", mine.strip("/").rpartition(":")[2]):
+    with serving(tmp_path, *tiny, "--port", mine.strip("/").rpartition(":")[2]):
         page.goto(f"{mine}films/{key}#t=1.000")
         page.wait_for_selector("#film[data-ready]")
         wait_at(page, 1.0)

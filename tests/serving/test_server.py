@@ -38,7 +38,8 @@ def test_a_film_is_localised_as_the_command_does(served: Served, folder: Path) -
     key = served.localise(upload=served.send(folder / "film.mp4"), every=0.5)
     assert wait(served, key)["state"] == "done"
     found = facts(served, key)
-    wanted = list(localise_video(folder / "film.mp4", every=0.5))
+    tiny = folder / "tiny.safetensors"
+    wanted = list(localise_video(folder / "film.mp4", every=0.5, model=tiny))
     assert [one["time"] for one in found["moments"]] == [one.time for one in wanted]
     for one, moment in zip(found["moments"], wanted, strict=True):
         assert one["confidence"] == pytest.approx(moment.confidence, abs=1e-4)
@@ -157,7 +158,8 @@ def test_a_server_that_was_killed_has_lost_no_finished_result(
     key = served.localise(upload=served.send(folder / "film.mp4"))
     wait(served, key)
     shutil.copytree(folder / "state" / "results" / key, tmp_path / "state" / "results" / key)
-    with serving(tmp_path) as first:
+    tiny = ("--model", str(folder / "tiny.safetensors"))
+    with serving(tmp_path, *tiny) as first:
         unfinished = first.localise(upload=first.send(folder / "film.mp4"))
         first.send(folder / "film.mp4")  # and not asked for
         workers = psutil.Process(first.process.pid).children()
@@ -165,7 +167,7 @@ def test_a_server_that_was_killed_has_lost_no_finished_result(
         first.process.wait()
         _, alive = psutil.wait_procs(workers, 20)
         assert not alive  # they end with their server
-    with serving(tmp_path) as second:
+    with serving(tmp_path, *tiny) as second:
         assert facts(second, key) == facts(served, key)
         assert second.ask(f"films/{key}/media")[1] == (folder / "film.mp4").read_bytes()
         assert second.ask(f"films/{unfinished}")[0] == 404

@@ -204,18 +204,23 @@ def export(state: State, progress: Progress, *, form: str, facts: Any, held: Any
 def index(state: State, progress: Progress, *, folder: str, name: str) -> str:
     """Add what is new below a folder to the library; in a sentence, what came of it.
 
+    A new library is made with the model that localises films; an old one keeps its own.
+
     Raises:
         HearsightError: as `index_videos`.
     """
     import torch
 
     from hearsight.library.indexing import index_videos
+    from hearsight.library.lance_table import MomentTable
 
     torch.set_num_threads(state.settings.threads)
+    library = state.settings.library or ""
     with called(Path(folder), name):
         summary = index_videos(
-            state.settings.library or "",
+            library,
             [folder],
+            model=state.settings.model if MomentTable.open(library) is None else None,
             device=state.settings.device,
             progress=progress,
             notice=no_notice,
