@@ -166,16 +166,17 @@ def index_one(library: str, video: str) -> dict[str, Any]:
 
 def grouped(generator: np.random.Generator, centres: np.ndarray, count: int) -> np.ndarray:
     """Unit vectors around random ones of the centres."""
-    vectors = generator.standard_normal((count, CHANNELS), np.float32)
-    vectors *= SPREAD / CHANNELS**0.5
+    channels = centres.shape[1]
+    vectors = generator.standard_normal((count, channels), np.float32)
+    vectors *= SPREAD / channels**0.5
     vectors += centres[generator.integers(len(centres), size=count)]
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def draw_centres(rows: int) -> np.ndarray:
+def draw_centres(rows: int, channels: int = CHANNELS) -> np.ndarray:
     """A random unit vector for each group."""
     generator = np.random.default_rng(0)
-    centres = generator.standard_normal((max(1, rows // GROUP), CHANNELS), np.float32)
+    centres = generator.standard_normal((max(1, rows // GROUP), channels), np.float32)
     return centres / np.linalg.norm(centres, axis=1, keepdims=True)
 
 
@@ -200,6 +201,7 @@ def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -
         "image": embeddings[1],
         "kind": ["video"] * count,
         "box": [None] * count,
+        "heatmap": [None] * count,
         "confidence": [0.5] * count,
         "thumbnail": [b""] * count,
     }

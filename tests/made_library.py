@@ -15,8 +15,8 @@ from hearsight.recipes.serialisation import assign
 RATE = 16_000
 
 
-def tiny_model(path: Path, seed: int = 0) -> Path:
-    """A checkpoint of very narrow encoders."""
+def tiny_model(path: Path, seed: int = 0, threshold: float | None = None) -> Path:
+    """A checkpoint of very narrow encoders; of a threshold of -1 there is always a source."""
     recipe = load_recipe("ssl_tie:small")
     for change in ("encoder.widths=[8,8,8,8]", "frame_size=48"):
         recipe = assign(recipe, change)
@@ -26,7 +26,8 @@ def tiny_model(path: Path, seed: int = 0) -> Path:
         encoders.train()
         encoders.embed_frames(torch.randn(8, 3, 48, 48))
         encoders.embed_sounds(torch.randn(8, 1, *recipe.spectrogram.shape) * 20 - 50)
-    save_checkpoint(path, encoders, recipe)
+    facts = None if threshold is None else {"threshold": threshold}
+    save_checkpoint(path, encoders, recipe, facts=facts)
     return path
 
 

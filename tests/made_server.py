@@ -98,6 +98,7 @@ def browsing(profile: Path, *arguments: str) -> Iterator[Any]:
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
+                "--disable-dev-shm-usage",  # /dev/shm of a container may be small
                 "--autoplay-policy=no-user-gesture-required",
                 *arguments,
             ],

@@ -26,7 +26,9 @@ from hearsight.library.extraction import Extractor, moment_times
 from hearsight.library.indexing import index_videos
 from hearsight.library.lance_table import LibraryInfo, MomentTable, sole_writer
 from hearsight.library.library import Library
+from hearsight.library.thumbnails import decode_heatmap
 from hearsight.localising.localise import localise_video, prepare_whole_frame
+from hearsight.localising.moments import to_heatmap
 from hearsight.media.picture import decode_picture
 from hearsight.media.read import frames_at, read_sound
 from hearsight.media.write import write_video
@@ -397,16 +399,37 @@ def test_sounds_and_pictures_are_moments_with_one_vector(model: Path, tmp_path: 
 
 
 def test_boxes_are_those_of_localise(videos: Path, tmp_path: Path) -> None:
-    index_videos(tmp_path / "library", [videos / "0.mp4"], every=2.0)
+    finds = tiny_model(tmp_path / "finds.safetensors", threshold=-1.0)
+    index_videos(tmp_path / "library", [videos / "0.mp4"], every=2.0, model=finds)
     rows = read(tmp_path / "library")
     assert {row["confidence"] != 0 for row in rows} == {True}
-    found = {moment.time: moment for moment in localise_video(videos / "0.mp4", every=1.0)}
+    localised = localise_video(videos / "0.mp4", every=1.0, maps=True, model=finds)
+    found = {moment.time: moment for moment in localised}
     for row in rows:
         moment = found[row["time"]]
         assert row["confidence"] == pytest.approx(moment.confidence, abs=1e-4)
         assert (row["box"] is None) == (moment.box is None)
         if moment.box is not None:
             assert np.multiply(row["box"], (64, 48, 64, 48)) == pytest.approx(moment.box, abs=1.01)
+        assert (row["heatmap"] is None) == (row["box"] is None)
+        if row["heatmap"] is not None:
+            heatmap = decode_heatmap(row["heatmap"]) / 255
+            assert heatmap == pytest.approx(to_heatmap(moment.response), abs=0.01)
+    assert any(row["heatmap"] for row in rows)
+
+
+def test_a_library_without_heat_goes_on_without(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    with monkeypatch.context() as before:  # as hearsight made libraries before
+        before.setattr("hearsight.library.indexing.LibraryInfo", partial(LibraryInfo, format=2))
+        index_videos(library, [videos / "0.mp4"], model=model)
+    index_videos(library, [videos / "1.mp4"])
+    assert {"kind", "box"} <= read(library)[0].keys()
+    assert "heatmap" not in read(library)[0]
+    found = Library.open(library).similar(videos / "0.mp4", 1.0, k=3)
+    assert [one.heatmap for one in found] == [None] * 3
 
 
 def test_a_library_of_an_older_hearsight_goes_on_with_videos(

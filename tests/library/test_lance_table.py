@@ -10,6 +10,7 @@ import pytest
 
 from hearsight.errors import HearsightError
 from hearsight.library.lance_table import (
+    FORMAT,
     MODALITIES,
     LibraryInfo,
     MomentFilter,
@@ -56,6 +57,7 @@ def rows(table: MomentTable, file: str, sounds: np.ndarray, images: np.ndarray) 
         "sound": list(sounds),
         "image": list(images),
         "box": [None] * count,
+        "heatmap": [None] * count,
         "confidence": [0.1] * count,
         "thumbnail": [b"jpeg"] * count,
     }
@@ -351,7 +353,7 @@ def test_a_table_of_another_program_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="newer hearsight"):
-        MomentTable.create(str(tmp_path), info(format=3))
+        MomentTable.create(str(tmp_path), info(format=FORMAT + 1))
     with pytest.raises(HearsightError, match="newer hearsight"):
         MomentTable.open(str(tmp_path))
 

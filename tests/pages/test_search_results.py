@@ -22,10 +22,19 @@ from PIL import Image
 from hearsight.clips.clip import encode_picture
 from hearsight.errors import HearsightError
 from hearsight.library.library import SearchResult, ShownMoment
+from hearsight.library.thumbnails import encode_heatmap
+from hearsight.localising.painting import colour_map
 from hearsight.media.picture import decode_picture
 from hearsight.pages import search_results
 from hearsight.pages.playable import is_playable
-from hearsight.pages.search_results import clock, loudness, render, save_page, save_sheet
+from hearsight.pages.search_results import (
+    clock,
+    loudness,
+    picture_of,
+    render,
+    save_page,
+    save_sheet,
+)
 
 HOSTILE = '<script>alert("x")</script>&#t=9 %41?.mp4'
 
@@ -125,6 +134,24 @@ def test_a_page_shows_boxes_levels_in_words_and_what_was_searched_by(tmp_path: P
     assert (amber[0].min() - 72, amber[0].max() - 215) == pytest.approx((0, 0), abs=4)
     assert not (bare[..., 1] > 100).any()
     save_sheet(found, tmp_path / "sheet.png")
+
+
+def test_a_picture_shows_the_heat_of_its_moment(tmp_path: Path) -> None:
+    heatmap = np.zeros((4, 8), np.uint8)
+    heatmap[:, :2] = 255
+    found = replace(
+        moment(tmp_path / "film.mp4"),
+        box=(0.0, 0.0, 0.25, 1.0),
+        heatmap=encode_heatmap(heatmap),
+    )
+    bare = picture_of(replace(found, heatmap=None)).astype(int)
+    hot = picture_of(found).astype(int)
+    assert hot.shape == bare.shape == (288, 384, 3)
+    inside, outside = hot[40:-40, 20:60], hot[40:-40, 200:]
+    assert inside == pytest.approx(0.7 * colour_map()[255] + 0.3 * bare[40:-40, 20:60], abs=3)
+    assert (outside == bare[40:-40, 200:]).all()
+    unknown = replace(found, box=None, heatmap=None)
+    assert picture_of(unknown).shape == (144, 192, 3)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ NUMBER = """() => {
   const [red, green] = small.getImageData(48, 24, 1, 1).data;
   return Math.round((red - 4) / 8) + 32 * Math.round((green - 4) / 8);
 }"""
+COLOURED = """() => {
+  const map = document.querySelector('.card[data-moment] canvas.map');
+  const { data } = map.getContext('2d').getImageData(0, 0, map.width, map.height);
+  return data.filter((value, at) => at % 4 === 3 && value > 100).length;
+}"""
 CHECK_FRAMES = f"""count => new Promise(done => {{
   const video = document.getElementById('media'), map = document.getElementById('map');
   const number = {NUMBER}, seen = [];
@@ -220,12 +225,18 @@ def test_a_film_is_painted_to_a_file(page: Any, film: str, tmp_path: Path) -> No
 def test_the_library_is_indexed_searched_and_taken_along(page: Any, folder: Path) -> None:
     page.click("nav a:has-text('Library')")
     page.wait_for_url("**/library", wait_until="load")  # by then its scripts listen
-    page.click("[data-index]")
+    with page.expect_navigation():
+        page.click("[data-index]")
     page.wait_for_selector("#held li:has-text('street.mp4')")
     assert Library.open(folder / "made.library").table.info.model.endswith("tiny.safetensors")
     page.set_input_files("#files", folder / "s.wav")
     page.wait_for_selector(".card[data-moment]")
     assert "key=" in page.url
+    page.wait_for_selector(".card[data-moment] canvas.map[data-drawn=heat]")
+    assert page.evaluate(COLOURED) > 20
+    assert not page.is_visible(".card[data-moment] svg")
+    page.select_option("#drawn", "box")
+    assert page.is_visible(".card[data-moment] svg")
     page.hover(".card[data-moment] .shot")
     page.wait_for_function("() => document.querySelector('.card video')?.currentTime > 0.05")
     page.mouse.move(0, 0)
@@ -252,7 +263,8 @@ def test_the_microphone_is_searched_by_and_the_camera_localised_live(
     page: Any, served: Served
 ) -> None:
     page.goto(f"{served.address}library")
-    page.click("[data-index]")
+    with page.expect_navigation():  # the page comes anew when that is done
+        page.click("[data-index]")
     page.wait_for_selector("#held li:has-text('street.mp4')")
     page.click("#record")
     page.wait_for_selector("#record:has-text('1 s')")

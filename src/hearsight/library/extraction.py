@@ -19,7 +19,7 @@ from jaxtyping import Float32, UInt8
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError, needs
 from hearsight.library.lance_table import FileVersion, Kind, LibraryInfo, schema
-from hearsight.library.thumbnails import small_picture, waveform_picture
+from hearsight.library.thumbnails import encode_heatmap, small_picture, waveform_picture
 from hearsight.localising.localise import EncoderFrame, Localiser, prepare_whole_frame
 from hearsight.media.picture import needs_heic, read_picture
 from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
@@ -275,17 +275,20 @@ def _embedded(batch: list[MomentInput], embedder: Embedder) -> dict[str, pa.Arra
         device=embedder.device,
         batch=len(batch),
     )
-    moments = [localiser.moment(*one).moment for one in zip(responses, frames, sounds, strict=True)]
+    mapped = [localiser.moment(*one) for one in zip(responses, frames, sounds, strict=True)]
+    moments = [one.moment for one in mapped]
     boxes = [
         None
         if one.box is None
         else (np.array(one.box) / (2 * (frame.width, frame.height))).tolist()
         for one, frame in zip(moments, frames, strict=True)
     ]
+    heatmaps = [None if one.moment.box is None else encode_heatmap(one.heatmap) for one in mapped]
     return {
         "image": _vectors(seen),
         "sound": _vectors(heard),
         "box": pa.array(boxes, pa.list_(pa.float32(), 4)),
+        "heatmap": pa.array(heatmaps, pa.binary()),
         "confidence": pa.array([one.confidence for one in moments], pa.float32()),
     }
 

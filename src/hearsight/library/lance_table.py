@@ -37,9 +37,11 @@ MODALITIES: tuple[Modality, ...] = ("sound", "image")
 TABLE = "moments"  # name of the table
 SCHEMES = ("s3", "gs", "az", "memory")  # of object stores; the last is for tests
 METADATA = b"hearsight"  # key of the library's facts in the schema's metadata
-FORMAT = 2
+FORMAT = 3
 OLDEST = 1  # format that is still read and added to: videos alone
-SINCE_2 = ("kind", "box", "confidence")  # columns that libraries of format 1 lack
+LACKING = {1: ("kind", "box", "confidence", "heatmap"), 2: ("heatmap",)}
+"""Columns that libraries of older formats do not have."""
+
 INDEX_FROM = 100_000  # moments from which on there is a vector index; below, search is exact
 MOST_UNINDEXED = 0.25  # share of moments outside the vector index; above, it is built anew
 PER_PARTITION = 1000  # moments
@@ -50,7 +52,7 @@ PROBES = 40  # partitions searched; at least
 REFINE = 40  # times k moments, best by the vector index, whose exact cosine is computed
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
-SHOWN = ("file", "kind", "time", "level", "box", "thumbnail")  # columns of what is found
+SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
 AUDIBLE = f"level >= {QUIET}"
 FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
 
@@ -121,11 +123,12 @@ def schema(info: LibraryInfo) -> pa.Schema:
         "sound": vector,  # null of a picture
         "image": vector,  # null of a sound
         "box": pa.list_(pa.float32(), 4),  # where it sounds: shares of the frame's width and height
+        "heatmap": pa.binary(),  # grey PNG of the response map; null where there is no source
         "confidence": pa.float32(),  # cosine, as `Moment` has it; null where there is no frame
         "thumbnail": pa.binary(),  # JPEG; of a sound its waveform
     }
-    if info.format == 1:
-        columns = {name: kind for name, kind in columns.items() if name not in SINCE_2}
+    lacking = LACKING.get(info.format, ())
+    columns = {name: kind for name, kind in columns.items() if name not in lacking}
     return pa.schema(list(columns.items()), {METADATA: json.dumps(asdict(info))})
 
 

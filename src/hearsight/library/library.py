@@ -58,6 +58,7 @@ class ShownMoment:
     time: float  # seconds from its start; 0 of a picture
     level: float | None  # dBFS of the second around the moment; None where there is no sound
     box: tuple[float, ...] | None = None  # x0, y0, x1, y1 as shares of the frame; None: no source
+    heatmap: bytes | None = None  # where it sounds, as `thumbnails.decode_heatmap` reads it
     thumbnail: bytes  # JPEG
 
     @property

@@ -1,7 +1,10 @@
-"""The small pictures of moments: of a frame, or of a sound its waveform, as JPEG files."""
+"""The small pictures of moments: a frame, or a sound's waveform, as JPEG; response maps as PNG."""
+
+import io
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+from PIL import Image
 
 from hearsight.clips.clip import encode_picture, fit_frame
 from hearsight.localising.painting import FOUND, INK
@@ -23,3 +26,16 @@ def waveform_picture(samples: Float32[np.ndarray, " samples"]) -> bytes:
     away = np.abs(np.arange(height) - height / 2 + 0.5)[:, None]
     drawn = np.where((away <= np.maximum(tall, 0.5))[..., None], FOUND, INK)
     return encode_picture(drawn.astype(np.uint8), quality=QUALITY)
+
+
+def encode_heatmap(heatmap: UInt8[np.ndarray, "h w"]) -> bytes:
+    """A heatmap as a grey PNG, a pixel for each of its cells."""
+    file = io.BytesIO()
+    Image.fromarray(heatmap).save(file, "PNG")
+    return file.getvalue()
+
+
+def decode_heatmap(data: bytes) -> UInt8[np.ndarray, "h w"]:
+    """The heatmap that `encode_heatmap` wrote, from 0 to 255."""
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.array(picture.convert("L"))

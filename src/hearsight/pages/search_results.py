@@ -12,14 +12,15 @@ from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from hearsight.checkpoints.card import ModelCard
 from hearsight.clips.clip import encode_picture
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.library.library import SearchResult, ShownMoment
-from hearsight.library.thumbnails import QUALITY
-from hearsight.localising.painting import box, gallery, save_picture
+from hearsight.library.thumbnails import QUALITY, decode_heatmap
+from hearsight.localising.painting import box, gallery, heat, save_picture
 from hearsight.media.picture import decode_picture
 from hearsight.media.source import MediaError
 from hearsight.pages.html_page import card_note, data_url, html_page, write_page
@@ -54,12 +55,17 @@ def loudness(level: float) -> str:
 
 
 def picture_of(moment: ShownMoment) -> UInt8[np.ndarray, "height width 3"]:
-    """The thumbnail; with a box around what sounds it has twice the size, for thicker lines."""
+    """The thumbnail, under the heat and the box of what sounds; then it has twice the size.
+
+    So the lines are finer. A library of an older hearsight has boxes alone.
+    """
     pixels = decode_picture(moment.thumbnail)
     if moment.box is None:
         return pixels
-    pixels = pixels.repeat(2, axis=0).repeat(2, axis=1)
-    height, width, _ = pixels.shape
+    height, width = (2 * side for side in pixels.shape[:2])
+    pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+    if moment.heatmap is not None:
+        pixels = heat(pixels, decode_heatmap(moment.heatmap) / np.float32(255))
     edges = np.array(moment.box) * (width, height, width, height)
     return box(pixels, edges.tolist())
 
@@ -209,10 +215,11 @@ def _address(file: Path, folder: Path) -> str:
 
 LEGEND = (
     '<p class="note">The number is how alike the model finds the two: 1 is the same, 0 has nothing '
-    "in common. A box marks where the sound of that moment comes from, as far as the model can "
-    "tell. Level is how loud the second around it is, in dB below the loudest that a file can hold "
-    "(0 dB): speech near the camera is about \u221220 dB, a quiet room \u221250 dB; under "
-    "\u221260 dB counts as silent. Where sounds are compared, silent moments come last.</p>"
+    "in common. Colour, from violet to yellow, and a box mark where the sound of that moment comes "
+    "from, as far as the model can tell. Level is how loud the second around it is, in dB below "
+    "the loudest that a file can hold (0 dB): speech near the camera is about \u221220 dB, a quiet "
+    "room \u221250 dB; under \u221260 dB counts as silent. Where sounds are compared, silent moments "
+    "come last.</p>"
 )
 CLIPS_STYLE = """
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr));

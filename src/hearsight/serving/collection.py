@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hearsight.errors import HearsightError
-from hearsight.serving.films import MEDIA
+from hearsight.serving.films import MEDIA, STYLES
 from hearsight.serving.jobs import Job
 from hearsight.serving.ranges import file_response
 from hearsight.serving.results import new_key
@@ -43,6 +43,7 @@ async def library_page(request: Request) -> Response:
             {"place": place, "name": folder.name or str(folder)}
             for place, folder in enumerate(service.folders.folders)
         ],
+        "styles": STYLES,
         "held": None,
         "answer": None,
         "error": "",
@@ -58,6 +59,12 @@ async def library_page(request: Request) -> Response:
     except HearsightError as error:
         values["error"] = str(error)
     return page(request, "library.html", **values)
+
+
+async def ready(request: Request) -> Response:
+    """Whether a search need not wait for the model, as a part of the page."""
+    held = await service_of(request).searcher.call("contents", {})
+    return page(request, "library_ready.html", held=held)
 
 
 async def _query(service: Service, asked: dict[str, str]) -> str:
@@ -211,6 +218,7 @@ ROUTES = [
     Route("/library", library_page),
     Route("/library/queries", ask, methods=["POST"]),
     Route("/library/index", index, methods=["POST"]),
+    Route("/library/ready", ready),
     Route("/library/files", files),
     Route("/library/files/{row}", media),
     Route("/library/play/{row}", play),

@@ -24,12 +24,15 @@ OVER = "That search is over: begin it again with its sound or picture."
 
 
 def contents(state: State, progress: Progress) -> dict[str, Any] | None:
-    """What is in the library; None if there is none yet."""
+    """What is in the library, and whether it is `ready` to be searched; None if there is none yet.
+
+    From the first time on what searches need is loaded.
+    """
     from hearsight.library.lance_table import MomentTable
 
     now = time.monotonic()
     if state.counted is not None and now - state.counted[0] < FRESH:
-        return state.counted[1]
+        return state.counted[1] | {"ready": state.warm_search()}
     if MomentTable.open(state.settings.library or "") is None:
         return None
     table, card = state.library.table, state.library.card
@@ -42,7 +45,7 @@ def contents(state: State, progress: Progress) -> dict[str, Any] | None:
         "card": None if card is None else card.sentence,
     }
     state.counted = now, held
-    return held
+    return held | {"ready": state.warm_search()}
 
 
 def files(state: State, progress: Progress, *, part: str) -> dict[str, Any]:
@@ -151,8 +154,10 @@ def search(
 
 def card_of_moment(moment: "ShownMoment") -> dict[str, Any]:
     """What a card shows of a moment."""
+    from hearsight.library.thumbnails import decode_heatmap
     from hearsight.pages.html_page import data_url
 
+    heatmap = None if moment.heatmap is None else decode_heatmap(moment.heatmap)
     return {
         "row": file_key(moment.file),
         "name": moment.file.name,
@@ -162,6 +167,8 @@ def card_of_moment(moment: "ShownMoment") -> dict[str, Any]:
         "level": moment.level,
         "silent": moment.silent,
         "box": moment.box,
+        "grid": None if heatmap is None else list(heatmap.shape),
+        "map": None if heatmap is None else base64.b64encode(heatmap.tobytes()).decode(),
         "thumbnail": data_url(moment.thumbnail, "image/jpeg"),
     }
 

@@ -1,8 +1,12 @@
 """What a worker process is begun with, and what it keeps between tasks."""
 
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from hearsight.errors import HearsightError
 
 if TYPE_CHECKING:
     from hearsight.library.library import Library, Query
@@ -27,6 +31,8 @@ class State:
         self.queries: dict[str, Query] = {}  # of searches, the newest last
         self.names: dict[str, str] = {}  # files of the library by their ids
         self.counted: tuple[float, dict[str, Any]] | None = None  # what it holds, and when
+        self.warming: threading.Thread | None = None  # loads what a search needs
+        self._loading = threading.Lock()  # of that thread, or of a search that came before its end
 
     @cached_property
     def model(self) -> "LoadedModel":
@@ -48,8 +54,39 @@ class State:
 
     @property
     def embedding_library(self) -> "Library":
-        """The library, about to embed: torch gets its threads, and is imported no earlier."""
+        """The library, about to embed: its model is loaded, and torch has its threads."""
         import torch
 
         torch.set_num_threads(self.settings.threads)
+        with self._loading:
+            self.library.embedder  # noqa: B018
         return self.library
+
+    def warm_search(self) -> bool:
+        """Load what a search needs in a thread, if none does; whether that is done.
+
+        Meanwhile other tasks are answered. What is wrong with the model the first search says.
+        """
+        if self.warming is None:
+            self.library  # noqa: B018  # here: the thread must not open another one
+            self.warming = threading.Thread(target=self._warm_search, daemon=True)
+            self.warming.start()
+        return not self.warming.is_alive()
+
+    def _warm_search(self) -> None:
+        """One search by a sound and one by a frame: the first ones read indexes and fill caches."""
+        import numpy as np
+
+        from hearsight.library.lance_table import MODALITIES
+        from hearsight.localising.localise import prepare_whole_frame
+        from hearsight.media.samples import RATE
+
+        with suppress(HearsightError):
+            library = self.embedding_library
+            embedder = library.embedder
+            grey = np.full((144, 256, 3), 128, np.uint8)
+            frame = prepare_whole_frame(grey, embedder.side)
+            hum = np.sin(np.arange(round(embedder.seconds * RATE)) / 10).astype(np.float32)
+            vectors = {"image": embedder.frames([frame])[0], "sound": embedder.sounds([hum])[0]}
+            for modality in MODALITIES:
+                library.table.nearest(vectors[modality], modality, 1)

@@ -113,6 +113,7 @@ TEXTS: dict[str, Any] = {
     "library": {
         "title": "Library",
         "none": "Start with the name of a library to search here: hearsight serve LIBRARY.",
+        "warming": "The model is being loaded; a search waits for it.",
         "fresh": "This library is empty: index a folder to fill it.",
         "holds": "{video} videos, {sound} sounds, {picture} pictures: {moments} moments, one every "
         "{every} s.",
@@ -136,7 +137,7 @@ TEXTS: dict[str, Any] = {
         "silent_query": "This sound is silent: its nearest moments are silent ones, too.",
         "silent": "silent",
         "legend": "The number is how alike the model finds the two: 1 is the same, 0 has nothing "
-        "in common. A box marks where the sound of that moment comes from.",
+        "in common. Colour, or a line or box, marks where the sound of that moment comes from.",
         "with_sound": "Play on hover, with sound",
         "play": "Play",
         "like": "More like this",

@@ -135,6 +135,8 @@ def do_tasks(connection: Connection, tasks: str, settings: Settings) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # threads that wait do not compute: where others use the processors, they took ten times as long
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     known = import_module(tasks).TASKS
     state = State(settings)
     with suppress(EOFError, OSError):

@@ -3,6 +3,7 @@
 import { ask, clock, element, fill, say, send, texts, watchJobs } from "./common.js";
 import * as basket from "./basket.js";
 import { listen, toWav } from "./microphone.js";
+import { Overlay } from "./overlay.js";
 
 const LONGEST = 10; // seconds of a recording
 const form = document.getElementById("send");
@@ -84,6 +85,40 @@ async function record() {
     failed.textContent = fill(texts.no_microphone, { why: error.message });
   }
   asking = false;
+}
+
+// Where it sounds, over the pictures of what was found.
+const DRAWN = "hearsight-drawn";
+const STRENGTH = 0.7;
+const drawn = document.getElementById("drawn");
+
+async function paint(canvas) {
+  const picture = canvas.parentElement.querySelector("img");
+  await picture.decode().catch(() => {}); // a broken one has no size, and nothing is drawn
+  if (!picture.naturalWidth) return;
+  const maps = Uint8Array.from(atob(canvas.dataset.map), (sign) => sign.charCodeAt(0));
+  const grid = canvas.dataset.grid.split(" ").map(Number);
+  const size = [picture.naturalHeight, picture.naturalWidth];
+  const overlay = new Overlay(canvas, { grid, size, moments: [{ time: 0 }] }, maps);
+  overlay.fit();
+  overlay.draw(0, drawn.value === "box" ? "none" : drawn.value, STRENGTH);
+}
+
+function paintAll() {
+  document.getElementById("found").dataset.drawn = drawn.value;
+  for (const canvas of document.querySelectorAll("canvas.map")) paint(canvas);
+}
+
+if (drawn) {
+  drawn.value = localStorage.getItem(DRAWN) ?? drawn.value;
+  if (!drawn.value) drawn.selectedIndex = 0;
+  drawn.addEventListener("change", () => {
+    localStorage.setItem(DRAWN, drawn.value);
+    paintAll();
+  });
+  addEventListener("htmx:load", paintAll); // the found ones are new
+  addEventListener("resize", paintAll);
+  paintAll();
 }
 
 // Playing: one moment at a time, over its picture.
