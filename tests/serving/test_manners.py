@@ -91,6 +91,12 @@ def test_no_text_stands_in_a_template_or_loads_from_elsewhere() -> None:
         assert addresses <= {"http://www.w3.org/2000/svg"}, name
 
 
+def test_without_scripts_a_page_says_that_it_needs_them() -> None:
+    told = TEMPLATES["base.html"].partition("<noscript>")[2].partition("</noscript>")[0]
+    assert "t.no_script" in told
+    assert [one for one in TEMPLATES.values() if "<noscript>" in one] == [TEMPLATES["base.html"]]
+
+
 def test_the_colours_of_the_map_are_those_of_painted_films() -> None:
     listed = SCRIPTS["overlay.js"].partition("const PLASMA")[2].partition(";")[0]
     assert re.findall(r"\b[0-9a-f]{6}\b", listed) == PLASMA.split()

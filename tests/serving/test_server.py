@@ -1,5 +1,6 @@
 """The server as a process: films in, results out, and what ends it or its work."""
 
+import csv
 import http.client
 import json
 import shutil
@@ -134,6 +135,29 @@ def test_two_uploads_at_once_and_one_job_at_a_time(served: Served, folder: Path)
         time.sleep(0.02)
     assert max(seen, default=0) <= 1
     assert [facts(served, key)["name"] for key in keys] == ["film.mp4", "street.mp4"]
+
+
+def test_a_basket_is_saved_as_moments_are(served: Served, folder: Path) -> None:
+    key = served.localise(upload=served.send(folder / "film.mp4"))
+    assert wait(served, key)["state"] == "done"
+    box = [0.25, 0.5, 0.75, 1.0]
+    moments = [
+        {"film": key, "name": "film.mp4", "time": 1.23456, "box": box, "confidence": 0.5},
+        {"row": "none", "name": "a, b.wav", "time": 2, "score": 0.75, "level": -20, "box": "no"},
+    ]
+    asked = {"form": "csv", "moments": moments}
+    status, body, headers = served.ask("library/basket", json.dumps(asked).encode())
+    rows = list(csv.DictReader(body.decode().splitlines()))
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "text/csv")
+    assert [rows[0][edge] for edge in ("x0", "y0", "x1", "y1")] == ["0.25", "0.5", "0.75", "1.0"]
+    assert [(row["file"], row["score"], row["x0"]) for row in rows[1:]] == [
+        ("a, b.wav", "0.75", "")
+    ]
+    status, body, _ = served.ask("library/basket", json.dumps(asked | {"form": "jsonl"}).encode())
+    first, second = map(json.loads, body.splitlines())
+    assert (first["time"], first["box"], second["box"]) == (1.235, box, None)
+    assert served.ask("library/basket", b'{"form": "csv", "moments": []}')[0] == 200
+    assert served.ask("library/basket", b'{"form": "xml", "moments": []}')[0] == 400
 
 
 def test_progress_comes_as_events(served: Served, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from hearsight.files.tables import DIGITS, rounded
+from hearsight.files.tables import DIGITS, Row, rounded
 from hearsight.localising.moments import Moment
 from hearsight.media.read import MediaInfo
 
@@ -13,6 +13,11 @@ def json_line(moment: Moment) -> str:
     return json.dumps(rounded(moment.to_dict(), DIGITS))
 
 
+def lines(rows: Iterable[Row]) -> Iterator[str]:
+    """A line for each row."""
+    return (f"{json.dumps(rounded(row, DIGITS))}\n" for row in rows)
+
+
 def write(moments: Iterable[Moment], film: MediaInfo, every: float | None = None) -> Iterator[str]:
     """A line for each moment; the film's facts are in the moments."""
-    return (f"{json_line(moment)}\n" for moment in moments)
+    return lines(moment.to_dict() for moment in moments)

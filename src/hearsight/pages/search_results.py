@@ -218,8 +218,8 @@ LEGEND = (
     "in common. Colour, from violet to yellow, and a box mark where the sound of that moment comes "
     "from, as far as the model can tell. Level is how loud the second around it is, in dB below "
     "the loudest that a file can hold (0 dB): speech near the camera is about \u221220 dB, a quiet "
-    "room \u221250 dB; under \u221260 dB counts as silent. Where sounds are compared, silent moments "
-    "come last.</p>"
+    "room \u221250 dB; under \u221260 dB counts as silent. Where sounds are compared, silent "
+    "moments come last.</p>"
 )
 CLIPS_STYLE = """
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr));

@@ -1,8 +1,5 @@
 """Requests about the library: what is in it, index a folder, search, play what was found."""
 
-import csv
-import io
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hearsight.errors import HearsightError
+from hearsight.exports.formats import FORMATS
+from hearsight.serving.exports import BASKET
 from hearsight.serving.films import MEDIA, STYLES
 from hearsight.serving.jobs import Job
 from hearsight.serving.ranges import file_response
@@ -30,7 +29,7 @@ from hearsight.serving.service import (
 from hearsight.serving.texts import TEXTS
 
 COUNT, MOST_COUNT = 24, 200  # moments shown of a search
-COLUMNS = ("file", "time", "score", "confidence", "box", "level")  # of a basket that is saved
+BASKETS = ("jsonl", "csv")  # formats in which a basket is saved
 MOST_BASKET = 10_000  # moments
 
 
@@ -175,24 +174,16 @@ async def basket(request: Request) -> Response:
     """Moments that were taken along, as a file."""
     service, asked = service_of(request), await read_object(request)
     moments, form = asked.get("moments"), word(asked, "form", "jsonl")
-    if not isinstance(moments, list) or len(moments) > MOST_BASKET or form not in ("jsonl", "csv"):
+    if not isinstance(moments, list) or len(moments) > MOST_BASKET or form not in BASKETS:
         raise HTTPException(400, TEXTS["refused"]["body"])
     rows = [await _basket_row(service, one) for one in moments if isinstance(one, dict)]
-    if form == "jsonl":
-        text = "".join(f"{json.dumps(row)}\n" for row in rows)
-        return Response(text, media_type="application/jsonl")
-    written = io.StringIO()
-    table = csv.DictWriter(written, COLUMNS)
-    table.writeheader()
-    for row in rows:
-        box = row["box"]
-        table.writerow(row | {"box": "" if box is None else " ".join(map(str, box))})
-    return Response(written.getvalue(), media_type="text/csv")
+    text = await service.searcher.call("basket", {"form": form, "rows": rows})
+    return Response(text, media_type=FORMATS[form].media_type)
 
 
 async def _basket_row(service: Service, moment: dict[str, Any]) -> dict[str, Any]:
     """A moment of a basket as it is saved: where its file lies, if that is known."""
-    row: dict[str, Any] = {name: moment.get(name) for name in COLUMNS}
+    row: dict[str, Any] = {name: moment.get(name) for name in (*BASKET, "box")}
     box = row["box"]
     row["box"] = [float(edge) for edge in box] if _is_box(box) else None
     for name in ("time", "score", "confidence", "level"):

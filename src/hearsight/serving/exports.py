@@ -1,12 +1,14 @@
 """The moments of a result in the formats of other tools."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from hearsight.exports.formats import FORMATS, Format
 from hearsight.serving.result_files import read_moment
+
+BASKET = ("file", "time", "score", "confidence", "level")  # of a moment in a basket, and its box
 
 
 def export_formats(kind: str) -> list[Format]:
@@ -36,3 +38,12 @@ def export_moments(form: str, facts: Mapping[str, Any], held: Mapping[str, Any])
     )
     moments = map(read_moment, held["moments"])
     return "".join(export_pieces(form, moments, film, every=facts["every"]))
+
+
+def export_basket(form: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Moments of many files as `jsonl` or `csv`; their boxes are in shares of the frame's sides."""
+    from hearsight.exports import csv_table, json_lines
+
+    if form == "jsonl":
+        return "".join(json_lines.lines(rows))
+    return "".join(csv_table.lines([*BASKET, *csv_table.BOX], rows))

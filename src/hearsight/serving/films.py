@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from hearsight.checkpoints.card import card_of
 from hearsight.progress import Progress
 from hearsight.serving.exports import export_formats
 from hearsight.serving.jobs import Job
@@ -187,6 +188,7 @@ async def film_page(request: Request) -> Response:
             gone=film is None or not film.is_file(),
             formats=export_formats(facts["kind"]),
             styles=STYLES,
+            card=card_of(facts["model"]),
             painted=[style for style in STYLES if _painted(service, facts, style).is_file()],
             library=service.options.library is not None,
         )

@@ -201,6 +201,13 @@ def export(state: State, progress: Progress, *, form: str, facts: Any, held: Any
     return export_moments(form, facts, held)
 
 
+def basket(state: State, progress: Progress, *, form: str, rows: list[dict[str, Any]]) -> str:
+    """The text of a basket of moments, as `jsonl` or `csv`."""
+    from hearsight.serving.exports import export_basket
+
+    return export_basket(form, rows)
+
+
 def index(state: State, progress: Progress, *, folder: str, name: str) -> str:
     """Add what is new below a folder to the library; in a sentence, what came of it.
 
@@ -234,6 +241,6 @@ def index(state: State, progress: Progress, *, folder: str, name: str) -> str:
 
 TASKS: dict[str, Callable[..., Any]] = SEARCHES | {
     one.__name__: one
-    for one in (warm, localise_film, make_playable, localise_picture, paint, export, index)
+    for one in (warm, localise_film, make_playable, localise_picture, paint, export, basket, index)
 }
 """Every task by its name; each takes the worker's state and a `Progress` first."""

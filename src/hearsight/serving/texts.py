@@ -116,7 +116,7 @@ TEXTS: dict[str, Any] = {
         "warming": "The model is being loaded; a search waits for it.",
         "fresh": "This library is empty: index a folder to fill it.",
         "holds": "{video} videos, {sound} sounds, {picture} pictures: {moments} moments, one every "
-        "{every} s.",
+        "{every:g} s.",
         "no_folder": "Start with --folder VIDEOS to index a folder from here.",
         "index": "Index {name}",
         "search": "Search by",

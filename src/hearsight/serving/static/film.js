@@ -209,7 +209,9 @@ get("link").addEventListener("click", async () => {
 });
 get("take").addEventListener("click", () => {
   const moment = facts.moments[between(facts.moments, shown).before];
-  const count = keep({ film: id, name: facts.name, time: shown, ...moment, time: shown });
+  const [height, width] = facts.size;
+  const box = moment.box?.map((edge, at) => edge / (at % 2 ? height : width)) ?? null; // as a library's
+  const count = keep({ film: id, name: facts.name, ...moment, box, time: shown });
   say(fill(texts.taken, { count }));
 });
 

@@ -97,7 +97,8 @@ export class Timeline {
     const most = Math.max(...moments.map((one) => one.confidence), 1.5 * threshold, 0.001);
     const high = (value) => foot - 2 - Math.min(Math.max(value / most, 0), 1) * (foot - 8);
     moments.forEach((moment, at) => {
-      const left = (moment.time / this.length) * width;
+      const begin = this.facts.kind === "picture" ? 0 : moment.time; // a picture's lasts all through
+      const left = (begin / this.length) * width;
       const next = moments[at + 1]?.time ?? this.length;
       const right = Math.max(left + 1, (next / this.length) * width);
       if (isSilent(moment)) return; // a gap: silence has no confidence
