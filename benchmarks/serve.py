@@ -50,9 +50,11 @@ from localise import make_video
 from PIL import Image
 
 from hearsight.library.lance_table import LibraryInfo, MomentTable
+from hearsight.library.thumbnails import encode_heatmap
 from hearsight.localising.localise import MODEL
 from hearsight.retrieval.embeddings import load_embedder
 
+GRID = (14, 25)  # cells of a response map
 FILM = 500  # moments of a made-up film
 COMMIT = 40  # films in each commit
 WITHIN = 300  # milliseconds that a search may take
@@ -96,6 +98,9 @@ def rows(table: MomentTable, film: int, centres: np.ndarray, pictures: list[byte
         "sound": vectors[0],
         "image": vectors[1],
         "box": boxes.tolist(),
+        "heatmap": [
+            encode_heatmap(generator.integers(0, 256, GRID, np.uint8)) for _ in range(FILM)
+        ],
         "confidence": [0.5] * FILM,
         "thumbnail": [  # no two alike: what follows the end of a JPEG is not looked at
             pictures[each % len(pictures)]
@@ -103,10 +108,7 @@ def rows(table: MomentTable, film: int, centres: np.ndarray, pictures: list[byte
             for each in range(FILM)
         ],
     }
-    known = {name: values[name] for name in table.schema.names if name in values}
-    missing = [name for name in table.schema.names if name not in values]
-    known |= {name: pa.nulls(FILM, table.schema.field(name).type) for name in missing}
-    return pa.RecordBatch.from_pydict(known, schema=table.schema)
+    return pa.RecordBatch.from_pydict(values, schema=table.schema)
 
 
 def make_library(path: Path, moments: int) -> None:

@@ -60,7 +60,11 @@ def files(state: State, progress: Progress, *, part: str) -> dict[str, Any]:
 
 def file_of(state: State, progress: Progress, *, row: str) -> str | None:
     """The path of a file of the library; None if there is none of that id."""
+    from hearsight.library.lance_table import MomentTable
+
     if row not in state.names:
+        if MomentTable.open(state.settings.library or "") is None:
+            return None  # none was indexed yet
         state.names = {file_key(name): name for name in state.library.table.files()}
     return state.names.get(row)
 

@@ -4,6 +4,8 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hearsight.errors import HearsightError
@@ -74,19 +76,21 @@ class State:
         return not self.warming.is_alive()
 
     def _warm_search(self) -> None:
-        """One search by a sound and one by a frame: the first ones read indexes and fill caches."""
-        import numpy as np
+        """A search by a sound and one by a picture, which load what further ones need."""
+        import wave
 
-        from hearsight.library.lance_table import MODALITIES
-        from hearsight.localising.localise import prepare_whole_frame
+        import numpy as np
+        from PIL import Image
+
         from hearsight.media.samples import RATE
 
-        with suppress(HearsightError):
+        hum = np.rint(8_000 * np.sin(np.arange(RATE) / 10)).astype("<i2")
+        with suppress(HearsightError, OSError), TemporaryDirectory() as name:
+            sound, picture = Path(name) / "hum.wav", Path(name) / "grey.jpg"
+            with wave.open(str(sound), "wb") as file:
+                file.setparams((1, 2, RATE, 0, "NONE", ""))
+                file.writeframes(hum.tobytes())
+            Image.new("RGB", (256, 144), "grey").save(picture)
             library = self.embedding_library
-            embedder = library.embedder
-            grey = np.full((144, 256, 3), 128, np.uint8)
-            frame = prepare_whole_frame(grey, embedder.side)
-            hum = np.sin(np.arange(round(embedder.seconds * RATE)) / 10).astype(np.float32)
-            vectors = {"image": embedder.frames([frame])[0], "sound": embedder.sounds([hum])[0]}
-            for modality in MODALITIES:
-                library.table.nearest(vectors[modality], modality, 1)
+            library.nearest(library.query(sound=sound), 1)
+            library.nearest(library.query(image=picture), 1)
