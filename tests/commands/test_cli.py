@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "hearsight train",
     "evaluate": "hearsight evaluate",
     "score": "hearsight score",
+    "results": "hearsight results",
     "localise": "hearsight localise",
     "retrieve": "hearsight retrieve",
     "index": "hearsight index",

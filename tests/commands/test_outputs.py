@@ -32,13 +32,14 @@ WRITERS = (
     ("data splits vggsound.csv --out lists", ("lists/unseen_35.csv", "lists/train_110.csv")),
     ("evaluate tiny.safetensors --data toys --out t.csv --scores s.csv", ("t.csv", "s.csv")),
     ("score maps.npz --data toys --out m.csv --scores n.csv", ("m.csv", "n.csv")),
+    ("results --out board.html", ("board.html",)),
     ("retrieve tiny.safetensors --data toys --out r.csv --sheet r.png", ("r.csv", "r.png")),
     ("import-weights best.pth.tar", ("best.safetensors",)),
 )
 
 INTO_FOLDERS = {"export-model", "export-onnx"}  # tested beside what they write
 
-SHORT = [WRITERS[place] for place in (0, 1, 2, 3, 4, 6, 7)]  # whose work takes no seconds
+SHORT = [WRITERS[place] for place in (0, 1, 2, 3, 4, 6, 7, 10)]  # whose work takes no seconds
 
 
 @pytest.fixture(scope="module")

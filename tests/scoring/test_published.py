@@ -1,0 +1,93 @@
+"""The published numbers: sources, names, ranges, no number twice, and the project's own pages."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hearsight.errors import HearsightError
+from hearsight.scoring.protocol_registry import protocol_names
+from hearsight.scoring.published import boards, kind_of, published_numbers, scored_numbers
+
+DOCS = Path(__file__).parents[2] / "docs"
+NUMBERS = published_numbers()
+
+
+def test_every_number_is_whole_has_a_source_and_stands_once() -> None:
+    known = protocol_names()
+    for number in NUMBERS:
+        assert all(number[name] for name in number if not name.startswith("protocol")), number
+        assert number["protocol"] in known or not number["protocol"], number
+        assert bool(number["protocol"]) == bool(number["protocol certainty"]), number
+        assert number["protocol certainty"] in ("code", "?", "")
+        assert number["selected on test"] in ("yes", "no", "?")
+        assert number["certainty"] in ("paper", "README", "quoted", "measured")
+        assert 0 < float(number["value"]) <= 100
+        assert 2018 <= int(number["year"]) <= 2026
+    named = ("paper", "table", "method", "training set", "test set", "metric")
+    keys = Counter(tuple(number[name] for name in named) for number in NUMBERS)
+    assert max(keys.values()) == 1
+
+
+def test_the_blind_rows_are_those_of_the_evaluation_page() -> None:
+    page = (DOCS / "evaluation.md").read_text(encoding="utf-8")
+    measured = [number for number in NUMBERS if kind_of(number["method"]) != "model"]
+    lines: dict[str, list[str]] = {}
+    for number in measured:
+        lines.setdefault(number["method"], []).append(number["value"])
+    assert len(lines) == 4
+    for method, values in lines.items():
+        assert f"| {method} | {' | '.join(values)} |" in page
+
+
+def test_boards_hold_every_number_once_and_the_best_row_first() -> None:
+    found = boards()
+    shown = [
+        row[score]
+        for board in found
+        for row in board.rows
+        for score in board.scores
+        if row[score] != "-"
+    ]
+    assert sorted(shown) == sorted(number["value"] for number in NUMBERS)
+    for board in found:
+        firsts = [float(row[board.scores[0]].replace("-", "-1")) for row in board.rows]
+        assert firsts == sorted(firsts, reverse=True)
+
+
+def test_scored_rows_are_read_alike_from_both_kinds_of_file(tmp_path: Path) -> None:
+    table, lines = tmp_path / "t.csv", tmp_path / "t.jsonl"
+    table.write_text(
+        "name,protocol,clips,cIoU@0.5,cIoU@0.5 low,AUC,against\n"
+        "mine,lvs,9,0.25,0.1,0.5,\nmine,lvs,,,,,blind: mean truth\n"
+    )
+    lines.write_text(
+        '{"name": "mine", "protocol": "lvs", "clips": 9, "cIoU@0.5": 0.25, "AUC": 0.5}\n'
+        '{"name": "mine", "protocol": "lvs", "against": "blind: mean truth"}\n'
+    )
+    first, second = scored_numbers(f"VGG-SS={table}"), scored_numbers(f"VGG-SS={lines}")
+    held = [(one["metric"], one["value"], one["test set"]) for one in first]
+    assert held == [("cIoU@0.5", "25.00", "VGG-SS"), ("AUC", "50.00", "VGG-SS")]
+    assert [one | {"source": ""} for one in first] == [one | {"source": ""} for one in second]
+    board = boards(first)[0]
+    assert "mine" in [row["method"] for row in board.rows]
+    assert scored_numbers(str(table))[0]["test set"] == "scored: t.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.txt", "", "none of .csv"),
+        ("t.csv", "", "holds no scores"),
+        ("t.csv", "id,value\na,0.5\n", "holds no scores"),
+        ("t.csv", "name,protocol,AUC\na,lvs,50.5\n", "fractions from 0 to 1"),
+        ("t.csv", "name,protocol,AUC\na,lvs,nan\n", "fractions from 0 to 1"),
+        ("t.json", "{", "does not hold JSON lines"),
+        ("t.json", "[1]", "JSON lines of rows"),
+        ("t.json", '{"name": "a", "protocol": "lvs", "AUC": NaN}', "not finite"),
+    ],
+)
+def test_files_of_other_things_are_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(HearsightError, match=said):
+        scored_numbers(str(tmp_path / name))
