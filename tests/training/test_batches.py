@@ -1,5 +1,7 @@
 """Batches: their order, their content, what becomes of clips that cannot be read."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,25 @@ def test_workers_change_nothing(recipe: Recipe) -> None:
         assert one.ids == other.ids
         assert torch.equal(one.frames, other.frames)
         assert torch.equal(one.partners, other.partners)
+
+
+class Cyclic:
+    """What the garbage collector alone frees."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_garbage_is_collected_before_workers_are_forked(recipe: Recipe) -> None:
+    gone = weakref.ref(Cyclic())
+    gc.disable()
+    try:
+        assert gone() is not None
+        epoch = Batches(Numbered(4), recipe, workers=1).epoch(0)
+        next(epoch)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_two_processes_share_the_batch_of_one(recipe: Recipe) -> None:

@@ -5,6 +5,7 @@ workers hold no state of their own, and batch k of epoch e is the same whether t
 interrupted or not, with any number of workers.
 """
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -261,7 +262,18 @@ class Batches:
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # of the workers' seeds, which nothing uses
         )
-        yield from loader
+        yield from loaded(loader)
+
+
+def loaded(loader: DataLoader[Any]) -> Iterator[Any]:
+    """What a loader gives; garbage of this process is collected before its workers are forked.
+
+    A video frame that FFmpeg's threads have scaled waits for these when it is freed, for ever in a
+    process that lacks them, as a forked one does.
+    """
+    if loader.num_workers:
+        gc.collect()
+    yield from loader
 
 
 @dataclass(frozen=True, slots=True)

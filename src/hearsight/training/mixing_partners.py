@@ -21,7 +21,7 @@ from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import nearest_other
 from hearsight.recipes.recipe import Recipe
-from hearsight.training.batches import NO_PARTNER, one_thread, set_epoch
+from hearsight.training.batches import NO_PARTNER, loaded, one_thread, set_epoch
 
 with needs("train", "Training"):
     from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -82,7 +82,7 @@ def embed_sounds(
         worker_init_fn=one_thread if workers else None,
         generator=torch.Generator(),  # of the workers' seeds, which nothing uses
     )
-    for items in loader:
+    for items in loaded(loader):
         read = [(i, sound) for i, sound in items if isinstance(sound, Tensor)]
         if read:
             pcm = torch.stack([sound for _, sound in read]).to(device)
