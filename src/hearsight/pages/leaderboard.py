@@ -65,8 +65,8 @@ STYLE = """
 .note { padding-left: 1.1rem; }
 .sortable button { all: unset; cursor: pointer; }
 .sortable button:focus-visible { outline: 2px solid var(--accent); }
-.sortable [aria-sort=ascending] button::after { content: " \\2191"; }
-.sortable [aria-sort=descending] button::after { content: " \\2193"; }
+.sortable [aria-sort=ascending] button::after { content: " \\2191"; content: " \\2191" / ""; }
+.sortable [aria-sort=descending] button::after { content: " \\2193"; content: " \\2193" / ""; }
 """
 
 SCRIPT = """
