@@ -185,8 +185,7 @@ def serving(library: Path, state: Path) -> Iterator[Server]:
     """The server of a library, ended afterwards."""
     words = ["serve", str(library), "--port", "0", "--state", str(state)]
     command = [sys.executable, "-m", "hearsight", *words]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield Server(process.stdout.readline().strip(), process.pid)
