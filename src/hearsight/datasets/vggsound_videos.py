@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int16, UInt8
 
-from hearsight.clips.clip import Box, Clip, DecodedClip, UnreadableClip, encode_clip, fit_frame
+from hearsight.clips.clip import Box, DecodedClip, UnreadableClip, fit_frame
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import ClipName, clip_names, read_list
 from hearsight.datasets.folders import ListedClip, unique
@@ -207,19 +207,6 @@ class VggSoundVideos:
         if not len(samples):
             raise UnreadableClip(self.ids[index], f"'{path}' has no sound at its middle")
         return samples
-
-    def clip(self, index: int) -> Clip:
-        """The clip encoded for a store: JPEG of quality 90 and FLAC."""
-        clip = self[index]
-        return encode_clip(
-            clip.id,
-            clip.frame,
-            clip.sound,
-            label=clip.label,
-            boxes=clip.boxes,
-            source=clip.source,
-            time=clip.time,
-        )
 
     def fingerprint(self, index: int) -> str:
         """The fingerprint of the video file."""

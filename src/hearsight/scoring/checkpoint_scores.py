@@ -124,17 +124,33 @@ def score_checkpoints(
         tuple(score(model, name, protocol) for model, name in zip(models, names, strict=True))
         for protocol in protocols
     )
+    return side_by_side(
+        names,
+        results,
+        before=(*left_out, *remarks_in(clips)),
+        after=unknown,
+        footnotes=tuple(dict.fromkeys(line for own in signs for line in footnotes(own))),
+    )
+
+
+def side_by_side(
+    names: Sequence[str],
+    results: tuple[tuple[Results, ...], ...],
+    *,
+    before: Sequence[str],
+    after: Sequence[str],
+    footnotes: tuple[str, ...],
+) -> SideBySide:
+    """Results under each protocol of each name, with the lines of their clips.
+
+    before, after: notes on the clips, that stand before and after those of the results.
+    """
     every = [(name, one) for each in results for name, one in zip(names, each, strict=True)]
     return SideBySide(
         results=results,
         clips=tuple({"name": name, **line} for name, one in every for line in one.clips),
-        notes=(
-            *left_out,
-            *remarks_in(clips),
-            *dict.fromkeys(note for _, one in every for note in one.notes),
-            *unknown,
-        ),
-        footnotes=tuple(dict.fromkeys(line for own in signs for line in footnotes(own))),
+        notes=(*before, *dict.fromkeys(note for _, one in every for note in one.notes), *after),
+        footnotes=footnotes,
     )
 
 

@@ -10,7 +10,13 @@ from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.files.text import parse_json, read_text, rows_of
 from hearsight.progress import Progress, no_progress
-from hearsight.scoring.checkpoint_scores import SideBySide, of_list, open_scored, run_names
+from hearsight.scoring.checkpoint_scores import (
+    SideBySide,
+    of_list,
+    open_scored,
+    run_names,
+    side_by_side,
+)
 from hearsight.scoring.map_files import HeldMaps, MapFiles
 from hearsight.scoring.protocol_registry import check_maps_suffice, evaluate_protocol
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL, Values
@@ -105,13 +111,8 @@ def score_saved_maps(
         tuple(score(source, name, protocol) for source, name in zip(sources, names, strict=True))
         for protocol in protocols
     )
-    every = [(name, one) for each in results for name, one in zip(names, each, strict=True)]
-    return SideBySide(
-        results=results,
-        clips=tuple({"name": name, **line} for name, one in every for line in one.clips),
-        notes=(*left_out, *dict.fromkeys(note for _, one in every for note in one.notes), *unknown),
-        footnotes=_unlike(names, results),
-    )
+    footnotes = _unlike(names, results)
+    return side_by_side(names, results, before=left_out, after=unknown, footnotes=footnotes)
 
 
 def _unlike(names: Sequence[str], results: Sequence[Sequence[Results]]) -> tuple[str, ...]:
