@@ -88,7 +88,21 @@ def test_ms3_names_its_frames_otherwise_and_its_masks_may_be_ones(tmp_path: Path
     assert clips.ids == [f"CCCCCCCCCCC_1_{n}" for n in range(1, 6)]
     assert clips[0].label == "guitar, violin"
     assert all(np.array_equal(each.mask(), square()) for each in truths(clips).values() if each)
-    assert not tells_splits(str(tmp_path))
+    assert tells_splits(str(tmp_path))
+
+
+def test_no_part_is_taken_for_another_unasked(tmp_path: Path) -> None:
+    only_test = str(made.ms3(tmp_path / "ms3"))
+    with pytest.raises(HearsightError, match="no frames of 'train', only of test"):
+        open_clips(only_test)
+    assert len(open_clips(f"{only_test}@test")) == 5
+    halved = made.s4(tmp_path / "s4")
+    for path in halved.glob("s4_data/audio_wav/test/*/*.wav"):
+        path.unlink()
+    with pytest.raises(HearsightError, match="no frames of 'test', only of train"):
+        open_clips(str(halved), split="val")
+    only_val = open_clips(str(made.vpo(tmp_path / "vpo")), split="val")
+    assert "no part 'test', so all of it" in " ".join(name_left_out(only_val, "vpo"))
 
 
 def test_a_video_whose_name_another_one_begins_with_keeps_all_its_frames(tmp_path: Path) -> None:
@@ -245,7 +259,8 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_set_is_counted_stored_and_known_as_a_test_set(tmp_path: Path, name: str) -> None:
     folder = MAKERS[name](tmp_path / "set")
-    found = count(str(folder), "val" if name == "s4" else None, decode=True)
+    divided = name in ("s4", "ms3", "vpo", "ref_avs")  # of which the test part alone is there
+    found = count(str(folder), "val" if divided else None, decode=True)
     assert found.masks["masked frames"] > 0
     assert found.unreadable == {}
     assert found.masks["null frames"] == {"ref_avs": 10, "avatar": 1}.get(name, 0)

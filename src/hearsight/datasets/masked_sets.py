@@ -51,7 +51,8 @@ def open_masked(folder: Path, kind: MaskedKind, named: str | None, split: str) -
         folder: it.
         kind: one of `masked_kinds`.
         named: a part of it, or a list; None for the part that `split` means: train, or for val the
-            test part, as of other data sets. All where it has no such part.
+            test part, as of other data sets. All where it has no such part, but never test for
+            train, or train for test.
         split: train or val.
 
     Raises:
@@ -69,6 +70,9 @@ def open_masked(folder: Path, kind: MaskedKind, named: str | None, split: str) -
         return _open(folder, kind, None, wanted)
     except HearsightError:
         found = _open(folder, kind, None, None)
+        foreign = {part for part in found.subsets if part is not None and part != wanted}
+        if foreign and (split == "train" or "train" in foreign):
+            raise  # nobody learns from the test part, or is scored on the train part, unasked
         found.passed_over.insert(0, f"It has no part '{wanted}', so all of it is taken.")
         return found
 
@@ -97,7 +101,5 @@ def _open(folder: Path, kind: MaskedKind, listed: Path | None, part: str | None)
 
 
 def has_parts(folder: Path, kind: MaskedKind) -> bool:
-    """Whether a data set tells train from test."""
-    if kind not in DIVIDED:
-        return False
-    return "train" in _open(folder, kind, None, None).subsets
+    """Whether a data set tells which part a frame is of, though only one may be there."""
+    return kind in DIVIDED and _open(folder, kind, None, None).subsets != {None}
