@@ -6,8 +6,9 @@ whole pixels. A later frame of another size, or of pixels of another shape, is s
 the first.
 
 RGB values are the film's own: the matrix and the range that turned them into luma and chroma are
-undone, primaries and transfer function (PQ, HLG) are left. Where the matrix is not stated it is
-taken as players do: BT.709 for high definition, BT.601 below; an unstated range is 16 to 235.
+undone, primaries and transfer function are left; but HDR (PQ, HLG) becomes BT.709. Where the matrix
+is not stated it is taken as players do: BT.709 for high definition, BT.601 below; an unstated range
+is 16 to 235.
 """
 
 from fractions import Fraction
@@ -19,6 +20,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
+
+from hearsight.media.tones import HLG, PQ, ordinary_tones
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
 # a, b, c, d of x' = a x + c y, y' = b x + d y, with y pointing down; only their signs matter
@@ -50,7 +53,9 @@ class Colours(NamedTuple):
 
 
 def colours(frame: VideoFrame) -> Colours:
-    """The colour properties by which `upright` reads a frame."""
+    """What the RGB values that `upright` gives of a frame mean."""
+    if frame.color_trc in (PQ, HLG):
+        return Colours(matrix=BT709, primaries=BT709, transfer=BT709)
     return Colours(
         matrix=BT709 if frame.format.is_rgb or frame.format.has_palette else _matrix(frame),
         primaries=frame.color_primaries if frame.color_primaries in PRIMARIES else UNSTATED,
@@ -119,7 +124,9 @@ def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = No
         pixels = pixels.transpose(1, 0, 2)
     pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
     pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
-    return np.array(pixels, order="C")  # never the decoder's own memory
+    own: Pixels = np.array(pixels, order="C")  # never the decoder's memory
+    hdr = frame.color_trc in (PQ, HLG)
+    return ordinary_tones(own, int(frame.color_trc)) if hdr else own
 
 
 class Display:
