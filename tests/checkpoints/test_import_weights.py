@@ -11,17 +11,17 @@ import pytest
 import torch
 from made_commands import Hearsight, refused
 from made_numbers import read_numbers
+from made_released import PlainMethod, fill
 from PIL import Image
 from torch import Tensor
 
-from hearsight.checkpoints.checkpoint import load_checkpoint
+from hearsight.checkpoints.checkpoint import load_checkpoint, load_model
 from hearsight.checkpoints.import_weights import (
     METHODS,
     import_weights,
-    load_trunk,
     released_names,
+    released_recipe,
     target_of,
-    torchvision_name,
 )
 from hearsight.errors import HearsightError
 from hearsight.model.encoders import Encoder, Encoders
@@ -224,7 +224,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def foreign(method: str) -> dict[str, Tensor]:
     """A model of random numbers in the layout that the method's authors released."""
     generator = torch.Generator().manual_seed(3)
-    encoder = load_recipe(METHODS[method][0]).encoder
+    encoder = released_recipe(method).encoder
     found = {}
     for name, value in Encoders(encoder).state_dict().items():
         names = released_names(name, encoder.heads)[-1]
@@ -233,7 +233,7 @@ def foreign(method: str) -> dict[str, Tensor]:
     return found
 
 
-@pytest.mark.parametrize("method", ["lvs", "ez-vsl", "slavc"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_layouts_of_other_methods_are_imported(tmp_path: Path, method: str) -> None:
     theirs = foreign(method)
     if method == "slavc":
@@ -263,24 +263,39 @@ def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
         import_weights(tmp_path / "a.pth", tmp_path / "out.safetensors", "ezvsl")
 
 
-def test_a_frame_network_starts_from_a_torchvision_file(tmp_path: Path) -> None:
-    encoder = Encoder(widths=(8, 16), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2), ema=0.9)
-    wanted = Encoders(encoder).frames.state_dict()
-    theirs = {torchvision_name(name): value for name, value in wanted.items()}
-    extra = {"fc.weight": torch.zeros(10, 16), "bn1.num_batches_tracked": torch.tensor(1)}
-    torch.save({**theirs, **extra}, tmp_path / "resnet.pth")
-    encoder.weights = str(tmp_path / "resnet.pth")
-    encoders = Encoders(encoder)
-    load_trunk(encoders, encoder)
-    assert encoders.ema is not None
-    for network in (encoders.frames, encoders.ema["frames"]):
-        for name, value in network.state_dict().items():
-            assert torch.equal(value, wanted[name])
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "ssl-tie"])
+def test_imported_weights_give_the_maps_of_their_network(tmp_path: Path, method: str) -> None:
+    """SSL-TIE's are compared with the numbers of its code, in test_parity.py."""
+    network = fill(PlainMethod(method))
+    beside = {"semantic_proj.weight": torch.ones(4, 4)} if method == "ssl-align" else {}
+    momentum = {f"momentum_{key}": value for key, value in network.state_dict().items()}
+    held = network.state_dict() | beside | (momentum if method == "slavc" else {})
+    torch.save({"model": held}, tmp_path / "best.pth")
+    import_weights(tmp_path / "best.pth", tmp_path / "out.safetensors", method)
+    found = load_model(tmp_path / "out.safetensors")
+    generator = torch.Generator().manual_seed(5)
+    height, width = found.recipe.spectrogram.shape
+    frames = torch.randn(2, 3, 96, 96, generator=generator)
+    sounds = torch.randn(2, 1, height, width, generator=generator)
+    with torch.inference_mode():
+        ours, theirs = found.encoders(frames, sounds), network(frames, sounds)
+    assert theirs.std() > 0.01  # maps that say something
+    torch.testing.assert_close(ours[[0, 1], [0, 1]], theirs, rtol=0, atol=1e-5)
 
 
-def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
-    encoder = Encoder(widths=(8,), blocks=(1,), strides=(1,), sound_strides=(1,))
-    encoder.weights = str(tmp_path / "other.pth")
-    torch.save({"conv1.weight": torch.zeros(4, 3, 7, 7)}, tmp_path / "other.pth")
-    with pytest.raises(HearsightError, match=r"other\.pth does not fit .* names: conv1"):
-        load_trunk(Encoders(encoder), encoder)
+def test_ssl_align_hears_three_seconds_in_299_columns() -> None:
+    assert released_recipe("ssl-align").spectrogram.shape == (257, 299)
+
+
+def test_only_ssl_aligns_file_may_hold_other_networks(tmp_path: Path) -> None:
+    for method in METHODS:
+        torch.save(foreign(method) | {"other.weight": torch.ones(3)}, tmp_path / "best.pth")
+        target = tmp_path / f"{method}.safetensors"
+        if method == "ssl-align":
+            import_weights(tmp_path / "best.pth", target, method)
+            continue
+        with pytest.raises(HearsightError, match=r"holds the unexpected other\.weight"):
+            import_weights(tmp_path / "best.pth", target, method)
+    torch.save(foreign("ssl-align") | {"imgnet.layer5.weight": torch.ones(3)}, tmp_path / "a.pth")
+    with pytest.raises(HearsightError, match=r"holds the unexpected imgnet\.layer5"):
+        import_weights(tmp_path / "a.pth", tmp_path / "a.safetensors", "ssl-align")

@@ -26,7 +26,7 @@ from hearsight.checkpoints import hub
 from hearsight.checkpoints.card import card_of, write_card
 from hearsight.checkpoints.checkpoint import find_model, load_checkpoint, save_checkpoint
 from hearsight.checkpoints.export_model import export_model, readme_text
-from hearsight.checkpoints.import_weights import load_trunk
+from hearsight.checkpoints.frame_network import load_trunk
 from hearsight.checkpoints.model_folder import CONFIG, WEIGHTS
 from hearsight.errors import HearsightError
 from hearsight.model.encoders import Encoders

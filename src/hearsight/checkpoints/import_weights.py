@@ -3,38 +3,44 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from hearsight.checkpoints.checkpoint import find_model, load_checkpoint, save_weights
-from hearsight.checkpoints.hub import is_hub_name
+from hearsight.checkpoints.checkpoint import save_weights
+from hearsight.checkpoints.frame_network import torchvision_name
+from hearsight.checkpoints.released_file import read_weights
 from hearsight.checkpoints.tensors import layout
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.text import first_names
-from hearsight.model.encoders import Encoder, Encoders, Trunk
+from hearsight.model.spectrogram import LogSpectrogram
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 
-METHODS = {
-    "ssl-tie": ("ssl_tie", "SSL-TIE"),
-    "lvs": ("lvs", "LVS"),
-    "ez-vsl": ("ez_vsl", "EZ-VSL"),
-    "slavc": ("slavc", "SLAVC"),
-}
-"""Methods whose released weights can be converted: the recipe, and the title of the method."""
 
-NUMPY_NUMBERS: list[Any] = [  # safe to unpickle; released files often hold scores as numpy numbers
-    *(
-        (np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar")
-        for core in ("core", "_core")
-    ),
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
-]
+class Released(NamedTuple):
+    """What is known of a method's released weights.
+
+    recipe: whose networks they are. others: whether the file may hold further networks beside those
+    of the response map, as its authors' own evaluation takes it.
+    """
+
+    title: str
+    recipe: str
+    others: bool = False
+
+
+METHODS = {
+    "ssl-tie": Released("SSL-TIE", "ssl_tie"),
+    "lvs": Released("LVS", "lvs"),
+    "ez-vsl": Released("EZ-VSL", "ez_vsl"),
+    "margin-nce": Released("MarginNCE", "margin_nce"),
+    "fnac": Released("FNAC", "fnac"),
+    "slavc": Released("SLAVC", "slavc"),
+    "ssl-align": Released("SSL-Align", "lvs", others=True),
+}
+"""Methods whose released weights can be converted."""
 
 UNUSED = re.compile(  # weights of released modules that their response map does not use
     r"(momentum_)?(imgnet|audnet)\.(fc\.|conv1_flow\.)|imgnet\.conv1_a\.|audnet\.conv1\."
@@ -43,26 +49,8 @@ UNUSED = re.compile(  # weights of released modules that their response map does
 
 ENDINGS = re.compile(r"(?<=.)(\.(pth|pt|tar|ckpt|bin|pkl))+$", re.IGNORECASE)
 
-HOLDERS = ("model_state_dict", "state_dict", "model")  # of the weights, in files with more
-# what DataParallel, torch.compile and Lightning write before the names, in any order
-WRAPPED = re.compile(r"^(?:(?:module|_orig_mod|model)\.)+")
-INSIDE = re.compile(r"(?<=\.)(?:(?:module|_orig_mod)\.)+")  # the same around a part of the model
-
 NETWORKS = {"frames": "imgnet", "sounds": "audnet"}
 PROJECTIONS = {"frame_projection": "img_proj", "sound_projection": "aud_proj"}
-
-
-def torchvision_name(name: str) -> str:
-    """The name in torchvision's ResNet of a weight of `Trunk`.
-
-    `stages.1.0.shortcut.1.bias` is `layer2.0.downsample.1.bias` there.
-    """
-    name = re.sub(r"^stem_norm\.", "bn1.", name)
-    name = re.sub(r"^stem\.", "conv1.", name)
-    name = re.sub(r"^stages\.(\d+)", lambda found: f"layer{int(found[1]) + 1}", name)
-    for ours, theirs in (("first_norm", "bn1"), ("second_norm", "bn2"), ("shortcut", "downsample")):
-        name = name.replace(f".{ours}.", f".{theirs}.")
-    return name.replace(".first.", ".conv1.").replace(".second.", ".conv2.")
 
 
 def released_names(name: str, heads: int = 1) -> list[tuple[str, ...]]:
@@ -86,55 +74,33 @@ def released_names(name: str, heads: int = 1) -> list[tuple[str, ...]]:
     return [plain]
 
 
-def is_pickled(file: Path) -> bool:
-    """Whether a file begins as `torch.save` begins: a zip archive, or a pickle of protocol 2+."""
-    with file.open("rb") as opened:
-        return opened.read(4).startswith(
-            (b"PK\x03\x04", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
-        )
-
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """The state dict in a file of `torch.save`, read with `weights_only=True`.
-
-    Raises:
-        HearsightError: no such file, one that would run code, or one that holds no state dict.
-    """
-    if not file.is_file():
-        raise HearsightError(f"There is no file {file}.")
-    try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS):
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    except (UnpicklingError, UserWarning) as error:  # torch warns of some that it refuses
-        if not is_pickled(file):
-            raise HearsightError(f"{file} is no weights file.") from error
-        raise HearsightError(
-            f"{file} was refused: it holds more than weights, and reading it could run code."
-        ) from error
-    except Exception as error:  # a damaged file can fail in any way inside the unpickler
-        raise HearsightError(f"{file} is no weights file, or is damaged.") from error
-    if isinstance(found, tuple) and found:  # weights, and what was noted beside them
-        found = found[0]
-    for _ in HOLDERS:  # one may lie in another; a hostile file, in itself
-        if isinstance(found, dict):
-            found = next((found[key] for key in HOLDERS if isinstance(found.get(key), dict)), found)
-    if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
-        raise HearsightError(f"{file} is not a released model: it holds no named weights.")
-    named: dict[str, Tensor] = {}
-    for key, value in found.items():
-        name = INSIDE.sub("", WRAPPED.sub("", str(key)))
-        if name in named and not torch.equal(named[name], value):
-            raise HearsightError(f"{file} holds two models: {name} twice, with other values.")
-        named[name] = value
-    return named
-
-
 def target_of(file: Path) -> Path:
     """The default file for converted weights: beside the released ones, ending in .safetensors.
 
     `a.v1.2.pth.tar` becomes `a.v1.2.safetensors`.
     """
     return file.parent / f"{ENDINGS.sub('', file.name)}.safetensors"
+
+
+def released_recipe(method: str) -> Recipe:
+    """The recipe of a method's released weights: its networks and spectrogram.
+
+    Those of SSL-Align (Senocak et al., ICCV 2023) are LVS's with the middle 3 s of sound in 299
+    columns, as its released test.py has them; how it was trained is not in it.
+
+    Raises:
+        HearsightError: no such method.
+    """
+    if method not in METHODS:
+        raise HearsightError(
+            f"There is no method '{method}' whose released weights are known: it may be "
+            f"{', '.join(METHODS)}.{nearest(method, METHODS)}"
+        )
+    recipe = load_recipe(METHODS[method].recipe)
+    if method == "ssl-align":
+        recipe.spectrogram = LogSpectrogram(seconds=3.0, overlap=353)
+    recipe.encoder.weights = None  # they are in the file
+    return recipe
 
 
 def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie") -> Recipe:
@@ -153,14 +119,7 @@ def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie"
     Raises:
         HearsightError: no such method or file, one that would run code, other names or shapes.
     """
-    if method not in METHODS:
-        raise HearsightError(
-            f"There is no method '{method}' whose released weights are known: it may be "
-            f"{', '.join(METHODS)}.{nearest(method, METHODS)}"
-        )
-    file, (name, title) = Path(file), METHODS[method]
-    recipe = load_recipe(name)
-    recipe.encoder.weights = None  # they are in the file
+    file, recipe = Path(file), released_recipe(method)
     theirs = read_weights(file)
     wanted = layout(recipe.encoder)
     sources = {
@@ -172,7 +131,7 @@ def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie"
         for candidates in [released_names(ours, recipe.encoder.heads)]
     }
     used = {key for keys in sources.values() for key in keys}
-    _check_keys(file, title, used, theirs)
+    _check_keys(file, METHODS[method], used, theirs)
     weights = {}
     for ours, keys in sources.items():
         found = [theirs[key] for key in keys]
@@ -197,77 +156,19 @@ def fits(value: Tensor, shape: torch.Size) -> bool:
     return value.dim() != 4 or value.shape[1] == shape[1]
 
 
-def _check_keys(file: Path, title: str, used: set[str], theirs: Mapping[str, Tensor]) -> None:
+def _check_keys(
+    file: Path, released: Released, used: set[str], theirs: Mapping[str, Tensor]
+) -> None:
     missing = sorted(used - theirs.keys())
-    unexpected = sorted(key for key in theirs.keys() - used if not UNUSED.match(key))
+    unexpected = sorted(
+        key
+        for key in theirs.keys() - used
+        if not UNUSED.match(key)
+        and not (released.others and key.partition(".")[0] not in NETWORKS.values())
+    )
     for kind, keys in (("lacks", missing), ("holds the unexpected", unexpected)):
         if keys:
             raise HearsightError(
-                f"{file} is not a released {title} model: it {kind} {first_names(keys, 3)}."
+                f"{file} is not a released {released.title} model: it {kind} "
+                f"{first_names(keys, 3)}."
             )
-
-
-def load_resnet18(trunk: Trunk, file: Path) -> None:
-    """Load a file of torchvision's ResNet-18 weights into a trunk; its classifier is not used.
-
-    Raises:
-        HearsightError: no such file, one that would run code, other names or shapes.
-    """
-    theirs = read_weights(file)
-    names = {name: torchvision_name(name) for name in trunk.state_dict()}
-    for name, value in trunk.state_dict().items():
-        key = names[name]
-        if key not in theirs or theirs[key].shape != value.shape:
-            found = tuple(theirs[key].shape) if key in theirs else "nothing"
-            raise HearsightError(
-                f"{file} does not fit the network, a ResNet-18 by torchvision's names: "
-                f"{key} should have shape {tuple(value.shape)}, the file holds {found}."
-            )
-    trunk.load_state_dict({name: theirs[key] for name, key in names.items()})
-
-
-def load_frame_network(trunk: Trunk, source: str) -> None:
-    """Load the frame network of a model of ours into a trunk.
-
-    Raises:
-        HearsightError: as `find_model` and `load_checkpoint`, or the networks differ.
-    """
-    path = find_model(source)
-    weights = load_checkpoint(path, with_state=False).weights
-    theirs = {
-        name.removeprefix("frames."): value
-        for name, value in weights.items()
-        if name.startswith("frames.")
-    }
-    ours = trunk.state_dict()
-    other = [
-        name
-        for name in sorted(ours.keys() | theirs.keys())
-        if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape
-    ]
-    if other:
-        raise HearsightError(
-            f"The frame network in {path} is another than the recipe's: it differs in "
-            f"{first_names(other, 3)}."
-        )
-    trunk.load_state_dict(theirs)
-
-
-def load_trunk(encoders: Encoders, encoder: Encoder) -> None:
-    """Start the frame network, and its momentum encoder, from what `encoder.weights` names.
-
-    That is a model of ours, or a file of torchvision's ResNet-18.
-
-    Raises:
-        HearsightError: as `load_frame_network` or `load_resnet18`.
-    """
-    source = encoder.weights
-    assert source is not None
-    assert isinstance(encoders.frames, Trunk)
-    path = Path(source)
-    if path.is_dir() or path.suffix == ".safetensors" or is_hub_name(source):
-        load_frame_network(encoders.frames, source)
-    else:
-        load_resnet18(encoders.frames, path)
-    if encoders.ema is not None:
-        encoders.ema["frames"].load_state_dict(encoders.frames.state_dict())

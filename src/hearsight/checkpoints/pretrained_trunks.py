@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from hearsight.checkpoints.import_weights import read_weights
+from hearsight.checkpoints.released_file import read_weights
 from hearsight.errors import HearsightError
 from hearsight.files.cache import user_cache
 from hearsight.files.output import written_whole

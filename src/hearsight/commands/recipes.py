@@ -12,9 +12,6 @@ from hearsight.errors import HearsightError
 if TYPE_CHECKING:
     from hearsight.recipes.recipe import Recipe
 
-if TYPE_CHECKING:
-    from hearsight.recipes.recipe import Recipe
-
 
 def recipes(
     name: Annotated[
@@ -68,7 +65,11 @@ def find_recipe(name: str) -> "Recipe":
 def import_weights(
     file: Annotated[Path, typer.Argument(help="The authors' *.pth.tar.")],
     method: Annotated[
-        str, typer.Option(help="Whose weights: `ssl-tie`, `lvs`, `ez-vsl` or `slavc`.")
+        str,
+        typer.Option(
+            help="Whose weights: `ssl-tie`, `lvs`, `ez-vsl`, `margin-nce`, `fnac`, `slavc` or "
+            "`ssl-align`."
+        ),
     ] = "ssl-tie",
     out: Annotated[Path | None, typer.Option(help="By default FILE with .safetensors.")] = None,
     force: Force = False,

@@ -15,13 +15,20 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d, max_pool2d, relu
+from torch.nn.functional import adaptive_max_pool2d, relu
 
 from hearsight.errors import HearsightError
 from hearsight.model.aisfx import SoundEffectNetwork
 from hearsight.model.distributed import BatchNorm
 from hearsight.model.efficientnet import EfficientNetLite0
+from hearsight.model.resnet import BARE, Block, Bottleneck, Norm, Trunk
 from hearsight.model.response import response
+
+RESNETS = ("resnet", "resnet50")
+"""Trunks of frames that are residual networks, trained whole."""
+
+RESNET_50 = (3, 4, 6, 3)
+"""Bottlenecks of each stage of a ResNet-50 (He et al., CVPR 2016, table 1)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,12 +48,12 @@ class Encoder:
         HearsightError: a value out of range, or values that contradict each other.
     """
 
-    frame_trunk: Literal["resnet", "efficientnet_lite0"] = "resnet"
+    frame_trunk: Literal["resnet", "resnet50", "efficientnet_lite0"] = "resnet"
     sound_trunk: Literal["resnet", "aisfx"] = "resnet"
     pretrained: bool = True  # such trunks start from their published weights; false: from noise
     free_blocks: int = 0  # last blocks of each of them that are trained; the others are frozen
     widths: tuple[int, ...] = (64, 128, 256, 512)  # of a ResNet: channels of each stage
-    blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage
+    blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage; resnet50 has its own
     strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for frames
     sound_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for spectrograms
     stem_kernel: int = 7  # pixels, odd
@@ -56,7 +63,7 @@ class Encoder:
     sound_momentum: float = 0.1  # the same for sounds; 0.19 equals the two released updates
     sync_batch_norm: bool = True  # statistics of the joined batch of all processes
     weights: str | None = (
-        None  # a torchvision ResNet-18 file or a model, whose frame network begins
+        None  # a ResNet trained on ImageNet or a model, whose frame network begins
     )
     projection: int | None = None  # channels of a projection of each encoder; None: none
     hidden: int | None = None  # channels of its hidden layer; None: the projection is linear
@@ -75,7 +82,11 @@ class Encoder:
     @property
     def trunk_channels(self) -> tuple[int, int]:
         """Channels of the features of frames and of sounds."""
-        frames = EfficientNetLite0.channels if self.frame_trunk != "resnet" else self.widths[-1]
+        frames = {
+            "resnet": self.widths[-1],
+            "resnet50": self.widths[-1] * Bottleneck.expansion,
+            "efficientnet_lite0": EfficientNetLite0.channels,
+        }[self.frame_trunk]
         sounds = SoundEffectNetwork.channels if self.sound_trunk != "resnet" else self.widths[-1]
         return frames, sounds
 
@@ -118,65 +129,31 @@ class Encoder:
                 if frames != sounds
                 else "encoder.hidden is a layer of the projection: set encoder.projection too."
             )
-        if self.weights is not None and self.frame_trunk != "resnet":
+        if self.frame_trunk == "resnet50" and len(self.widths) != len(RESNET_50):
+            raise HearsightError(
+                f"encoder.frame_trunk resnet50 has {len(RESNET_50)} stages, but encoder.widths "
+                f"{len(self.widths)}."
+            )
+        if self.weights is not None and self.frame_trunk not in RESNETS:
             raise HearsightError(
                 f"encoder.weights is for a ResNet, but frame_trunk is {self.frame_trunk}."
             )
 
 
-Norm = Callable[[int], BatchNorm]
-
-
-BARE = "meta"  # torch's device of tensors that have a shape and no values
-
-
-def _convolution(inner: int, outer: int, kernel: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(inner, outer, kernel, stride, kernel // 2, bias=False, device=BARE)
-
-
-class Block(nn.Module):
-    """Basic residual block: two 3 x 3 convolutions (He et al., CVPR 2016, Fig. 5 left)."""
-
-    def __init__(self, inner: int, outer: int, stride: int, norm: Norm) -> None:
-        super().__init__()
-        self.first = _convolution(inner, outer, 3, stride)
-        self.first_norm = norm(outer)
-        self.second = _convolution(outer, outer, 3, 1)
-        self.second_norm = norm(outer)
-        self.shortcut = nn.Sequential()
-        if stride != 1 or inner != outer:
-            self.shortcut.extend([_convolution(inner, outer, 1, stride), norm(outer)])
-
-    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
-        inside = relu(self.first_norm(self.first(values)), inplace=True)
-        inside = self.second_norm(self.second(inside))
-        return relu(inside + self.shortcut(values), inplace=True)
-
-
-class Trunk(nn.Module):
-    """A residual network from an image or spectrogram to a grid of features."""
-
-    def __init__(
-        self, channels: int, encoder: Encoder, strides: tuple[int, ...], norm: Norm
-    ) -> None:
-        super().__init__()
-        width = encoder.widths[0]
-        self.stem = _convolution(channels, width, encoder.stem_kernel, encoder.stem_stride)
-        self.stem_norm = norm(width)
-        self.pool = encoder.stem_pool
-        self.stages = nn.Sequential()
-        for outer, count, stride in zip(encoder.widths, encoder.blocks, strides, strict=True):
-            blocks = [Block(width, outer, stride, norm)]
-            blocks += [Block(outer, outer, 1, norm) for _ in range(count - 1)]
-            self.stages.append(nn.Sequential(*blocks))
-            width = outer
-
-    def forward(self, values: Float[Tensor, "b channels y x"]) -> Float[Tensor, "b c h w"]:
-        inside = relu(self.stem_norm(self.stem(values)), inplace=True)
-        if self.pool:
-            inside = max_pool2d(inside, 3, 2, 1)
-        grid: Tensor = self.stages(inside)
-        return grid
+def residual_trunk(encoder: Encoder, part: Literal["frames", "sounds"], norm: Norm) -> Trunk:
+    """The residual network of frames or sounds, without values: they are on torch's `meta`."""
+    frames = part == "frames"
+    deep = frames and encoder.frame_trunk == "resnet50"
+    return Trunk(
+        3 if frames else 1,
+        widths=encoder.widths,
+        blocks=RESNET_50 if deep else encoder.blocks,
+        strides=encoder.strides if frames else encoder.sound_strides,
+        stem=(encoder.stem_kernel, encoder.stem_stride),
+        pool=encoder.stem_pool,
+        norm=norm,
+        block=Bottleneck if deep else Block,
+    )
 
 
 class Perceptron(nn.Module):
@@ -258,12 +235,12 @@ class Encoders(nn.Module):
         self.momentum, self.ema_eval = encoder.ema, encoder.ema_eval
         frames, sounds = norm(encoder.momentum), norm(encoder.sound_momentum)
         self.frames: nn.Module = (
-            Trunk(3, encoder, encoder.strides, frames)
-            if encoder.frame_trunk == "resnet"
+            residual_trunk(encoder, "frames", frames)
+            if encoder.frame_trunk in RESNETS
             else EfficientNetLite0()
         )
         self.sounds: nn.Module = (
-            Trunk(1, encoder, encoder.sound_strides, sounds)
+            residual_trunk(encoder, "sounds", sounds)
             if encoder.sound_trunk == "resnet"
             else SoundEffectNetwork()
         )

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hearsight.checkpoints.import_weights import load_resnet18
+from hearsight.checkpoints.frame_network import load_imagenet
 from hearsight.errors import HearsightError
 from hearsight.model.distributed import BatchNorm
-from hearsight.model.encoders import Encoder, Trunk
+from hearsight.model.encoders import Encoder, residual_trunk
+from hearsight.model.resnet import Trunk
 
 SIDE = 224  # pixels: side of the frames, as in its training on ImageNet
 RESNET_18 = Encoder(strides=(1, 2, 2, 2))  # a frame of 224 pixels becomes 7 x 7 cells
@@ -46,14 +47,11 @@ def load_guide(file: Path, share: float | None = None) -> ObjectGuide:
         HearsightError: no such file, one that would run code, or one with other names or shapes; a
             share outside 0 to 1.
     """
-    network = Trunk(
-        3,
-        RESNET_18,
-        RESNET_18.strides,
-        lambda channels: BatchNorm(channels, momentum=0.1, synchronised=False),
+    network = residual_trunk(
+        RESNET_18, "frames", lambda channels: BatchNorm(channels, momentum=0.1, synchronised=False)
     )
     network.to_empty(device="cpu")  # a trunk is made without values
-    load_resnet18(network, file)
+    load_imagenet(network, file)
     return ObjectGuide(network=network.eval(), share=share)
 
 

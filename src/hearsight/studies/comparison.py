@@ -18,7 +18,7 @@ from hearsight.clips.leaks import marks
 from hearsight.datasets.open import is_composed, is_pack, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
-from hearsight.model.encoders import EMA_NETWORKS, Encoders
+from hearsight.model.encoders import EMA_NETWORKS, RESNETS, Encoders
 from hearsight.progress import Progress, of_stage, renamed
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
@@ -428,7 +428,7 @@ def reference_scores(
 def scratch_mark(name: str, recipe: Recipe) -> dict[str, str]:
     """The mark of a method whose frame network starts from ImageNet in its paper, but not here."""
     encoder = recipe.encoder
-    begun = encoder.weights is not None or encoder.frame_trunk != "resnet"
+    begun = encoder.weights is not None or encoder.frame_trunk not in RESNETS
     if name.partition(":")[0] not in FROM_IMAGENET or begun:
         return {}
     return {SCRATCH: "frame network from scratch; in the paper it starts from ImageNet"}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hearsight.errors import HearsightError
 from hearsight.files.output import temporary_beside
-from hearsight.model.encoders import Encoders
+from hearsight.model.encoders import RESNETS, Encoders
 from hearsight.recipes.recipe import Recipe
 
 
@@ -67,7 +67,7 @@ def feature_caches(recipe: Recipe, encoders: Encoders, folder: Path) -> dict[str
     """
     encoder, caches = recipe.encoder, {}
     frozen = encoder.free_blocks == 0
-    if frozen and encoder.frame_trunk != "resnet" and not (recipe.appearance or recipe.warp):
+    if frozen and encoder.frame_trunk not in RESNETS and not (recipe.appearance or recipe.warp):
         caches["frames"] = FeatureCache(encoders.frames, folder / "frames")
     if frozen and encoder.sound_trunk != "resnet" and not (recipe.mixing or recipe.mask):
         caches["sounds"] = FeatureCache(encoders.sounds, folder / "sounds")

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import LAST, Checkpoint, Model, save_checkpoint
-from hearsight.checkpoints.import_weights import load_trunk
+from hearsight.checkpoints.frame_network import load_trunk
 from hearsight.checkpoints.pretrained_trunks import load_pretrained
 from hearsight.checkpoints.start import begin_from, start_of_run, write_start
 from hearsight.clips.clip import Clips, UnreadableClip
