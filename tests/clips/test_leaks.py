@@ -321,7 +321,7 @@ def test_checkpoints_are_marked_by_their_facts() -> None:
     clear = find_leak("a", ["AAAAAAAAAAA_000001"], "flickr", ["10000130166"])
     facts = json.loads(json.dumps({"leak_check": leak_facts({"test": leak})}))
     assert list(marks(facts, epochs=1)) == ["†"]
-    assert "1 clips and 1 videos of 'vggss.json'" in marks(facts, epochs=1)["†"]
+    assert "1 clip and 1 video of 'vggss.json'" in marks(facts, epochs=1)["†"]
     assert list(marks(facts | {"selected_on_test": True}, epochs=1)) == ["*", "†"]
     assert marks({}, epochs=1) == {}
     assert list(marks({}, epochs=1, from_boxes=True)) == ["§"]
@@ -439,5 +439,5 @@ def test_statistics_are_printed(
     assert code == 0
     assert json.loads(out)["classes"] == {"dog": 1, "cat": 1}
     code, out, _ = command("stats list", monkeypatch, capsys)
-    assert (code, "2 clips of 1 videos" in out) == (0, True)
+    assert (code, "2 clips of 1 video" in out) == (0, True)
     assert command("stats list --decode", monkeypatch, capsys)[0] == 2

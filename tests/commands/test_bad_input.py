@@ -133,7 +133,7 @@ def test_clips_without_boxes_are_named_before_the_training_and_not_scored(
 ) -> None:
     code, _, err = hearsight(line)
     assert code == 0, err
-    told = "2 of the 4 clips of 'mixed' have no boxes and are not scored: clip 1, clip 2"
+    told = "2 of 4 clips of 'mixed' have no boxes and are not scored: clip 1, clip 2"
     assert err.splitlines()[0] == told
 
 
@@ -228,7 +228,7 @@ def test_splits_that_are_compared_are_named(hearsight: Hearsight) -> None:
     Path("both.csv").write_text("AAAAAAAAAAA,1,dog,train\nAAAAAAAAAAA,2,cat,test\n")
     code, out, _ = hearsight("data check both.csv --against both.csv")
     assert code == 1
-    assert out.startswith("both.csv (train rows): 1 clips of 1 videos\nboth.csv (test rows): 1 cl")
+    assert out.startswith("both.csv (train rows): 1 clip of 1 video\nboth.csv (test rows): 1 cl")
     code, out, _ = hearsight("data check good --against good --json")
     assert [json.loads(out)[name] for name in ("train", "test")] == ["good", "good"]
 

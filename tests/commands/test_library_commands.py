@@ -41,7 +41,7 @@ def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
     assert f"skipped {broken}: " in err
     assert done["passed_over"] == {"count": 1, "names": ["notes.txt"]}
     assert "1 of the files and folders there were passed over" in err
-    assert "could not be read: 1 files or folders" in err
+    assert "could not be read: 1 file or folder" in err
     assert "'lib' holds 2 videos, 0 sounds and 0 pictures: 6 moments" in err
     _, out, _ = hearsight("index lib videos --prune --optimize")
     assert lines(out)[0]["unchanged"] == 2
@@ -96,7 +96,7 @@ def test_missing_files_are_pruned_and_reported(hearsight: Hearsight) -> None:
     refused(hearsight, "index lib videos/a.mp4", "There is no file or folder 'videos/a.mp4'")
     code, out, err = hearsight("index lib videos/a.mp4 --prune")
     assert (code, lines(out)[0]["removed"], lines(out)[0]["moments"]) == (0, 1, 2)
-    assert "removed, because they are gone: 1 files" in err
+    assert "removed, being gone: 1 file" in err
     Path("videos/b.mp4").unlink()
     Path("videos/torn.mp4").unlink()
     code, out, err = hearsight("index lib videos --prune")

@@ -47,8 +47,8 @@ def test_sounds_by_sounds(hearsight: Hearsight) -> None:
     assert all(row["A@1"] == row["P@1"] <= row["A@5"] <= row["A@10"] for row in rows)
     assert rows[-1]["A@1"] == 0.8  # the bee is alone
     assert rows[-2]["P@1"] == 0.2  # 1 of the 4 others, for 4 of 5
-    assert "1 clips are the only ones of their class" in err
-    assert "1 clips have no class label" in err
+    assert "1 clip is the only one of its class" in err
+    assert "1 clip has no class label" in err
     assert Path("rows.csv").read_text().count("\n") == 6
     assert Path("sheet.png").stat().st_size > 1000
 
@@ -172,7 +172,7 @@ def test_splits(hearsight: Hearsight) -> None:
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["clips"] for row in rows] == [3, 3, 1]
     assert "inferred" in err
-    assert "1 videos have clips both" in err
+    assert "1 video has clips both" in err
     assert "32 of the 35 unseen classes have no clip" in err
     assert sorted(path.name for path in Path("lists").iterdir()) == [
         "train_110.csv",

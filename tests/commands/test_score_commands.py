@@ -92,8 +92,8 @@ def test_the_table_goes_to_stdout_and_what_was_skipped_to_stderr(
     Path("ids.txt").write_text("a\nb\nc\nd\n")
     code, out, err = hearsight(f"{EVALUATE} --data store --ids ids.txt {form}")
     assert code == 0
-    assert "1 of 3 clips were left out:\n  b: the picture" in err
-    assert "1 ids in 'ids.txt' are not among the clips: d" in err
+    assert "1 of 3 clips was left out:\n  b: the picture" in err
+    assert "1 id in 'ids.txt' is not among the clips: d" in err
     assert "left out" not in out
     assert "not among" not in out
     if form:
@@ -146,7 +146,7 @@ def test_clips_of_one_id_in_two_sources_are_counted_and_named_once(hearsight: He
     make_store("other", {"c": (BOX,), "d": (BOX,)})
     code, _, err = hearsight(f"{EVALUATE} --data store --data other")
     assert code == 0
-    told = "1 of 5 clips of 'store other' were left out because their ids stand in an earlier"
+    told = "1 of 5 clips of 'store other' was left out because its id stands in an earlier"
     assert err.count(f"{told} source or shard too: c.\n") == err.count("earlier") == 1
 
 

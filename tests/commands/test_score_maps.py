@@ -50,7 +50,7 @@ def test_several_maps_and_protocols_in_the_tables_of_evaluate(hearsight: Hearsig
     assert code == 0
     row = json.loads(out.splitlines()[0])
     assert (row["clips"], row["list"]) == (1, "ids")
-    assert "1 ids in 'ids.txt' are not among the clips: scene 9_9" in err
+    assert "1 id in 'ids.txt' is not among the clips: scene 9_9" in err
     assert "5 maps of 'first' are of none of the clips" in err
 
 

@@ -118,7 +118,7 @@ def test_a_run_resumed_with_other_threads_is_told_of(hearsight: Hearsight) -> No
 def test_clips_of_one_id_in_two_sources_are_named(hearsight: Hearsight) -> None:
     line = f"{TRAIN} --data benchmark"
     code, _, said = hearsight(line)
-    told = "1 of 6 clips of 'learned benchmark' were left out because their ids stand in an earlier"
+    told = "1 of 6 clips of 'learned benchmark' was left out because its id stands in an earlier"
     assert (code, said.splitlines()[0]) == (0, f"{told} source or shard too: AAAAAAAAAAA_000001.")
     assert said.count("left out") == 1
 

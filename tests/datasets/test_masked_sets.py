@@ -225,7 +225,7 @@ def test_an_expression_of_ref_avs_is_a_clip_and_null_ones_show_nothing(tmp_path:
     assert (first.subset, first.null, first.sources[0].label) == ("test_u", False, "hair-dryer")
     assert (last.subset, last.null, last.sources, last.number) == ("test_n", True, (), 9)
     said = " ".join(name_left_out(clips, "Ref-AVS"))
-    for words in ("1 of 4 expressions have no media", "cat_1", "twice", "1 of 5 rows", "dog_1"):
+    for words in ("1 of 4 expressions has no media", "cat_1", "twice", "1 of 5 rows", "dog_1"):
         assert words in said
     assert set(frames_by_clip(open_clips(f"{tmp_path}@test_u"))) == {uid}
     assert origins(clips) == ["IIIIIIIIIII_1000_11000"]
@@ -296,7 +296,7 @@ def test_half_of_a_data_set_is_named_and_counted(tmp_path: Path) -> None:
     (folder / "s4_data/visual_frames/test/lion_roar/BBBBBBBBBBB/BBBBBBBBBBB_2.png").unlink()
     said = " ".join(name_left_out(open_clips(str(folder), split="val"), "s4"))
     assert "5 of 9 pictures have no sound" in said
-    assert "1 of 6 masks have no picture: BBBBBBBBBBB_2" in said
+    assert "1 of 6 masks has no picture: BBBBBBBBBBB_2" in said
     assert "1 of 2 videos of" in said
     for path in folder.rglob("*.wav"):
         path.unlink()

@@ -91,7 +91,7 @@ def test_clips_that_cannot_be_read_are_named_when_they_are_read(tmp_path: Path) 
     found = count(str(tmp_path / "store"), decode=True)
     assert list(found.unreadable) == ["damaged"]
     assert found.clips == 2
-    assert "1 clips that cannot be read: damaged (" in statistics_text(found)
+    assert "1 clip that cannot be read: damaged (" in statistics_text(found)
 
 
 def test_a_clip_in_two_shards_is_there_twice(tmp_path: Path) -> None:

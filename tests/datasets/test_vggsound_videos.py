@@ -91,12 +91,12 @@ def test_what_is_missing_short_silent_still_or_mute_is_named(mirror: Path) -> No
     found = count(str(mirror), decode=True)
     said = " ".join(found.remarks)
     for words in (
-        f"1 of the 5 clips of '{mirror / 'vggsound.csv'}' have no video: {GONE}_000007.",
+        f"1 of 5 clips of '{mirror / 'vggsound.csv'}' has no video: {GONE}_000007.",
         "videos are in no list: videos/",
         "holiday.mp4",
         f"2 clips are shorter than 10 s: {SHORT}_000004, {SILENT}_000484.",
-        f"1 clips are silent throughout: {SILENT}_000484.",
-        f"1 clips are a still picture: {SILENT}_000484.",
+        f"1 clip is silent throughout: {SILENT}_000484.",
+        f"1 clip is a still picture: {SILENT}_000484.",
     ):
         assert words in said
     assert set(found.unreadable) == {f"{MUTE}_000010", f"{BROKEN}_000000"}
@@ -138,7 +138,7 @@ def test_names_are_matched_wherever_the_videos_lie(tmp_path: Path) -> None:
     (tmp_path / "vggsound.csv").write_text("\n".join(rows))
     clips = open_clips(str(tmp_path / "videos"))
     assert clips.ids == [f"{id}_{number:06d}" for number, id in enumerate(ids[:400])]
-    assert "100 of the 500 clips" in clips.passed_over[0]
+    assert "100 of 500 clips" in clips.passed_over[0]
 
 
 def test_bad_folders_are_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -20,7 +20,15 @@ from hearsight.datasets.statistics import count
 from hearsight.datasets.vggsound import VggSsBoxes, open_vggsound, read_vggsound_list
 from hearsight.datasets.vggsound_splits import read_vggsound_csv
 from hearsight.errors import HearsightError
-from hearsight.files.text import first_names, is_text, parse_json, read_text, rows_of
+from hearsight.files.text import (
+    count_and_name,
+    counted,
+    first_names,
+    is_text,
+    parse_json,
+    read_text,
+    rows_of,
+)
 from hearsight.scenes.menagerie import read_menagerie
 
 DEEP = b"[" * 100_000
@@ -130,3 +138,14 @@ def test_the_first_names_and_how_many_more() -> None:
     assert first_names(names[:3], 2, separator="; ") == "0; 1 and 1 more"
     assert first_names(names[:2], 2) == first_names(names[:2], None) == "0, 1"
     assert first_names([], 2) == ""
+
+
+def test_what_is_counted_is_said_of_one_or_of_several() -> None:
+    assert [counted(number, "clip") for number in (0, 1, 2)] == ["0 clips", "1 clip", "2 clips"]
+    assert counted(1_204, "class", "classes") == "1,204 classes"
+    said = "clip has no sound", "clips have no sound"
+    assert count_and_name([], *said) == []
+    assert count_and_name(["a"], *said) == ["1 clip has no sound: a."]
+    assert count_and_name(["a", "b\n"], *said) == ["2 clips have no sound: a, b."]
+    many = count_and_name([*"abcdefg"], "clips is dark", "clips are dark", total=1_000)
+    assert many == ["7 of 1,000 clips are dark: a, b, c, d, e and 2 more."]

@@ -168,8 +168,8 @@ def test_videos() -> None:
 def test_clips_without_labels() -> None:
     assert labelled_rows(embedded()) == [0, 1, 2, 3, 5, 6, 7, 8]
     said = notes(question(), unlabelled=1)
-    assert "1 clips are the only ones of their class" in said[0]
-    assert "1 clips have no class label" in said[1]
+    assert "1 clip is the only one of its class" in said[0]
+    assert "1 clip has no class label" in said[1]
     with pytest.raises(HearsightError, match="Of the 3 clips none has a class label"):
         labelled_rows(embedded(labels=(None,) * 3))
     with pytest.raises(HearsightError, match="only 'clip 1' has a class label"):

@@ -118,7 +118,7 @@ def test_a_sound_of_another_class_shows_whether_the_map_stays_dark() -> None:
 def test_what_is_no_duet_is_named_or_refused() -> None:
     clips = make_pairs(2)
     clips.clips[3] = UnreadableClip("scene 1_1", "its frame is damaged")
-    assert "1 clips stand alone and are in no duet: scene 1_0" in (
+    assert "1 clip stands alone and is in no duet: scene 1_0." in (
         evaluate_protocol(make_model(Follower), clips, "duets").notes
     )
     clips.clips, clips.ids = clips.clips[::2], clips.ids[::2]

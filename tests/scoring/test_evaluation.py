@@ -129,9 +129,9 @@ def test_corrupt_truths_are_scored_and_named() -> None:
     assert found.empty == ("clip 2",)
     assert (found.clips[2].ciou, found.clips[2].adaptive_ciou) == (0, 0)
     text = table_text(found)
-    assert "1 box edges outside the frame" in text
+    assert "1 box with edges outside the frame" in text
     assert "2 boxes that cover no pixel (degenerate): clip 0, clip 1" in text
-    assert "1 clips whose truth is empty" in text
+    assert "1 clip whose truth is empty" in text
 
 
 def test_masks_are_not_the_truth() -> None:

@@ -68,7 +68,7 @@ def test_a_clip_that_lost_its_partner_is_named() -> None:
     clips.clips[3] = UnreadableClip("scene 1_1", "its frame is damaged")
     found = evaluate_protocol(make_model(Follower), clips, "interactive")
     assert found.rows[0]["groups"] == 2
-    assert "1 clips stand alone and are in no group: scene 1_0" in found.notes
+    assert "1 clip stands alone and is in no group: scene 1_0." in found.notes
 
 
 def test_clips_without_partners_are_refused() -> None:

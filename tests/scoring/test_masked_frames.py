@@ -151,7 +151,7 @@ def test_ref_avs_j_f_and_s_of_null_expressions() -> None:
     }
     assert {name: row[name] for name in wanted} == pytest.approx(wanted, abs=1e-5)
     assert (row["clips"], row["null"]) == (4, 1)
-    assert "1 clips without a masked pixel that no null" in scored(frames, "ref-avs").notes[0]
+    assert "1 clip without a masked pixel that no null" in scored(frames, "ref-avs").notes[0]
     ceiling = scored(frames, "ref-avs").rows[-1]
     assert (ceiling["J"], ceiling["F"], ceiling["S"]) == (1, 1, 0)
 
@@ -257,9 +257,9 @@ def test_a_class_that_shows_no_pixel_and_clips_without_a_label_are_named() -> No
     frames = make_frames([1, 1, 1])
     empty(frames, 1)
     found = scored(frames, "denseav-prompted")
-    assert "1 classes show no pixel and have no precision: cat" in found.notes
+    assert "1 class shows no pixel and has no precision: cat." in found.notes
     frames.frames[0].label = None  # type: ignore[assignment]
-    assert "1 clips have no label and are not scored: clip 0_0" in (
+    assert "1 clip has no label and is not scored: clip 0_0." in (
         scored(frames, "denseav-prompted").notes
     )
     for one in frames.frames:

@@ -116,7 +116,7 @@ def test_the_command_runs_every_task(run: Command) -> None:
     code, out, err = run(*start, "--ids", "list.txt", "--scores", "scores.csv")
     assert code == 0
     assert "list: list" in " ".join(out.split())
-    assert "1 ids in 'list.txt' are not among the clips: scene 9_9" in err
+    assert "1 id in 'list.txt' is not among the clips: scene 9_9" in err
     assert len(Path("scores.csv").read_text().splitlines()) == 3
 
 

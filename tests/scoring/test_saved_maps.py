@@ -168,10 +168,10 @@ def test_what_is_missing_or_too_much_is_counted_and_named(tmp_path: Path) -> Non
     found = evaluate_maps(tmp_path, clips, "lvs", name="theirs")
     notes = "\n".join(found.notes)
     assert found.rows[0]["clips"] == 3
-    assert f"1 of 4 clips were left out:\n  {clips.ids[2]}: it has no map" in notes
-    assert "1 maps of 'theirs' are of none of the clips: part1/stranger" in notes
+    assert f"1 of 4 clips was left out:\n  {clips.ids[2]}: it has no map" in notes
+    assert "1 map of 'theirs' is of none of the clips: part1/stranger" in notes
     assert "maps of 'theirs' are of 2 sizes: 7 x 7 (2), 14 x 9 (1)" in notes
-    assert "1 files in" in notes
+    assert "1 file in" in notes
     assert "notes.txt" in notes
 
 

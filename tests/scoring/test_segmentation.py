@@ -109,7 +109,7 @@ def test_composed_scenes_and_a_mask_without_a_pixel() -> None:
     assert evaluate_protocol(make_model(Follower), toys, "masks").rows[0]["clips"] == 3
     clips = make_pairs(2).change(1, mask=np.zeros((64, 64), np.bool_))
     found = evaluate_protocol(make_model(Follower), clips, "masks")
-    assert "1 clips without a masked pixel" in found.notes[0]
+    assert "1 clip without a masked pixel" in found.notes[0]
 
 
 def test_boxes_are_no_masks() -> None:

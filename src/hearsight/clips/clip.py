@@ -188,7 +188,8 @@ def list_unreadable(unreadable: Sequence[UnreadableClip], total: int, *, most: i
     """The number of skipped clips and, a line each, the ids and reasons of the first `most`."""
     if not unreadable:
         return ""
-    lines = [f"{len(unreadable):,} of {total:,} clips were left out:"]
+    were = "was" if len(unreadable) == 1 else "were"
+    lines = [f"{len(unreadable):,} of {total:,} clips {were} left out:"]
     lines += [f"  {one.id}: {one.reason}" for one in unreadable[:most]]
     if len(unreadable) > most:
         lines.append(f"  ... and {len(unreadable) - most:,} more")

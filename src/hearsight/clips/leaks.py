@@ -12,7 +12,7 @@ from typing import Any
 
 from hearsight.clips.lists import ClipList, ClipName, ListEntry, clip_names, find_list, read_list
 from hearsight.errors import HearsightError
-from hearsight.files.text import first_names
+from hearsight.files.text import counted, first_names
 
 SELECTED, LEAKED, SUPERVISED = "*", "†", "§"  # marks of rows in tables
 
@@ -58,9 +58,9 @@ class Leak:
         """The counts as a clause for warnings and errors."""
         share = 100 * len(self.clips) / max(1, self.test_clips)
         return (
-            f"{len(self.clips):,} of the {self.test_clips:,} clips of '{self.test}' "
-            f"({share:.1f} %) are in '{self.train}', and {len(self.videos):,} of its "
-            f"{self.test_videos:,} videos"
+            f"{len(self.clips):,} of the {counted(self.test_clips, 'clip')} of '{self.test}' "
+            f"({share:.1f} %) {'is' if len(self.clips) == 1 else 'are'} in '{self.train}', and "
+            f"{len(self.videos):,} of its {counted(self.test_videos, 'video')}"
         )
 
 
@@ -119,8 +119,11 @@ def clean(train: ClipList, leaks: Sequence[Leak], *, by: str) -> list[ListEntry]
 def leaks_text(leak: Leak, *, most: int | None = 20) -> str:
     """Counts and ids for the terminal, at most `most` ids of each kind."""
     lines = [
-        f"{leak.train}: {leak.train_clips:,} clips of {leak.train_videos:,} videos",
-        f"{leak.test}: {leak.test_clips:,} clips of {leak.test_videos:,} videos",
+        f"{name}: {counted(clips, 'clip')} of {counted(videos, 'video')}"
+        for name, clips, videos in (
+            (leak.train, leak.train_clips, leak.train_videos),
+            (leak.test, leak.test_clips, leak.test_videos),
+        )
     ]
     for what, names in (
         ("clips in both", leak.clips),
@@ -251,8 +254,8 @@ def marks(facts: Mapping[str, Any], *, epochs: int, from_boxes: bool = False) ->
     leaks = [one for one in facts.get("leak_check", []) if one["videos_in_both"]]
     if leaks:
         found[LEAKED] = "trained on clips or videos of the test set: " + "; ".join(
-            f"{one['clips_in_both']:,} clips and {one['videos_in_both']:,} videos of "
-            f"'{one['test']}'"
+            f"{counted(one['clips_in_both'], 'clip')} and "
+            f"{counted(one['videos_in_both'], 'video')} of '{one['test']}'"
             for one in leaks
         )
     return found

@@ -193,8 +193,10 @@ def name_left_out(clips: Clips, name: str, *, most: int = 5) -> list[str]:
     ids = repeated_in(clips)
     if not ids:
         return found
+    why = "was left out because its id stands" if len(ids) == 1 else ""
+    why = why or "were left out because their ids stand"
     return [
         *found,
-        f"{len(ids):,} of {len(clips) + len(ids):,} clips of '{name}' were left out because their "
-        f"ids stand in an earlier source or shard too: {first_names(ids, most)}.",
+        f"{len(ids):,} of {len(clips) + len(ids):,} clips of '{name}' {why} in an earlier source "
+        f"or shard too: {first_names(ids, most)}.",
     ]

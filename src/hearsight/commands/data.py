@@ -10,6 +10,7 @@ from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.options import WholeSentences, parse_folder
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.text import counted
 
 data = typer.Typer(
     help="Import, compose, show, check and count clips.",
@@ -310,7 +311,7 @@ def check(
                 )
             learned.write(write, kept)
             left_out = len(learned.entries) - len(kept)
-            tell([f"{write}: {len(kept):,} lines, {left_out:,} left out"])
+            tell([f"{write}: {counted(len(kept), 'line')}, {left_out:,} left out"])
     if any(leak.clips if by == "clip" else leak.videos for leak in leaks):
         raise typer.Exit(1)
 

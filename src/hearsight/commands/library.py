@@ -14,7 +14,7 @@ from hearsight.commands.options import Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import DIGITS, rounded
-from hearsight.files.text import one_line
+from hearsight.files.text import counted, one_line
 
 if TYPE_CHECKING:  # it imports torch
     from hearsight.library.indexing import IndexSummary
@@ -105,28 +105,28 @@ def index(
         )
     tell(one_line(f"skipped {name}: {why}") for name, why in summary.unreadable.items())
     if summary.unreadable:
-        tell([f"could not be read: {len(summary.unreadable):,} files or folders"])
+        number = len(summary.unreadable)
+        tell([f"could not be read: {counted(number, 'file or folder', 'files or folders')}"])
     wanted = "nothing that this library takes"
     tell(map(one_line, summary.passed_over.sentences(wanted)))
     tell([one_line(contents(library, summary))])
     if summary.removed:
-        tell([f"removed, because they are gone: {summary.removed:,} files"])
+        tell([f"removed, being gone: {counted(summary.removed, 'file')}"])
     print(json.dumps({"library": library} | asdict(summary)))
 
 
 def contents(library: str, summary: "IndexSummary") -> str:
     """How many files of each kind, and moments, a library holds after a run."""
     counts = [
-        f"{count:,} {kind}{'' if count == 1 else 's'}"
+        counted(count, kind)
         for kind, count in (
             ("video", summary.videos),
             ("sound", summary.sounds),
             ("picture", summary.pictures),
         )
     ]
-    return (
-        f"'{library}' holds {counts[0]}, {counts[1]} and {counts[2]}: {summary.moments:,} moments"
-    )
+    moments = counted(summary.moments, "moment")
+    return f"'{library}' holds {counts[0]}, {counts[1]} and {counts[2]}: {moments}"
 
 
 def search(

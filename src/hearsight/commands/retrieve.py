@@ -14,6 +14,7 @@ from hearsight.commands.data import data
 from hearsight.commands.options import Data, Device, Threads, parse_folder
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
+from hearsight.files.text import counted
 
 LISTS = ("unseen_35", "trainval_274", "train_110")
 
@@ -52,11 +53,13 @@ def splits(
             print(json.dumps({"list": str(path), "clips": len(rows), "classes": len(labels)}))
     missing = sorted(set(UNSEEN_35) - {row.label for row in found.unseen_35})
     if missing:
-        tell([f"{len(missing)} of the 35 unseen classes have no clip: {', '.join(missing)}"])
+        have = "has" if len(missing) == 1 else "have"
+        tell([f"{len(missing)} of the 35 unseen classes {have} no clip: {', '.join(missing)}"])
     tell(
         [
             "The 35 unseen classes are inferred from the released training list; "
-            f"{found.shared_videos:,} videos have clips both in them and in the other 274."
+            f"{counted(found.shared_videos, 'video has', 'videos have')} clips both in them and "
+            "in the other 274."
         ]
     )
 

@@ -25,9 +25,8 @@ from hearsight.datasets.masked_frames import (
     MaskedFrames,
     Sources,
     check_any,
-    lacking,
 )
-from hearsight.files.text import parse_json
+from hearsight.files.text import count_and_name, parse_json
 
 OFF_SCREEN = "off-screen"
 PICTURES = ("metadata", "frames")  # folders in which frames lie
@@ -76,9 +75,19 @@ def open_avatar(folder: Path) -> MaskedFrames:
                 continue
             frames.append(_frame(video, place, stem, picture, sound, held))
     said = [
-        *lacking("videos have neither a video nor a sound", mute, videos),
-        *lacking("annotated frames have no picture", lost, total),
-        *lacking("annotations are damaged", damaged, total),
+        *count_and_name(
+            mute,
+            "videos has neither a video nor a sound",
+            "videos have neither a video nor a sound",
+            total=videos,
+        ),
+        *count_and_name(
+            lost,
+            "annotated frames has no picture",
+            "annotated frames have no picture",
+            total=total,
+        ),
+        *count_and_name(damaged, "annotations is damaged", "annotations are damaged", total=total),
     ]
     check_any(frames, folder, said)
     return MaskedFrames(frames, read_outlines, passed_over=said)

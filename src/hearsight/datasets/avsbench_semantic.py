@@ -25,10 +25,9 @@ from hearsight.datasets.masked_frames import (
     MaskedFrames,
     Sources,
     check_any,
-    lacking,
 )
 from hearsight.errors import HearsightError
-from hearsight.files.text import parse_json, read_table
+from hearsight.files.text import count_and_name, parse_json, read_table
 from hearsight.media.picture import open_picture
 
 PARTS = ("v1s", "v1m", "v2")
@@ -90,9 +89,16 @@ def open_semantic(folder: Path, *, subset: str | None = None) -> MaskedFrames:
             broken.append(uid)
     missing = [uid for uid in rows if uid not in there]
     said = [
-        *lacking(f"clips of '{folder / TABLE}' are not there", missing, len(rows)),
-        *lacking("clips have no audio.wav", mute, len(there)),
-        *lacking("clips have no frames", broken, len(there)),
+        *count_and_name(
+            missing,
+            f"clips of '{folder / TABLE}' is not there",
+            f"clips of '{folder / TABLE}' are not there",
+            total=len(rows),
+        ),
+        *count_and_name(
+            mute, "clips has no audio.wav", "clips have no audio.wav", total=len(there)
+        ),
+        *count_and_name(broken, "clips has no frames", "clips have no frames", total=len(there)),
     ]
     check_any(frames, folder, said)
     return MaskedFrames(frames, partial(read_classes, names), passed_over=said)

@@ -18,7 +18,6 @@ from hearsight.clips.clip import (
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.frame_truth import FrameTruth, SourceMask
 from hearsight.errors import HearsightError
-from hearsight.files.text import first_names, one_line
 from hearsight.media.picture import decode_picture, open_picture, picture_suffix
 from hearsight.media.read import VideoReader
 from hearsight.media.samples import RATE, mix, to_samples
@@ -27,7 +26,6 @@ from hearsight.media.source import MediaError
 
 HALF = 127  # grey levels above this are inside a mask with soft or noisy edges
 ALIKE = 0.02  # by which the shapes of a mask and its frame may differ: they are scaled alike
-MOST_NAMED = 5
 AROUND = 3.0  # seconds of sound
 VIDEOS = (".mp4", ".mkv", ".webm")
 
@@ -275,17 +273,6 @@ def read_numbers(path: Path) -> Labels:
     if image.mode not in ("P", "L", "1"):
         raise ValueError(f"'{path.name}' holds colours ({image.mode}), not numbers of classes")
     return np.asarray(image.convert("L") if image.mode == "1" else image)
-
-
-def lacking(what: str, names: Sequence[str], total: int) -> list[str]:
-    """A sentence that counts and names what is not there; none if all is.
-
-    what: as `frames of 'LIST' have no picture`.
-    """
-    if not names:
-        return []
-    named = first_names(list(map(one_line, names)), MOST_NAMED)
-    return [f"{len(names):,} of {total:,} {what}: {named}."]
 
 
 def check_any(frames: Sequence[MaskedFrame], folder: Path, why: Sequence[str]) -> None:

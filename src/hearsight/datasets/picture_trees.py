@@ -37,10 +37,10 @@ from hearsight.datasets.masked_frames import (
     MaskedFrames,
     Sources,
     check_any,
-    lacking,
     read_mask,
 )
 from hearsight.errors import HearsightError
+from hearsight.files.text import count_and_name
 
 PICTURES = ("visual_frames", "images")
 SOUNDS = ("audio_wav", "audio_waw", "audio")  # the second as IS3's page writes it
@@ -190,8 +190,10 @@ def _frames(place: Path) -> tuple[list[MaskedFrame], list[str]]:
     alone = [key for key in masks if key not in pictures]
     frames.sort(key=lambda one: (one.clip, one.number))
     return frames, [
-        *lacking("pictures have no sound", mute, len(pictures)),
-        *lacking("masks have no picture", alone, len(masks)),
+        *count_and_name(
+            mute, "pictures has no sound", "pictures have no sound", total=len(pictures)
+        ),
+        *count_and_name(alone, "masks has no picture", "masks have no picture", total=len(masks)),
     ]
 
 
@@ -241,7 +243,12 @@ def _listed(
         ]
         if not own:
             missing.append(row.name)
-    return found, lacking(f"frames of '{listed}' are not in '{place}'", missing, len(rows))
+    return found, count_and_name(
+        missing,
+        f"frames of '{listed}' is not in '{place}'",
+        f"frames of '{listed}' are not in '{place}'",
+        total=len(rows),
+    )
 
 
 def _table_of(place: Path) -> Path | None:
@@ -272,7 +279,12 @@ def _described(frames: list[MaskedFrame], table: Path) -> tuple[list[MaskedFrame
     found.sort(key=lambda one: places.get(one.clip, len(rows)))
     there = {one.clip for one in frames}
     missing = [id for id in rows if id not in there]
-    return found, lacking(f"videos of '{table}' are not there", missing, len(rows))
+    return found, count_and_name(
+        missing,
+        f"videos of '{table}' is not there",
+        f"videos of '{table}' are not there",
+        total=len(rows),
+    )
 
 
 def _suffix(name: str) -> str | None:

@@ -19,11 +19,10 @@ from hearsight.datasets.masked_frames import (
     MaskedFrames,
     Sources,
     check_any,
-    lacking,
 )
 from hearsight.datasets.picture_trees import read_one_mask
 from hearsight.errors import HearsightError
-from hearsight.files.text import read_table
+from hearsight.files.text import count_and_name, read_table
 from hearsight.media.picture import open_picture
 
 TABLE, MEDIA, MASKS = "metadata.csv", "media", "gt_mask"
@@ -65,9 +64,24 @@ def open_ref_avs(folder: Path, *, subset: str | None = None) -> MaskedFrames:
         if not found:
             missing.append(told["uid"])
     said = [
-        *lacking("expressions have no media or no masks", missing, len(kept)),
-        *lacking("expressions stand there twice, and the first counts", again, len(kept)),
-        *lacking(f"rows are of none of the splits {', '.join(SPLITS)}", other, len(rows)),
+        *count_and_name(
+            missing,
+            "expressions has no media or no masks",
+            "expressions have no media or no masks",
+            total=len(kept),
+        ),
+        *count_and_name(
+            again,
+            "expressions stands there twice, and the first counts",
+            "expressions stand there twice, and the first counts",
+            total=len(kept),
+        ),
+        *count_and_name(
+            other,
+            f"rows is of none of the splits {', '.join(SPLITS)}",
+            f"rows are of none of the splits {', '.join(SPLITS)}",
+            total=len(rows),
+        ),
     ]
     check_any(frames, folder, said)
     return MaskedFrames(frames, read_referred, passed_over=said)

@@ -23,7 +23,7 @@ from hearsight.datasets.masked_frames import MaskedFrames
 from hearsight.datasets.open import check_split, open_clips, read_clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import NARROW, text_table
-from hearsight.files.text import first_names
+from hearsight.files.text import counted, first_names
 from hearsight.progress import Progress, no_progress
 from hearsight.scenes.pack import SPLITS
 
@@ -291,7 +291,7 @@ def statistics_text(found: Statistics, *, most: int | None = 20, width: int | No
             {"class": label, "clips": f"{clips:,}"}
             for label, clips in list(found.classes.items())[:most]
         ]
-        tables.append((f"{len(found.classes):,} classes", rows, ("class",)))
+        tables.append((counted(len(found.classes), "class", "classes"), rows, ("class",)))
     if found.masks:
         masks = {name: f"{number:,}" for name, number in found.masks.items()}
         tables.append(("exact masks", [masks], tuple(masks)))
@@ -324,31 +324,34 @@ def _quantile_name(share: float) -> str:
 
 def _head(found: Statistics) -> str:
     return (
-        f"{found.source}: {found.clips:,} clips of {found.videos:,} videos; "
+        f"{found.source}: {counted(found.clips, 'clip')} of {counted(found.videos, 'video')}; "
         f"{found.unlabelled:,} without a class, {found.clips - found.annotated:,} without "
-        f"annotation; {found.boxes:,} boxes"
+        f"annotation; {counted(found.boxes, 'box', 'boxes')}"
     )
 
 
 def _notes(found: Statistics, most: int | None) -> list[str]:
     videos = [f"{video} ({clips})" for video, clips in found.shared_videos.items()]
     unreadable = [f"{id} ({why})" for id, why in found.unreadable.items()]
-    kinds = {
-        "more classes": list(found.classes)[most or len(found.classes) :],
-        "clips listed again": found.repeated,
-        "videos of several clips": videos,
-        "boxes with an edge outside the frame (corrupt)": found.corrupt,
-        "boxes that cover no pixel (degenerate)": found.degenerate,
-        "clips whose truth is empty": found.empty,
-        "clips without a source": found.sourceless,
-        "frames whose mask has no pixel": found.empty_masks,
-        "clips that cannot be read" if found.decoded else "unreadable annotations": unreadable,
-    }
+    outside, dark = "with an edge outside the frame (corrupt)", "that cover no pixel (degenerate)"
+    kinds: tuple[tuple[str, str, Sequence[str]], ...] = (
+        ("more class", "more classes", list(found.classes)[most or len(found.classes) :]),
+        ("clip listed again", "clips listed again", found.repeated),
+        ("video of several clips", "videos of several clips", videos),
+        (f"box {outside}", f"boxes {outside}", found.corrupt),
+        ("box that covers no pixel (degenerate)", f"boxes {dark}", found.degenerate),
+        ("clip whose truth is empty", "clips whose truth is empty", found.empty),
+        ("clip without a source", "clips without a source", found.sourceless),
+        ("frame whose mask has no pixel", "frames whose mask has no pixel", found.empty_masks),
+        ("clip that cannot be read", "clips that cannot be read", unreadable)
+        if found.decoded
+        else ("unreadable annotation", "unreadable annotations", unreadable),
+    )
     lines = []
-    for what, names in kinds.items():
+    for one, several, names in kinds:
         if names:
             named = first_names(names, most, separator="; ")
-            lines.append(f"{len(names):,} {what}: {named}")
+            lines.append(f"{counted(len(names), one, several)}: {named}")
     lines += found.remarks
     if found.decoded is False:
         lines.append("Frames and sounds were not decoded (add --decode).")

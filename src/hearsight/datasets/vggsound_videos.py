@@ -26,7 +26,7 @@ from hearsight.datasets.folders import ListedClip, unique
 from hearsight.datasets.vggsound import VggSsBoxes, lists_splits, read_vggsound_list
 from hearsight.datasets.videos import SUFFIXES
 from hearsight.errors import HearsightError
-from hearsight.files.text import first_names, one_line
+from hearsight.files.text import count_and_name, one_line
 from hearsight.media.read import VideoReader
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.source import MediaError
@@ -39,7 +39,6 @@ AROUND = 3.0  # seconds of sound
 SIDE = 360  # pixels; the shorter side of larger frames is reduced to this
 BLOCKS = 16  # in each dimension, of a frame that is compared with another
 UNCHANGED = 3.0  # levels, 0..255, by which no block of a still picture changes
-MOST_NAMED = 5
 
 SHORT, SILENT, STILL = "shorter than 10 s", "silent throughout", "a still picture"
 
@@ -227,9 +226,9 @@ class VggSoundVideos:
             for flaw in (SHORT, SILENT, STILL)
         }
         return [
-            f"{len(ids):,} clips are {flaw}: {first_names(ids, MOST_NAMED)}."
+            said
             for flaw, ids in kinds.items()
-            if ids
+            for said in count_and_name(ids, f"clip is {flaw}", f"clips are {flaw}")
         ]
 
     def _read(self, index: int) -> Reading:
@@ -260,16 +259,19 @@ class _Matched(NamedTuple):
 
     def sentences(self, listed: str) -> list[str]:
         """What was left over, a sentence each."""
-        total = len(self.paths) + len(self.missing)
-        kinds = {
-            f"of the {total:,} clips of '{listed}' have no video": self.missing,
-            "videos are in no list": self.unlisted,
-            "videos hold a clip that another video holds": self.again,
-        }
         return [
-            f"{len(names):,} {what}: {first_names(list(map(one_line, names)), MOST_NAMED)}."
-            for what, names in kinds.items()
-            if names
+            *count_and_name(
+                self.missing,
+                f"clips of '{listed}' has no video",
+                f"clips of '{listed}' have no video",
+                total=len(self.paths) + len(self.missing),
+            ),
+            *count_and_name(self.unlisted, "video is in no list", "videos are in no list"),
+            *count_and_name(
+                self.again,
+                "video holds a clip that another video holds",
+                "videos hold a clip that another video holds",
+            ),
         ]
 
 

@@ -21,11 +21,10 @@ from hearsight.datasets.masked_frames import (
     MaskedFrames,
     Sources,
     check_any,
-    lacking,
     read_numbers,
 )
 from hearsight.errors import HearsightError
-from hearsight.files.text import read_table
+from hearsight.files.text import count_and_name, read_table
 
 COLUMNS = ("cateName", "img_Id", "ann_Ids", "cateId", "vgg_file", "split")
 DIGITS = 12
@@ -84,7 +83,12 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
             missing.append(key)
         else:
             frames.append(frame)
-    said = lacking(f"pictures of '{table}' lack a file", missing, len(images))
+    said = count_and_name(
+        missing,
+        f"pictures of '{table}' lacks a file",
+        f"pictures of '{table}' lack a file",
+        total=len(images),
+    )
     check_any(frames, folder, said)
     rows = [told for own in images.values() for told in own]
     numbers = {told["cateId"].removesuffix(".0"): told["cateName"] for told in rows}

@@ -12,6 +12,7 @@ from hearsight.errors import HearsightError
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 NO_ROW = re.compile(r"[\s,;]*|\s*#(?!NAME\?).*|\s*sep=.", re.DOTALL)  # also a spreadsheet's `sep=;`
+MOST_NAMED = 5  # in a sentence that counts more
 QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -148,6 +149,38 @@ def first_names(names: Sequence[str], most: int | None, *, separator: str = ", "
     shown = names[:most]
     more = len(names) - len(shown)
     return separator.join(shown) + (f" and {more:,} more" if more else "")
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """A number with what is counted: `1 clip`, `1,204 clips`.
+
+    several: what is said of others than one; by default `one` with an s.
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def count_and_name(
+    names: Sequence[str],
+    one: str,
+    several: str,
+    *,
+    total: int | None = None,
+    most: int | None = MOST_NAMED,
+) -> list[str]:
+    """A sentence that counts names and tells the first `most`; none where there is no name.
+
+    Args:
+        names: of anything; they are put on one line each.
+        one: what is said of a single one, as `clip has no sound`.
+        several: what is said of more, as `clips have no sound`.
+        total: of how many these are; both begin with the plural then, as `clips has no sound`.
+        most: names that are told; None for all.
+    """
+    if not names:
+        return []
+    among = "" if total is None else f"of {total:,} "
+    what = one if len(names) == 1 else several
+    return [f"{len(names):,} {among}{what}: {first_names([*map(one_line, names)], most)}."]
 
 
 def writable(name: str) -> str:

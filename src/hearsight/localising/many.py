@@ -10,6 +10,7 @@ from typing import TypeAlias
 from hearsight.checkpoints.checkpoint import Model, load_model
 from hearsight.clips.read_ahead import read_ahead
 from hearsight.errors import HearsightError
+from hearsight.files.text import counted
 from hearsight.localising.localise import (
     MODEL,
     check_every,
@@ -39,7 +40,9 @@ class LocalisedFile:
 
     def __repr__(self) -> str:
         source = reprlib.repr(self.source)  # it may be the bytes of a film
-        found = f"{len(self.moments)} moments" if self.error is None else f"error={self.error!r}"
+        found = (
+            counted(len(self.moments), "moment") if self.error is None else f"error={self.error!r}"
+        )
         return f"LocalisedFile({source}, {found})"
 
 

@@ -18,6 +18,7 @@ from hearsight.checkpoints.card import ModelCard
 from hearsight.clips.clip import encode_picture
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
+from hearsight.files.text import counted
 from hearsight.library.library import SearchResult, ShownMoment
 from hearsight.library.thumbnails import QUALITY, decode_heatmap
 from hearsight.localising.painting import box, gallery, heat, save_picture
@@ -137,7 +138,9 @@ def render(
         shown = _shown(result, folder, seconds, clips_left=MOST_CLIPS - made)
         made += shown.made
         figures.append(_figure(f"moment-{rank}", result, folder, shown))
-    summary = f"{len(results)} moments, most alike first." if results else "Nothing was found."
+    summary = (
+        f"{counted(len(results), 'moment')}, most alike first." if results else "Nothing was found."
+    )
     lines = "\n".join(figures)
     clips = f'<section>\n<h2>Found</h2>\n{LEGEND}\n<div class="clips">\n{lines}\n</div>\n</section>'
     parts = [card_note([card] if card else []), asked, clips if results else ""]

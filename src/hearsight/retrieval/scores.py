@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from hearsight.files.tables import NARROW, rounded, text_table
+from hearsight.files.text import counted
 from hearsight.retrieval.tasks import KS, OwnPair, RetrievalTask
 
 NAME = "mean over\nqueries, classes"  # header of the column with the names of the rows
@@ -178,7 +179,8 @@ def table_text(scores: Sequence[RetrievalScore], *, width: int | None = NARROW) 
             [_printed(one) for one in rows],
             left=(NAME,),
             title=f"{first.task}, {pair} {own}, clips of the same video: {first.same_video}; "
-            f"{first.queries:,} queries of {first.classes} classes",
+            f"{counted(first.queries, 'query', 'queries')} of "
+            f"{counted(first.classes, 'class', 'classes')}",
             ruled=False,
             width=width,
         )
@@ -199,9 +201,12 @@ def notes(task: RetrievalTask, unlabelled: int) -> list[str]:
     lines = []
     if lonely:
         lines.append(
-            f"{lonely} clips are the only ones of their class: left out of the gallery, "
-            "they cannot be found, and count as missed."
+            f"{counted(lonely, 'clip is the only one', 'clips are the only ones')} of "
+            f"{'its' if lonely == 1 else 'their'} class: left out of the gallery, "
+            f"{'it' if lonely == 1 else 'they'} cannot be found, and "
+            f"{'counts' if lonely == 1 else 'count'} as missed."
         )
     if unlabelled:
-        lines.append(f"{unlabelled} clips have no class label and are left out.")
+        label = "has no class label and is left out", "have no class label and are left out"
+        lines.append(f"{counted(unlabelled, f'clip {label[0]}', f'clips {label[1]}')}.")
     return lines

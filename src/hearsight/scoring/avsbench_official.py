@@ -6,6 +6,7 @@ from typing import Any
 from hearsight.clips.clip import Clips
 from hearsight.clips.truth import TruthMask
 from hearsight.files.tables import rounded
+from hearsight.files.text import count_and_name
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.frame_groups import (
     Levels,
@@ -17,8 +18,8 @@ from hearsight.scoring.frame_groups import (
     padded,
 )
 from hearsight.scoring.protocols import Protocol, mark
-from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
-from hearsight.scoring.segmentation import f_scores, mask_iou
+from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
+from hearsight.scoring.segmentation import UNMASKED, f_scores, mask_iou
 
 BATCH = 4  # clips in a batch of the released test programs
 
@@ -120,10 +121,7 @@ def evaluate_avsbench(source: MapSource, clips: Clips, protocol: Protocol) -> Re
             clip=[one.clip for one in masked.facts],
             iou=[one.iou for one in scores[source.name]],
         ),
-        notes=name_ids(
-            "frames without a masked pixel, scored by the share of pixels that are not marked",
-            masked.empty_ids(),
-        ),
+        notes=count_and_name(masked.empty_ids(), f"frame {UNMASKED}", f"frames {UNMASKED}"),
         units=[f"{four[0][0]} and the {len(four) - 1} after it" for four in fours],
         records={name: avsbench_records(batches) for name, batches in every.items()},
     )

@@ -12,12 +12,13 @@ from hearsight.clips.leaks import footnotes, marks
 from hearsight.clips.selection import name_left_out, remarks_in, restrict
 from hearsight.datasets.open import open_joined
 from hearsight.files.tables import Row
+from hearsight.files.text import count_and_name
 from hearsight.model.device import move
 from hearsight.progress import Progress, no_progress
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocol_registry import evaluate_protocol
-from hearsight.scoring.results import Results, is_reference, name_ids
+from hearsight.scoring.results import Results, is_reference
 
 NAMED = (".safetensors", ".npz")  # endings that say nothing beside a name
 
@@ -162,7 +163,10 @@ def open_scored(
     left_out, unknown = name_left_out(clips, " ".join(data)), list[str]()
     if ids is not None:
         clips, unknown = restrict(clips, ids)
-    return clips, left_out, name_ids(f"ids in '{ids}' are not among the clips", unknown)
+    said = count_and_name(
+        unknown, f"id in '{ids}' is not among the clips", f"ids in '{ids}' are not among the clips"
+    )
+    return clips, left_out, said
 
 
 def of_list(results: Results, name: str) -> Results:

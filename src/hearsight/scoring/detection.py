@@ -15,11 +15,12 @@ from hearsight.clips.clip import Box, Clips
 from hearsight.clips.truth import SIZES, rasterise, size_class
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
+from hearsight.files.text import count_and_name
 from hearsight.scoring.box_scores import MapScores, blind_scores, confidences
 from hearsight.scoring.clip_maps import MapBatch, MapSource, score_clips
 from hearsight.scoring.metrics import area_under_curve, success_areas
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
+from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
 
 AP_THRESHOLDS = 200  # about as many make the released average precision
 F1_THRESHOLDS = 10  # about one more than these make the highest F1
@@ -229,7 +230,7 @@ def evaluate_detection(source: MapSource, clips: Clips, protocol: Protocol) -> R
             ciou=found.ciou.tolist(),
             confidence=found.confidence.tolist(),
         ),
-        notes=name_ids("clips show no source", silent),
+        notes=count_and_name(silent, "clip shows no source", "clips show no source"),
         records={name: detection_records(one, sizes) for name, one in every.items()},
     )
 

@@ -15,6 +15,7 @@ from hearsight.clips.read_ahead import in_batches
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
+from hearsight.files.text import count_and_name
 from hearsight.media.samples import mix
 from hearsight.model.passes import whole_passes
 from hearsight.scoring.box_scores import centred_disc, confidences
@@ -30,7 +31,7 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.interactive import group_key
 from hearsight.scoring.metrics import area_under_curve, ciou, success_areas
 from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
-from hearsight.scoring.results import EvaluatedClips, Records, Results, name_ids
+from hearsight.scoring.results import EvaluatedClips, Records, Results
 
 DUET_SHARE = 0.2  # of a map's highest value: the threshold for two sources
 DARK = 0.2  # the highest value of a pixel that counts as silent
@@ -281,7 +282,9 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
             for name, (duets, silent) in every.items()
         ],
         _lines(mixed, apart, protocol),
-        notes=name_ids("clips stand alone and are in no duet", alone),
+        notes=count_and_name(
+            alone, "clip stands alone and is in no duet", "clips stand alone and are in no duet"
+        ),
         units=[group_key(duet[0].clip) for duet in mixed],
         records={name: duet_records(*each) for name, each in every.items()},
     )

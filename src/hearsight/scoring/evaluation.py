@@ -17,6 +17,7 @@ from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, covers_nothing, is_corrupt
 from hearsight.errors import HearsightError
 from hearsight.files.tables import NARROW, write_rows
+from hearsight.files.text import count_and_name
 from hearsight.model.device import move
 from hearsight.progress import Progress, no_progress
 from hearsight.scoring import score_table
@@ -40,7 +41,6 @@ from hearsight.scoring.results import (
     EvaluatedClips,
     Records,
     Results,
-    name_ids,
     name_unreadable,
 )
 from hearsight.scoring.score_table import tabulate
@@ -151,8 +151,11 @@ def check_truths(clips: Clips, name: str, annotations: Annotations | None = None
             f"None of the {len(clips):,} clips of '{name}' has boxes: only annotated clips can be "
             "scored; perhaps its truths are those of another data set."
         )
-    return name_ids(
-        f"of the {len(clips):,} clips of '{name}' have no boxes and are not scored", bare
+    return count_and_name(
+        bare,
+        f"clips of '{name}' has no boxes and is not scored",
+        f"clips of '{name}' have no boxes and are not scored",
+        total=len(clips),
     )
 
 
@@ -295,13 +298,24 @@ def table_text(evaluation: Evaluation, *, width: int | None = NARROW) -> str:
 
 def notes(evaluation: Evaluation, *, most: int = 20) -> list[str]:
     """Notes on faults of truths and on clips that were skipped, one line each."""
-    corrupt = "box edges outside the frame (corrupt), scored as the released code does"
-    empty = "clips whose truth is empty, so that their cIoU is 0"
+    corrupt = "edges outside the frame (corrupt), scored as the released code does"
     total = len(evaluation.clips) + len(evaluation.skipped)
     return [
-        *name_ids(corrupt, evaluation.corrupt, most=most),
-        *name_ids("boxes that cover no pixel (degenerate)", evaluation.degenerate, most=most),
-        *name_ids(empty, evaluation.empty, most=most),
+        *count_and_name(
+            evaluation.corrupt, f"box with {corrupt}", f"boxes with {corrupt}", most=most
+        ),
+        *count_and_name(
+            evaluation.degenerate,
+            "box that covers no pixel (degenerate)",
+            "boxes that cover no pixel (degenerate)",
+            most=most,
+        ),
+        *count_and_name(
+            evaluation.empty,
+            "clip whose truth is empty, so that its cIoU is 0",
+            "clips whose truth is empty, so that their cIoU is 0",
+            most=most,
+        ),
         *name_unreadable(evaluation.skipped, total, most=most),
     ]
 

@@ -9,11 +9,12 @@ from jaxtyping import Float64, Int64
 from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
+from hearsight.files.text import count_and_name
 from hearsight.scoring.box_scores import MapScores, blind_scores, joined_scores
 from hearsight.scoring.clip_maps import MapSource, score_clips
 from hearsight.scoring.metrics import area_under_curve, success_areas, success_rate
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import EvaluatedClips, Records, Results, name_ids
+from hearsight.scoring.results import EvaluatedClips, Records, Results
 
 
 def group_key(id: str) -> str:
@@ -128,7 +129,11 @@ def evaluate_interactive(source: MapSource, clips: Clips, protocol: Protocol) ->
             ciou=found.ciou.tolist(),
             adaptive_ciou=found.adaptive.tolist(),
         ),
-        notes=name_ids("clips stand alone and are in no group", [ids[place] for place in alone]),
+        notes=count_and_name(
+            [ids[place] for place in alone],
+            "clip stands alone and is in no group",
+            "clips stand alone and are in no group",
+        ),
         units=[*groups, *(ids[place] for place in alone)],
         records={name: interactive_records(scores, units) for name, scores in rows.items()},
     )

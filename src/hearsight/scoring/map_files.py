@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from PIL import Image
 
 from hearsight.errors import HearsightError
-from hearsight.files.text import first_names
+from hearsight.files.text import count_and_name
 from hearsight.media.picture import open_picture
 
 ARRAYS, PICTURES = (".npy", ".npz"), (".png",)
@@ -127,9 +127,11 @@ class MapFiles:
             else:
                 yield name, Place(path=path, key=keys[0] if keys else None)
         if others:
-            self.passed_over.append(
-                f"{len(others):,} files in '{self.source}' are not read, since they do not end in "
-                f"{', '.join((*ARRAYS, *PICTURES))}: {first_names(others, 3)}"
+            endings = f"in {', '.join((*ARRAYS, *PICTURES))}"
+            self.passed_over += count_and_name(
+                others,
+                f"file in '{self.source}' is not read, since it does not end {endings}",
+                f"files in '{self.source}' are not read, since they do not end {endings}",
             )
 
     def _array(self, place: Place) -> Any:

@@ -11,11 +11,12 @@ from hearsight.clips.clip import Clips
 from hearsight.clips.truth import PIXELS, SIDE, TruthMask
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
+from hearsight.files.text import count_and_name
 from hearsight.scoring.box_scores import centred_disc, mean_truth
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.duets import pixel_average_precision
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import BLIND, CEILING, EvaluatedClips, Records, Results, name_ids
+from hearsight.scoring.results import BLIND, CEILING, EvaluatedClips, Records, Results
 
 STEPS = 20  # thresholds, from the lowest to the highest value of a class
 
@@ -116,8 +117,16 @@ def evaluate_prompted(source: MapSource, clips: Clips, protocol: Protocol) -> Re
         [prompted_row(name, protocol.name, own) for name, own in scored.items()],
         evaluated.lines(protocol, masked=[truth.pixels / PIXELS for truth in truths]),
         notes=[
-            *name_ids("clips have no label and are not scored", bare),
-            *name_ids("classes show no pixel and have no precision", hidden),
+            *count_and_name(
+                bare,
+                "clip has no label and is not scored",
+                "clips have no label and are not scored",
+            ),
+            *count_and_name(
+                hidden,
+                "class shows no pixel and has no precision",
+                "classes show no pixel and have no precision",
+            ),
         ],
         units=[evaluated.ids[place] for place in places],
         records={name: prompted_records(list(own.values())) for name, own in scored.items()},

@@ -8,10 +8,11 @@ from typing import Any
 from hearsight.clips.clip import Clips
 from hearsight.clips.truth import PIXELS, TruthMask
 from hearsight.files.tables import rounded
+from hearsight.files.text import count_and_name
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.frame_groups import Levels, MaskedFrames, Values, highest_f, mean_of
 from hearsight.scoring.protocols import Protocol, mark
-from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
+from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
 from hearsight.scoring.segmentation import f_scores, mask_iou
 
 RELEASED_LEVEL = 0.4  # of J in the released program, whose S is at 0.5
@@ -128,6 +129,10 @@ def evaluate_ref_avs(source: MapSource, clips: Clips, protocol: Protocol) -> Res
         for clip, places in groups.items()
         if not any(masked.truths[place].pixels or masked.facts[place].null for place in places)
     ]
+    unexplained = (
+        "without a masked pixel that no null expression explains, F being 0 as released and none "
+        "else"
+    )
     return evaluated.results(
         protocol,
         [*rows, {**rows[0], "name": CEILING, **ideal}],
@@ -137,11 +142,7 @@ def evaluate_ref_avs(source: MapSource, clips: Clips, protocol: Protocol) -> Res
             iou=[one.iou for one in scores[source.name]],
             marked=[one.marked / PIXELS for one in scores[source.name]],
         ),
-        notes=name_ids(
-            "clips without a masked pixel that no null expression explains: their F is 0 as "
-            "released, and none else",
-            dark,
-        ),
+        notes=count_and_name(dark, f"clip {unexplained}", f"clips {unexplained}"),
         units=list(groups),
         records=every,
     )

@@ -6,7 +6,6 @@ from typing import Any
 
 from hearsight.clips.clip import Box, UnreadableClip, list_unreadable
 from hearsight.files.tables import Row
-from hearsight.files.text import first_names
 from hearsight.scoring.protocols import Protocol
 
 BLIND, CEILING = "blind: ", "ceiling"  # names of rows that are no model's
@@ -99,13 +98,6 @@ class EvaluatedClips:
             units=tuple(self.ids if units is None else units),
             records=records or {},
         )
-
-
-def name_ids(what: str, ids: Sequence[str], *, most: int = 20) -> list[str]:
-    """One line that counts ids and names the first `most`; no line if there are no ids."""
-    if not ids:
-        return []
-    return [f"{len(ids)} {what}: {first_names(ids, most)}"]
 
 
 def name_unreadable(skipped: Sequence[UnreadableClip], total: int, *, most: int = 20) -> list[str]:

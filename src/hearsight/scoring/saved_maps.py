@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from hearsight.clips.clip import Clips, UnreadableClip, annotation
 from hearsight.clips.frame_truth import frame_truth
 from hearsight.errors import HearsightError
-from hearsight.files.text import first_names
+from hearsight.files.text import count_and_name, first_names
 from hearsight.progress import Progress, no_progress
 from hearsight.scoring.box_scores import confidences
 from hearsight.scoring.clip_maps import (
@@ -27,7 +27,7 @@ from hearsight.scoring.clip_maps import (
 from hearsight.scoring.map_files import HeldMaps, MapFiles
 from hearsight.scoring.map_names import match_names
 from hearsight.scoring.protocols import Protocol, Values
-from hearsight.scoring.results import EvaluatedClips, name_ids
+from hearsight.scoring.results import EvaluatedClips
 
 NO_MAP = "it has no map"
 REST = 1e-4  # by which rounding may carry a cosine beyond 1
@@ -93,7 +93,11 @@ class SavedMaps:
         check_scored(evaluated, len(clips))
         self.notes = [
             *self.files.passed_over,
-            *name_ids(f"maps of '{self.name}' are of none of the clips", matches.others, most=5),
+            *count_and_name(
+                matches.others,
+                f"map of '{self.name}' is of none of the clips",
+                f"maps of '{self.name}' are of none of the clips",
+            ),
             *scale.notes(),
         ]
 

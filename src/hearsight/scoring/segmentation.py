@@ -9,13 +9,15 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from hearsight.clips.clip import Clips
 from hearsight.clips.truth import PIXELS, TruthMask
 from hearsight.files.tables import rounded
+from hearsight.files.text import count_and_name
 from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.metrics import best_possible, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise
-from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, name_ids
+from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
 
 LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
+UNMASKED = "without a masked pixel, scored by the share of pixels that are not marked"
 BETA_SQUARED = 0.3  # of the F-score: precision counts more than recall
 
 
@@ -135,9 +137,7 @@ def evaluate_segmentation(source: MapSource, clips: Clips, protocol: Protocol) -
         protocol,
         [*(one.row(name) for name, one in every.items()), best_masks(truths, protocol)],
         evaluated.lines(protocol, iou=found.median, adaptive_iou=found.adaptive),
-        notes=name_ids(
-            "clips without a masked pixel, scored by the share of pixels that are not marked", empty
-        ),
+        notes=count_and_name(empty, f"clip {UNMASKED}", f"clips {UNMASKED}"),
         records={name: one.records() for name, one in every.items()},
     )
 

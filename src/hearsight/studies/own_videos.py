@@ -22,7 +22,7 @@ from hearsight.clips.clip import Clips, DecodedClip, UnreadableClip
 from hearsight.datasets.held_out_videos import SplitVideos, split_videos, take_moments
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
-from hearsight.files.text import first_names
+from hearsight.files.text import counted, first_names
 from hearsight.localising.own_sound import Comparison, compare_on
 from hearsight.pages.report import write_report
 from hearsight.recipes.recipe import Recipe
@@ -149,9 +149,11 @@ def take_split(recipe: Recipe, clips: Clips, folder: Path, options: TrainingOpti
     for one in written.unreadable:
         options.notice(f"skipped {one.id}: {one.reason}")
     if split.quiet:
-        options.notice(f"{split.quiet:,} silent moments were left out.")
+        options.notice(
+            f"{counted(split.quiet, 'silent moment was', 'silent moments were')} left out."
+        )
     options.notice(
-        f"{len(split.training):,} moments to learn from; {len(split.held_out):,} of "
+        f"{counted(len(split.training), 'moment')} to learn from; {len(split.held_out):,} of "
         f"{len(split.names):,} videos are held out: {first_names(split.names, 5)}."
     )
     return split
@@ -239,7 +241,9 @@ def read_moments(split: SplitVideos) -> tuple[list[DecodedClip], list[str]]:
 def tell_kept(start: str, comparison: Comparison) -> str:
     """Which model was kept, and why, in one sentence."""
     before, after = (f"{100 * one.told:.1f} %" for one in (comparison.before, comparison.after))
-    where = f"{comparison.moments:,} held-out moments of {comparison.videos:,} videos"
+    where = (
+        f"{counted(comparison.moments, 'held-out moment')} of {counted(comparison.videos, 'video')}"
+    )
     low, high = comparison.difference
     points = 100 * (comparison.after.told - comparison.before.told)
     moved = "less than 0.1 points apart" if abs(points) < 0.05 else f"{points:+.1f} points"
@@ -268,7 +272,8 @@ def describe_in_card(
     options: TrainingOptions,
 ) -> None:
     """Write the card of `best`; it holds what the card of the model at the start says."""
-    what = f"'{start.name}' trained further on {len(split.training):,} moments of one's own videos"
+    moments = counted(len(split.training), "moment")
+    what = f"'{start.name}' trained further on {moments} of one's own videos"
     score = comparison.after
     if comparison.is_worse:
         what = f"'{start.name}' as it was, since training on one's own videos made it worse"

@@ -15,6 +15,7 @@ from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.clip import Clips
 from hearsight.clips.selection import ChosenClips
 from hearsight.errors import HearsightError
+from hearsight.files.text import counted
 from hearsight.progress import Progress
 from hearsight.recipes.catalogue import lighter_recipes
 from hearsight.recipes.recipe import Recipe
@@ -193,13 +194,13 @@ class Pace:
         whole, step = self.seconds(work), self.step()
         if whole is None or step is None or whole < WORTH_TELLING:
             return None
-        parts = [f"{work.steps:,} steps of {duration(step)}"]
+        parts = [f"{counted(work.steps, 'step')} of {duration(step)}"]
         for count, one, many, each in (
             (work.searches, "search for partners", "searches for partners", self.search),
             (work.validations, "validation", "validations", self.validation),
         ):
             if count:
-                parts.append(f"{count:,} {one if count == 1 else many} of {duration(each)}")
+                parts.append(f"{counted(count, one, many)} of {duration(each)}")
         place = "CPU" if device == "cpu" else "GPU"
         most = "at most " if falls else ""
         took = f"Training takes {most}about {duration(whole)} on this {place}"
@@ -216,8 +217,7 @@ class Pace:
             between = self.search * min(1, work.searches)
             between += self.validation / recipe.validate_every if work.validations else 0.0
             epochs, steps = left / (batches * step + between), max(1, round(left / step))
-            some = f"{steps:,} step{'s' * (steps > 1)}"
-            amount = f"{epochs:.1f} epochs" if epochs >= 1 else some
+            amount = f"{epochs:.1f} epochs" if epochs >= 1 else counted(steps, "step")
             said.append(
                 f"--minutes {self.minutes:g} allows about {amount} of it, with "
                 f"{duration(self.closing())} kept to validate and save."
