@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import made_masked as made
@@ -10,17 +11,18 @@ import pytest
 from made_masked import IS3, SIDE, save_mask, save_picture, square
 from PIL import Image
 
-from hearsight.clips.clip import UnreadableClip
+from hearsight.clips.clip import Clips, StoredClips, UnreadableClip
 from hearsight.clips.frame_truth import FrameTruth, MaskedClips, frames_by_clip, origins
 from hearsight.clips.leaks import check_selection
-from hearsight.clips.selection import name_left_out
-from hearsight.clips.shard_writer import write_store
-from hearsight.clips.shards import Store
+from hearsight.clips.masked_store import MaskedStore, encode_truth
+from hearsight.clips.selection import JoinedClips, name_left_out
+from hearsight.clips.shard_writer import StoreWriter, write_store
 from hearsight.datasets.avsbench_semantic import palette
 from hearsight.datasets.masked_frames import fitted, read_mask
 from hearsight.datasets.open import name_as_test, open_clips, tells_splits
 from hearsight.datasets.statistics import count, statistics_text
 from hearsight.errors import HearsightError
+from hearsight.scoring.saved_map_scores import evaluate_maps
 
 
 def truths(clips: object) -> dict[str, FrameTruth | None]:
@@ -256,22 +258,126 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
+VIDEOS = {
+    "is3": 4,
+    "s4": 1,
+    "ms3": 1,
+    "flat": 1,
+    "semantic": 1,
+    "vpo": 1,
+    "ref_avs": 1,
+    "avatar": 1,
+}
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_set_is_counted_stored_and_known_as_a_test_set(tmp_path: Path, name: str) -> None:
     folder = MAKERS[name](tmp_path / "set")
     divided = name in ("s4", "ms3", "vpo", "ref_avs")  # of which the test part alone is there
-    found = count(str(folder), "val" if divided else None, decode=True)
+    found = count(str(folder), "val" if divided or name == "semantic" else None, decode=True)
     assert found.masks["masked frames"] > 0
-    assert found.unreadable == {}
+    assert (found.videos, found.unreadable) == (VIDEOS[name], {})
+    assert len(found.shared_videos) == (1 if name == "ref_avs" else 0)  # frames are no clips
     assert found.masks["null frames"] == {"ref_avs": 10, "avatar": 1}.get(name, 0)
     assert found.empty_masks == (("BBBBBBBBBBB_5",) if name == "s4" else ())
     assert "exact masks" in statistics_text(found)
     clips = open_clips(str(folder), split="val")
     assert write_store(clips, tmp_path / "store").added == len(clips)
-    stored = Store(tmp_path / "store")[0]
-    assert np.array_equal(stored.mask, clips[0].mask)
+    assert same_truths(open_clips(str(tmp_path / "store")), clips)
+    again = count(str(tmp_path / "store"))
+    assert (again.masks, again.videos, again.empty_masks) == (
+        (found.masks, found.videos, found.empty_masks)
+    )
     with pytest.raises(HearsightError, match="names a test set"):
         check_selection(name_as_test(str(folder)), None, allowed=False)
+
+
+def same_truths(first: Clips, second: Clips) -> bool:
+    """Whether two sources tell the same of every frame, pixel by pixel."""
+    assert isinstance(first, MaskedClips)
+    assert isinstance(second, MaskedClips)
+    assert first.ids == second.ids
+    for index in range(len(first)):
+        one, other = first.frame_truth(index), second.frame_truth(index)
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert replace(one, sources=()) == replace(other, sources=())
+            for a, b in zip(one.sources, other.sources, strict=True):
+                assert (a.name, a.label, a.sounds) == (b.name, b.label, b.sounds)
+                assert np.array_equal(a.mask, b.mask)
+        assert (first.clip_of(index), first.origins_of(index), first.annotation(index)) == (
+            (second.clip_of(index), second.origins_of(index), second.annotation(index))
+        )
+        assert np.array_equal(first[index].mask, second[index].mask)
+    return True
+
+
+def test_a_store_keeps_frames_that_nobody_masked_and_masks_of_another_size(tmp_path: Path) -> None:
+    folder = made.s4(tmp_path / "s4")
+    large = np.zeros((90, 90), np.bool_)
+    large[31:77, 12:59] = True
+    save_mask(folder / "s4_data/gt_masks/train/dog_bark/AAAAAAAAAAA/AAAAAAAAAAA_1.png", large)
+    clips = open_clips(str(folder))
+    write_store(clips, tmp_path / "store")
+    assert same_truths(open_clips(str(tmp_path / "store")), clips)
+    assert same_truths(JoinedClips([open_clips(str(tmp_path / "store"))]), clips)
+    [index] = (tmp_path / "store").glob("*.index")
+    index.unlink()
+    assert same_truths(open_clips(str(tmp_path / "store")), clips)
+
+
+PROTOCOLS = {"s4": "avsbench-official", "ref_avs": "ref-avs", "avatar": "avatar"}
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_store_has_the_scores_of_its_data_set_to_the_last_digit(
+    tmp_path: Path, name: str
+) -> None:
+    clips = open_clips(str(MAKERS[name](tmp_path / "set")), split="val")
+    write_store(clips, tmp_path / "store")
+    generator = np.random.default_rng(1)
+    maps = {id: generator.random((7, 7)) for id in clips.ids}
+    found, stored = (
+        evaluate_maps(maps, one, PROTOCOLS[name])
+        for one in (clips, open_clips(str(tmp_path / "store")))
+    )
+    assert found == stored
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_store_without_these_facts_is_refused_where_they_count(tmp_path: Path, name: str) -> None:
+    clips = open_clips(str(MAKERS[name](tmp_path / "set")), split="val")
+    assert isinstance(clips, StoredClips)
+    with StoreWriter(tmp_path / "old") as writer:
+        for index in range(len(clips)):
+            writer.add(replace(clips.clip(index), truth=None))
+    for path in (tmp_path / "old").glob("*.index"):  # as they were
+        held = json.loads(path.read_text())
+        held |= {"version": 1, "places": [each[:4] for each in held["places"]]}
+        path.write_text(json.dumps(held))
+    old = open_clips(str(tmp_path / "old"))
+    assert not isinstance(old, MaskedStore)
+    maps = {id: np.eye(7) for id in clips.ids}
+    with pytest.raises(HearsightError, match="is a frame of a clip, but its store, made by an old"):
+        evaluate_maps(maps, old, PROTOCOLS[name])
+    assert evaluate_maps(maps, old, "masks").rows
+
+
+def test_a_frame_without_its_mask_in_a_store_is_left_out_and_named(tmp_path: Path) -> None:
+    clips = open_clips(str(made.s4(tmp_path / "set")), split="val")
+    assert isinstance(clips, StoredClips)
+    for name in ("old", "new"):
+        with StoreWriter(tmp_path / name) as writer:
+            for index in range(len(clips)):
+                clip = clips.clip(index)
+                if name == "old":
+                    writer.add(replace(clip, mask=clip.mask if index else None, truth=None))
+                else:
+                    bare = encode_truth("BBBBBBBBBBB", ("BBBBBBBBBBB",), None)
+                    writer.add(clip if index else replace(clip, mask=None, truth=bare))
+        maps = {id: np.eye(7) for id in clips.ids}
+        found = evaluate_maps(maps, open_clips(str(tmp_path / name)), "masks")
+        assert "1 of 5 clips was left out:\n  BBBBBBBBBBB_1: nobody masked it" in found.notes[-1]
 
 
 def test_two_layouts_in_one_folder_are_refused(tmp_path: Path) -> None:

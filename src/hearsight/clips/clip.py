@@ -61,7 +61,8 @@ class Clip:
     """A clip as encoded files, as it is stored.
 
     frame: JPEG, WebP or PNG. sound: FLAC or WAV, mono at `RATE`, decoded to 16 bits. mask: PNG of
-    one channel, 255 on the sounding object. The rest as in `DecodedClip`.
+    one channel, 255 on the sounding object. truth: of a frame with exact masks, as
+    `masked_store.encode_truth` writes it. The rest as in `DecodedClip`.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Clip:
     label: str | None = None
     boxes: tuple[Box, ...] | None = None
     mask: bytes | None = None
+    truth: bytes | None = None
     source: str = ""
     time: float | None = None
 

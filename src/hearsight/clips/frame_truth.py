@@ -5,6 +5,7 @@ sound is a clip of its own to training and scoring (`DecodedClip`, whose mask is
 sources); its `FrameTruth` tells the clip it belongs to, its place there, and the sources apart.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,6 +14,8 @@ from jaxtyping import Bool
 
 from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import TruthMask, mask_truth
+
+FRAME_OF_CLIP = re.compile(r"[_/]\d+")  # what ids of frames have behind the id of their clip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,8 @@ class FrameTruth:
     sources: each with its mask; () where nothing is to be found. null: whether the data set says
     that nothing is (the null expressions of Ref-AVS, the off-screen sounds of AVATAR), so that a
     mask without a pixel is no accident. kind: the data set's word for what is hard in the frame.
-    subset: its word for the part of the data set, as `test_u`.
+    subset: its word for the part of the data set, as `test_u`. told: False of a clip that is a
+    frame by its name, in a store that does not tell what it is a frame of.
     """
 
     id: str
@@ -51,6 +55,7 @@ class FrameTruth:
     null: bool = False
     kind: str | None = None
     subset: str | None = None
+    told: bool = True
 
     def mask(self) -> Bool[np.ndarray, "height width"]:
         """The pixels of every source that sounds."""
@@ -79,7 +84,7 @@ class MaskedClips(Clips, Protocol):
         """
 
     def clip_of(self, index: int, /) -> str:
-        """The clip that the frame at `index` belongs to, without reading anything."""
+        """The clip that the frame at `index` belongs to, without picture, sound and masks."""
 
     def origins_of(self, index: int, /) -> tuple[str, ...]:
         """The ids under which other data sets know its picture or its sounds."""
@@ -100,13 +105,24 @@ def frame_truth(clips: Clips, index: int) -> FrameTruth | None:
 
 
 def truth_of(clip: DecodedClip) -> FrameTruth | None:
-    """The truth of a clip that is the only frame of a clip of its own; None without a mask."""
+    """The truth of a clip that is the only frame of a clip of its own; None without a mask.
+
+    Older stores keep frames of one clip like this, without what says so: these are not `told`.
+    """
     if clip.mask is None:
         return None
+    of_clip = clip.id.removeprefix(clip.source) if clip.source else ""
     height, width = clip.mask.shape
     source = SourceMask(name=clip.label or clip.id, mask=clip.mask, label=clip.label)
     sources = (source,) if clip.mask.any() else ()
-    return FrameTruth(id=clip.id, clip=clip.id, number=0, size=(height, width), sources=sources)
+    return FrameTruth(
+        id=clip.id,
+        clip=clip.id,
+        number=0,
+        size=(height, width),
+        sources=sources,
+        told=FRAME_OF_CLIP.fullmatch(of_clip) is None,
+    )
 
 
 def clip_of(clips: Clips, index: int) -> str:

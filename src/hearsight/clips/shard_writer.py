@@ -18,10 +18,12 @@ from hearsight.clips.clip import Clip, Clips, RemarkedClips, UnreadableClip, enc
 from hearsight.clips.fingerprint import fingerprint, fingerprints_differ
 from hearsight.clips.read_ahead import read_ahead, read_apart
 from hearsight.clips.shards import (
+    COLUMNS,
     FACTS,
     FRAME,
     MASK,
     SOUND,
+    TRUTH,
     ShardIndex,
     Store,
     encode_facts,
@@ -153,6 +155,8 @@ def _clip_files(clip: Clip, fingerprint: str = "") -> list[tuple[int, str, bytes
     files.append((FACTS, "json", encode_facts(clip, fingerprint)))
     if clip.mask is not None:
         files.append((MASK, "mask.png", clip.mask))
+    if clip.truth is not None:
+        files.append((TRUTH, "truth.json", clip.truth))
     return files
 
 
@@ -161,13 +165,13 @@ class _ShardInWriting:
 
     def __init__(self, path: Path) -> None:
         self.ids: list[str] = []
-        self._places: list[Int64[np.ndarray, "4 2"]] = []
+        self._places: list[Int64[np.ndarray, "5 2"]] = []
         self._output = PartFile(path)
         self._file = self._output.part.open("wb")
         self._tar = tarfile.TarFile(path, "w", self._file, format=tarfile.USTAR_FORMAT)
 
     def add(self, id: str, files: list[tuple[int, str, bytes]]) -> None:
-        places = np.zeros((4, 2), dtype=np.int64)
+        places = np.zeros((COLUMNS, 2), dtype=np.int64)
         key = shard_key(id)
         for column, suffix, content in files:
             member = tarfile.TarInfo(f"{key}.{suffix}")

@@ -1,10 +1,11 @@
 """Clips on disk: tar shards as `webdataset` reads them, with an index for reading at random.
 
-A store is a folder of `clips-000000.tar`, `clips-000000.index`, ... Each clip is three or four
+A store is a folder of `clips-000000.tar`, `clips-000000.index`, ... Each clip is three to five
 consecutive files of one shard: `KEY.jpg` (or webp, png), `KEY.flac` (or wav), `KEY.json` with
-its metadata, and `KEY.mask.png`. The key is the id made safe for tar and webdataset, which split
-names at the first dot; the id itself is in the json. The index holds byte offsets only and is
-rebuilt from its shard whenever it is missing or does not fit.
+its metadata, `KEY.mask.png`, and `KEY.truth.json` of a frame with exact masks (`masked_store`). The
+key is the id made safe for tar and webdataset, which split names at the first dot; the id itself is
+in the json. The index holds byte offsets only and is rebuilt from its shard whenever it is missing
+or does not fit.
 """
 
 import json
@@ -27,7 +28,7 @@ from hearsight.files.output import temporary_beside
 from hearsight.files.text import parse_json
 from hearsight.media.sound_file import decode_sound_file
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2  # version 1 has no column TRUTH, and its shards no such file
 MOST_OPEN = 256  # shards that a process keeps open; many systems allow 1,024 files
 PARTS = {  # file suffix -> column of the index
     "jpg": 0,
@@ -38,8 +39,10 @@ PARTS = {  # file suffix -> column of the index
     "wav": 1,
     "json": 2,
     "mask.png": 3,
+    "truth.json": 4,
 }
-FRAME, SOUND, FACTS, MASK = range(4)
+FRAME, SOUND, FACTS, MASK, TRUTH = range(5)
+COLUMNS = 5
 
 
 def shard_key(id: str) -> str:
@@ -57,13 +60,13 @@ def shard_key(id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardIndex:
-    """Byte offsets of the files of each clip in one shard, in columns FRAME, SOUND, FACTS, MASK.
+    """Byte offsets of the files of each clip in one shard, in columns FRAME to TRUTH.
 
     places: offset and length in bytes; length 0 where a clip has no such file.
     """
 
     ids: list[str]
-    places: Int64[np.ndarray, "clips 4 2"]
+    places: Int64[np.ndarray, "clips 5 2"]
 
 
 def read_index(shard: Path) -> ShardIndex:
@@ -90,13 +93,15 @@ def _load_index(path: Path, size: int) -> ShardIndex | None:
     """The index in a file; None if it is missing, damaged or of a shard of another size."""
     try:
         held = parse_json(path.read_bytes())
-        if held["version"] != INDEX_VERSION or held["bytes"] != size:
+        if held["version"] not in (1, INDEX_VERSION) or held["bytes"] != size:
             return None
         ids, places = held["ids"], np.array(held["places"], dtype=np.int64)
+        if held["version"] == 1:
+            places = np.pad(places, ((0, 0), (0, 1), (0, 0)))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     listed = isinstance(ids, list) and all(isinstance(id, str) for id in ids)
-    if not listed or places.shape != (len(ids), 4, 2):
+    if not listed or places.shape != (len(ids), COLUMNS, 2):
         return None
     if (places < 0).any() or (places.sum(axis=2) > size).any():
         return None
@@ -140,7 +145,7 @@ def scan_shard(shard: Path) -> ShardIndex:
         raise HearsightError(
             f"'{shard}' is not a whole tar file ({error}): it is truncated or damaged"
         ) from error
-    places = np.zeros((len(found), 4, 2), dtype=np.int64)
+    places = np.zeros((len(found), COLUMNS, 2), dtype=np.int64)
     for row, columns in enumerate(found.values()):
         for column, place in columns.items():
             places[row, column] = place
@@ -285,39 +290,45 @@ class Store:
             facts = decode_facts(files[FACTS], id)
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
-        mask = files[MASK] or None
-        return Clip(id=id, frame=files[FRAME], sound=files[SOUND], mask=mask, **facts)
+        mask, truth = (files[column] or None for column in (MASK, TRUTH))
+        return Clip(id=id, frame=files[FRAME], sound=files[SOUND], mask=mask, truth=truth, **facts)
+
+    def file(self, index: int, column: int) -> bytes:
+        """One of the files of the clip at `index`, empty if it has none; raises UnreadableClip."""
+        id, places, number = self._place(index)
+        return self._read(id, number, *places[column].tolist())
+
+    def holds(self, column: int) -> bool:
+        """Whether any clip has a file of that column."""
+        return bool(self._places[:, column, 1].any())
 
     def annotation(self, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
-        id, places, number = self._place(index)
+        id = self.ids[index]
         try:
-            facts = decode_facts(self._read(id, number, *places[FACTS].tolist()), id)
+            facts = decode_facts(self.file(index, FACTS), id)
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
         return facts["label"], facts["boxes"]
 
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
-        id, places, number = self._place(index)
         try:
-            file = self._read(id, number, *places[SOUND].tolist())
-            return decode_sound_file(file, stored=True)
+            return decode_sound_file(self.file(index, SOUND), stored=True)
         except ValueError as error:
-            raise UnreadableClip(id, str(error)) from error
+            raise UnreadableClip(self.ids[index], str(error)) from error
 
     def fingerprint(self, index: int) -> str:
         """The fingerprint in the clip's json; without one that of the clip's own bytes."""
-        id, places, number = self._place(index)
         try:
-            facts = self._read(id, number, *places[FACTS].tolist())
+            facts = self.file(index, FACTS)
             known = parse_json(facts).get("fingerprint") if facts else None
         except (ValueError, AttributeError) as error:
-            raise UnreadableClip(id, "its json is damaged") from error
+            raise UnreadableClip(self.ids[index], "its json is damaged") from error
         if isinstance(known, str) and known:
             return known
         clip = self.clip(index)
         return bytes_fingerprint(clip.frame, clip.sound)
 
-    def _place(self, index: int) -> tuple[str, Int64[np.ndarray, "4 2"], int]:
+    def _place(self, index: int) -> tuple[str, Int64[np.ndarray, "5 2"], int]:
         return self.ids[index], self._places[index], int(self._shard_of[index])
 
     def _read(self, id: str, number: int, offset: int, size: int) -> bytes:

@@ -17,6 +17,7 @@ from hearsight.clips.clip import (
 )
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.frame_truth import FrameTruth, SourceMask
+from hearsight.clips.masked_store import encode_truth
 from hearsight.errors import HearsightError
 from hearsight.media.picture import decode_picture, open_picture, picture_suffix
 from hearsight.media.read import VideoReader
@@ -131,7 +132,7 @@ class MaskedFrames:
             raise UnreadableClip(one.id, str(error)) from error
 
     def clip(self, index: int) -> Clip:
-        """The clip encoded for a store: the picture's own bytes, FLAC, the union of its masks."""
+        """The clip encoded for a store: the picture's own bytes, FLAC, its masks and truth."""
         one, clip = self._frames[index], self[index]
         picture = one.picture.read_bytes()
         return Clip(
@@ -143,6 +144,7 @@ class MaskedFrames:
             mask=None
             if clip.mask is None
             else encode_picture(clip.mask.astype(np.uint8) * 255, "PNG"),
+            truth=encode_truth(one.clip, self.origins_of(index), self.frame_truth(index)),
             source=one.clip,
         )
 

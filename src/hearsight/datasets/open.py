@@ -8,8 +8,8 @@ from typing import Any
 from hearsight.clips.clip import Clips
 from hearsight.clips.frame_truth import origins
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
+from hearsight.clips.masked_store import open_store
 from hearsight.clips.selection import JoinedClips, choose
-from hearsight.clips.shards import Store
 from hearsight.datasets import flickr, vggsound, vggsound_videos
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
 from hearsight.datasets.layouts import kind_of, masked_kind
@@ -272,7 +272,7 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     if listed is not None and extended:
         return open_extended(folder, listed)
     if kind == "store":
-        store = Store(folder)
+        store = open_store(folder)
         return store if listed is None else choose(store, listed)
     if kind == "vggsound":
         return vggsound.open_vggsound(folder, listed=listed, split=LISTED[split])

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from hearsight.clips.clip import Box, Clips, UnreadableClip, annotation
+from hearsight.clips.frame_truth import MaskedClips
 from hearsight.clips.lists import ListEntry, clip_names, read_list
+from hearsight.clips.masked_store import MaskedStore
 from hearsight.clips.selection import passed_over_in, remarks_in, repeated_in
 from hearsight.clips.truth import (
     PIXELS,
@@ -90,15 +92,15 @@ class MaskCounts:
     """Counts of exact masks, gathered frame by frame."""
 
     def __init__(self) -> None:
-        self.clips: set[str] = set()
+        self.origins: dict[str, tuple[str, ...]] = {}  # of each clip, as `MaskedClips` has them
         self.frames = self.masked = self.sources = self.null = 0
         self.shares: list[float] = []
         self.empty: list[str] = []
 
-    def add(self, clips: MaskedFrames, index: int) -> None:
+    def add(self, clips: MaskedClips, index: int) -> None:
         """Count one frame; raises UnreadableClip."""
         self.frames += 1
-        self.clips.add(clips.clip_of(index))
+        self.origins.setdefault(clips.clip_of(index), clips.origins_of(index))
         truth = clips.frame_truth(index)
         if truth is None:
             return
@@ -111,9 +113,17 @@ class MaskCounts:
         elif not truth.null:
             self.empty.append(truth.id)
 
+    def videos(self) -> Counter[tuple[str, str]]:
+        """How many clips each video has: many frames of one clip are one."""
+        return Counter(
+            video
+            for own in self.origins.values()
+            for video in {(name.kind, name.video) for name in clip_names(own)}
+        )
+
     def counts(self) -> dict[str, int]:
         """The counts by `MASKED`; nothing if there was no frame."""
-        numbers = (len(self.clips), self.frames, self.masked, self.sources, self.null)
+        numbers = (len(self.origins), self.frames, self.masked, self.sources, self.null)
         return dict(zip(MASKED, numbers, strict=True)) if self.frames else {}
 
 
@@ -157,7 +167,7 @@ def read_entries(
     remarks += passed_over_in(clips)
     for index, id in enumerate(clips.ids):
         try:
-            if isinstance(clips, MaskedFrames):
+            if isinstance(clips, MaskedFrames | MaskedStore):
                 masks.add(clips, index)
             yield (id, *_annotation(clips, index, decode))
         except UnreadableClip as error:
@@ -214,7 +224,7 @@ def count(
         else:
             found[entry[0]] = entry
     ids = [*found, *unreadable]
-    videos = Counter((name.kind, name.video) for name in clip_names(ids))
+    videos = masks.videos() or Counter((name.kind, name.video) for name in clip_names(ids))
     labels = Counter(label for _, label, _ in found.values() if label is not None)
     truths = {id: boxes for id, _, boxes in found.values() if boxes is not None}
     return Statistics(
@@ -323,8 +333,9 @@ def _quantile_name(share: float) -> str:
 
 
 def _head(found: Statistics) -> str:
+    what = "frame" if found.masks else "clip"
     return (
-        f"{found.source}: {counted(found.clips, 'clip')} of {counted(found.videos, 'video')}; "
+        f"{found.source}: {counted(found.clips, what)} of {counted(found.videos, 'video')}; "
         f"{found.unlabelled:,} without a class, {found.clips - found.annotated:,} without "
         f"annotation; {counted(found.boxes, 'box', 'boxes')}"
     )

@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.frame_truth import FrameTruth, MaskedClips
+from hearsight.clips.shards import MASK, Store
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.scoring.box_scores import MapScores, ObjectMaps, score_maps
@@ -162,9 +163,9 @@ def no_mask(clips: Clips, id: str) -> UnreadableClip:
     """A frame that nobody masked, among others that are.
 
     Raises:
-        HearsightError: the clips are not those of a data set of masks.
+        HearsightError: the clips are not those of a data set of masks, nor of a store with any.
     """
-    if isinstance(clips, MaskedClips):
+    if isinstance(clips, MaskedClips) or (isinstance(clips, Store) and clips.holds(MASK)):
         return UnreadableClip(id, NO_MASK)
     raise HearsightError(
         f"Clip '{id}' has no mask: masks are scored on clips with an exact one, as composed scenes "

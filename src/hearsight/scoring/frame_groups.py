@@ -10,6 +10,7 @@ from jaxtyping import Float32, Float64
 from hearsight.clips.clip import Clips
 from hearsight.clips.frame_truth import FrameTruth
 from hearsight.clips.truth import TruthMask
+from hearsight.errors import HearsightError
 from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.protocols import Protocol
@@ -64,6 +65,7 @@ class MaskedFrames:
                 prepared = prepared_maps(batch.maps, batch.protocol, batch.objects)
                 for item, values in zip(batch.items, prepared, strict=True):
                     assert item.truth is not None
+                    check_told(item.truth, protocol)
                     truth = item.mask()
                     own.append(score(values, truth, protocol))
                     self.facts.append(item.truth)
@@ -74,6 +76,20 @@ class MaskedFrames:
             BLIND + name: [score(values, truth, protocol) for truth in self.truths]
             for name, values in {**blind, "whole image": whole}.items()
         }
+
+
+def check_told(frame: FrameTruth, protocol: Protocol) -> None:
+    """Refuse a frame of a store that does not tell which clip it is of.
+
+    Raises:
+        HearsightError: it is such a frame.
+    """
+    if not frame.told:
+        raise HearsightError(
+            f"'{frame.id}' is a frame of a clip, but its store, made by an older version, does not "
+            f"tell of which, nor its kind: '{protocol.name}' needs both, so import the data set "
+            "anew into another store."
+        )
 
 
 def highest_f(levels: Iterable[Levels | None]) -> float | None:
