@@ -430,6 +430,25 @@ def test_the_exit_code_says_whether_there_is_a_leak(
     assert [(row["clips_in_both"], row["videos_in_both"]) for row in rows] == [(1, 1), (0, 1)]
 
 
+def test_a_list_is_found_in_the_folder_of_the_data_or_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("VGG/videos").mkdir(parents=True)
+    for name in ("AAAAAAAAAAA_000001", "BBBBBBBBBBB_000001"):
+        Path(f"VGG/videos/{name}.mp4").touch()
+    Path("VGG/vggsound.csv").write_text("AAAAAAAAAAA,1,dog,train\nBBBBBBBBBBB,1,cat,test\n")
+    held = [{"file": "BBBBBBBBBBB_000001", "class": "cat", "bbox": [[0, 0, 1, 1]]}]
+    Path("VGG/vggss.json").write_text(json.dumps(held))
+    for line in ("VGG --against vggss.json", "VGG/videos --against vggss.json"):
+        code, out, err = command(f"check {line}", monkeypatch, capsys)
+        assert (code, "vggss.json: 1 clip of 1 video" in out) == (0, True), err
+    code, out, err = command("check vggss.json --against VGG", monkeypatch, capsys)
+    assert (code, "clips in both: 1: BBBBBBBBBBB_000001" in out) == (1, True), err
+    code, _, err = command("check VGG --against gone.json", monkeypatch, capsys)
+    assert (code, "there is no file or folder 'gone.json'" in err) == (2, True)
+
+
 def test_statistics_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

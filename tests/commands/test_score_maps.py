@@ -62,12 +62,22 @@ def test_several_maps_and_protocols_in_the_tables_of_evaluate(hearsight: Hearsig
         ("first.npz --data store --protocol lvz", "no protocol 'lvz'"),
         ("first.npz --data store --protocol slavc", "before a temperature divides them"),
         ("first.npz --data store --values volts", "'volts' is not one of"),
-        ("first.npz --data store --confidence gone.csv", "gone.csv"),
+        ("first.npz --data store --protocol slavc-extended --confidence gone.csv", "gone.csv"),
+        (
+            "first.npz --data store --protocol ez-vsl --confidence sure.csv",
+            "given, but 'ez-vsl' does not use it",
+        ),
+        (
+            "first.npz --data store --protocols ez-vsl,lvs --confidence sure.csv",
+            "given, but neither 'ez-vsl' nor 'lvs' uses it",
+        ),
+        ("first.npz --data store --protocol acl", "The map 'scene 0_0' in 'first.npz' of clip"),
         ("first.npz --data store --out first.npz", "must end in"),
         ("store --data store", "'store' holds no maps"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(hearsight: Hearsight, line: str, said: str) -> None:
+    Path("sure.csv").write_text("id,confidence\n" + "".join(f"{id},0.5\n" for id in MAPS))
     refused(hearsight, f"score {line}", said)
 
 

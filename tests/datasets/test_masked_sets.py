@@ -1,6 +1,7 @@
 """Data sets with exact masks in their own layouts: sources, clips, parts, and what is missing."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from hearsight.clips.clip import Clips, StoredClips, UnreadableClip
 from hearsight.clips.frame_truth import FrameTruth, MaskedClips, frames_by_clip, origins
 from hearsight.clips.leaks import check_selection
 from hearsight.clips.masked_store import MaskedStore, encode_truth
-from hearsight.clips.selection import JoinedClips, name_left_out
+from hearsight.clips.selection import JoinedClips, name_left_out, restrict
 from hearsight.clips.shard_writer import StoreWriter, write_store
 from hearsight.datasets.avsbench_semantic import palette
 from hearsight.datasets.masked_frames import fitted, read_mask
@@ -446,3 +447,119 @@ def test_an_id_that_a_list_names_twice_counts_once(tmp_path: Path) -> None:
     clips = open_clips(str(folder))
     assert clips.ids == ["BBBBBBBBBBB_1"]
     assert "BBBBBBBBBBB_1" in name_left_out(clips, "flat")[0]
+
+
+def test_a_clip_of_two_parts_of_avss_is_the_one_of_its_row(tmp_path: Path) -> None:
+    folder = made.semantic(tmp_path)
+    uid = "EEEEEEEEEEE_0_10000"
+    shutil.copytree(folder / "v2" / uid, folder / "v1s" / uid)
+    clips = open_clips(str(folder), split="val")
+    assert {each.kind for each in truths(clips).values() if each} == {"v2"}
+    assert (
+        f"1 of 2 clips lies in two of v1s, v1m, v2; that of its row counts, else the first: {uid}"
+        in (" ".join(name_left_out(clips, "AVSS")))
+    )
+
+
+def test_frames_of_no_part_are_in_none_and_named(tmp_path: Path) -> None:
+    folder = made.semantic(tmp_path / "avss")
+    shutil.copytree(folder / "v2/EEEEEEEEEEE_0_10000", folder / "v2/KKKKKKKKKKK_0_10000")
+    for split in ("train", "val"):
+        clips = open_clips(str(folder), split=split)
+        assert not any(id.startswith("K") for id in clips.ids)
+        assert "KKKKKKKKKKK" in " ".join(name_left_out(clips, "AVSS"))
+    folder = made.s4(tmp_path / "s4")
+    made.save_sound(folder / "s4_data/audio_wav/KKKKKKKKKKK.wav")
+    save_picture(folder / "s4_data/visual_frames/KKKKKKKKKKK_1.png")
+    for split in ("train", "val"):
+        clips = open_clips(str(folder), split=split)
+        assert len(clips) == 5
+        said = "1 of 11 frames is of no part of the data set: KKKKKKKKKKK_1"
+        assert said in " ".join(name_left_out(clips, "s4"))
+
+
+def test_masks_of_other_values_than_a_set_has_are_no_empty_truths(tmp_path: Path) -> None:
+    folder = made.semantic(tmp_path / "avss")
+    for path in folder.glob("v2/*/labels_rgb/*.png"):
+        Image.fromarray(square().astype(np.uint8) * 2).save(path)  # numbers of classes
+    found = count(str(folder), "val")
+    assert len(found.unreadable) == 10
+    assert "none of which is that of a class" in next(iter(found.unreadable.values()))
+    for level in (255, 1):
+        folder = made.vpo(tmp_path / str(level))
+        for path in folder.glob("mask/*.png"):
+            Image.fromarray(square().astype(np.uint8) * level).save(path)
+        [why] = count(str(folder), "val").unreadable.values()
+        assert f"has the numbers 0, {level}, none of them that of dog" in why
+    for maker in (made.semantic, made.vpo):  # a black one is a frame without a masked pixel
+        folder = maker(tmp_path / f"black {maker.__name__}")
+        for path in [*folder.glob("v2/*/labels_rgb/*.png"), *folder.glob("mask/*.png")]:
+            Image.new("RGB" if "labels" in str(path) else "L", (SIDE, SIDE)).save(path)
+        found = count(str(folder), "val")
+        assert (found.unreadable, len(found.empty_masks)) == ({}, found.masks["frames"])
+
+
+def test_the_kind_of_an_avatar_frame_is_that_of_what_is_seen(tmp_path: Path) -> None:
+    place = made.avatar(tmp_path) / "metadata/l_7B1wnTNtA_00020"
+    off, seen = (
+        {"task": task, "audio_visual_category": name}
+        for task, name in (("Off-Screen", "man"), ("Mixed-sound", "dog"))
+    )
+    outline = {"segmentation": [[4, 8, 19, 8, 19, 23, 4, 23]]}
+    tries = {
+        "off first": ([off, seen | outline], "Mixed-sound", False, True, True),
+        "off last": ([seen | outline, off], "Mixed-sound", False, True, True),
+        "off with an outline": ([off | outline], "Off-Screen", True, False, True),
+        "off twice": ([off, off], "Off-Screen", True, False, False),
+        "two kinds": (
+            [seen | outline, seen | {"task": "Single-sound"}],
+            "Mixed-sound",
+            False,
+            True,
+            True,
+        ),
+        "no outline": ([seen], "Mixed-sound", False, False, False),
+        "none": ([], None, False, False, False),
+    }
+    held = {"original_width": SIDE, "original_height": SIDE}
+    for annotations, kind, null, shown, named in tries.values():
+        (place / "00009.json").write_text(json.dumps(held | {"annotations": annotations}))
+        clips = open_clips(str(tmp_path))
+        truth = next(iter(truths(clips).values()))
+        assert truth is not None
+        assert (truth.kind, truth.null, bool(truth.mask().any())) == (kind, null, shown)
+        said = "1 of 3 frames has annotations that disagree" in " ".join(
+            name_left_out(clips, "AVATAR")
+        )
+        assert said == named
+
+
+@pytest.mark.parametrize("box", [[], None, [[]], [None]])
+def test_an_empty_box_is_a_frame_that_shows_no_source(tmp_path: Path, box: object) -> None:
+    folder = made.flat(tmp_path)
+    items = made.box_items("x", [f"BBBBBBBBBBB_{n}.png" for n in range(1, 6)])
+    items[0]["gt_box"] = box
+    (folder / "box.json").write_text(json.dumps(items))
+    clips = open_clips(str(folder))
+    assert clips[0].boxes == ()
+    said = " ".join(name_left_out(clips, "flat"))
+    assert "has an empty box, and shows no source: BBBBBBBBBBB_1" in said
+    found = evaluate_maps({id: np.eye(7) for id in clips.ids}, clips, "ssl-align-others")
+    assert "1 clip whose truth is empty, so that its cIoU is 0: BBBBBBBBBBB_1." in found.notes
+
+
+def test_a_list_of_empty_boxes_alone_is_not_one_of_fractions(tmp_path: Path) -> None:
+    folder = made.flat(tmp_path)
+    items = made.box_items("x", ["BBBBBBBBBBB_1.png"], [0, 0, 0, 0])
+    (folder / "box.json").write_text(json.dumps(items))
+    assert open_clips(str(folder))[0].boxes == ((0.0,) * 4,)
+
+
+def test_a_list_of_videos_means_all_their_frames(tmp_path: Path) -> None:
+    clips = open_clips(str(made.s4(tmp_path / "s4")), split="val")
+    (tmp_path / "ids.txt").write_text("BBBBBBBBBBB\nCCCCCCCCCCC\n")
+    chosen, missing = restrict(clips, tmp_path / "ids.txt")
+    assert (chosen.ids, missing) == (clips.ids, ["CCCCCCCCCCC"])
+    for name in ("BBBBBBBBBBB", "test/BBBBBBBBBBB.npy"):
+        with pytest.raises(HearsightError, match="wanted for each, called 'BBBBBBBBBBB_1' to 'BBB"):
+            evaluate_maps({name: np.eye(7)}, clips, "masks")

@@ -13,6 +13,7 @@ from hearsight.errors import HearsightError
 from hearsight.scoring.prompted import one_range
 from hearsight.scoring.results import Results
 from hearsight.scoring.saved_map_scores import evaluate_maps
+from hearsight.scoring.score_table import table_text, tabulate
 from hearsight.scoring.segmentation import LEVELS
 
 
@@ -94,6 +95,17 @@ def test_avsbench_by_batches_of_four_clips_and_per_clip() -> None:
     assert (row["clips"], row["frames"]) == (6, 11)
     assert len({round(wanted[name], 3) for name in ("F released", "F per clip", "F")}) == 3
     assert "2 frames without a masked pixel" in scored(frames, "avsbench-official").notes[0]
+
+
+def test_intervals_are_said_to_be_over_what_was_drawn() -> None:
+    table = tabulate([scored(make_frames([1] * 9), "avsbench-official")], draws=20)
+    assert {row["drawn"] for row in table.all_rows()} == {"batches of 4 clips"}
+    text = table_text(table)
+    assert "percentile bootstrap over batches of 4 clips." in text
+    assert "permutation test over batches of 4 clips," in " ".join(text.split())
+    clips = tabulate([scored(make_frames([1] * 9), "ref-avs")], draws=20)
+    assert "bootstrap over clips." in table_text(clips)
+    assert not any("drawn" in row for row in clips.all_rows())
 
 
 def test_a_batch_without_a_masked_pixel_has_f_0_as_released() -> None:

@@ -312,6 +312,8 @@ def test_a_confidence_per_clip_may_be_given(tmp_path: Path) -> None:
         read = read_confidences(tmp_path / name)
         again = evaluate_maps(normalised, clips, "slavc-relative-extended", confidence=read)
         assert exact(again) == exact(found)
+    with pytest.raises(HearsightError, match="given, but 'ez-vsl' does not use it"):
+        evaluate_maps(normalised, clips, "ez-vsl", confidence=sure)
     del sure[clips.ids[3]]
     with pytest.raises(
         HearsightError, match="1 of 4 clips with a map have no confidence: scene 1_1"
@@ -335,6 +337,15 @@ def test_confidences_of_another_form_are_refused(text: str, said: str, tmp_path:
     (tmp_path / "sure").write_text(text)
     with pytest.raises(HearsightError, match=said):
         read_confidences(tmp_path / "sure")
+
+
+def test_an_extended_set_without_maps_of_silent_clips_says_what_was_left_out() -> None:
+    clips = make_pairs(2).change(1, boxes=())
+    seen = {id: one for id, one in MAPS.items() if id != clips.ids[1]}
+    with pytest.raises(HearsightError, match=r"of the 3 clips .* 1 clip was .* it has no map\."):
+        evaluate_maps(seen, clips, "slavc-extended")
+    with pytest.raises(HearsightError, match=r"has no visible source, .* 3 clips were left out"):
+        evaluate_maps({clips.ids[1]: MAPS[clips.ids[1]]}, clips, "slavc-extended")
 
 
 def test_a_box_that_is_none_and_clips_without_masks_are_refused_as_by_a_model() -> None:

@@ -17,7 +17,13 @@ from hearsight.clips.clip import (
     encoded,
 )
 from hearsight.clips.fingerprint import fingerprint
-from hearsight.clips.frame_truth import FrameTruth, MaskedClips, clip_of, frame_truth
+from hearsight.clips.frame_truth import (
+    FrameTruth,
+    MaskedClips,
+    clip_of,
+    frame_truth,
+    frames_by_clip,
+)
 from hearsight.clips.lists import ClipName, clip_names, read_list, without_suffix
 from hearsight.errors import HearsightError
 from hearsight.files.text import first_names
@@ -108,7 +114,8 @@ def find_listed(clips: Clips, listed: Path) -> tuple[list[int], list[str]]:
     """Indices of the clips that a list names, in its order, and its ids that no clip has.
 
     An id means the clip of exactly that id; else every clip of the same video and second,
-    however written; else the one that differs in the suffix of a file name alone.
+    however written; else the one that differs in the suffix of a file name alone; else every frame
+    of the clip of that id.
 
     Raises:
         HearsightError: the list cannot be read.
@@ -118,6 +125,7 @@ def find_listed(clips: Clips, listed: Path) -> tuple[list[int], list[str]]:
     named: dict[ClipName, list[int]] = {}
     for index, name in enumerate(clip_names(clips.ids)):
         named.setdefault(name, []).append(index)
+    frames = frames_by_clip(clips)
     ids = read_list(listed).ids
     found: dict[int, None] = {}
     missing = []
@@ -126,7 +134,8 @@ def find_listed(clips: Clips, listed: Path) -> tuple[list[int], list[str]]:
             indices = [exact[id]]
         else:
             near = exact.get(without_suffix(id), stem.get(without_suffix(id)))
-            indices = named.get(name, [] if near is None else [near])
+            of_clip = frames.get(id, frames.get(without_suffix(id), []))
+            indices = named.get(name, of_clip if near is None else [near])
         found.update(dict.fromkeys(indices))
         if not indices:
             missing.append(id)

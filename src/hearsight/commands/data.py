@@ -280,13 +280,14 @@ def check(
     """Find test clips, and clips of test videos, among training clips; exit code 1 on a leak.
 
     Lists are text or csv files in the forms of VGGSound, Flickr-SoundNet, AudioSet and their
-    followers, or vggss.json. Where a source has splits, the train split of TRAIN is compared with
+    followers, or vggss.json; one that is not here is looked for in the folder of the other source,
+    and above it. Where a source has splits, the train split of TRAIN is compared with
     the val split (a list's test rows) of each TEST, and the output says so.
 
     Example: hearsight data check vggss_144k.txt --against vggss.json --write clean.txt
     """
     from hearsight.clips.leaks import check_comparable, clean, find_leak, leaks_text
-    from hearsight.datasets.open import read_clips
+    from hearsight.datasets.open import find_clips, read_clips
 
     if by not in ("video", "clip"):
         raise HearsightError(f"--by may be video or clip, not '{by}'.")
@@ -294,10 +295,11 @@ def check(
     name, *more = train  # an option takes one value: further TESTs arrive as arguments
     named = list(map(Path, [*train, *against]))
     with writing((write, ()), force=force, sources=named):
-        learned = read_clips(name, "train")
+        tests = [*against, *more]
+        learned = read_clips(find_clips(name, tests), "train")
         leaks = []
-        for test in [*against, *more]:
-            tested = read_clips(test, "val")
+        for test in tests:
+            tested = read_clips(find_clips(test, [name]), "val")
             leak = find_leak(learned.name, learned.ids, tested.name, tested.ids)
             check_comparable(leak, learned.ids, tested.ids)
             leaks.append(leak)

@@ -8,6 +8,10 @@ annotations: each with task (the kind), audio_visual_category, and, where its so
 segmentation, a list of polygons [x, y, x, y, ...] in pixels. The sound of a frame is that of 3 s
 around it, of an audio file all.
 
+The kind of a frame is the task of its first annotation that is not off-screen. It is off-screen
+(null) if all of its annotations are; outlines of off-screen ones are no truth. Frames whose
+annotations are of several kinds, or off-screen with an outline, are counted and named.
+
 Source: Choi et al., What's making that sound right now?, ICCV 2025; the layout is the one that
 released code which scores on it reads (ACL-SaN, 2026), as the data set's own page was not at hand.
 """
@@ -56,7 +60,7 @@ def open_avatar(folder: Path) -> MaskedFrames:
         HearsightError: there is none.
     """
     frames, lost, damaged, total = list[MaskedFrame](), list[str](), list[str](), 0
-    mute, videos = list[str](), 0
+    mute, disagreeing, videos = list[str](), list[str](), 0
     for video, stems in _annotations(folder / "metadata"):
         videos, total = videos + 1, total + len(stems)
         sound = _first(folder / name for name in _sounds(video))
@@ -73,6 +77,8 @@ def open_avatar(folder: Path) -> MaskedFrames:
             except (OSError, ValueError):
                 damaged.append(f"{video}/{stem}")
                 continue
+            if not held.agreed:
+                disagreeing.append(f"{video}/{stem}")
             frames.append(_frame(video, place, stem, picture, sound, held))
     said = [
         *count_and_name(
@@ -88,6 +94,12 @@ def open_avatar(folder: Path) -> MaskedFrames:
             total=total,
         ),
         *count_and_name(damaged, "annotations is damaged", "annotations are damaged", total=total),
+        *count_and_name(
+            disagreeing,
+            "frames has annotations that disagree; its kind is that of the first on the screen",
+            "frames have annotations that disagree; their kind is that of the first on the screen",
+            total=total,
+        ),
     ]
     check_any(frames, folder, said)
     return MaskedFrames(frames, read_outlines, passed_over=said)
@@ -102,12 +114,22 @@ def _first(paths: Iterable[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+class Outline(NamedTuple):
+    """The class and the polygons of a source. seen: whether its annotation is not off-screen."""
+
+    label: str
+    polygons: list[list[float]]
+    seen: bool
+
+
 class Annotation(NamedTuple):
-    """What the JSON of a frame tells. outlines: of each source, its polygons and its class."""
+    """What the JSON of a frame tells. agreed: whether its annotations are of one kind."""
 
     size: tuple[int, int]  # height, width
     kind: str | None
-    outlines: tuple[tuple[str, list[list[float]]], ...]
+    null: bool
+    agreed: bool
+    outlines: tuple[Outline, ...]
     labels: tuple[str, ...]
 
 
@@ -124,15 +146,31 @@ def read_annotation(path: Path) -> Annotation:
             raise ValueError(f"its size is {size[1]} x {size[0]} pixels")
         every = list(held["annotations"])
         labels = [str(each["audio_visual_category"]) for each in every]
-        outlines = [
-            (label, [[float(edge) for edge in polygon] for polygon in each["segmentation"]])
-            for label, each in zip(labels, every, strict=True)
+        tasks = [str(each["task"]) for each in every]
+        outlines = tuple(
+            Outline(
+                label,
+                [[float(edge) for edge in polygon] for polygon in each["segmentation"]],
+                not _is_off_screen(task),
+            )
+            for label, task, each in zip(labels, tasks, every, strict=True)
             if each.get("segmentation")
-        ]
-        kind = str(every[0]["task"]) if every else None
+        )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"'{path.name}' is no annotation of AVATAR") from error
-    return Annotation(size, kind, tuple(outlines), tuple(dict.fromkeys(labels)))
+    seen = [task for task in tasks if not _is_off_screen(task)]
+    return Annotation(
+        size,
+        kind=next(iter(seen or tasks), None),
+        null=bool(tasks) and not seen,
+        agreed=len({task.casefold() for task in tasks}) < 2 and all(one.seen for one in outlines),
+        outlines=outlines,
+        labels=tuple(dict.fromkeys(labels)),
+    )
+
+
+def _is_off_screen(task: str) -> bool:
+    return task.casefold() == OFF_SCREEN
 
 
 def _frame(
@@ -146,7 +184,7 @@ def _frame(
         sounds=(sound,),
         masks=(picture.parents[2] / "metadata" / video / f"{stem}.json",),
         label=", ".join(held.labels) or None,
-        null=(held.kind or "").casefold() == OFF_SCREEN,
+        null=held.null,
         kind=held.kind,
         at_frame=int(stem),
     )
@@ -160,7 +198,7 @@ def read_outlines(frame: MaskedFrame) -> Sources:
     held = read_annotation(frame.masks[0])
     height, width = held.size
     sources = list[SourceMask]()
-    for label, polygons in held.outlines:
+    for label, polygons, seen in held.outlines:
         picture = Image.new("1", (width, height))
         for polygon in polygons:
             corners = np.array(polygon, np.float64)
@@ -172,5 +210,6 @@ def read_outlines(frame: MaskedFrame) -> Sources:
             ImageDraw.Draw(picture).polygon(whole, fill=1, outline=1)
         same = sum(one.label == label for one in sources)
         name = f"{label} {same + 1}" if same else label
-        sources.append(SourceMask(name=name, mask=np.array(picture, np.bool_), label=label))
+        mask = np.array(picture, np.bool_)
+        sources.append(SourceMask(name=name, mask=mask, label=label, sounds=seen))
     return held.size, tuple(sources)

@@ -32,6 +32,7 @@ from hearsight.media.picture import open_picture
 
 PARTS = ("v1s", "v1m", "v2")
 TABLE, CLASSES = "metadata.csv", "label2idx.json"
+NOT_LISTED = (None, None, None)
 COUNT = 71  # classes with the background, which is 0
 
 
@@ -75,11 +76,14 @@ def open_semantic(folder: Path, *, subset: str | None = None) -> MaskedFrames:
     names = _class_names(folder / CLASSES)
     rows = _table(folder / TABLE)
     frames, mute, broken = list[MaskedFrame](), list[str](), list[str]()
-    there = {each.name: each for part in PARTS for each in _folders(folder / part)}
-    for uid, place in there.items():
-        label, split = rows.get(uid, (None, None))
-        if subset is not None and split not in (None, subset):
+    there: dict[str, list[Path]] = {}
+    for place in (each for part in PARTS for each in _folders(folder / part)):
+        there.setdefault(place.name, []).append(place)
+    for uid, places in there.items():
+        label, split, part = rows.get(uid, NOT_LISTED)
+        if subset is not None and split != subset and (rows or split is not None):
             continue
+        place = next((each for each in places if each.parent.name == part), places[0])
         if not (place / "audio.wav").is_file():
             mute.append(uid)
             continue
@@ -89,6 +93,18 @@ def open_semantic(folder: Path, *, subset: str | None = None) -> MaskedFrames:
             broken.append(uid)
     missing = [uid for uid in rows if uid not in there]
     said = [
+        *count_and_name(
+            [uid for uid, places in there.items() if len(places) > 1],
+            f"clips lies in two of {', '.join(PARTS)}; that of its row counts, else the first",
+            f"clips lie in two of {', '.join(PARTS)}; that of their row counts, else the first",
+            total=len(there),
+        ),
+        *count_and_name(
+            [uid for uid in there if rows and uid not in rows],
+            f"clips is not in '{folder / TABLE}', and so of no part",
+            f"clips are not in '{folder / TABLE}', and so of no part",
+            total=len(there),
+        ),
         *count_and_name(
             missing,
             f"clips of '{folder / TABLE}' is not there",
@@ -131,8 +147,8 @@ def _pictures(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
 
 
-def _table(path: Path) -> dict[str, tuple[str | None, str | None]]:
-    """Class and split of each clip; nothing if there is no table.
+def _table(path: Path) -> dict[str, tuple[str | None, str | None, str | None]]:
+    """Class, split and part of each clip; nothing if there is no table.
 
     The column `label` tells the part (v1s, v1m or v2), and `a_obj`, where there is one, the class.
     """
@@ -142,7 +158,7 @@ def _table(path: Path) -> dict[str, tuple[str | None, str | None]]:
     for told in read_table(path, ("uid", "split")):
         split = told["split"].lower()
         classes = told.get("a_obj", "").replace("_", " ") or None
-        found[told["uid"]] = (classes, SPLITS.get(split, split) or None)
+        found[told["uid"]] = (classes, SPLITS.get(split, split) or None, told.get("label"))
     return found
 
 
@@ -162,7 +178,12 @@ def _class_names(path: Path) -> dict[int, str]:
 
 
 def read_classes(names: dict[int, str], frame: MaskedFrame) -> Sources:
-    """A source for each class in a mask of colours; what has another colour is background."""
+    """A source for each class in a mask of colours; what has another colour is background.
+
+    Raises:
+        ValueError: it is damaged, or has no colour of a class though it is not black, as a mask of
+            numbers.
+    """
     image = open_picture(frame.masks[0].read_bytes()).convert("RGB")
     weights = np.array([1 << 16, 1 << 8, 1], np.int64)
     coded = np.asarray(image).astype(np.int64) @ weights
@@ -172,4 +193,9 @@ def read_classes(names: dict[int, str], frame: MaskedFrame) -> Sources:
         for number in range(1, COUNT)
         if (coded == codes[number]).any()
     )
+    if not sources and (coded != codes[0]).any():
+        raise ValueError(
+            f"'{frame.masks[0].name}' has colours, none of which is that of a class: perhaps it "
+            "holds numbers of classes"
+        )
     return (image.height, image.width), sources

@@ -52,8 +52,9 @@ class ListedFrame(NamedTuple):
 def read_box_list(path: Path) -> list[ListedFrame]:
     """The frames of a list of {image, audio, gt_box}, with an empty box as it is written.
 
-    A box is in pixels of 224, and given as fractions of them. A `gt_box` that is a path names a
-    mask. Where the list tells the class, as IS3_annotation.json does, under `category`, `class` or
+    A box is in pixels of 224, and given as fractions of them. Where `gt_box` is `[]` or null, or a
+    list of these, the frame is annotated as showing no source. One that is a path names a mask.
+    Where the list tells the class, as IS3_annotation.json does, under `category`, `class` or
     `label`.
 
     Raises:
@@ -89,8 +90,10 @@ def _box(item: Mapping[str, Any]) -> tuple[Box, ...] | None:
     box = item["gt_box"] if "gt_box" in item else item["bbox"]
     if isinstance(box, str):
         return None
-    if box and isinstance(box[0], list):
-        return tuple(_fractions(each) for each in box)
+    if box is None or len(box) == 0:
+        return ()
+    if box[0] is None or isinstance(box[0], list):
+        return tuple(_fractions(each) for each in box if each)
     return (_fractions(box),)
 
 
@@ -113,7 +116,7 @@ def _check_size(path: Path, found: list[ListedFrame]) -> None:
             f"'{path}' has a box that ends at {max(edges):g}: its boxes are of another size than "
             f"{SIDE} x {SIDE} pixels."
         )
-    if max(edges) <= 1:
+    if 0 < max(edges) <= 1:  # all 0 are empty boxes
         raise HearsightError(
             f"The boxes of '{path}' are fractions of the frame, where pixels of {SIDE} are wanted."
         )

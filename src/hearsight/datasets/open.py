@@ -1,6 +1,7 @@
 """Opening clips by what `--data` names: a folder, `FOLDER@LIST`, or a pack of composed scenes."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,22 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
 
 
 LISTED = {"train": "train", "val": "test"}  # our split -> its name in VGGSound's lists
+
+
+def find_clips(spec: str, others: Sequence[str]) -> str:
+    """A list that is not here, by its path in or beside the folder of another source; else `spec`.
+
+    As `FOLDER@LIST` finds its list.
+    """
+    if is_composed(spec) or "@" in spec or Path(spec).exists():
+        return spec
+    for other in others:
+        place = other if Path(other).exists() else other.rpartition("@")[0]
+        folder = Path(place)
+        if place and not is_composed(other) and folder.is_dir():
+            with suppress(HearsightError):
+                return str(find_list(folder, spec))
+    return spec
 
 
 def read_clips(spec: str, split: str) -> ClipList:

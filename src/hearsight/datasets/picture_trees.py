@@ -139,7 +139,16 @@ def open_trees(
         rows = _rows(listed)
         frames, more = _listed(frames, rows, listed, place)
         said += more
-    kept = [one for one in frames if subset is None or one.subset in (None, subset)]
+    divided = any(one.subset is not None for one in frames)
+    if divided:
+        said += count_and_name(
+            [one.id for one in frames if one.subset is None],
+            "frames is of no part of the data set",
+            "frames are of no part of the data set",
+            total=len(frames),
+        )
+    wanted = (subset,) if divided else (None, subset)
+    kept = [one for one in frames if subset is None or one.subset in wanted]
     if frames and not kept:
         known = ", ".join(sorted({str(one.subset) for one in frames}))
         raise HearsightError(f"'{folder}' has no frames of '{subset}', only of {known}.")
@@ -243,12 +252,20 @@ def _listed(
         ]
         if not own:
             missing.append(row.name)
-    return found, count_and_name(
-        missing,
-        f"frames of '{listed}' is not in '{place}'",
-        f"frames of '{listed}' are not in '{place}'",
-        total=len(rows),
-    )
+    return found, [
+        *count_and_name(
+            missing,
+            f"frames of '{listed}' is not in '{place}'",
+            f"frames of '{listed}' are not in '{place}'",
+            total=len(rows),
+        ),
+        *count_and_name(
+            [row.name for row in rows if row.boxes == ()],
+            f"frames of '{listed}' has an empty box, and shows no source",
+            f"frames of '{listed}' have an empty box, and show no source",
+            total=len(rows),
+        ),
+    ]
 
 
 def _table_of(place: Path) -> Path | None:

@@ -144,6 +144,9 @@ def read_categories(classes: Mapping[int, str], frame: MaskedFrame) -> Sources:
     """A source for each number of a class in a mask; 0 is background, and 255 no class.
 
     It sounds if the frame's label names it.
+
+    Raises:
+        ValueError: it is damaged, or marks pixels, but none of a class that sounds.
     """
     numbers = read_numbers(frame.masks[0])
     heard = (frame.label or "").split(", ")
@@ -152,5 +155,11 @@ def read_categories(classes: Mapping[int, str], frame: MaskedFrame) -> Sources:
         name = classes.get(number, f"class {number}")
         sources.append(
             SourceMask(name=name, mask=numbers == number, label=name, sounds=name in heard)
+        )
+    if numbers.any() and not any(one.sounds for one in sources):
+        held = ", ".join(map(str, sorted(set(numbers.ravel().tolist()))))
+        raise ValueError(
+            f"'{frame.masks[0].name}' has the numbers {held[:60]}, none of them that of "
+            f"{frame.label}: numbers of classes are wanted, not 0 and 255"
         )
     return (numbers.shape[0], numbers.shape[1]), tuple(sources)

@@ -122,6 +122,7 @@ def evaluate_avsbench(source: MapSource, clips: Clips, protocol: Protocol) -> Re
             iou=[one.iou for one in scores[source.name]],
         ),
         notes=count_and_name(masked.empty_ids(), f"frame {UNMASKED}", f"frames {UNMASKED}"),
+        drawn=f"batches of {BATCH} clips",
         units=[f"{four[0][0]} and the {len(four) - 1} after it" for four in fours],
         records={name: avsbench_records(batches) for name, batches in every.items()},
     )

@@ -15,7 +15,7 @@ from hearsight.clips.clip import Box, Clips
 from hearsight.clips.truth import SIZES, rasterise, size_class
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
-from hearsight.files.text import count_and_name
+from hearsight.files.text import count_and_name, counted
 from hearsight.scoring.box_scores import MapScores, blind_scores, confidences
 from hearsight.scoring.clip_maps import MapBatch, MapSource, score_clips
 from hearsight.scoring.metrics import area_under_curve, success_areas
@@ -217,7 +217,7 @@ def evaluate_detection(source: MapSource, clips: Clips, protocol: Protocol) -> R
         ciou=np.concatenate([scores.ciou for scores, _ in parts]),
         confidence=np.concatenate([sure for _, sure in parts]),
     )
-    _check_both(found)
+    _check_both(found, evaluated)
     silent = [id for id, own in zip(evaluated.ids, evaluated.boxes, strict=True) if not own]
     sizes = truth_sizes(evaluated.boxes, protocol)
     every = all_detections(source.name, found, evaluated.boxes, protocol)
@@ -268,8 +268,16 @@ def _ideal_confidences(
     return ranks
 
 
-def _check_both(found: Detections) -> None:
+def _check_both(found: Detections, evaluated: EvaluatedClips) -> None:
     """Refuse clips that are all sounding, or none of them."""
+    if evaluated.skipped and (found.sounding.all() or not found.sounding.any()):
+        skipped, kind = evaluated.skipped, "a" if found.sounding.all() else "no"
+        raise HearsightError(
+            f"Every one of the {counted(len(evaluated.ids), 'clip')} that can be scored has {kind} "
+            "visible source, but detection needs clips with and clips without one: "
+            f"{counted(len(skipped), 'clip was', 'clips were')} left out, the first, "
+            f"'{skipped[0].id}', because {skipped[0].reason.rstrip('.')}."
+        )
     if found.sounding.all():
         raise HearsightError(
             "Every clip has a visible source, but detection needs clips with and clips without "

@@ -31,7 +31,7 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.interactive import group_key
 from hearsight.scoring.metrics import area_under_curve, ciou, success_areas
 from hearsight.scoring.protocols import Protocol, load_protocol, mark, normalise, upsample
-from hearsight.scoring.results import EvaluatedClips, Records, Results
+from hearsight.scoring.results import FRAMES, EvaluatedClips, Records, Results
 
 DUET_SHARE = 0.2  # of a map's highest value: the threshold for two sources
 DARK = 0.2  # the highest value of a pixel that counts as silent
@@ -285,6 +285,7 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
         notes=count_and_name(
             alone, "clip stands alone and is in no duet", "clips stand alone and are in no duet"
         ),
+        drawn=FRAMES,
         units=[group_key(duet[0].clip) for duet in mixed],
         records={name: duet_records(*each) for name, each in every.items()},
     )

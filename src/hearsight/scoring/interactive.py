@@ -14,7 +14,7 @@ from hearsight.scoring.box_scores import MapScores, blind_scores, joined_scores
 from hearsight.scoring.clip_maps import MapSource, score_clips
 from hearsight.scoring.metrics import area_under_curve, success_areas, success_rate
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import EvaluatedClips, Records, Results
+from hearsight.scoring.results import FRAMES, EvaluatedClips, Records, Results
 
 
 def group_key(id: str) -> str:
@@ -134,6 +134,7 @@ def evaluate_interactive(source: MapSource, clips: Clips, protocol: Protocol) ->
             "clip stands alone and is in no group",
             "clips stand alone and are in no group",
         ),
+        drawn=FRAMES,
         units=[*groups, *(ids[place] for place in alone)],
         records={name: interactive_records(scores, units) for name, scores in rows.items()},
     )

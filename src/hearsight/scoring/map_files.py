@@ -84,6 +84,10 @@ class MapFiles:
         """Whether a map is a picture, whose values were scaled to 0 to 1."""
         return self.places[name].is_picture
 
+    def said(self, name: str) -> str:
+        """How a map is called in errors: by its file."""
+        return str(self.places[name])
+
     def read(self, name: str) -> Float32[np.ndarray, "h w"]:
         """A map by its name.
 
@@ -167,6 +171,9 @@ class HeldMaps:
 
     def are_pictures(self, name: str) -> bool:
         return False
+
+    def said(self, name: str) -> str:
+        return f"'{name}'"
 
     def read(self, name: str) -> Float32[np.ndarray, "h w"]:
         held = self.maps[name]

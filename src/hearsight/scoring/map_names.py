@@ -20,7 +20,13 @@ class Matches:
     others: Sequence[str]
 
 
-def match_names(names: Sequence[str], ids: Sequence[str], *, what: str = "map") -> Matches:
+def match_names(
+    names: Sequence[str],
+    ids: Sequence[str],
+    *,
+    what: str = "map",
+    frames: Mapping[str, Sequence[int]] | None = None,
+) -> Matches:
     """Which of the names each clip has.
 
     A name is the id itself; else the same without folders or the suffix of a picture or video;
@@ -28,7 +34,7 @@ def match_names(names: Sequence[str], ids: Sequence[str], *, what: str = "map") 
     such names have in common, as `ID_heatmap`. Where names keep the folders of ids, a name in
     another folder is of none of these.
 
-    what: is named, in errors.
+    what: is named, in errors. frames: places in `ids` of the frames of each clip, if they are such.
 
     Raises:
         HearsightError: two names are of one clip, or none is of any.
@@ -57,9 +63,16 @@ def match_names(names: Sequence[str], ids: Sequence[str], *, what: str = "map") 
     for name, id in ended.items():
         _add(found, id, name, what)
     if not found:
+        own = (frames or {}).get(str(_forms(names[:1])[LAST][0]), ())
+        hint = ""
+        if own:
+            hint = (
+                f" Each frame of '{names[0]}' is a clip of its own: a {what} is wanted for each, "
+                f"called '{ids[own[0]]}' to '{ids[own[-1]]}'."
+            )
         raise HearsightError(
             f"None of the {len(names):,} {what}s is of one of the {len(ids):,} clips: they are "
-            f"called like '{names[0]}' there, and like '{ids[0]}' here."
+            f"called like '{names[0]}' there, and like '{ids[0]}' here.{hint}"
         )
     return Matches(names=found, others=[name for name in rest if name not in ended])
 

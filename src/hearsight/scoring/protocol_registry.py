@@ -270,6 +270,13 @@ def check_maps_suffice(name: str) -> None:
         )
 
 
+def takes_confidence(name: str) -> bool:
+    """Whether a protocol uses a confidence per clip."""
+    return any(
+        custom.run is evaluate_detection for custom in CUSTOM_PROTOCOLS if custom.base.name == name
+    )
+
+
 def evaluate_protocol(
     source: MapSource, clips: Clips, name: str, *, draws: int | None = None
 ) -> Results:

@@ -9,6 +9,7 @@ from hearsight.files.tables import Row
 from hearsight.scoring.protocols import Protocol
 
 BLIND, CEILING = "blind: ", "ceiling"  # names of rows that are no model's
+CLIPS, FRAMES = "clips", "frames"  # what a bootstrap draws
 SELECTED = "selected"  # a column: how the threshold of a row was, None where it was not
 
 Records = Mapping[str, list[Any]]
@@ -27,7 +28,8 @@ class Results:
     rows: of the table, the model's first; scores are fractions from 0 to 1, or None where they are
     not defined. caption: what the protocol does. notes: clips that were left out, and faults of
     their truths, a line each. clips: the scores of each clip, all with the same columns. units:
-    names of the clips, or of the frames or duets that hold several. records: of rows, by name.
+    names of the clips, or of the frames, duets or batches that hold several. drawn: what the units
+    are, in words. records: of rows, by name.
     """
 
     protocol: str
@@ -36,6 +38,7 @@ class Results:
     notes: tuple[str, ...]
     clips: tuple[Row, ...]
     units: tuple[str, ...] = ()
+    drawn: str = CLIPS
     records: Mapping[str, Records] = field(default_factory=dict)
 
     def own_rows(self) -> list[Row]:
@@ -82,11 +85,13 @@ class EvaluatedClips:
         notes: Iterable[str] = (),
         details: str = "",
         units: Sequence[str] | None = None,
+        drawn: str = CLIPS,
         records: Mapping[str, Records] | None = None,
     ) -> Results:
         """The results; clips that were skipped are named after the `notes`.
 
-        details: added to the caption. units: of `records`; None for the clips.
+        details: added to the caption. units: of `records`; None for the clips. drawn: what they
+        are.
         """
         total = len(self.ids) + len(self.skipped)
         return Results(
@@ -96,6 +101,7 @@ class EvaluatedClips:
             notes=(*notes, *name_unreadable(self.skipped, total)),
             clips=tuple(lines),
             units=tuple(self.ids if units is None else units),
+            drawn=drawn,
             records=records or {},
         )
 

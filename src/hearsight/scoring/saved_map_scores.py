@@ -18,7 +18,11 @@ from hearsight.scoring.checkpoint_scores import (
     side_by_side,
 )
 from hearsight.scoring.map_files import HeldMaps, MapFiles
-from hearsight.scoring.protocol_registry import check_maps_suffice, evaluate_protocol
+from hearsight.scoring.protocol_registry import (
+    check_maps_suffice,
+    evaluate_protocol,
+    takes_confidence,
+)
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL, Values
 from hearsight.scoring.results import Results
 from hearsight.scoring.saved_maps import SavedMaps
@@ -50,10 +54,13 @@ def evaluate_maps(
         progress: of the stage `scoring`, in clips.
 
     Raises:
-        HearsightError: no such protocol, or one that needs more than maps; no map is of any clip,
+        HearsightError: no such protocol, one that needs more than maps, or that uses no confidence
+            though one is given; no map is of any clip,
             two are of one, one is not finite, no map, or of other values than the protocol takes.
     """
     check_maps_suffice(protocol)
+    if confidence is not None and not takes_confidence(protocol):
+        raise HearsightError(unused_confidence([protocol]))
     files = HeldMaps(maps) if isinstance(maps, Mapping) else MapFiles(maps)
     with files:
         source = SavedMaps(
@@ -61,6 +68,16 @@ def evaluate_maps(
         )
         found = evaluate_protocol(source, clips, protocol)
     return replace(found, notes=(*found.notes, *source.notes))
+
+
+def unused_confidence(protocols: Sequence[str]) -> str:
+    """Why a confidence is refused."""
+    named = [f"'{one}'" for one in protocols]
+    use = f"neither {' nor '.join(named)} uses" if len(named) > 1 else f"{named[0]} does not use"
+    return (
+        f"A confidence per clip was given, but {use} it: those with '-extended' in their names do, "
+        "where some clips show no source."
+    )
 
 
 def score_saved_maps(
@@ -89,6 +106,8 @@ def score_saved_maps(
     """
     for protocol in protocols:
         check_maps_suffice(protocol)
+    if confidence is not None and not any(map(takes_confidence, protocols)):
+        raise HearsightError(unused_confidence(protocols))
     sure = None if confidence is None else read_confidences(confidence)
     names = run_names(sources)
     clips, left_out, unknown = open_scored(data, ids)
@@ -102,7 +121,7 @@ def score_saved_maps(
             protocol,
             name=name,
             values=values,
-            confidence=sure,
+            confidence=sure if takes_confidence(protocol) else None,
             progress=lambda _, *done: progress(stage, *done),
         )
         return found if ids is None else of_list(found, ids.stem)

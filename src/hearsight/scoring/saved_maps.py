@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hearsight.clips.clip import Clips, UnreadableClip, annotation
-from hearsight.clips.frame_truth import frame_truth
+from hearsight.clips.frame_truth import MaskedClips, frame_truth, frames_by_clip
 from hearsight.errors import HearsightError
 from hearsight.files.text import count_and_name, first_names
 from hearsight.progress import Progress, no_progress
@@ -71,7 +71,8 @@ class SavedMaps:
         """
         if needs == "boxes":
             check_boxes(clips)
-        matches = match_names(self.files.names, clips.ids)
+        frames = frames_by_clip(clips) if isinstance(clips, MaskedClips) else {}
+        matches = match_names(self.files.names, clips.ids, frames=frames)
         sure = self._confidence_of(list(matches.names)) if rated else None
         scale = _Scale(self, protocol, rated=rated and sure is None)
         for index, id in enumerate(clips.ids):
@@ -159,12 +160,13 @@ class _Scale:
         files, values = self.source.files, self.source.files.read(name)
         if self.absolute and self.values == "cosine" and files.are_pictures(name):
             raise HearsightError(
-                f"The map of clip '{id}' is a picture, whose shades are no cosines, but '"
-                f"{self.name}' takes these: save arrays, or say by --values what white is."
+                f"The map {files.said(name)} of clip '{id}' is a picture, whose shades are "
+                f"no cosines, but '{self.name}' takes these: save arrays, or say by --values what "
+                "white is."
             )
         if self.absolute:
             values = _sigmoid(values) if self.source.values == "logit" else values
-            self._check(values, id)
+            self._check(values, id, name)
         self.sizes[values.shape] += 1
         self.own_ranges += values.min() == 0 and values.max() == 1
         return values[None]
@@ -175,14 +177,15 @@ class _Scale:
             return None
         return confidences(maps, replace(self.protocol, scale="probability"))
 
-    def _check(self, values: Float32[np.ndarray, "h w"], id: str) -> None:
+    def _check(self, values: Float32[np.ndarray, "h w"], id: str, name: str) -> None:
         kind = "probability" if self.values == "logit" else self.values
         low, high = RANGES[kind]
         least, most = float(values.min()), float(values.max())
         if least < low - REST or most > high + REST:
             ways = "before a temperature divides them" if kind == "cosine" else "after the sigmoid"
+            said = self.source.files.said(name)
             raise HearsightError(
-                f"The map of clip '{id}' reaches from {least:.4g} to {most:.4g}, but "
+                f"The map {said} of clip '{id}' reaches from {least:.4g} to {most:.4g}, but "
                 f"'{self.name}' takes a {kind} in each pixel, {low} to {high}: save them {ways}, "
                 "or say by --values what they are."
             )

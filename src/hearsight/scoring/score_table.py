@@ -17,17 +17,12 @@ from hearsight.scoring.bootstrap import (
     compare_rows,
     correct_rows,
 )
-from hearsight.scoring.results import CEILING, SELECTED, Results
+from hearsight.scoring.results import CEILING, CLIPS, SELECTED, Results
 
 NAMES = ("name", "against")  # columns of words
 SUMS = ("F_LOC", "F_AUC")  # scores that sum up the others of a row stand first
 CONFIDENCE = "95 % CI"
 SPREAD = " ±"
-CONFIDENCE_NOTE = f"{CONFIDENCE}: percentile bootstrap over clips."
-CHANCE_NOTE = (
-    "p: paired permutation test over clips, two-sided, corrected (Holm) for all pairs shown, "
-    "each score by itself."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +31,26 @@ class ScoreTable:
 
     rows: of the models, then blind rows and ceiling, with intervals. differences: what
     `compare_rows` gives, of each model against the first one and against the best blind row, each p
-    also corrected for all of these.
+    also corrected for all of these. drawn: what intervals and tests are over; a column of the rows
+    where that is not clips.
     """
 
     protocol: str
     caption: str
     rows: tuple[Row, ...]
     differences: tuple[Row, ...] = ()
+    drawn: str = CLIPS
+
+    def confidence_note(self) -> str:
+        """How the intervals were computed."""
+        return f"{CONFIDENCE}: percentile bootstrap over {self.drawn}."
+
+    def chance_note(self) -> str:
+        """How the p were computed."""
+        return (
+            f"p: paired permutation test over {self.drawn}, two-sided, corrected (Holm) for all "
+            "pairs shown, each score by itself."
+        )
 
     def all_rows(self) -> list[Row]:
         """Rows and differences, as JSON lines and files hold them."""
@@ -93,11 +101,13 @@ def make_score_table(
         row = compare_rows(first, second, draws=draws)
         if row is not None:
             found.append({**row, "protocol": results.protocol})
+    told = {} if results.drawn == CLIPS else {"drawn": results.drawn}
     return ScoreTable(
         protocol=results.protocol,
         caption=results.caption,
-        rows=tuple(add_intervals(samples, draws=draws)),
-        differences=tuple(correct_rows(found)),
+        rows=tuple({**row, **told} for row in add_intervals(samples, draws=draws)),
+        differences=tuple({**row, **told} for row in correct_rows(found)),
+        drawn=results.drawn,
     )
 
 
@@ -264,12 +274,12 @@ def table_text(
         named += [f"other {CONFIDENCE}"] if len(named) < len(left_out) else []
         lines.append(_wrapped(f"Not shown: {', '.join(named)} (--wide shows them).", width))
     if any(name.endswith(CONFIDENCE) for name in rows[0]):
-        lines.append(CONFIDENCE_NOTE)
+        lines.append(table.confidence_note())
     lines += footnotes
     if differences:
         drawn = text_table(differences, left=NAMES, ruled=False, width=width)
         lines += ["", "Differences on the same clips, in points:", drawn]
-        lines.append(_wrapped(CHANCE_NOTE, width))
+        lines.append(_wrapped(table.chance_note(), width))
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import from_json, to_json
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.protocol_registry import evaluate_protocol
-from hearsight.scoring.results import Results
+from hearsight.scoring.results import CLIPS, Results
 from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
 from hearsight.training.trainer import train
 
@@ -212,5 +212,6 @@ def score_once(
         notes=tuple(held["notes"]),
         clips=tuple(held["clips"]),
         units=tuple(held.get("units", ())),  # older files have none, and no intervals
+        drawn=held.get("drawn", CLIPS),
         records=held.get("records", {}),
     )

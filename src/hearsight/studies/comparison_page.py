@@ -21,9 +21,7 @@ from hearsight.scoring import score_table
 from hearsight.scoring.metrics import THRESHOLDS, success_curve
 from hearsight.scoring.results import CEILING, is_reference
 from hearsight.scoring.score_table import (
-    CHANCE_NOTE,
     CONFIDENCE,
-    CONFIDENCE_NOTE,
     ScoreTable,
 )
 from hearsight.studies.comparison import ComparedMethod, Comparison
@@ -117,7 +115,7 @@ def _tables(methods: Sequence[ComparedMethod], table: ScoreTable) -> list[Table]
     title = "; ".join([table.caption, *score_table.said_once(alike)])
     said = f"In per cent; {over(len(results))}. Blind rows see neither picture nor sound."
     if any(name.endswith(CONFIDENCE) for name in lines[0]):
-        said += f" {CONFIDENCE_NOTE}"
+        said += f" {table.confidence_note()}"
     scores = Table(
         title=title,
         rows=[{k: v for k, v in line.items() if k not in COSTS} for line in lines],
@@ -133,7 +131,7 @@ def _tables(methods: Sequence[ComparedMethod], table: ScoreTable) -> list[Table]
             for line in score_table.shown_differences(table.differences)
         ],
         roles=["model"] * len(table.differences),
-        note=CHANCE_NOTE,
+        note=table.chance_note(),
     )
     return [scores, differences]
 
