@@ -133,7 +133,7 @@ def test_clips_without_boxes_are_named_before_the_training_and_not_scored(
 ) -> None:
     code, _, err = hearsight(line)
     assert code == 0, err
-    told = "2 of 4 clips of 'mixed' have no boxes and are not scored: clip 1, clip 2"
+    told = "2 of 4 clips of 'mixed' have no boxes and are not scored: clip 1, clip 2."
     assert err.splitlines()[0] == told
 
 
