@@ -27,7 +27,7 @@ from hearsight.recipes.serialisation import to_json
 START = "start.json"  # in a run folder
 SHAPING = (  # fields of `Encoder` on which the response maps of given weights depend
     *("frame_trunk", "sound_trunk", "widths", "blocks", "strides", "sound_strides"),
-    *("stem_kernel", "stem_stride", "stem_pool", "projection", "hidden", "heads"),
+    *("stem_kernel", "stem_stride", "stem_pool", "projection", "hidden", "heads", "linear_heads"),
 )
 
 
