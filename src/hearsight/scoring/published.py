@@ -18,18 +18,20 @@ from hearsight.scoring.score_table import score_columns
 
 FACTS = Path(__file__).with_name("published_numbers.csv")
 SCORED_FILES = (".csv", ".json", ".jsonl")  # of `evaluate` and `score`, by --out and --json
-WORDS = ("method", "training set", "protocol")  # columns of words that tell what a row is
-SOURCES = ("table", "paper", "year", "selected on test", "certainty", "source")
+WORDS = ("method", "training set", "protocol", "certainty")  # columns that tell what a row is
+SOURCES = ("table", "paper", "year", "selected on test", "source")
 UNSURE = "?"  # behind what is not known for certain
 NOTES = (
     "In per cent, as printed. Compare numbers of one protocol only: other thresholds alone move a "
     "score by up to 35 points.",
-    "protocol: as best known from released code; ? where the paper or README does not say it. "
-    "The blind rows neither hear nor learn.",
+    "protocol: as best known from released code; ? where the paper or README does not say it, "
+    "- where nothing is known of it. The blind rows neither hear nor learn.",
     "selected on test: whether the released code keeps the epoch that is best on a test set.",
     "table: ? where it is not known which table or text of the paper holds the number.",
-    "certainty: paper = printed there, README = of the authors' repository, quoted = known from "
-    "elsewhere, measured = by this package on the published truths, scored = by you.",
+    "certainty: paper = printed there, page = on the authors' page or poster of it, README = of "
+    "the authors' repository, reported = of another's method, by the authors of the paper named, "
+    "notes = in a reader's notes of it, the least certain, measured = by this package on the "
+    "published truths, scored = by you.",
 )
 
 
