@@ -10,6 +10,7 @@ from made_runs import QUIET, few_scenes, same, tiny_recipe, weights_of
 from hearsight.checkpoints.checkpoint import LAST, load_checkpoint, save_checkpoint
 from hearsight.checkpoints.start import (
     START,
+    adopt_projections,
     begin_from,
     check_network,
     load_start,
@@ -19,7 +20,7 @@ from hearsight.checkpoints.start import (
 from hearsight.errors import HearsightError
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
-from hearsight.recipes.serialisation import assign
+from hearsight.recipes.serialisation import assign, to_json
 from hearsight.scenes.scenes import Scenes
 from hearsight.training.run_folder import RECIPE, read_log
 from hearsight.training.trainer import train
@@ -93,6 +94,28 @@ def test_a_recipe_with_another_network_is_refused(
     with pytest.raises(HearsightError) as error:
         check_network(assign(tiny, changes), start)
     assert said in str(error.value)
+
+
+def test_projections_take_the_shape_of_the_model(tiny: Recipe) -> None:
+    heads = (
+        "encoder.projection=8",
+        "encoder.hidden=6",
+        "encoder.heads=3",
+        "encoder.linear_heads=1",
+    )
+    theirs = assign(tiny_recipe(), *heads)
+    said = adopt_projections(tiny, theirs)
+    assert (
+        said
+        == f"The projections of {tiny.name} take the shape of the model's, 3 heads of 8 channels."
+    )
+    assert tiny.encoder == theirs.encoder
+    assert adopt_projections(tiny, theirs) is None  # nothing is left to change
+    for changes in (["encoder.projection=8", "encoder.heads=2"], ["spectrogram.bins=32"]):
+        other = assign(tiny_recipe(), *changes)  # heads of its own, or another input
+        before = to_json(other)
+        assert adopt_projections(other, theirs) is None
+        assert to_json(other) == before
 
 
 def test_what_does_not_change_the_network_may_differ(tiny: Recipe) -> None:

@@ -168,3 +168,26 @@ def test_the_momentum_encoder_answers_outside_of_training_if_it_is_to() -> None:
 def test_what_makes_no_network_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(HearsightError, match=r"encoder\."):
         replace(TINY, **change)
+
+
+def test_linear_heads_project_sounds_without_the_hidden_layer() -> None:
+    """Of three heads the last: equal steps of the features are equal steps of its embedding."""
+    torch.manual_seed(2)
+    encoder = replace(TINY, projection=4, hidden=6, heads=3, linear_heads=1)
+    encoders = Encoders(encoder).eval()
+    projection = encoders.sound_projection
+    with torch.no_grad():
+        zero, one, two = (
+            projection(torch.linspace(-3, 3, 8)[None] * scale)[0] for scale in (-1.0, 0.0, 1.0)
+        )
+    assert one.shape == (12,)
+    torch.testing.assert_close((two - one)[8:], (one - zero)[8:], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose((two - one)[:8], (one - zero)[:8], atol=1e-3)
+    frames = encoders.embed_frames(torch.randn(2, 3, 32, 32))
+    assert frames.shape[1] == 12
+
+
+def test_linear_heads_are_checked() -> None:
+    for heads, linear, hidden in ((2, 3, 4), (2, -1, 4), (2, 1, None)):
+        with pytest.raises(HearsightError, match=r"encoder\.linear_heads must lie in 0\.\."):
+            replace(TINY, projection=4, hidden=hidden, heads=heads, linear_heads=linear)

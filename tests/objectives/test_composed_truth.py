@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from made_embedded import made
 
 from hearsight.errors import HearsightError
+from hearsight.model.response import response
 from hearsight.objectives.composed_truth import ComposedTruth
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 
@@ -73,3 +75,19 @@ def test_it_needs_boxes_and_sound_numbers() -> None:
     for wrong in ({"sharpness": 0.0}, {"absent": -1.0}):
         with pytest.raises(HearsightError, match="must be positive"):
             ComposedTruth(**wrong)
+
+
+def test_each_head_is_judged_by_itself() -> None:
+    embedded = seen()
+    networks = SimpleNamespace(heads=2)
+    grids, sounds = embedded.grids, embedded.sounds
+    half = grids.shape[1] // 2
+    alone = [
+        replace(embedded, responses=response(grids[:, part], sounds[:, part]))
+        for part in (slice(None, half), slice(half, None))
+    ]
+    mean = sum(ComposedTruth()(each).item() for each in alone) / 2
+    both = replace(embedded, networks=networks, responses=response(grids, sounds, 2))
+    assert ComposedTruth()(both).item() == pytest.approx(mean, rel=1e-12)
+    joint = replace(embedded, responses=both.responses)
+    assert ComposedTruth()(joint).item() != pytest.approx(mean, rel=1e-6)

@@ -247,8 +247,10 @@ def test_videos_start_from_the_default_model_of_the_same_network(
     assert chosen(str(mine), own_videos=False) == str(mine)
     assert chosen(None, "epochs=0") is None
     capsys.readouterr()
-    assert chosen(None, "encoder.projection=8") is None
+    assert chosen(None, "spectrogram.bins=32") is None
     assert "anew: the default model, mine, has another network" in capsys.readouterr().err
+    assert chosen(None, "encoder.projection=8") == "mine"
+    assert "The projections of ssl_tie:small take the shape of the" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_videos_start_from_the_default_model_of_the_same_network(
         ),
         ("--start {mine} --set contrast=ComposedTruth --set appearance=null", "learns from boxes"),
         ("--start {mine} --set epochs=0", "is not trained, so it cannot start from a model"),
-        ("--start {mine} --set encoder.projection=8", "encoder.projection (8, there None)"),
+        ("--start {mine} --set spectrogram.bins=32", "spectrogram.bins (32, there "),
         ("--start nowhere", "'nowhere' is neither a checkpoint file nor a model"),
         ("--start {mine} --every 0.0001", "every must be a number from"),
         ("--start {mine} --set batch_size=64", "fewer than one batch of 64"),

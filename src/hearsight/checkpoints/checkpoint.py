@@ -178,8 +178,9 @@ def find_model(source: str | Path) -> Path:
 
 def ready(checkpoint: Checkpoint) -> Model:
     """The model of a checkpoint: on the CPU, in evaluation mode."""
-    encoders = Encoders(checkpoint.recipe.encoder, bare=True).to_empty(device="cpu")
-    encoders.load_state_dict(checkpoint.weights)
+    encoders = Encoders(checkpoint.recipe.encoder, bare=True)
+    # the tensors themselves, not a copy: `to_empty` of what has no values imports sympy first
+    encoders.load_state_dict(checkpoint.weights, assign=True)
     return Model(encoders.eval(), checkpoint.recipe, checkpoint.facts)
 
 

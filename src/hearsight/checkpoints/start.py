@@ -8,7 +8,7 @@ over; the momentum encoder of a recipe begins as a copy.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 
 START = "start.json"  # in a run folder
+PROJECTIONS = ("projection", "hidden", "heads", "linear_heads")  # fields of `Encoder`
 SHAPING = (  # fields of `Encoder` on which the response maps of given weights depend
     *("frame_trunk", "sound_trunk", "widths", "blocks", "strides", "sound_strides"),
-    *("stem_kernel", "stem_stride", "stem_pool", "projection", "hidden", "heads"),
+    *("stem_kernel", "stem_stride", "stem_pool", *PROJECTIONS),
 )
 
 
@@ -78,6 +79,24 @@ def load_start(source: str | Path) -> Start:
     path = find_model(source)
     log_card(card_of(path))
     return Start(name=str(source), path=path, checkpoint=load_checkpoint(path, with_state=False))
+
+
+def adopt_projections(recipe: Recipe, start: Recipe) -> str | None:
+    """Give a recipe the projections of a model that it starts from, if nothing else differs.
+
+    A recipe with several heads keeps its own: its objective means them.
+
+    Returns:
+        A sentence that says so; None if nothing was changed.
+    """
+    ours, theirs = recipe.encoder, start.encoder
+    shape = {name: getattr(theirs, name) for name in PROJECTIONS}
+    adopted = replace(recipe, encoder=replace(ours, **shape))
+    if ours.heads > 1 or adopted == recipe or other_network(adopted, start):
+        return None
+    recipe.encoder = adopted.encoder
+    heads = f", {theirs.heads} heads of {theirs.projection} channels" if theirs.heads > 1 else ""
+    return f"The projections of {recipe.name} take the shape of the model's{heads}."
 
 
 def other_network(recipe: Recipe, start: Recipe) -> list[str]:

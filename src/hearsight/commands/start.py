@@ -1,5 +1,6 @@
 """The model that `hearsight train` starts from: named, noted by a run, or the default one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,13 @@ def choose_start(
         HearsightError: no such model, one with another network, or another one than the resumed
             run started from.
     """
-    from hearsight.checkpoints.start import check_network, load_start, read_start, start_of_run
+    from hearsight.checkpoints.start import (
+        adopt_projections,
+        check_network,
+        load_start,
+        read_start,
+        start_of_run,
+    )
     from hearsight.training.run_folder import has_begun
 
     if resumed is not None and has_begun(resumed):
@@ -40,11 +47,17 @@ def choose_start(
                 f"The run in {resumed} started from '{held['model']}': leave --start out."
             )
         named = load_start(given) if given not in (None, NONE) else None
-        return start_of_run(resumed, named, needed=own_videos)
+        begun = start_of_run(resumed, named, needed=own_videos)
+        if begun is not None:
+            adopt_projections(recipe, begun.checkpoint.recipe)
+        return begun
     if given == NONE:
         return None
     start = load_start(given) if given is not None else _default(recipe) if own_videos else None
     if start is not None:
+        changed = adopt_projections(recipe, start.checkpoint.recipe)
+        if changed is not None:
+            note(changed)
         check_network(recipe, start)
         note(start.sentence(recipe))
     return start
@@ -53,13 +66,15 @@ def choose_start(
 def _default(recipe: "Recipe") -> "Start | None":
     """The default model, if a recipe can start from it."""
     from hearsight.checkpoints.checkpoint import shipped_models
-    from hearsight.checkpoints.start import load_start, other_network
+    from hearsight.checkpoints.start import adopt_projections, load_start, other_network
     from hearsight.localising.localise import MODEL
 
     if MODEL not in shipped_models() or recipe.encoder.weights is not None or not recipe.epochs:
         return None
     start = load_start(MODEL)
-    if other_network(recipe, start.checkpoint.recipe):
+    likely = replace(recipe)  # as it would be with the model's projections
+    adopt_projections(likely, start.checkpoint.recipe)
+    if other_network(likely, start.checkpoint.recipe):
         note(
             f"Training begins anew: the default model, {MODEL}, has another network than "
             f"{recipe.name}."

@@ -69,6 +69,7 @@ class Encoder:
     hidden: int | None = None  # channels of its hidden layer; None: the projection is linear
     dropout: float = 0.0  # probability of dropout before the projection of frames, in training
     heads: int = 1  # parallel projections, whose cosines are averaged
+    linear_heads: int = 0  # of these, how many project sounds without the hidden layer
     ema: float = 0.0  # decay of the momentum encoder (EMA of the weights) per step; 0: none
     ema_eval: bool = False  # use the momentum encoder in evaluation
     predictor: int | None = None  # hidden channels of projector and predictor; None: neither
@@ -122,6 +123,10 @@ class Encoder:
             raise HearsightError(
                 "encoder.free_blocks must not be negative, encoder.hidden at least 1, or null."
             )
+        if not 0 <= self.linear_heads <= self.heads or (self.linear_heads and self.hidden is None):
+            raise HearsightError(
+                "encoder.linear_heads must lie in 0..encoder.heads, and needs encoder.hidden."
+            )
         frames, sounds = self.trunk_channels
         if self.projection is None and (frames != sounds or self.hidden is not None):
             raise HearsightError(
@@ -172,17 +177,26 @@ class Perceptron(nn.Module):
 
 
 class Projection(nn.Module):
-    """Batch normalisation, then an MLP with one hidden layer: at each place, or of a vector."""
+    """Batch normalisation, then an MLP with one hidden layer: at each place, or of a vector.
 
-    def __init__(self, inner: int, hidden: int, outer: int, norm: Norm) -> None:
+    The last `linear` channels are a linear map of the same values instead.
+    """
+
+    def __init__(self, inner: int, hidden: int, outer: int, norm: Norm, linear: int = 0) -> None:
         super().__init__()
         self.norm = norm(inner)
-        self.first = nn.Conv2d(inner, hidden, 1, device=BARE)
-        self.second = nn.Conv2d(hidden, outer, 1, device=BARE)
+        self.first = nn.Conv2d(inner, hidden, 1, device=BARE) if outer > linear else None
+        self.second = nn.Conv2d(hidden, outer - linear, 1, device=BARE) if outer > linear else None
+        self.linear = nn.Conv2d(inner, linear, 1, device=BARE) if linear else None
 
     def forward(self, values: Float[Tensor, "b inner *place"]) -> Float[Tensor, "b outer *place"]:
         grid: Tensor = values if values.dim() == 4 else values[..., None, None]
-        grid = self.second(relu(self.first(self.norm(grid))))
+        grid, parts = self.norm(grid), []
+        if self.first is not None and self.second is not None:
+            parts.append(self.second(relu(self.first(grid))))
+        if self.linear is not None:
+            parts.append(self.linear(grid))
+        grid = torch.cat(parts, 1)
         return grid if values.dim() == 4 else grid[..., 0, 0]
 
 
@@ -249,7 +263,8 @@ class Encoders(nn.Module):
         self.sound_projection: nn.Module = nn.Identity()
         if hidden is not None:
             self.frame_projection = Projection(seen, hidden, channels, frames)
-            self.sound_projection = Projection(heard, hidden, channels, sounds)
+            linear = channels * encoder.linear_heads // encoder.heads
+            self.sound_projection = Projection(heard, hidden, channels, sounds, linear)
         elif encoder.projection is not None:
             self.frame_projection = nn.Conv2d(seen, channels, 1, device=BARE)
             self.sound_projection = nn.Linear(heard, channels, device=BARE)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from hearsight.errors import HearsightError
+from hearsight.model.response import matched, response
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.trimap_contrast import true_pairs
 
@@ -24,6 +26,8 @@ class ComposedTruth:
     The first two are of the response to the clip's own sound; silent objects lie outside. The last
     is of the responses to all other sounds of the batch, which are taken to be absent from the
     frame; some of them may be of the same class. No class is used.
+    Of several heads each is judged by its own responses, and the losses are averaged: so they err
+    apart.
 
     Source: none; it is not self-supervised, and no paper's method.
 
@@ -47,13 +51,28 @@ class ComposedTruth:
     def __call__(self, embedded: EmbeddedBatch) -> Float[Tensor, ""]:
         if embedded.truths is None:
             raise HearsightError("ComposedTruth needs clips with boxes.")
-        logits = self.sharpness * (embedded.responses - self.middle)
-        inside = embedded.truths.to(logits.dtype)
-        own = logits.diagonal(embedded.first).movedim(-1, 0)
+        heads = getattr(embedded.networks, "heads", 1)
+        if heads == 1:
+            return self._loss(embedded.responses, embedded.truths, embedded.first)
+        losses = [
+            self._loss(response(grids, sounds), embedded.truths, embedded.first)
+            for grids, sounds in zip(
+                embedded.grids.chunk(heads, 1), embedded.sounds.chunk(heads, 1), strict=True
+            )
+        ]
+        return torch.stack(losses).mean()
+
+    def _loss(
+        self, responses: Float[Tensor, "b a h w"], truths: Float[Tensor, "b h w"], first: int
+    ) -> Float[Tensor, ""]:
+        logits = self.sharpness * (responses - self.middle)
+        inside = truths.to(logits.dtype)
+        own = matched(logits, first)
         places = binary_cross_entropy_with_logits(own, inside, reduction="none")
         loss = (weighted_mean(places, inside) + weighted_mean(places, 1 - inside)).mean()
-        others = ~true_pairs(logits[:, :, 0, 0], embedded.first)
-        return loss + self.absent * softplus(logits[others]).mean()
+        others = ~true_pairs(logits[:, :, 0, 0], first)
+        total: Tensor = loss + self.absent * softplus(logits[others]).mean()
+        return total
 
 
 def weighted_mean(

@@ -4,6 +4,8 @@ No paper's method and NOT self-supervised: exact boxes of composed scenes are it
 used. It is what the default model of the package learns by.
 """
 
+from dataclasses import replace
+
 from hearsight.objectives.composed_truth import ComposedTruth
 from hearsight.recipes.papers.ssl_tie import on_pretrained
 from hearsight.recipes.recipe import Recipe
@@ -11,4 +13,7 @@ from hearsight.recipes.recipe import Recipe
 
 def composed() -> Recipe:
     """Composed scenes with exact boxes, on frozen pretrained trunks; NOT self-supervised."""
-    return on_pretrained(Recipe(contrast=ComposedTruth(), epochs=20, fresh_epochs=4))
+    recipe = on_pretrained(Recipe(contrast=ComposedTruth(), epochs=20, fresh_epochs=4))
+    encoder = recipe.encoder
+    recipe.encoder = replace(encoder, projection=64, hidden=384, heads=3, linear_heads=1)
+    return recipe
