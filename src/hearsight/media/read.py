@@ -289,7 +289,7 @@ class VideoReader:
         self.path = Path(path)
         self._source = Source(self.path, threaded=threaded)
         self._numbers: FrameNumbers | None = None
-        self._until: int | None = None  # ticks; a frame before it may be left out, see `_whole_from`
+        self._until: int | None = None  # ticks; see `_whole_from`
         try:
             self._timeline = timeline_of(self._source)
         except BaseException:
@@ -436,7 +436,10 @@ class VideoReader:
         return float(KEPT * usual_ticks(stream) * Fraction(stream.time_base or 0))
 
     def _whole_from(self, wanted: float) -> int:
-        """The stamp (ticks) from which on every frame is decoded to find the one at a time."""
+        """The stamp (ticks) from which on every frame is decoded to find the one at a time.
+
+        Of those before it, the ones that no other is decoded from may be left out.
+        """
         tick = Fraction(_wanted_picture(self._source).time_base or 0)
         return round((Fraction(wanted - self._margin()) + self._timeline.zero) / tick)
 
