@@ -10,9 +10,10 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from made_media import make_video, sine
 
 from hearsight.media import decode
-from hearsight.media.read import frames_at, stream_frames
+from hearsight.media.read import frames_at, read_sound, stream_frames
 
 COUNT, RATE = 150, 25
 X264 = {"preset": "veryfast", "crf": "20"}
@@ -169,3 +170,16 @@ def test_few_frames_are_decoded_for_a_few(
     monkeypatch.setattr(decode, "decode", counted)
     assert len(list(frames_at(path, wanted))) == 3
     assert len(decoded) < most
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts bytes")
+def test_the_pictures_of_an_mp4_are_not_read_for_its_sound(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    noise = [random.integers(0, 256, (360, 640, 3), dtype=np.uint8)] * 25
+    path = make_video(tmp_path / "a.mov", noise, codec="rawvideo", sound=sine(440, 1, 44_100))
+    read_sound(path)  # its timeline is remembered
+    counts = Path("/proc/self/io")
+    before = int(counts.read_text().split("rchar: ")[1].split()[0])
+    assert len(read_sound(path)) == 16_000
+    after = int(counts.read_text().split("rchar: ")[1].split()[0])
+    assert after - before < path.stat().st_size / 4
