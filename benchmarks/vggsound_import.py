@@ -36,8 +36,11 @@ WIDTH, HEIGHT, RATE, SECONDS = 640, 360, 25, 10
 DIFFERENT = 8  # films that are made; the others are copies
 
 
-def film(path: Path, seed: int) -> None:
-    """Something large and something small move before a camera that shakes and is noisy."""
+def film(path: Path, seed: int, group: int = RATE * SECONDS) -> None:
+    """Something large and something small move before a camera that shakes and is noisy.
+
+    group: frames from one key frame to the next.
+    """
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
     wide = np.asarray(Image.fromarray(coarse).resize((900, 540), Image.Resampling.BICUBIC))
@@ -47,7 +50,7 @@ def film(path: Path, seed: int) -> None:
     with av.open(str(path), "w") as output:
         pictures = output.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
         pictures.width, pictures.height, pictures.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        pictures.codec_context.gop_size = RATE * SECONDS
+        pictures.codec_context.gop_size = group
         sounds = output.add_stream("aac", rate=44_100, layout="stereo")
         for number in range(RATE * SECONDS):
             x, y = (int(100 + 80 * np.sin(number / step + seed)) for step in (20, 31))

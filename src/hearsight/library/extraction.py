@@ -22,7 +22,7 @@ from hearsight.library.lance_table import FileVersion, Kind, LibraryInfo, schema
 from hearsight.library.thumbnails import encode_heatmap, small_picture, waveform_picture
 from hearsight.localising.localise import EncoderFrame, Localiser, prepare_whole_frame
 from hearsight.media.picture import needs_heic, read_picture
-from hearsight.media.read import MediaInfo, frames_at, probe, stream_frames, stream_sound
+from hearsight.media.read import MediaInfo, VideoReader, probe, stream_frames, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
 from hearsight.media.source import MediaError
@@ -179,12 +179,20 @@ def _read(path: Path, extractor: Extractor) -> tuple[Kind, int, Iterator[MomentI
             for sound in sounds
         )
         return "sound", len(times), heard
-    frames = (_seen(frame.pixels, side) for frame in frames_at(path, times))
+    frames = _frames(path, times, side)
+    ahead = read_ahead(lambda _: next(sounds), times, workers=1, ahead=extractor.batch)
     both = (
         replace(seen, time=sound.time, sound=sound)
-        for seen, sound in zip(frames, sounds, strict=True)
+        for seen, sound in zip(frames, ahead, strict=True)
     )
     return "video", len(times), both
+
+
+def _frames(path: Path, times: Sequence[float], side: int) -> Iterator[MomentInput]:
+    """The frames of a video; by one thread, since another one decodes the sound beside it."""
+    with VideoReader(path, threaded=False) as video:
+        for frame in video.frames_at(times):
+            yield _seen(frame.pixels, side)
 
 
 def _seen(pixels: UInt8[np.ndarray, "height width 3"], side: int) -> MomentInput:

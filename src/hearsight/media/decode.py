@@ -1,6 +1,6 @@
 """Decoding of an open file: its packets to blocks of sound and frames with rising times."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -32,34 +32,45 @@ def decode(
         yield from frames
 
 
-def needed_packets(
-    stream: VideoStream, packets: Iterator[Encoded], until: int
+def _needed(
+    stream: VideoStream, packets: Iterator[Encoded], until: Callable[[], int | None]
 ) -> Iterator[Encoded]:
     """The packets, with the decoder told to skip pictures before a stamp that none refers to.
 
-    until: ticks; from there on every picture is decoded.
+    until: asked for each packet; ticks, from there on every picture is decoded; None: all are.
     """
     context = stream.codec_context
+    skips = False
     try:
         for packet in packets:
-            early = packet.pts is not None and packet.pts < until and not packet.is_keyframe
-            context.skip_frame = "NONREF" if early else "DEFAULT"
+            whole = until()
+            early = whole is not None and packet.pts is not None and packet.pts < whole
+            if (early and not packet.is_keyframe) != skips:
+                skips = not skips
+                context.skip_frame = "NONREF" if skips else "DEFAULT"
             yield packet
     finally:
         context.skip_frame = "DEFAULT"
 
 
 def decode_frames(
-    source: Source, packets: Iterator[Encoded], first: int | None = None
+    source: Source,
+    packets: Iterator[Encoded],
+    first: int | None = None,
+    until: Callable[[], int | None] | None = None,
 ) -> Iterator[VideoFrame]:
     """Every frame that can be decoded and is shown, in that order, with rising time stamps.
 
     first: the stamp (ticks) of the first frame where the file does not state it.
+    until: asked before each packet is decoded; frames before that stamp (ticks) may be left out
+        where no other is decoded from them; None for every frame.
     """
     stream = source.picture
     assert stream is not None
     if source.kind != MP4:  # whose index cannot go wrong for a picture alone
         packets = _trusted(stream, packets)
+    if until is not None:
+        packets = _needed(stream, packets, until)
     frames = _in_order(stream, packets) if source.reordered else decode(stream, packets)
     edit = source.edit(stream)
     stamped = _stamped(stream, frames, first or 0)

@@ -18,14 +18,16 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from hearsight.media.decode import decode_frames, needed_packets, timestamp, usual_ticks
+from hearsight.media.decode import decode_frames, timestamp, usual_ticks
 from hearsight.media.frame_numbers import FrameNumbers
+from hearsight.media.key_frames import KeyFrames
 from hearsight.media.pixels import Display, Pixels
 from hearsight.media.sound import Samples, resampled, sound_format
 from hearsight.media.sound_part import sound_from
 from hearsight.media.source import (
     BLIND,
     EXACT,
+    MP4,
     Encoded,
     MediaError,
     Source,
@@ -34,8 +36,9 @@ from hearsight.media.source import (
 from hearsight.media.timeline import Timeline, timeline_of
 
 LEAST = 0.01  # seconds between two wanted moments: no video has more frames
-FAR = 3.0  # seconds; a frame further ahead than this is reached by a seek, a nearer one by decoding
-
+# seconds; where key frames are not known, a frame further ahead than this is reached by a seek: the
+# second where frames are numbered, as numbers are surer where all frames are decoded
+FAR, FAR_NUMBERED = 1.0, 3.0
 KEPT = 4  # frames before a wanted time that are decoded even if no other is decoded from them
 
 
@@ -286,6 +289,7 @@ class VideoReader:
         self.path = Path(path)
         self._source = Source(self.path, threaded=threaded)
         self._numbers: FrameNumbers | None = None
+        self._until: int | None = None  # ticks; see `_whole_from`
         try:
             self._timeline = timeline_of(self._source)
         except BaseException:
@@ -304,11 +308,13 @@ class VideoReader:
 
     def _restart(self) -> None:
         """Decode from the first packet on, at which the source is."""
+        self._until = None
         self._frames: Iterator[VideoFrame] = iter(())
         picture, timeline = self._source.picture, self._timeline
         if picture is not None:
             packets = self._source.packets(picture, restarts=timeline.restarts)
-            self._frames = decode_frames(self._source, packets, timeline.first_picture)
+            first = timeline.first_picture
+            self._frames = decode_frames(self._source, packets, first, lambda: self._until)
 
     def info(self) -> MediaInfo:
         """What the file holds; call before reading frames. The first of them is decoded.
@@ -355,23 +361,26 @@ class VideoReader:
         numbered: tell the number of each frame. The first seek then takes a pass over the packets
         of the file, and where they do not tell which frame is which, all frames are decoded.
         """
-        _wanted_picture(self._source)
-        far = FAR if self._seekable() else math.inf
+        stream = _wanted_picture(self._source)
+        far = (FAR_NUMBERED if numbered else FAR) if self._seekable() else math.inf
+        hurried = not numbered and self._source.kind in EXACT and self._seekable()
+        keys = KeyFrames() if numbered else self._keys()
         shown = self._first()
         following: VideoFrame | None = shown
         number = 0
-        display = Display(_wanted_picture(self._source), shown)
+        display = Display(stream, shown)
         for wanted in times:
             before = self._time(shown)
-            wanted = min(wanted, self._timeline.duration)
-            hurried = False
-            if not 0 <= wanted - before <= far:
+            wanted = float(min(wanted, self._timeline.duration))
+            self._until = self._whole_from(wanted) if hurried else None
+            reached = before if following is None else self._time(following)
+            if wanted < before or keys.jumps(reached, wanted, far):
                 sought = self._jump(wanted, (shown, number) if numbered else None)
-                hurried = sought is not None and not numbered
                 if sought is None:
                     self._source.rewind()
                     self._restart()
-                    sought, far = (self._frames, 0), math.inf
+                    sought, far, hurried = (self._frames, 0), math.inf, False
+                    keys = KeyFrames()
                 self._frames, number = sought
                 shown = following = next(self._frames, shown)
                 if self._time(shown) <= before < wanted:
@@ -381,9 +390,10 @@ class VideoReader:
                 shown, following = following, next(self._frames, None)
                 display.follow(shown)
                 late = following is None or self._time(following) > wanted
-                if hurried and late and self._time(shown) < wanted - self._margin():
+                if self._until is not None and late and self._time(shown) < wanted - self._margin():
                     # a frame that was left out may be shown so long; every frame is decoded now
-                    hurried, self._frames = False, self._seek(wanted) or iter(())
+                    self._until = None
+                    self._frames = self._seek(wanted) or iter(())
                     shown = following = next(self._frames, shown)
             yield Frame(self._time(shown), display.pixels(shown), number if numbered else None)
 
@@ -401,7 +411,7 @@ class VideoReader:
             self._numbers = self._numbers or FrameNumbers(self.path)
             if self._numbers.number_of(counted[0]) != counted[1]:
                 return None
-        frames = self._seek(wanted, hurried=counted is None)
+        frames = self._seek(wanted)
         if frames is None or self._numbers is None:
             return None if frames is None else (frames, 0)
         first = next(frames)
@@ -425,14 +435,25 @@ class VideoReader:
         stream = _wanted_picture(self._source)
         return float(KEPT * usual_ticks(stream) * Fraction(stream.time_base or 0))
 
-    def _seek(self, wanted: float, *, hurried: bool = False) -> Iterator[VideoFrame] | None:
-        """Frames from a key frame at or before a time on; None if none can be reached.
+    def _whole_from(self, wanted: float) -> int:
+        """The stamp (ticks) from which on every frame is decoded to find the one at a time.
 
-        hurried: leave out frames before `_margin` that no other frame is decoded from.
+        Of those before it, the ones that no other is decoded from may be left out.
         """
+        tick = Fraction(_wanted_picture(self._source).time_base or 0)
+        return round((Fraction(wanted - self._margin()) + self._timeline.zero) / tick)
+
+    def _keys(self) -> KeyFrames:
+        """The key frames that the index of the file tells of."""
+        stream = self._source.picture
+        if stream is None or self._source.kind != MP4 or not stream.time_base:
+            return KeyFrames()
+        return KeyFrames.of(stream, self._timeline.zero)
+
+    def _seek(self, wanted: float) -> Iterator[VideoFrame] | None:
+        """Frames from a key frame at or before a time on; None if none can be reached."""
         stream = _wanted_picture(self._source)
         assert stream.time_base is not None
-        hurry = (Fraction(wanted - self._margin()) + self._timeline.zero) / stream.time_base
         back = 0.0
         while wanted - back >= 0:
             ticks = (Fraction(wanted - back) + self._timeline.zero) / stream.time_base
@@ -441,9 +462,7 @@ class VideoReader:
             except av.FFmpegError:
                 return None
             packets = self._source.packets(stream)
-            if hurried and self._source.kind in EXACT:
-                packets = needed_packets(stream, packets, round(hurry))
-            frames = decode_frames(self._source, packets)
+            frames = decode_frames(self._source, packets, until=lambda: self._until)
             first = next(frames, None)
             if first is not None and self._time(first) <= wanted:
                 return chain([first], frames)

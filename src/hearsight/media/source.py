@@ -143,6 +143,8 @@ class Source:
 
         restarts: what is added to time stamps; the source has to be at its first packet then.
         """
+        if self.kind == MP4:  # which has an index: the data of the others need not be read
+            self.skip_others(*streams)
         packets = self.container.demux(*streams)
         numbers = dict.fromkeys((stream.index for stream in streams), 0)
         while True:
@@ -160,10 +162,11 @@ class Source:
                 _shift(packet, number, restarts.get(packet.stream_index, ()))
             yield packet
 
-    def skip_others(self, stream: VideoStream | AudioStream) -> None:
+    def skip_others(self, *streams: VideoStream | AudioStream) -> None:
         """Leave the data of all other streams unread, where the container allows it."""
+        wanted = {stream.index for stream in streams}
         for each in self.container.streams:
-            each.discard = Discard.default if each is stream else Discard.all
+            each.discard = Discard.default if each.index in wanted else Discard.all
 
 
 def _shift(packet: Encoded, number: int, restarts: Sequence[tuple[int, int]]) -> None:
