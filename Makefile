@@ -56,8 +56,8 @@ $(VENV)/site-installed: $(VENV)/installed
 	touch $@
 
 # What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
-BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise media_memory retrieval \
-	vggsound_import
+BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise painting media_memory \
+	retrieval vggsound_import
 
 bench: setup
 	@for name in $(BENCHMARKS); do \

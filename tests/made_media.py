@@ -10,6 +10,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.video.stream import VideoStream
+from PIL import Image
 
 OLD_CODECS = ("mpeg4", "mpeg2video", "wmv2", "flv")  # that need a bit rate
 
@@ -23,6 +24,35 @@ def numbered(number: int, width: int = 64, height: int = 48) -> np.ndarray:
 def number_of(pixels: np.ndarray) -> int:
     red, green, _ = pixels.mean(axis=(0, 1))
     return round((red - 4) / 8) + 32 * round((green - 4) / 8)
+
+
+def smooth(width: int, height: int, seed: int = 0) -> np.ndarray:
+    """A frame of colours that change gently, none so strong that 16 to 235 cuts it."""
+    patches = np.random.default_rng(seed).integers(40, 216, (5, 7, 3), dtype=np.uint8)
+    scaled = Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(scaled)
+
+
+def luma_and_chroma(pixels: np.ndarray, matrix: int) -> list[np.ndarray]:
+    """RGB from 0 to 255 as 4:2:0, range 16 to 235, by definition and unrounded.
+
+    Matrices by FFmpeg's numbers: 1 BT.709, 6 BT.601, 9 BT.2020.
+    """
+    of_red, of_blue = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}[matrix]
+    red, green, blue = np.moveaxis(pixels / 255, -1, 0)
+    grey = of_red * red + (1 - of_red - of_blue) * green + of_blue * blue
+    parts = ((blue - grey) / (2 - 2 * of_blue), (red - grey) / (2 - 2 * of_red))
+    rows, columns = grey.shape
+    halved = [part.reshape(rows // 2, 2, columns // 2, 2).mean((1, 3)) for part in parts]
+    return [16 + 219 * grey, *(128 + 224 * part for part in halved)]
+
+
+def planes_of(frame: av.VideoFrame) -> list[np.ndarray]:
+    """Copies of the planes of a frame of 8 bits."""
+    return [
+        np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)[:, : plane.width]
+        for plane in frame.planes
+    ]
 
 
 def sine(frequency: float, seconds: float, rate: int) -> np.ndarray:

@@ -1,13 +1,18 @@
 """Boxes stand around the region that a flood from the peak would fill; paintings blend."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from made_media import luma_and_chroma, planes_of, smooth
+from PIL import Image
 
 from hearsight.localising import painting
 from hearsight.localising.moments import (
+    STYLES,
     Moment,
     MomentHeatmap,
     VideoPainter,
@@ -17,7 +22,9 @@ from hearsight.localising.moments import (
     region_box,
     to_heatmap,
 )
+from hearsight.media.pixels import coded
 from hearsight.media.read import Frame
+from hearsight.media.veils import Veils
 
 
 def flood(mask: np.ndarray, seed: np.ndarray) -> np.ndarray:
@@ -123,3 +130,51 @@ def test_a_video_is_painted_by_its_moments_in_time(strip: str) -> None:
     assert np.array_equal(
         between[picture], paint_between(PIXELS, SEEN, UNSEEN, 0.25, "heat")[picture]
     )
+
+
+@pytest.mark.parametrize("strip", painting.STRIPS)
+@pytest.mark.parametrize("matrix", [1, 6])
+def test_a_veil_shows_what_the_painter_paints(strip: str, matrix: int) -> None:
+    height, width = 180, 320
+    grids = np.random.default_rng(0).integers(0, 256, (3, 3, 5), dtype=np.uint8)
+    moments = [
+        replace(localised(float(at), (9, 9, 99, 99), 0), heatmap=grown(grid))
+        for at, grid in enumerate(grids)
+    ]
+    moments.append(replace(localised(3.0, None, 0), heatmap=np.zeros((12, 20), np.uint8)))
+    painter = VideoPainter(
+        style="heat", strip=strip, threshold=0.4, duration=4.0, localised=moments
+    )
+    above = height - {"none": 0, "thin": 4, "full": 16}[strip]
+    pixels, veils = smooth(width, height), Veils(width, height, matrix)
+    for time in (0.0, 0.7, 2.1, 3.0):
+        laid = veils.lay(painter.veil(time, height, width), coded(pixels, matrix))
+        right = luma_and_chroma(painter(Frame(time, pixels)), matrix)
+        errors = [np.abs(one - other) for one, other in zip(planes_of(laid), right, strict=True)]
+        assert max(error.mean() for error in errors) < 0.5
+        assert errors[0].max() <= 3
+        for error in errors[1:]:
+            assert error[: above // 2].max() <= 3
+            assert (
+                error.max() <= 10
+            )  # where colours of the timeline meet within one pixel of chroma
+
+
+def grown(grid: np.ndarray) -> np.ndarray:
+    """A heatmap of 12 x 20 places from a grid of a quarter as many."""
+    return np.asarray(Image.fromarray(grid).resize((20, 12), Image.Resampling.BICUBIC))
+
+
+def test_a_frame_without_a_source_has_no_veil_but_the_timeline() -> None:
+    painter = VideoPainter(style="heat", threshold=0.4, duration=4.0, localised=[UNSEEN])
+    veil = painter.veil(1.0, 60, 80)
+    assert veil.picture is None
+    assert veil.strip is not None
+    painter.strip = "none"
+    assert painter.veil(1.0, 60, 80) == (None, None)
+
+
+def test_only_heat_is_a_veil() -> None:
+    for style in STYLES:
+        painter = VideoPainter(style=style, threshold=0.4, duration=4.0)
+        assert (painter.veiler is not None) == (style == "heat")

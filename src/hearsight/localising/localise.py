@@ -66,6 +66,7 @@ from hearsight.media.read import (
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_windows import QUIET, SoundWindow, loudest_window, sound_windows
 from hearsight.media.source import MediaError
+from hearsight.media.veils import Veil, Veiler
 from hearsight.media.write import SUFFIXES, check_paint, paint_video
 from hearsight.model.colour import as_batch, normalise
 from hearsight.model.device import device_of, move
@@ -384,7 +385,8 @@ def _moments(
                         painter.localised.append(one)
                     yield one.moment
         if target is not None:
-            paint_film(info, painter, target, of_stage(progress, "painting"), notice=notice)
+            told = of_stage(progress, "painting")
+            paint_film(info, painter, target, told, veil=painter.veiler, notice=notice)
 
 
 def paint_film(
@@ -393,6 +395,7 @@ def paint_film(
     target: Path,
     progress: Callable[[int, int | None], None],
     *,
+    veil: Veiler | None = None,
     copied: Collection[str] | None = None,
     notice: Notice = warn,
 ) -> None:
@@ -404,13 +407,28 @@ def paint_film(
     total = max(1, round(film.duration * float(film.frame_rate or 25)))
     done = 0
 
-    def painted(frame: Frame) -> Pixels:
+    def tell() -> None:
         nonlocal done
         done += 1
         progress(min(done, total), total)
+
+    def painted(frame: Frame) -> Pixels:
+        tell()
         return painter(frame)
 
-    paint_video(film.path, target, painted, copied=copied, notice=notice)
+    def laid(time: float, height: int, width: int) -> Veil:
+        assert veil is not None
+        tell()
+        return veil(time, height, width)
+
+    paint_video(
+        film.path,
+        target,
+        painted,
+        veil=None if veil is None else laid,
+        copied=copied,
+        notice=notice,
+    )
     LOGGER.info("wrote %s", target)
 
 

@@ -13,6 +13,7 @@ from hearsight.clips.truth import bounds
 from hearsight.errors import HearsightError, nearest
 from hearsight.localising import painting
 from hearsight.media.read import Frame
+from hearsight.media.veils import Veil, Veiler
 
 STYLES = ("heat", "contour", "box")
 RASTER = 128  # pixels, longer side of the raster on which a region is found
@@ -164,21 +165,38 @@ class VideoPainter:
 
     def __call__(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
         """The frame with the moments before and after it blended, over it the timeline."""
-        after = bisect_right(self.localised, frame.time, key=lambda one: one.moment.time)
-        before, after = max(after - 1, 0), min(after, len(self.localised) - 1)
-        start, end = (self.localised[at].moment.time for at in (before, after))
-        weight = min(max((frame.time - start) / (end - start), 0), 1) if end > start else 0.0
-        painted = paint_between(
-            frame.pixels, self.localised[before], self.localised[after], weight, self.style
-        )
+        painted = paint_between(frame.pixels, *self._around(frame.time), self.style)
         if self.strip == "none":
             return painted
-        return painting.timeline(
-            painted, self._timeline(frame), frame.time / max(self.duration, 1e-3)
-        )
+        strip = self._timeline(*frame.pixels.shape[:2])
+        return painting.timeline(painted, strip, self._position(frame.time))
 
-    def _timeline(self, frame: Frame) -> UInt8[np.ndarray, "strip width 4"]:
-        height, width, _ = frame.pixels.shape
+    @property
+    def veiler(self) -> Veiler | None:
+        """`veil`, if the style is one that it draws."""
+        return self.veil if self.style == "heat" else None
+
+    def veil(self, time: float, height: int, width: int) -> Veil:
+        """What the style `heat` and the timeline lay over a frame of `time` (seconds)."""
+        heatmap = blended(*self._around(time))
+        picture = painting.heat_veil(heatmap, height, width) if heatmap.any() else None
+        if self.strip == "none":
+            return Veil(picture)
+        strip = self._timeline(height, width)
+        return Veil(picture, painting.with_cursor(strip, self._position(time), height))
+
+    def _around(self, time: float) -> tuple[MomentHeatmap, MomentHeatmap, float]:
+        """The moments before and after a time, and its place between them, from 0 to 1."""
+        after = bisect_right(self.localised, time, key=lambda one: one.moment.time)
+        before, after = max(after - 1, 0), min(after, len(self.localised) - 1)
+        start, end = (self.localised[at].moment.time for at in (before, after))
+        weight = min(max((time - start) / (end - start), 0), 1) if end > start else 0.0
+        return self.localised[before], self.localised[after], weight
+
+    def _position(self, time: float) -> float:
+        return time / max(self.duration, 1e-3)
+
+    def _timeline(self, height: int, width: int) -> UInt8[np.ndarray, "strip width 4"]:
         if self.timeline is None or self.timeline.shape[1] != width:
             moments = [one.moment for one in self.localised]
             times = np.array([moment.time for moment in moments])
@@ -222,13 +240,21 @@ def paint_between(
     """
     if style == "box":
         return _paint_box(pixels, before.moment, after.moment, weight)
-    first, second = before.heatmap, after.heatmap
-    heatmap = (first * np.float32(1 - weight) + second * np.float32(weight)) / np.float32(255)
+    heatmap = blended(before, after, weight)
     if not heatmap.any():
         return pixels
     return (
         painting.contour(pixels, heatmap) if style == "contour" else painting.heat(pixels, heatmap)
     )
+
+
+def blended(
+    before: MomentHeatmap, after: MomentHeatmap, weight: float
+) -> Float32[np.ndarray, "h w"]:
+    """The heatmap, from 0 to 1, `weight` of the way between those of two moments."""
+    first, second = before.heatmap, after.heatmap
+    mixed: Float32[np.ndarray, "h w"] = first * np.float32(1 - weight) + second * np.float32(weight)
+    return mixed / np.float32(255)
 
 
 def _paint_box(

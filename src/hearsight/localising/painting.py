@@ -20,6 +20,7 @@ from hearsight.files.output import written_whole
 
 STRIPS = ("none", "thin", "full")  # how a timeline is laid over painted videos
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
+NODES = 8  # pixels of a veil on each side of a place of its heatmap
 LEVEL = 0.5  # of a heatmap: contours are drawn there, and boxes bound what lies above
 Colour = tuple[int, int, int]
 FOUND: Colour = (255, 196, 46)  # amber: predictions
@@ -62,14 +63,38 @@ def heat(
     frame: UInt8[np.ndarray, "height width 3"], heatmap: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "height width 3"]:
     """A colour overlay: transparent below 0.3, with an opacity of 70 % from 0.8 on."""
-    height, width, _ = frame.shape
-    grid = Image.fromarray(np.asarray(heatmap * 255 + 0.5, dtype=np.float32))
-    levels = grid.resize((width, height), Image.Resampling.BICUBIC).convert("L")
-    rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
-    opacity = np.rint(255 * 0.7 * rise * rise * (3 - 2 * rise)).astype(int).tolist()
-    veil = levels.point(opacity)
+    levels = _levels(heatmap, *frame.shape[:2])
+    veil = levels.point(_opacity().tolist())
     levels.putpalette(colour_map().tobytes())
     return np.asarray(Image.composite(levels.convert("RGB"), Image.fromarray(frame), veil))
+
+
+def heat_veil(
+    heatmap: Float[np.ndarray, "h w"], height: int, width: int
+) -> UInt8[np.ndarray, "height width 4"]:
+    """What `heat` lays over a frame, as RGBA, to be stretched over it.
+
+    It has up to `NODES` pixels for each place of the heatmap, and at most as many as the frame of
+    `height` x `width`.
+    """
+    rows, columns = heatmap.shape
+    levels = _levels(heatmap, min(height, NODES * rows), min(width, NODES * columns))
+    colours = np.column_stack([colour_map(), _opacity()]).view(np.uint32)[:, 0]
+    veil: UInt8[np.ndarray, "_ _"] = colours[np.asarray(levels)].view(np.uint8)
+    return veil.reshape(levels.height, levels.width, 4)
+
+
+def _levels(heatmap: Float[np.ndarray, "h w"], height: int, width: int) -> Image.Image:
+    """The heatmap at `height` x `width` pixels, from 0 to 255: bicubic, cell centres kept."""
+    grid = Image.fromarray(np.asarray(heatmap * 255 + 0.5, dtype=np.float32))
+    return grid.resize((width, height), Image.Resampling.BICUBIC).convert("L")
+
+
+@cache
+def _opacity() -> UInt8[np.ndarray, " 256"]:
+    """How opaque `heat` is at each level, from 0 to 255."""
+    rise = np.clip((np.linspace(0, 1, 256) - 0.3) / 0.5, 0, 1)
+    return np.rint(255 * 0.7 * rise * rise * (3 - 2 * rise)).astype(np.uint8)
 
 
 def contour(
@@ -87,7 +112,7 @@ def contour(
     steepness = np.sqrt(down * down + across * across)
     # The distance to the line in pixels, to first order.
     distance = np.abs(wide - np.float32(level)) / np.maximum(steepness, 1e-6)
-    half = _line_width(frame) / 2
+    half = _line_width(*frame.shape[:2]) / 2
     near = distance < half + 1.5
     distance = distance[near][:, None]
     rim = np.clip(half + 1.5 - distance, 0, 1) * np.float32(0.6)
@@ -116,7 +141,7 @@ def box(
     y1 = min(height, max(round(edges[3]), y0 + 1)) - 1
     if x1 < x0 or y1 < y0:  # the box lies outside the frame
         return frame.copy()
-    line = _line_width(frame)
+    line = _line_width(*frame.shape[:2])
     pen.rectangle((x0, y0, x1, y1), outline=INK, width=line + 2)
     inner = (min(x0 + 1, x1), min(y0 + 1, y1), max(x1 - 1, x0), max(y1 - 1, y0))
     if inner[2] >= inner[0] and inner[3] >= inner[1]:
@@ -261,16 +286,25 @@ def timeline(
     position: float,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Lay the strip along the bottom, with a cursor at `position` (0 = start, 1 = end)."""
+    strip = with_cursor(strip, position, len(frame))
     painted = frame.copy()
     bottom = painted[len(painted) - len(strip) :]
     opacity = strip[..., 3:].astype(np.uint16)
     bottom[...] = (bottom * (255 - opacity) + strip[..., :3] * opacity) // 255
-    line = _line_width(frame)
-    width = frame.shape[1]
-    x = round(min(max(position, 0.0), 1.0) * max(width - line, 0))
-    bottom[:, max(0, x - 1) : x + line + 1] = INK
-    bottom[:, x : x + line] = 255
     return painted
+
+
+def with_cursor(
+    strip: UInt8[np.ndarray, "strip width 4"], position: float, height: int
+) -> UInt8[np.ndarray, "strip width 4"]:
+    """The strip of a frame of `height` with a cursor at `position`, as in `timeline`."""
+    drawn = strip.copy()
+    width = strip.shape[1]
+    line = _line_width(height, width)
+    x = round(min(max(position, 0.0), 1.0) * max(width - line, 0))
+    drawn[:, max(0, x - 1) : x + line + 1] = (*INK, 255)
+    drawn[:, x : x + line] = 255
+    return drawn
 
 
 def gallery(
@@ -351,9 +385,8 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return text.rstrip() + "..."
 
 
-def _line_width(frame: UInt8[np.ndarray, "height width 3"]) -> int:
-    height, width, _ = frame.shape
-    return 1 + int(min(height, width)) // 200
+def _line_width(height: int, width: int) -> int:
+    return 1 + min(height, width) // 200
 
 
 def _letter_height(short_side: int) -> int:

@@ -17,7 +17,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from av.buffer import Buffer
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.plane import VideoPlane
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
@@ -70,6 +71,34 @@ def _matrix(frame: VideoFrame) -> int:
     return BT709 if frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT else BT601
 
 
+def coded(
+    pixels: UInt8[np.ndarray, "height width _"],
+    matrix: int,
+    *,
+    kind: str = "yuv420p",
+    size: tuple[int, int] | None = None,
+    converter: VideoReformatter | None = None,
+) -> VideoFrame:
+    """RGB or RGBA pixels as luma and chroma of `matrix`, range 16 to 235.
+
+    kind: FFmpeg's name of the result, with alpha or without. size: (width, height) to which they
+    are scaled. converter: one that is kept for many small pictures, as making it takes time.
+    """
+    width, height = size or pixels.shape[1::-1]
+    same = (height, width) == pixels.shape[:2]
+    frame = VideoFrame.from_ndarray(pixels, format="rgb24" if pixels.shape[2] == 3 else "rgba")
+    return (converter or VideoReformatter()).reformat(
+        frame,
+        width=width,
+        height=height,
+        format=kind,
+        dst_colorspace=matrix,
+        dst_color_range=LIMITED,
+        interpolation="AREA" if same else "BICUBIC",
+        threads=1 if converter else None,
+    )
+
+
 def display_matrix(frame: VideoFrame) -> Matrix:
     """How the frames of a stream must be rotated and mirrored, from the side data of one of them.
 
@@ -107,26 +136,68 @@ def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     return width, round(height / aspect)
 
 
+def _turned(
+    pixels: UInt8[np.ndarray, "rows columns *channels"], matrix: Matrix
+) -> UInt8[np.ndarray, "_ _ *channels"]:
+    """The pixels rotated and mirrored, without a copy."""
+    a, b, c, d = matrix
+    turned = is_turned(matrix)
+    if turned:
+        pixels = pixels.swapaxes(0, 1)
+    pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
+    return pixels[:, :: -1 if (c if turned else a) < 0 else 1]
+
+
+def _state(frame: VideoFrame, matrix: int) -> None:
+    """State the matrix of a frame, and its range unless that is known."""
+    frame.colorspace = matrix  # swscale refuses some numbers and takes others for BT.601
+    if frame.color_range not in (LIMITED, FULL):
+        frame.color_range = 0
+
+
 def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = None) -> Pixels:
     """RGB pixels of a decoded frame, rotated; of `size` (width, height, as shown) if given."""
     turned = is_turned(matrix)
     width, height = (size[::-1] if turned else size) if size else (frame.width, frame.height)
-    frame.colorspace = _matrix(frame)  # swscale refuses some numbers and takes others for BT.601
-    if frame.color_range not in (LIMITED, FULL):
-        frame.color_range = 0
+    _state(frame, _matrix(frame))
     fast = (width, height) == (frame.width, frame.height)
     flags = (
         Interpolation.BILINEAR if fast else Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
     )
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=flags)
-    a, b, c, d = matrix
-    if turned:
-        pixels = pixels.transpose(1, 0, 2)
-    pixels = pixels[:: -1 if (b if turned else d) < 0 else 1]
-    pixels = pixels[:, :: -1 if (c if turned else a) < 0 else 1]
-    own: Pixels = np.array(pixels, order="C")  # never the decoder's memory
+    own: Pixels = np.array(_turned(pixels, matrix), order="C")  # never the decoder's memory
     hdr = frame.color_trc in (PQ, HLG)
     return ordinary_tones(own, int(frame.color_trc)) if hdr else own
+
+
+def upright_planes(frame: VideoFrame, matrix: Matrix, size: tuple[int, int]) -> VideoFrame:
+    """A frame of luma and chroma as `upright` shows it, as 4:2:0 of 8 bits, range 16 to 235.
+
+    It may be the frame itself. Sizes are even.
+    """
+    width, height = size[::-1] if is_turned(matrix) else size
+    _state(frame, _matrix(frame))
+    same = (width, height) == (frame.width, frame.height)
+    if not same or frame.format.name != "yuv420p" or frame.color_range == FULL:
+        frame = frame.reformat(
+            width=width,
+            height=height,
+            format="yuv420p",
+            dst_colorspace=frame.colorspace,
+            dst_color_range=LIMITED,
+            interpolation="AREA" if same else "BILINEAR",
+        )
+    if not (is_turned(matrix) or min(matrix) < 0):
+        return frame
+    planes = [_turned(_rows(plane), matrix) for plane in frame.planes]
+    joined = np.concatenate([np.ravel(plane) for plane in planes]).reshape(-1, size[0])
+    return VideoFrame.from_ndarray(joined, format="yuv420p")
+
+
+def _rows(plane: VideoPlane) -> UInt8[np.ndarray, "rows columns"]:
+    """The samples of a plane of 8 bits, in its own memory."""
+    memory: UInt8[np.ndarray, " bytes"] = np.frombuffer(memoryview(plane), np.uint8)
+    return memory.reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
 class Display:
@@ -146,3 +217,13 @@ class Display:
     def pixels(self, frame: VideoFrame) -> Pixels:
         """The frame as it is shown."""
         return upright(frame, self._matrix, self.size)
+
+    def planes(self, frame: VideoFrame, matrix: int) -> VideoFrame:
+        """The frame as it is shown, as luma and chroma of FFmpeg's `matrix`; may be the frame.
+
+        4:2:0 of 8 bits, range 16 to 235, as films are written. `size` has to be even.
+        """
+        kept = frame.format.name.startswith(("yuv4", "yuvj4")) and _matrix(frame) == matrix
+        if kept and frame.color_trc not in (PQ, HLG):
+            return upright_planes(frame, self._matrix, self.size)
+        return coded(self.pixels(frame), matrix)

@@ -79,8 +79,8 @@ class Excerpt(NamedTuple):
 
 def decode_pictures(
     source: Source, timeline: Timeline, packets: Iterator[Encoded] | None = None
-) -> Iterator[tuple[VideoFrame, Frame]]:
-    """Every decoded frame with its `Frame`, in presentation order, all of the first one's size.
+) -> Iterator[tuple[VideoFrame, float, Display]]:
+    """Every decoded frame, its time, and what shows it, in the order in which they are shown.
 
     packets: of the picture, from the first on; by default all that the source holds.
 
@@ -94,7 +94,7 @@ def decode_pictures(
     for frame in decode_frames(source, packets, timeline.first_picture):
         display = display or Display(stream, frame)
         display.follow(frame)
-        yield frame, Frame(_time(frame, timeline), display.pixels(frame))
+        yield frame, _time(frame, timeline), display
     if display is None:
         raise MediaError(f"No frame of '{source.path}' can be decoded.")
 
@@ -113,8 +113,8 @@ def stream_frames(path: Path | str) -> Iterator[Frame]:
     """
     with open_media(path) as source:
         _wanted_picture(source)
-        for _, frame in decode_pictures(source, timeline_of(source)):
-            yield frame
+        for frame, time, display in decode_pictures(source, timeline_of(source)):
+            yield Frame(time, display.pixels(frame))
 
 
 def _wanted_picture(source: Source) -> VideoStream:

@@ -15,6 +15,7 @@ from hearsight.clips.clip import fit_frame
 from hearsight.media.read import VideoReader, read_sound
 from hearsight.media.samples import RATE as HEARD
 from hearsight.media.source import open_media
+from hearsight.media.veils import Veil
 from hearsight.media.write import write_video
 from hearsight.progress import Progress, no_notice, no_progress, of_stage
 
@@ -114,4 +115,12 @@ def copy_playable(path: Path, target: Path, *, progress: Progress = no_progress)
     with VideoReader(path) as video:
         info = video.info()
     told = of_stage(progress, "making a copy that browsers play")
-    paint_film(info, lambda frame: frame.pixels, target, told, copied=SOUNDS, notice=no_notice)
+    paint_film(
+        info,
+        lambda frame: frame.pixels,
+        target,
+        told,
+        veil=lambda time, height, width: Veil(None),
+        copied=SOUNDS,
+        notice=no_notice,
+    )

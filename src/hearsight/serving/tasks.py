@@ -187,7 +187,7 @@ def paint(
             localised=localised,
         )
         told = of_stage(progress, "painting")
-        paint_film(probe(film), painter, Path(target), told, notice=no_notice)
+        paint_film(probe(film), painter, Path(target), told, veil=painter.veiler, notice=no_notice)
 
 
 def export(state: State, progress: Progress, *, form: str, facts: Any, held: Any) -> str:
