@@ -43,7 +43,7 @@ FILMS = {  # width, height, frames a second; seconds, and those of --full
     "640x360": (640, 360, 25, 60, 600),
     "1920x1080": (1920, 1080, 30, 20, 120),
 }
-LOSS = 3.0  # levels of 255 by which encoded pixels may differ from the painted ones, in the mean
+LOSS = 4.0  # levels of 255 by which encoded pixels may differ from the painted ones, in the mean
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
 
 

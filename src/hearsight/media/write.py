@@ -78,9 +78,8 @@ def paint_video(
     sound, as video files do; else packets of sound wait for their frame.
 
     veil: gives what is laid over a frame, where it can be laid: `paint`, which shows the same, is
-    then called for films with an odd side alone. That takes less than half of the time.
-    copied: codecs of sound, by FFmpeg's names, that may be copied; by default all that the kind of
-    file can hold.
+    then called for films with an odd side alone. It spares the way to RGB and back. copied: codecs
+    of sound, by FFmpeg's names, that may be copied; by default all that the kind of file can hold.
     notice: called once if the sound is encoded anew; by default that is a warning.
 
     Raises:
