@@ -57,7 +57,6 @@ $(VENV)/site-installed: $(VENV)/installed
 
 # What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
 BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise painting media_memory \
-BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise painting media_memory \
 	retrieval vggsound_import indexing
 
 bench: setup
