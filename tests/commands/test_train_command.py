@@ -44,7 +44,7 @@ def facts() -> dict[str, object]:
 def test_a_leak_is_a_warning_and_a_fact(hearsight: Hearsight) -> None:
     code, _, said = hearsight(f"{TRAIN} --test benchmark")
     assert code == 0
-    assert "Warning: 1 of the 3 clips of 'benchmark' (33.3 %) are in 'learned'" in said
+    assert "Warning: 1 of the 3 clips of 'benchmark' (33.3 %) is in 'learned'" in said
     assert "2 of its 3 videos" in said
     assert facts()["leak_check"] == [
         {
