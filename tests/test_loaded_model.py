@@ -3,7 +3,7 @@
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
+import torch
 from made_library import make_clip, tiny_model
 from made_media import sine
 from PIL import Image
@@ -22,7 +23,19 @@ from hearsight.library.library import Library
 from hearsight.localising import localise
 from hearsight.localising.moments import MappedMoment
 from hearsight.media.read import read_sound, stream_frames
+from hearsight.model import aisfx, colour
+from hearsight.model.spectrogram import (
+    LogSpectrogram,
+    MelSpectrogram,
+    hann,
+    mel_filters,
+    one_sided,
+    tukey,
+)
+from hearsight.recipes.recipe import Spectrogram
 from hearsight.retrieval import embeddings
+
+KEPT = (aisfx.mel_weights, colour._normal, hann, mel_filters, one_sided, tukey)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +72,30 @@ def test_a_model_is_loaded_once_and_gives_what_the_functions_give(
     assert model.localise_image(image, sound) == moment
     assert hearsight.localise_image(image, sound, model=model) == moment
     assert repr(model) == "LoadedModel('ssl_tie:small', device='cpu')"
+
+
+@pytest.mark.parametrize(
+    "spectrogram", [aisfx.SoundEffectSpectrogram, MelSpectrogram, LogSpectrogram]
+)
+def test_the_callers_default_type_is_no_part_of_what_is_computed(
+    spectrogram: Callable[[], Spectrogram],
+) -> None:
+    """Neither while it is double precision nor, by what was kept then, after it."""
+    pcm = torch.from_numpy((sine(440.0, 10.0, 16_000) * 30_000).astype(np.int16))[None]
+    pixels = np.full((4, 4, 3), 60, np.uint8)
+    for kept in KEPT:
+        kept.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = [spectrogram()(pcm), colour.normalise(colour.as_batch(pixels))]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    after = [spectrogram()(pcm), colour.normalise(colour.as_batch(pixels))]
+    for kept in KEPT:
+        kept.cache_clear()
+    right = [spectrogram()(pcm), colour.normalise(colour.as_batch(pixels))]
+    for values in (found, after):
+        assert all(map(torch.equal, values, right))
 
 
 def test_bytes_files_and_arrays_give_the_moments_of_the_paths(

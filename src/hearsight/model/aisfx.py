@@ -63,7 +63,7 @@ class SoundEffectSpectrogram:
     def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
         """Mean power per band."""
         device = waveforms.device
-        window = torch.hann_window(WINDOW, periodic=False, device=device)
+        window = torch.hann_window(WINDOW, periodic=False, dtype=torch.float32, device=device)
         with torch.autocast(device.type, enabled=False):
             heard = resample(waveforms)
             heard = heard / heard.abs().amax(1, keepdim=True).clamp(min=QUIETEST)

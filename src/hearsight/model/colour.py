@@ -103,7 +103,7 @@ def blur_reach(deviations: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
 
 def as_batch(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "1 3 h w"]:
     """A batch of one frame, (1, 3, h, w) in [0, 1], copied from bytes (h, w, 3)."""
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None] / 255
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
 
 
 def normalise(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
@@ -115,5 +115,8 @@ def normalise(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
 @cache
 def _normal(device: torch.device) -> tuple[Float[Tensor, "3 1 1"], Float[Tensor, "3 1 1"]]:
     """Scale and offset of `normalise`."""
-    scale = 1 / torch.tensor(DEVIATION, device=device)[:, None, None]
-    return scale, -torch.tensor(MEAN, device=device)[:, None, None] * scale
+    # kept, so of single precision whatever the caller's default is
+    deviation = torch.tensor(DEVIATION, dtype=torch.float32, device=device)
+    mean = torch.tensor(MEAN, dtype=torch.float32, device=device)
+    scale = 1 / deviation[:, None, None]
+    return scale, -mean[:, None, None] * scale

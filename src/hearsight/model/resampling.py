@@ -24,7 +24,7 @@ def crop(
         side: of the result, pixels.
     """
     height, width = frames.shape[2:]
-    middles = (torch.arange(side, device=frames.device) + 0.5) / side
+    middles = (torch.arange(side, dtype=torch.float32, device=frames.device) + 0.5) / side
     across = torch.where(mirrored[:, None], middles.flip(0), middles)
     places = torch.stack([across, middles.expand_as(across)])
     low, extent = boxes[:, :2].T[:, :, None], (boxes[:, 2:] - boxes[:, :2]).T[:, :, None]
@@ -95,7 +95,7 @@ def _taps(
     canvas: int, side: int, device: torch.device
 ) -> list[tuple[Float[Tensor, " side"], Float[Tensor, " side"]]]:
     """Canvas pixels that a bilinear resizing to `side` reads along one axis, and their weights."""
-    places = (torch.arange(side, device=device) + 0.5) * (canvas / side) - 0.5
+    places = (torch.arange(side, dtype=torch.float32, device=device) + 0.5) * (canvas / side) - 0.5
     lower = places.floor().clamp(0, canvas - 1)
     if side == canvas:
         return [(lower, torch.ones_like(lower))]

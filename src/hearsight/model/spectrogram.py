@@ -171,7 +171,7 @@ def fit(pcm: Int16[Tensor, "b n"], samples: int) -> Float[Tensor, "b samples"]:
     if not pcm.shape[1]:
         raise HearsightError("A sound without a single sample has no spectrogram.")
     part, times = fit_length(pcm.shape[1], samples)
-    waveforms = pcm[:, part] * (1 / 32768)
+    waveforms = pcm[:, part].float() * (1 / 32768)
     return waveforms if times == 1 else waveforms.repeat(1, times)[:, :samples]
 
 
@@ -233,7 +233,7 @@ def tukey(fft: int, taper: float, device: torch.device) -> Float[Tensor, " fft"]
 @cache
 def one_sided(fft: int, device: torch.device) -> Float[Tensor, " frequencies"]:
     """Factors of a one-sided spectrum: 2, but 1 at 0 Hz and at half the rate."""
-    factors = torch.full((fft // 2 + 1,), 2.0, device=device)
+    factors = torch.full((fft // 2 + 1,), 2.0, dtype=torch.float32, device=device)
     factors[0] = 1
     if fft % 2 == 0:
         factors[-1] = 1
