@@ -207,6 +207,22 @@ def test_many_files_come_in_order_and_a_bad_one_is_named(folder: Path, model: Lo
     assert results[3].moments == (model.localise_image(*pair),)
 
 
+def test_what_is_no_source_gives_its_error_and_the_others_go_on(
+    folder: Path, model: LoadedModel
+) -> None:
+    film = str(folder / "film1.mp4")
+    wrong: list[Any] = [("a", "b", "c"), ("street.png",), 5, None]
+    found = list(model.localise_many(iter([*wrong, film])))
+    for one, source in zip(found, wrong, strict=False):
+        assert one.source == source
+        assert isinstance(one.error, HearsightError)
+        assert repr(source)[:8] in str(one.error)
+    assert found[-1].error is None
+    assert found[-1].moments
+    with pytest.raises(HearsightError, match=r"must be several, such as a list: .* is one"):
+        model.localise_many(film)
+
+
 def test_results_are_shown_in_short(folder: Path, model: LoadedModel) -> None:
     channels = len(model.embed(sound=folder / "street.wav").sound)  # type: ignore[arg-type]
     shown = repr(model.embed(sound=folder / "street.wav"))

@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from hearsight.checkpoints.checkpoint import Model, load_model
 from hearsight.clips.read_ahead import read_ahead
@@ -34,7 +34,7 @@ MOST_WORKERS = 256
 class LocalisedFile:
     """The moments of one of many files, or why there are none."""
 
-    source: Localisable  # as it was given
+    source: Any  # as it was given: what is no `Localisable` has an error
     moments: tuple[Moment, ...] = ()  # in order; one of a picture
     error: HearsightError | None = None  # the reason in one sentence
 
@@ -67,8 +67,12 @@ def localise_many(
     threads, each of which reads and computes one file.
 
     Raises:
-        HearsightError: at once, for a wrong option or model.
+        HearsightError: at once, for a wrong option or model, or one file instead of several.
     """
+    if isinstance(sources, str | bytes | Path):
+        raise HearsightError(
+            f"`sources` must be several, such as a list: {_named(sources)} is one."
+        )
     if not 1 <= workers <= MOST_WORKERS:
         raise HearsightError(f"`workers` must be from 1 to {MOST_WORKERS}, not {workers}.")
     if not isinstance(model, Model):
@@ -78,12 +82,16 @@ def localise_many(
     check_every(every)
     shared = model
 
-    def localise(source: Localisable) -> LocalisedFile:
+    def localise(source: Any) -> LocalisedFile:
         try:
             if isinstance(source, tuple):
+                if len(source) != 2:
+                    raise HearsightError(f"{_named(source)} is no picture and its sound.")
                 image, sound = source
                 found = localise_image(image, sound, model=shared, threshold=threshold, maps=maps)
                 return LocalisedFile(source=source, moments=(found,))
+            if not (isinstance(source, str | bytes | Path) or hasattr(source, "read")):
+                raise HearsightError(f"{_named(source)} is no video: neither path, bytes nor file.")
             moments = localise_video(
                 source, model=shared, every=every, threshold=threshold, maps=maps, batch=batch
             )
@@ -93,3 +101,8 @@ def localise_many(
             return LocalisedFile(source=source, error=error)
 
     return read_ahead(localise, sources, workers=workers, ahead=workers)
+
+
+def _named(source: object) -> str:
+    """A source in an error: in short, as it may be the bytes of a film."""
+    return reprlib.repr(source)
