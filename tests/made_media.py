@@ -55,6 +55,13 @@ def planes_of(frame: av.VideoFrame) -> list[np.ndarray]:
     ]
 
 
+def noise(seconds: float, rate: int) -> np.ndarray:
+    """Smooth noise that tells where in it a part lies."""
+    white = np.random.default_rng(7).standard_normal(round(seconds * rate))
+    smooth = np.convolve(white, np.ones(8) / 8, "same")
+    return (0.2 * smooth / smooth.std()).clip(-0.9, 0.9).astype(np.float32)
+
+
 def sine(frequency: float, seconds: float, rate: int) -> np.ndarray:
     """A float32 sine of half the full scale."""
     times = np.arange(round(seconds * rate)) / rate

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 import pytest
-from made_media import make_video, numbered
+from made_media import make_video, noise, numbered
 
 from hearsight.media.read import Frame, read_sound, stream_frames
 from hearsight.media.sound import mono
@@ -68,13 +68,6 @@ FILMS = [
     ("a.mov", "speex", {"rate": 8_000}, ".mov"),
     ("a.flv", "nellymoser", {"codec": "flv", "rate": 44_100, "channels": 1}, ".mov"),
 ]
-
-
-def noise(seconds: float, rate: int) -> np.ndarray:
-    """Smooth noise that tells where in it a part lies."""
-    white = np.random.default_rng(7).standard_normal(round(seconds * rate))
-    smooth = np.convolve(white, np.ones(8) / 8, "same")
-    return (0.2 * smooth / smooth.std()).clip(-0.9, 0.9).astype(np.float32)
 
 
 def film(

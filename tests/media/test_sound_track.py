@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_media import make_video, numbered
+from made_media import make_video, noise, numbered
 
 from hearsight.media.read import Frame, probe, read_sound, stream_frames
 from hearsight.media.sound import flac_length
@@ -21,13 +21,6 @@ from hearsight.media.write import check_paint, paint_video, write_video
 FRAMES = [numbered(number) for number in range(50)]  # 2 seconds
 OLD = {"codec": "mpeg4"}
 DISC = {"codec": "mpeg2video"}
-
-
-def noise(seconds: float, rate: int) -> np.ndarray:
-    """Smooth noise that tells where in it a part lies."""
-    white = np.random.default_rng(7).standard_normal(round(seconds * rate))
-    smooth = np.convolve(white, np.ones(8) / 8, "same")
-    return (0.2 * smooth / smooth.std()).clip(-0.9, 0.9).astype(np.float32)
 
 
 def film(
