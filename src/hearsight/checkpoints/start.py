@@ -25,7 +25,7 @@ from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 
 START = "start.json"  # in a run folder
-PROJECTIONS = ("projection", "hidden", "heads", "linear_heads")  # fields of `Encoder`
+PROJECTIONS = ("projection", "hidden", "heads", "linear_heads", "prototypes")  # fields of `Encoder`
 SHAPING = (  # fields of `Encoder` on which the response maps of given weights depend
     *("frame_trunk", "sound_trunk", "widths", "blocks", "strides", "sound_strides"),
     *("stem_kernel", "stem_stride", "stem_pool", *PROJECTIONS),

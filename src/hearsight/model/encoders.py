@@ -21,6 +21,7 @@ from hearsight.errors import HearsightError
 from hearsight.model.aisfx import SoundEffectNetwork
 from hearsight.model.distributed import BatchNorm
 from hearsight.model.efficientnet import EfficientNetLite0
+from hearsight.model.prototypes import assign_softly
 from hearsight.model.resnet import BARE, Block, Bottleneck, Norm, Trunk
 from hearsight.model.response import response
 
@@ -68,8 +69,10 @@ class Encoder:
     projection: int | None = None  # channels of a projection of each encoder; None: none
     hidden: int | None = None  # channels of its hidden layer; None: the projection is linear
     dropout: float = 0.0  # probability of dropout before the projection of frames, in training
+    noise: float = 0.0  # added before the hidden layers in training, in deviations of the features
     heads: int = 1  # parallel projections, whose cosines are averaged
     linear_heads: int = 0  # of these, how many project sounds without the hidden layer
+    prototypes: int = 0  # sounds, of those learned from, as mixtures of which sounds are heard
     ema: float = 0.0  # decay of the momentum encoder (EMA of the weights) per step; 0: none
     ema_eval: bool = False  # use the momentum encoder in evaluation
     predictor: int | None = None  # hidden channels of projector and predictor; None: neither
@@ -113,6 +116,10 @@ class Encoder:
             raise HearsightError(
                 "encoder.ema and dropout must lie in [0, 1), classes must not be negative."
             )
+        if not 0 <= self.noise < math.inf or (self.noise and self.hidden is None):
+            raise HearsightError("encoder.noise must not be negative, and needs encoder.hidden.")
+        if self.prototypes < 0:
+            raise HearsightError("encoder.prototypes must not be negative.")
         self._check_trunks()
         if self.ema_eval and not self.ema:
             raise HearsightError("encoder.ema_eval needs a momentum encoder: encoder.ema above 0.")
@@ -189,9 +196,15 @@ class Projection(nn.Module):
         self.second = nn.Conv2d(hidden, outer - linear, 1, device=BARE) if outer > linear else None
         self.linear = nn.Conv2d(inner, linear, 1, device=BARE) if linear else None
 
-    def forward(self, values: Float[Tensor, "b inner *place"]) -> Float[Tensor, "b outer *place"]:
+    def forward(
+        self,
+        values: Float[Tensor, "b inner *place"],
+        noise: Float[Tensor, "b inner *place"] | None = None,
+    ) -> Float[Tensor, "b outer *place"]:
         grid: Tensor = values if values.dim() == 4 else values[..., None, None]
         grid, parts = self.norm(grid), []
+        if noise is not None:
+            grid = grid + noise.reshape(grid.shape)
         if self.first is not None and self.second is not None:
             parts.append(self.second(relu(self.first(grid))))
         if self.linear is not None:
@@ -231,7 +244,7 @@ class Encoders(nn.Module):
     """
 
     ema: nn.ModuleDict | None
-    generator: torch.Generator | None = None  # of dropout; by default torch's global generator
+    generator: torch.Generator | None = None  # of dropout and noise; by default torch's global one
     caches: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({})
     """Of frozen trunks, by name: what gives their features in training."""
 
@@ -246,6 +259,7 @@ class Encoders(nn.Module):
             )
 
         self.widths, self.heads, self.dropout = encoder.widths, encoder.heads, encoder.dropout
+        self.noise = encoder.noise
         self.momentum, self.ema_eval = encoder.ema, encoder.ema_eval
         frames, sounds = norm(encoder.momentum), norm(encoder.sound_momentum)
         self.frames: nn.Module = (
@@ -273,6 +287,9 @@ class Encoders(nn.Module):
             self.predictor = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
         if encoder.classes:
             self.classifier = nn.Linear(channels, encoder.classes, device=BARE)
+        self.sound_prototypes: Tensor | None
+        prototypes = torch.zeros(encoder.prototypes, channels, device=BARE)
+        self.register_buffer("sound_prototypes", prototypes if encoder.prototypes else None)
         if not bare:
             self.to_empty(device="cpu")
             self._initialise(generator)
@@ -287,6 +304,8 @@ class Encoders(nn.Module):
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator | None) -> None:
         """Give every weight its initial value."""
+        if self.sound_prototypes is not None:
+            self.sound_prototypes.zero_()
         for module in self.modules():
             if isinstance(module, BatchNorm):
                 module.reset()
@@ -330,8 +349,15 @@ class Encoders(nn.Module):
     def embed_frames(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
         """Embeddings of every place of every frame, not normalised; heads are concatenated."""
         features = self._features("frames", frames)
-        grid: Tensor = self._used("frame_projection")(self._drop(features))
-        return grid
+        return self._project("frame_projection", self._drop(features))
+
+    def _project(self, name: str, values: Tensor) -> Tensor:
+        projection, inputs = self._used(name), [values]
+        if self.noise and self.training:
+            deviates = torch.empty_like(values)
+            inputs.append(deviates.normal_(0, self.noise, generator=self.generator))
+        projected: Tensor = projection(*inputs)
+        return projected
 
     def _features(self, trunk: str, inputs: Tensor) -> Tensor:
         if self.training and trunk in self.caches:
@@ -349,8 +375,7 @@ class Encoders(nn.Module):
     def embed_sounds(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c"]:
         """Embeddings of sounds, max-pooled over the spectrogram, not normalised."""
         largest = adaptive_max_pool2d(self._features("sounds", spectrograms), 1).flatten(1)
-        vectors: Tensor = self._used("sound_projection")(largest)
-        return vectors
+        return self._project("sound_projection", largest)
 
     @torch.no_grad()
     def embed_by_ema(
@@ -381,7 +406,12 @@ class Encoders(nn.Module):
     def respond(
         self, grids: Float[Tensor, "b c h w"], sounds: Float[Tensor, "a c"]
     ) -> Float[Tensor, "b a h w"]:
-        """The response map of every embedded frame to every embedded sound, cosines in [-1, 1]."""
+        """The response map of every embedded frame to every embedded sound, cosines in [-1, 1].
+
+        Outside training sounds are drawn to the prototypes, if there are any.
+        """
+        if self.sound_prototypes is not None and not self.training:
+            sounds = assign_softly(sounds, self.sound_prototypes, self.heads)
         return response(grids, sounds, self.heads)
 
     def forward(

@@ -43,6 +43,7 @@ from hearsight.training.run_folder import (
     step_seed,
     thread_warnings,
 )
+from hearsight.training.sound_prototypes import choose_prototypes
 from hearsight.training.step import Step, compile_networks, draw
 from hearsight.training.time_budget import remaining_epochs
 from hearsight.training.trackers import check_trackers
@@ -128,6 +129,7 @@ class Run:
         self.told = not options.tell_time  # whether it was said what the whole run takes
         self.score: float | None = None  # of the last validation of this process
         self.validated = -1  # the step of that validation
+        self.prototyped = -1  # the step at which sound prototypes were chosen
         self.threshold: tuple[int, float | None] = (-1, None)  # the step it was chosen at, and it
         self.rate = 0.0  # of the last step
         self.saved = False  # whether this process has saved a checkpoint
@@ -202,12 +204,21 @@ class Run:
         step = self.position.step
         if self.threshold[0] != step:
             begin = time.monotonic()
+            self.choose_prototypes()
             chosen = choose_threshold(
                 self.encoders, self.recipe, self.clips, device=self.accelerator.device
             )
             self.threshold = (step, chosen)
             self.pace.threshold = time.monotonic() - begin
         return self.threshold[1]
+
+    def choose_prototypes(self) -> None:
+        """Choose the sound prototypes of the present weights, if the recipe has any."""
+        if self.prototyped != self.position.step:
+            self.prototyped = self.position.step
+            choose_prototypes(
+                self.encoders, self.recipe, self.clips, device=self.accelerator.device
+            )
 
     def measure(self, validation: Clips | None) -> None:
         """Measure the parts of the run beside its steps, where their time is needed or told."""
@@ -352,7 +363,7 @@ class Run:
         count, rank = len(batch), accelerator.process_index
         draws = draw(recipe, count * accelerator.num_processes, position.epoch, generator)
         draws = draws.part(rank * count, (rank + 1) * count).to(accelerator.device)
-        if recipe.encoder.dropout:
+        if recipe.encoder.dropout or recipe.encoder.noise:
             seed = step_seed(recipe.seed, position.step) + rank
             self.encoders.generator = torch.Generator(accelerator.device).manual_seed(seed)
         self.rate = self.learning_rate()

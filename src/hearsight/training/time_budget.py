@@ -43,7 +43,7 @@ def epoch_seconds(
         accelerator.device,
         channels_last=recipe.channels_last,
     )
-    encoders.generator = torch.Generator(accelerator.device)  # of dropout
+    encoders.generator = torch.Generator(accelerator.device)  # of dropout and noise
     step = accelerator.prepare(Step(recipe, encoders))
     begin = 0.0
     everyone = np.arange(len(clips)) if recipe.mixing else None

@@ -185,6 +185,7 @@ def validate(run: Run, validation: Clips) -> None:
     run.validated = run.position.step
     if run.accelerator.is_main_process:
         begin = time.monotonic()
+        run.choose_prototypes()
         evaluation = evaluate(
             Model(run.encoders, run.recipe),
             validation,

@@ -15,5 +15,14 @@ def composed() -> Recipe:
     """Composed scenes with exact boxes, on frozen pretrained trunks; NOT self-supervised."""
     recipe = on_pretrained(Recipe(contrast=ComposedTruth(), epochs=20, fresh_epochs=4))
     encoder = recipe.encoder
-    recipe.encoder = replace(encoder, projection=64, hidden=384, heads=3, linear_heads=1)
+    recipe.encoder = replace(
+        encoder,
+        dropout=0.0,
+        noise=1.0,
+        projection=64,
+        hidden=384,
+        heads=3,
+        linear_heads=1,
+        prototypes=512,
+    )
     return recipe

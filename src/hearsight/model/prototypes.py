@@ -1,0 +1,32 @@
+"""Sound prototypes: a sound is heard as a mixture of those that a model learned from.
+
+Embeddings of recordings that a model never heard lie beside those that it learned from, and point
+nowhere in particular. Drawn to the prototypes that they resemble, they point where known ones do.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+SHARPNESS = 30.0  # of the soft assignment, per unit of cosine
+
+
+def assign_softly(
+    sounds: Float[Tensor, "a c"], prototypes: Float[Tensor, "k c"], heads: int = 1
+) -> Float[Tensor, "a c"]:
+    """Each sound as the mean of the prototypes, weighted by softmax(SHARPNESS * cosine).
+
+    Of several heads, whose channels are concatenated, the mean cosine counts: all heads have the
+    same weights. Prototypes that are all zero, as before any are chosen, leave a sound as it is.
+
+    Source: the update of a continuous Hopfield network, Ramsauer et al., ICLR 2021, Eq. 3, with
+    unit vectors as patterns.
+    """
+    with torch.autocast(sounds.device.type, enabled=False):
+        kept = prototypes.to(torch.promote_types(sounds.dtype, torch.float32))
+        queries = [normalize(part, dim=1) for part in sounds.to(kept.dtype).chunk(heads, 1)]
+        keys = [normalize(part, dim=1) for part in kept.chunk(heads, 1)]
+        cosines = torch.stack([q @ k.T for q, k in zip(queries, keys, strict=True)]).mean(0)
+        drawn = torch.softmax(SHARPNESS * cosines, 1) @ torch.cat(keys, 1)
+        return torch.where(kept.any(), drawn, sounds.to(kept.dtype))
