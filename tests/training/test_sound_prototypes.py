@@ -33,7 +33,9 @@ class Tones:
         if index == 4:
             raise UnreadableClip(self.ids[index], "it is torn")
         times = np.arange(48_000) / 16_000
-        return (9_000 * np.sin(2 * np.pi * 300 * 2 ** ((index + index // 4) % 4) * times)).astype(np.int16)
+        return (9_000 * np.sin(2 * np.pi * 300 * 2 ** ((index + index // 4) % 4) * times)).astype(
+            np.int16
+        )
 
     def __getitem__(self, index: int) -> DecodedClip:
         frame = np.zeros((64, 64, 3), np.uint8)
