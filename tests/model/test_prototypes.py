@@ -39,6 +39,7 @@ def test_a_sound_is_the_mean_of_prototypes_weighted_by_their_cosines() -> None:
                 whole += other
             weights.append(math.exp(SHARPNESS * cosine))
             parts.append(whole)
+        parts[-1] = [-sum(column) / len(parts[:-1]) for column in zip(*parts[:-1], strict=True)]
         expected = [
             sum(w * part[place] for w, part in zip(weights, parts, strict=True)) / sum(weights)
             for place in range(heads * channels)
@@ -48,19 +49,24 @@ def test_a_sound_is_the_mean_of_prototypes_weighted_by_their_cosines() -> None:
 
 def test_a_known_sound_stays_and_a_sound_between_two_lies_between_them() -> None:
     prototypes = torch.eye(4)
-    known = assign_softly(7 * torch.eye(4), prototypes)
-    torch.testing.assert_close(known, torch.eye(4), rtol=0, atol=1e-6)
+    known = assign_softly(7 * torch.eye(4)[:3], prototypes)
+    torch.testing.assert_close(known, torch.eye(4)[:3], rtol=0, atol=1e-6)
     between = assign_softly(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), prototypes)[0]
     torch.testing.assert_close(between, torch.tensor([0.5, 0.5, 0, 0]), rtol=0, atol=1e-6)
 
 
+def test_silence_points_away_from_all_that_is_known() -> None:
+    drawn = assign_softly(torch.tensor([[0.0, 0.0, 0.0, 2.0]]), torch.eye(4))[0]
+    torch.testing.assert_close(drawn, torch.tensor([-1.0, -1, -1, 0]) / 3, rtol=0, atol=1e-6)
+
+
 def test_a_recording_beside_what_is_known_is_drawn_to_it() -> None:
     generator = torch.Generator().manual_seed(2)
-    prototypes = normalize(torch.randn(6, 64, generator=generator), dim=1)
+    prototypes = normalize(torch.randn(7, 64, generator=generator), dim=1)
     strange = normalize(torch.randn(6, 64, generator=generator), dim=1)
-    heard = normalize(prototypes + 0.8 * strange, dim=1)
+    heard = normalize(prototypes[:6] + 0.8 * strange, dim=1)
     drawn = normalize(assign_softly(heard, prototypes), dim=1)
-    before, after = ((each * prototypes).sum(1) for each in (heard, drawn))
+    before, after = ((each * prototypes[:6]).sum(1) for each in (heard, drawn))
     assert bool((after > before + 0.1).all())
 
 
@@ -106,9 +112,11 @@ def test_noise_is_added_to_normalised_features_in_training_alone() -> None:
     assert encoders.embed_sounds(torch.zeros(3, 1, 20, 20)).std(0).max() > 0
 
 
-@pytest.mark.parametrize("change", [{"noise": -1.0}, {"noise": math.inf}, {"prototypes": -1}])
+@pytest.mark.parametrize(
+    "change", [{"noise": -1.0}, {"noise": math.inf}, {"prototypes": -1}, {"prototypes": 1}]
+)
 def test_what_makes_no_noise_or_prototypes_is_refused(change: dict[str, float]) -> None:
-    with pytest.raises(HearsightError, match=rf"encoder\.{next(iter(change))} must not be"):
+    with pytest.raises(HearsightError, match=rf"encoder\.{next(iter(change))} must"):
         replace(TINY, **change)
     with pytest.raises(HearsightError, match=r"needs encoder\.hidden"):
         replace(TINY, hidden=None, noise=1.0)

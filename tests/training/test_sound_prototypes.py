@@ -74,14 +74,26 @@ def assert_each_is_held(prototypes: torch.Tensor, tones: torch.Tensor) -> None:
 
 
 def test_of_four_sounds_heard_again_and_again_each_has_a_prototype() -> None:
-    assert_each_is_held(*chosen(41, 10))
+    assert_each_is_held(*chosen(41, 11))
 
 
 def test_fewer_sounds_than_prototypes_are_all_kept() -> None:
-    prototypes, tones = chosen(4, 9)
+    prototypes, tones = chosen(4, 10)
     assert_each_is_held(prototypes, tones)
     for head in prototypes.chunk(2, 1):
-        torch.testing.assert_close(head.norm(dim=1), torch.ones(9))
+        torch.testing.assert_close(head.norm(dim=1), torch.ones(10))
+
+
+def test_the_last_is_that_of_silence() -> None:
+    recipe = small(5)
+    encoders = Encoders(recipe.encoder, generator=torch.Generator().manual_seed(1)).eval()
+    choose_prototypes(encoders, recipe, Tones(8), device=CPU)
+    silence = torch.zeros(1, round(recipe.spectrogram.seconds * 16_000), dtype=torch.int16)
+    with torch.no_grad():
+        heard = encoders.embed_sounds(recipe.spectrogram(silence))
+    assert encoders.sound_prototypes is not None
+    for kept, head in zip(encoders.sound_prototypes.chunk(2, 1), heard.chunk(2, 1), strict=True):
+        torch.testing.assert_close(kept[-1:], normalize(head, dim=1), rtol=0, atol=1e-5)
 
 
 def test_a_recipe_without_prototypes_needs_no_sound() -> None:

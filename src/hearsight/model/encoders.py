@@ -72,7 +72,7 @@ class Encoder:
     noise: float = 0.0  # added before the hidden layers in training, in deviations of the features
     heads: int = 1  # parallel projections, whose cosines are averaged
     linear_heads: int = 0  # of these, how many project sounds without the hidden layer
-    prototypes: int = 0  # sounds, of those learned from, as mixtures of which sounds are heard
+    prototypes: int = 0  # silence and sounds learned from, as mixtures of which sounds are heard
     ema: float = 0.0  # decay of the momentum encoder (EMA of the weights) per step; 0: none
     ema_eval: bool = False  # use the momentum encoder in evaluation
     predictor: int | None = None  # hidden channels of projector and predictor; None: neither
@@ -118,8 +118,8 @@ class Encoder:
             )
         if not 0 <= self.noise < math.inf or (self.noise and self.hidden is None):
             raise HearsightError("encoder.noise must not be negative, and needs encoder.hidden.")
-        if self.prototypes < 0:
-            raise HearsightError("encoder.prototypes must not be negative.")
+        if self.prototypes < 0 or self.prototypes == 1:
+            raise HearsightError("encoder.prototypes must be 0, or at least 2: one is silence's.")
         self._check_trunks()
         if self.ema_eval and not self.ema:
             raise HearsightError("encoder.ema_eval needs a momentum encoder: encoder.ema above 0.")

@@ -18,7 +18,9 @@ def assign_softly(
     """Each sound as the mean of the prototypes, weighted by softmax(SHARPNESS * cosine).
 
     Of several heads, whose channels are concatenated, the mean cosine counts: all heads have the
-    same weights. Prototypes that are all zero, as before any are chosen, leave a sound as it is.
+    same weights. The last prototype is that of silence. In the mean the opposite of the mean of all
+    others stands for it: what is silent points away from all that is seen. Prototypes that are all
+    zero, as before any are chosen, leave a sound as it is.
 
     Source: the update of a continuous Hopfield network, Ramsauer et al., ICLR 2021, Eq. 3, with
     unit vectors as patterns.
@@ -28,5 +30,7 @@ def assign_softly(
         queries = [normalize(part, dim=1) for part in sounds.to(kept.dtype).chunk(heads, 1)]
         keys = [normalize(part, dim=1) for part in kept.chunk(heads, 1)]
         cosines = torch.stack([q @ k.T for q, k in zip(queries, keys, strict=True)]).mean(0)
-        drawn = torch.softmax(SHARPNESS * cosines, 1) @ torch.cat(keys, 1)
+        known = torch.cat(keys, 1)[:-1]
+        values = torch.cat([known, -known.mean(0, keepdim=True)])
+        drawn = torch.softmax(SHARPNESS * cosines, 1) @ values
         return torch.where(kept.any(), drawn, sounds.to(kept.dtype))

@@ -2,10 +2,12 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from hearsight.clips.clip import Clips
+from hearsight.media.samples import RATE
 from hearsight.model.encoders import Encoders
 from hearsight.objectives.clustering import soft_kmeans
 from hearsight.recipes.recipe import Recipe
@@ -19,7 +21,7 @@ ROUNDS, ASSIGNMENT = 10, 300.0  # of k-means, nearly hard: per unit of distance
 def choose_prototypes(
     encoders: Encoders, recipe: Recipe, clips: Clips, *, device: torch.device, count: int = COUNT
 ) -> None:
-    """Set the prototypes, if the encoders have any, to the centres of the training sounds.
+    """Set the prototypes, if the encoders have any, to centres of the training sounds and silence.
 
     k-means of unit embeddings; of several heads each has length 1. Where there are fewer
     sounds than prototypes, sounds are repeated. No class is used.
@@ -40,12 +42,16 @@ def choose_prototypes(
     )
     if not len(sounds):
         return  # none could be read, which training has reported
-    parts = [normalize(part, dim=1) for part in sounds.float().chunk(encoders.heads, 1)]
-    points = _repeated(torch.cat(parts, 1), len(prototypes))
-    centres = soft_kmeans(points[None], len(prototypes), rounds=ROUNDS, sharpness=ASSIGNMENT)[0]
-    prototypes.copy_(torch.cat([normalize(p, dim=1) for p in centres.chunk(encoders.heads, 1)], 1))
+    count = len(prototypes) - 1  # the last is silence's
+    points = _heads_of_length_1(sounds.float(), encoders.heads).repeat(-(-count // len(sounds)), 1)
+    centres = soft_kmeans(points[None], count, rounds=ROUNDS, sharpness=ASSIGNMENT)[0]
+    training = encoders.training
+    silence = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
+    heard = encoders.eval().embed_sounds(recipe.spectrogram(silence.to(device)))
+    encoders.train(training)
+    both = torch.cat([centres, heard.to(centres.dtype)])
+    prototypes.copy_(_heads_of_length_1(both, encoders.heads))
 
 
-def _repeated(points: Tensor, least: int) -> Tensor:
-    """The points, all of them as often as it takes to be at least so many."""
-    return points.repeat(-(-least // len(points)), 1)
+def _heads_of_length_1(sounds: Float[Tensor, "a c"], heads: int) -> Float[Tensor, "a c"]:
+    return torch.cat([normalize(part, dim=1) for part in sounds.chunk(heads, 1)], 1)
