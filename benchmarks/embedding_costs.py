@@ -50,6 +50,7 @@ for _ in range(10):
 """
 COMMAND = "import sys\nfrom hearsight.commands.cli import main\nsys.argv[1:] = {}\nmain()"
 PROGRAMS = {
+    "import torch alone, s": "import torch",
     "cold localise of a picture, s": COMMAND.format(
         ["localise", "street.png", "--sound", "street.wav", "--threads", "1"]
     ),

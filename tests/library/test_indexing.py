@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
 from lancedb.table import LanceTable
 from made_library import RATE, make_clip, tiny_model
-from made_media import coded_pictures, join_pictures, numbered, sine
+from made_media import add_sound, coded_pictures, join_pictures, numbered, sine
 from PIL import Image
 
 from hearsight.errors import HearsightError
@@ -30,7 +31,7 @@ from hearsight.library.thumbnails import decode_heatmap
 from hearsight.localising.localise import localise_video, prepare_whole_frame
 from hearsight.localising.moments import to_heatmap
 from hearsight.media.picture import decode_picture
-from hearsight.media.read import frames_at, read_sound
+from hearsight.media.read import frames_at, read_sound, stream_frames
 from hearsight.media.write import write_video
 from hearsight.retrieval.embeddings import load_embedder
 
@@ -90,6 +91,67 @@ def test_moments_are_the_middles_of_segments() -> None:
     assert moment_times(9.02, 3.0) == [1.5, 4.5, 7.5]
     assert moment_times(1.0, 3.0) == [0.5]
     assert moment_times(0.0, 3.0) == [0.0]
+
+
+def film_of_keys(path: Path) -> Path:
+    """20 s of 5 frames a second, each of another grey, key frames 0.8 s apart but for one gap."""
+    frames = [np.full((48, 64, 3), 2 * number, np.uint8) for number in range(100)]
+    keys = [0, 4, 8, 12, 16, 60, 64, 68, 72, 76, 80, 84, 88, 92, 96]
+    with av.open(str(path), "w") as output:
+        pictures = output.add_stream("libx264", rate=5, options={"crf": "8"})
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        pictures.codec_context.gop_size = 300
+        sounds = output.add_stream("aac", rate=RATE, layout="mono")
+        for number, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels)
+            frame.pict_type = av.video.frame.PictureType.I if number in keys else 0
+            output.mux(pictures.encode(frame))
+        output.mux(pictures.encode(None))
+        rising = np.arange(20 * RATE) / RATE
+        heard = (0.025 * rising * np.sin(2 * np.pi * 440 * rising)).astype(np.float32)
+        add_sound(output, sounds, np.atleast_2d(heard), RATE)
+    return path
+
+
+def test_moments_are_at_key_frames_near_the_middles(model: Path, tmp_path: Path) -> None:
+    film = film_of_keys(tmp_path / "film.mp4")
+    index_videos(tmp_path / "library", [film], model=model)
+    rows = read(tmp_path / "library")
+    times = [row["time"] for row in rows]
+    # keys at 1.6, 12.8, 16 and 18.8 (19.2 lies further); none between 3.2 and 12 s
+    assert times == pytest.approx([1.6, 4.5, 7.5, 10.5, 13.6, 16.8, 19.2], abs=0.03)
+    assert times[1:4] == [4.5, 7.5, 10.5]
+    embedder = load_embedder(model)
+    whole = list(stream_frames(film))
+    for row in rows:
+        shown = [frame for frame in whole if frame.time <= row["time"]][-1]
+        seen = embedder.frames([prepare_whole_frame(shown.pixels, embedder.side)])[0]
+        assert row["image"] == pytest.approx(seen.tolist(), abs=1e-6)
+        begin = min(max(row["time"] - 1.5, 0.0), 17.0)
+        sound = read_sound(film, rate=16_000, start=begin, seconds=3.0)
+        assert row["sound"] == pytest.approx(embedder.sounds([sound])[0].tolist(), abs=1e-3)
+        grey = decode_picture(row["thumbnail"]).mean()
+        assert grey == pytest.approx(shown.pixels.mean(), abs=3)
+
+
+def test_moments_of_an_older_library_stay_at_the_middles(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = film_of_keys(tmp_path / "film.mp4")
+    library = tmp_path / "library"
+    with monkeypatch.context() as before:  # as hearsight made libraries before
+        before.setattr("hearsight.library.indexing.LibraryInfo", partial(LibraryInfo, format=3))
+        index_videos(library, [film], model=model)
+    shutil.copy(film, tmp_path / "more.mp4")
+    with (tmp_path / "more.mp4").open("ab") as file:
+        file.write(bytes([0, 0, 0, 8]) + b"free")  # another file, the same film
+    index_videos(library, [tmp_path / "more.mp4"])
+    rows = read(library)
+    assert [row["time"] for row in rows] == 2 * moment_times(20.0, 3.0)
+    frames = list(frames_at(film, moment_times(20.0, 3.0)))
+    for row, frame in zip(rows, 2 * frames, strict=True):
+        grey = decode_picture(row["thumbnail"]).mean()
+        assert grey == pytest.approx(frame.pixels.mean(), abs=3)
 
 
 def test_rows_hold_what_was_seen_and_heard(videos: Path, model: Path, tmp_path: Path) -> None:

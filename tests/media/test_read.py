@@ -30,6 +30,7 @@ from hearsight.media.read import (
     stream_frames,
     stream_sound,
 )
+from hearsight.media.sound import Block, averaged, mono
 
 NTSC = Fraction(30_000, 1001)
 NUMBERS = list(range(50))
@@ -236,6 +237,47 @@ def test_channels_are_averaged_and_sixteen_bits_kept_exactly(tmp_path: Path) -> 
     soundfile.write(tmp_path / "a.wav", samples, 16_000)
     expected = (samples.astype(np.float64) / 2**15).mean(axis=1)
     assert np.abs(read_sound(tmp_path / "a.wav") - expected).max() < 1e-7
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_the_mean_of_channels_is_that_of_64_bits_rounded(channels: int) -> None:
+    generator = np.random.default_rng(channels)
+    scales = 10.0 ** generator.integers(-30, 30, 40_000)
+    rows = generator.standard_normal((channels, 40_000)) * scales
+    rows[:, 10_000:20_000] *= generator.choice([1, 1e-3, -1, -(1 + 2**-20)], (channels, 10_000))
+    rows = rows.astype(np.float32)
+    layout = {1: "mono", 2: "stereo", 3: "2.1"}[channels]
+    frame = av.AudioFrame.from_ndarray(rows, format="fltp", layout=layout)
+    expected = rows.astype(np.float64).mean(axis=0).astype(np.float32)
+    assert np.array_equal(mono(frame), expected)
+
+
+def test_frames_that_follow_one_another_are_averaged_as_each_by_itself() -> None:
+    generator = np.random.default_rng(0)
+    blocks, parts = [], []
+    place = 0
+    for number in range(300):
+        kind, layout = ("fltp", "stereo") if number < 200 else ("s16", "mono")
+        count = int(generator.integers(1, 3_000))
+        rows = generator.normal(0, 0.1, (2, count)).astype(np.float32)
+        if kind == "s16":
+            rows = generator.integers(-(2**15), 2**15, (1, count)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(rows, format=kind, layout=layout)
+        frame.sample_rate = 44_100
+        place += 500 if number in (50, 51, 250) else 0  # holes
+        parts.append((place, mono(frame)))
+        sound = mono(frame) if number in (20, 120, 299) else frame  # such as one that was cut
+        blocks.append((place, Block(44_100, place, count, None, sound)))
+        place += count
+    pieces = list(averaged(blocks))
+    assert len(pieces) < len(parts) / 3
+    apart, joined = np.zeros(place, np.float32), np.zeros(place, np.float32)
+    for begin, samples in parts:
+        apart[begin : begin + len(samples)] = samples
+    for piece in pieces:
+        joined[piece.place : piece.place + len(piece.samples)] = piece.samples
+    assert np.array_equal(apart, joined)
+    assert sum(len(piece.samples) for piece in pieces) == sum(len(part) for _, part in parts)
 
 
 def test_samples_that_are_no_numbers_are_silent(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from made_media import make_video, sine
 
 from hearsight.media import decode
+from hearsight.media.near_frames import frames_near
 from hearsight.media.read import frames_at, read_sound, stream_frames
 
 COUNT, RATE = 150, 25
@@ -145,6 +146,76 @@ def test_a_sought_frame_is_that_of_a_whole_decode(tmp_path: Path, name: str) -> 
             place = int(np.searchsorted(times, time, "right")) - 1
             assert found.time == times[place]
             assert (found.pixels == whole[place].pixels).all()
+
+
+def test_a_seek_into_a_refresh_is_not_trusted(tmp_path: Path) -> None:
+    path = FILMS["refresh.mp4"](tmp_path / "refresh.mp4")
+    for frame in stream_frames(path):
+        [found] = frames_at(path, [frame.time])
+        assert found.time == frame.time
+        assert (found.pixels == frame.pixels).all()
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_a_frame_near_a_time_is_that_of_a_whole_decode(tmp_path: Path, name: str) -> None:
+    path = FILMS[name](tmp_path / name)
+    whole = list(stream_frames(path))
+    times = [frame.time for frame in whole]
+    middles = [float(time) for time in np.arange(0.35, times[-1], 0.7)]
+    for reach in (0.0, 0.2, 0.35, 100.0):
+        found = list(frames_near(path, [(time, reach) for time in middles]))
+        assert len(found) == len(middles)
+        for middle, (time, frame) in zip(middles, found, strict=True):
+            assert abs(time - middle) <= reach
+            assert time in (middle, frame.time)
+            place = int(np.searchsorted(times, time, "right")) - 1
+            assert frame.time == times[place]
+            assert (frame.pixels == whole[place].pixels).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("open_gop.mp4", 8),  # all of those 0.8 s apart
+        ("open_gop.mkv", 8),
+        ("open_hevc.mkv", 8),
+        ("vp9.webm", 8),
+        ("vp8.webm", 8),
+        ("av1.mp4", 8),
+        ("every_key.mkv", 8),
+        ("far.mp4", 1),
+        ("refresh.mp4", 1),  # by intra refresh: but for the first there are no whole key frames
+        ("open_gop.ts", 0),  # no index
+        ("h264.avi", 0),  # no times
+        ("again.mkv", 0),  # clocks that begin anew
+    ],
+)
+def test_a_key_frame_is_decoded_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, least: int
+) -> None:
+    path = FILMS[name](tmp_path / name)
+    wanted = [(0.3 + 0.8 * number, 0.4) for number in range(8)]
+    own = [near.time for near in frames_near(path, wanted) if near.time not in dict(wanted)]
+    assert len(own) == least
+    decoded = []
+    plain = decode.decode
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        for frame in plain(*arguments):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(decode, "decode", counted)
+    list(frames_near(path, wanted))
+    if least == len(wanted):
+        assert len(decoded) == least + 2  # and the first two, which tell the size
+
+
+def test_the_nearest_key_frame_is_taken_the_earlier_of_two(tmp_path: Path) -> None:
+    path = FILMS["every_key.mkv"](tmp_path / "every_key.mkv")
+    wanted = [0.02, 0.5, 0.53, 1.0, 5.99]
+    found = [near.time for near in frames_near(path, [(time, 1.0) for time in wanted])]
+    assert found == pytest.approx([0.0, 0.48, 0.52, 1.0, 5.96], abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -257,11 +257,16 @@ def fit_frame(frame: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
     height, width = frame.shape[:2]
     if min(height, width) <= side:
         return frame
-    scale = side / min(height, width)
-    target = (max(side, round(width * scale)), max(side, round(height * scale)))
+    target = fitted_size(height, width, side)
     return np.asarray(
         Image.fromarray(frame).resize(target, Image.Resampling.BILINEAR, reducing_gap=2.0)
     )
+
+
+def fitted_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """Width and height of a frame that is scaled until its shorter side is `side` pixels."""
+    scale = side / min(height, width)
+    return max(side, round(width * scale)), max(side, round(height * scale))
 
 
 def as_box(values: Sequence[float | int]) -> Box:

@@ -1,10 +1,13 @@
 """The moments of a file: frames and the sounds around them, embedded, as rows of a library.
 
-A video is divided into segments of `every` seconds; the middle of each is a moment, with the frame
-shown then and the sound around it. A sound is divided alike; a picture is one moment.
+A video is divided into segments of `every` seconds, each of which has a moment: the key frame
+nearest to its middle, and the sound around that frame. If none lies within a third of the segment's
+length of the middle, the moment is the middle, with the frame shown then. A sound is divided alike,
+with a moment at each middle; a picture is one moment.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -19,10 +22,21 @@ from jaxtyping import Float32, UInt8
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError, needs
 from hearsight.library.lance_table import FileVersion, Kind, LibraryInfo, schema
-from hearsight.library.thumbnails import encode_heatmap, small_picture, waveform_picture
-from hearsight.localising.localise import EncoderFrame, Localiser, prepare_whole_frame
+from hearsight.library.thumbnails import (
+    encode_heatmap,
+    small_picture,
+    small_picture_of_scaled,
+    waveform_picture,
+)
+from hearsight.localising.localise import (
+    EncoderFrame,
+    Localiser,
+    normalise_scaled,
+    scale_whole_frame,
+)
+from hearsight.media.near_frames import frames_near
 from hearsight.media.picture import needs_heic, read_picture
-from hearsight.media.read import MediaInfo, VideoReader, probe, stream_frames, stream_sound
+from hearsight.media.read import MediaInfo, probe, stream_frames, stream_sound
 from hearsight.media.samples import RATE
 from hearsight.media.sound_windows import SoundWindow, sound_windows
 from hearsight.media.source import MediaError
@@ -33,6 +47,7 @@ with needs("library", "A library"):
     import pyarrow as pa  # type: ignore[import-untyped]
 
 SHORTEST = 0.1  # of a last segment, as a share of the others; a shorter rest has no moment
+NEAR = 2 / 3  # of half a segment: how far from its middle a key frame may lie
 LONGEST = 1e6  # seconds (eleven days); a longer duration is taken for a damaged file
 IN_MEMORY = 2**24  # bytes of a file's rows; more are kept in a temporary file
 LONGEST_REASON = 300  # characters of an error that nobody foresaw
@@ -170,34 +185,38 @@ def _read(path: Path, extractor: Extractor) -> tuple[Kind, int, Iterator[MomentI
         raise unseen
     times = moment_times(info.duration, every)
     blocks = stream_sound(path, rate=RATE) if info.has_sound else iter(())
-    sounds = sound_windows(blocks, times, seconds)
-    if not info.has_picture:
-        if not info.has_sound:
-            raise HearsightError(f"'{path}' has neither pictures nor sound.")
-        heard = (
-            MomentInput(time=sound.time, sound=sound, thumbnail=waveform_picture(sound.samples))
-            for sound in sounds
-        )
-        return "sound", len(times), heard
-    frames = _frames(path, times, side)
-    ahead = read_ahead(lambda _: next(sounds), times, workers=1, ahead=extractor.batch)
-    both = (
-        replace(seen, time=sound.time, sound=sound)
-        for seen, sound in zip(frames, ahead, strict=True)
+    if info.has_picture:
+        reach = NEAR if extractor.info.keyed else 0.0
+        wanted = ((time, reach * (time - every * number)) for number, time in enumerate(times))
+        frames = (_seen(near.frame.pixels, side, near.time) for near in frames_near(path, wanted))
+        return "video", len(times), _heard(frames, blocks, seconds)
+    if not info.has_sound:
+        raise HearsightError(f"'{path}' has neither pictures nor sound.")
+    sounds = (
+        MomentInput(time=sound.time, sound=sound, thumbnail=waveform_picture(sound.samples))
+        for sound in sound_windows(blocks, times, seconds)
     )
-    return "video", len(times), both
+    return "sound", len(times), sounds
 
 
-def _frames(path: Path, times: Sequence[float], side: int) -> Iterator[MomentInput]:
-    """The frames of a video; by one thread, since another one decodes the sound beside it."""
-    with VideoReader(path, threaded=False) as video:
-        for frame in video.frames_at(times):
-            yield _seen(frame.pixels, side)
+def _heard(
+    frames: Iterator[MomentInput], blocks: Iterator[Float32[np.ndarray, " _"]], seconds: float
+) -> Iterator[MomentInput]:
+    """The frames with the sound around each."""
+    times: deque[float] = deque()
+    sounds = sound_windows(blocks, iter(times.popleft, None), seconds)
+    for seen in frames:
+        times.append(seen.time)
+        yield replace(seen, sound=next(sounds))
 
 
-def _seen(pixels: UInt8[np.ndarray, "height width 3"], side: int) -> MomentInput:
-    frame = prepare_whole_frame(pixels, side)
-    return MomentInput(time=0.0, frame=frame, thumbnail=small_picture(pixels))
+def _seen(pixels: UInt8[np.ndarray, "height width 3"], side: int, time: float = 0.0) -> MomentInput:
+    """A frame as the model takes it, and its thumbnail, made of that where it is large enough."""
+    height, width, _ = pixels.shape
+    scaled = scale_whole_frame(pixels, side)
+    thumbnail = small_picture_of_scaled(scaled, height, width) or small_picture(pixels)
+    frame = normalise_scaled(scaled, height, width)
+    return MomentInput(time=time, frame=frame, thumbnail=thumbnail)
 
 
 def failure(error: Exception) -> str:

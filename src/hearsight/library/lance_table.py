@@ -37,8 +37,9 @@ MODALITIES: tuple[Modality, ...] = ("sound", "image")
 TABLE = "moments"  # name of the table
 SCHEMES = ("s3", "gs", "az", "memory")  # of object stores; the last is for tests
 METADATA = b"hearsight"  # key of the library's facts in the schema's metadata
-FORMAT = 3
+FORMAT = 4
 OLDEST = 1  # format that is still read and added to: videos alone
+KEYED = 4  # format from which on moments are at key frames where there are some
 LACKING = {1: ("kind", "box", "confidence", "heatmap"), 2: ("heatmap",)}
 """Columns that libraries of older formats do not have."""
 
@@ -73,6 +74,14 @@ class LibraryInfo:
     every: float  # seconds between two moments
     seconds: float  # length of the sound that is embedded at a moment
     format: int = FORMAT
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its moments are at key frames near the middles of segments, where there are some.
+
+        Those of older libraries are at the middles themselves, whatever is added to them.
+        """
+        return self.format >= KEYED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

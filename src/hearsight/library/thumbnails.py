@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from hearsight.clips.clip import encode_picture, fit_frame
+from hearsight.clips.clip import encode_picture, fit_frame, fitted_size
 from hearsight.localising.painting import FOUND, INK
 
 SIDE = 144  # pixels, shorter side
@@ -16,6 +16,20 @@ QUALITY = 80  # of JPEG
 def small_picture(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
     """A frame, its shorter side `SIDE` pixels."""
     return encode_picture(fit_frame(pixels, SIDE), quality=QUALITY)
+
+
+def small_picture_of_scaled(
+    scaled: UInt8[np.ndarray, "h w 3"], height: int, width: int
+) -> bytes | None:
+    """`small_picture` of a frame of `height` and `width` from a scaled copy, nearly the same.
+
+    The copy may be squeezed by a little. None if it is too small.
+    """
+    if min(scaled.shape[:2]) < SIDE or min(height, width) < SIDE:
+        return None
+    size = fitted_size(height, width, SIDE)
+    small = Image.fromarray(scaled).resize(size, Image.Resampling.BILINEAR)
+    return encode_picture(np.asarray(small), quality=QUALITY)
 
 
 def waveform_picture(samples: Float32[np.ndarray, " samples"]) -> bytes:

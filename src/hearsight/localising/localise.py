@@ -340,14 +340,36 @@ def prepare_whole_frame(
     The longer side becomes the nearest multiple of `STEP`, at most `STRETCH` times the shorter.
     number, frame_rate: as a `Moment` of a video has them.
     """
+    scaled = scale_whole_frame(pixels, side)
+    return normalise_scaled(scaled, *pixels.shape[:2], number=number, frame_rate=frame_rate)
+
+
+def scale_whole_frame(
+    pixels: UInt8[np.ndarray, "height width 3"], side: int
+) -> UInt8[np.ndarray, "seen_height seen_width 3"]:
+    """The first half of `prepare_whole_frame`: the frame in the size that the encoder takes."""
     height, width, _ = pixels.shape
     long = min(max(height, width) / min(height, width), STRETCH) * side
     long = side if height == width else max(side, round(long / STEP) * STEP)
     size = (long, side) if width > height else (side, long)
-    small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    colours = normalise(as_batch(np.asarray(small)))[0]
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+
+
+def normalise_scaled(
+    scaled: UInt8[np.ndarray, "seen_height seen_width 3"],
+    height: int,
+    width: int,
+    *,
+    number: int | None = None,
+    frame_rate: Fraction | None = None,
+) -> EncoderFrame:
+    """The second half of `prepare_whole_frame`; `height` and `width` are the original frame's."""
     return EncoderFrame(
-        colours=colours, height=height, width=width, number=number, frame_rate=frame_rate
+        colours=normalise(as_batch(scaled))[0],
+        height=height,
+        width=width,
+        number=number,
+        frame_rate=frame_rate,
     )
 
 

@@ -1,7 +1,6 @@
 """Decoding of an open file: its packets to blocks of sound and frames with rising times."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain
@@ -26,9 +25,11 @@ def decode(
 ) -> Iterator[VideoFrame | AudioFrame]:
     """Decode packets of a stream to their end; those that the decoder refuses are skipped."""
     for packet in chain(packets, [None]):
-        frames: list[VideoFrame] | list[AudioFrame] = []
-        with suppress(av.FFmpegError):
+        frames: list[VideoFrame] | list[AudioFrame] = []  # those of before are let go
+        try:
             frames = stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            continue
         yield from frames
 
 

@@ -155,8 +155,16 @@ def _state(frame: VideoFrame, matrix: int) -> None:
         frame.color_range = 0
 
 
-def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = None) -> Pixels:
-    """RGB pixels of a decoded frame, rotated; of `size` (width, height, as shown) if given."""
+def upright(
+    frame: VideoFrame,
+    matrix: Matrix,
+    size: tuple[int, int] | None = None,
+    converter: VideoReformatter | None = None,
+) -> Pixels:
+    """RGB pixels of a decoded frame, rotated; of `size` (width, height, as shown) if given.
+
+    converter: as of `coded`, for many frames: to make one takes longer than to convert a frame.
+    """
     turned = is_turned(matrix)
     width, height = (size[::-1] if turned else size) if size else (frame.width, frame.height)
     _state(frame, _matrix(frame))
@@ -164,8 +172,10 @@ def upright(frame: VideoFrame, matrix: Matrix, size: tuple[int, int] | None = No
     flags = (
         Interpolation.BILINEAR if fast else Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
     )
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=flags)
-    own: Pixels = np.array(_turned(pixels, matrix), order="C")  # never the decoder's memory
+    converted = (converter or VideoReformatter()).reformat(
+        frame, width=width, height=height, format="rgb24", interpolation=flags, threads=1
+    )
+    own: Pixels = np.array(_turned(converted.to_ndarray(), matrix), order="C")  # keeps no frame
     hdr = frame.color_trc in (PQ, HLG)
     return ordinary_tones(own, int(frame.color_trc)) if hdr else own
 
@@ -208,6 +218,7 @@ class Display:
         self._matrix = display_matrix(first)
         size = square_size(first.width, first.height, pixel_aspect(stream))
         self.size = size[::-1] if is_turned(self._matrix) else size  # width, height
+        self._converter = VideoReformatter()
 
     def follow(self, frame: VideoFrame) -> None:
         """Note the frame's rotation; call it for all in turn, as many frames state none."""
@@ -216,7 +227,7 @@ class Display:
 
     def pixels(self, frame: VideoFrame) -> Pixels:
         """The frame as it is shown."""
-        return upright(frame, self._matrix, self.size)
+        return upright(frame, self._matrix, self.size, self._converter)
 
     def planes(self, frame: VideoFrame, matrix: int) -> VideoFrame:
         """The frame as it is shown, as luma and chroma of FFmpeg's `matrix`; may be the frame.

@@ -18,7 +18,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from hearsight.media.decode import decode_frames, timestamp, usual_ticks
+from hearsight.media.decode import decode_frames, usual_ticks
 from hearsight.media.frame_numbers import FrameNumbers
 from hearsight.media.key_frames import KeyFrames
 from hearsight.media.pixels import Display, Pixels
@@ -97,13 +97,9 @@ def decode_pictures(
     for frame in decode_frames(source, packets, timeline.first_picture):
         display = display or Display(stream, frame)
         display.follow(frame)
-        yield frame, _time(frame, timeline), display
+        yield frame, timeline.time_of(frame), display
     if display is None:
         raise MediaError(f"No frame of '{source.path}' can be decoded.")
-
-
-def _time(frame: VideoFrame, timeline: Timeline) -> float:
-    return max(0.0, float(timestamp(frame) - timeline.zero))
 
 
 def stream_frames(path: Path | str) -> Iterator[Frame]:
@@ -393,7 +389,11 @@ class VideoReader:
                 if self._until is not None and late and self._time(shown) < wanted - self._margin():
                     # a frame that was left out may be shown so long; every frame is decoded now
                     self._until = None
-                    self._frames = self._seek(wanted) or iter(())
+                    sought_again = self._seek(wanted)
+                    if sought_again is None:
+                        self.rewind()
+                    else:
+                        self._frames = sought_again
                     shown = following = next(self._frames, shown)
             yield Frame(self._time(shown), display.pixels(shown), number if numbered else None)
 
@@ -419,7 +419,7 @@ class VideoReader:
         return None if number is None else (chain([first], frames), number)
 
     def _time(self, frame: VideoFrame) -> float:
-        return _time(frame, self._timeline)
+        return self._timeline.time_of(frame)
 
     def _seekable(self) -> bool:
         """Whether frames after a seek have the times that reading from the start gives them."""
@@ -464,9 +464,11 @@ class VideoReader:
             packets = self._source.packets(stream)
             frames = decode_frames(self._source, packets, until=lambda: self._until)
             first = next(frames, None)
-            if first is not None and self._time(first) <= wanted:
+            # some containers land after the wanted time; and where a film is refreshed by and by
+            # what comes first may be wrong, which nothing tells but that it is no key frame
+            if first is not None and self._time(first) <= wanted and first.key_frame:
                 return chain([first], frames)
-            back = back * 2 or 1.0  # some containers land after the wanted time
+            back = back * 2 or 1.0
         return None
 
     @property

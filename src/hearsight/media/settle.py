@@ -71,7 +71,9 @@ class Settler:
         place = 0
         while (item := self._next()) is not None:
             restart = 0
-            if expected is None:
+            if expected is not None and self._goes_on(item, expected):  # as nearly all do
+                place = expected
+            elif expected is None:
                 place = self._first(item)
             elif (rising := self._rising(item, place)) is not None:
                 place = rising
@@ -79,6 +81,12 @@ class Settler:
                 place, restart = self._following(item, expected)
             expected = place + item.length
             yield Settled(place, restart)
+
+    def _goes_on(self, item: Stamped, expected: int) -> bool:
+        """Whether an item of a stream without holes begins where the last one ended."""
+        if self._sparse or item.place is None:
+            return False
+        return abs(item.place + self._shift - expected) <= self._rounding
 
     def _next(self) -> Stamped | None:
         if not self._ahead:

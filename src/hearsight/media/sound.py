@@ -2,13 +2,14 @@
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import soxr  # type: ignore[import-untyped]
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -41,7 +42,9 @@ HEAD = 14  # bytes, of a FLAC frame's header at least as many as tell its length
 DTS_CORE = b"\x7f\xfe\x80\x01"
 OPUS_RATE = 48_000  # hertz, in which Opus counts whatever it codes
 SEARCHED = 500  # packets in which a first one that can be decoded is looked for
-GATHERED = 8192  # samples that are resampled at once
+# samples that are averaged and resampled at once: at first, so that a part is soon read, and at
+# most; in between a share of all before
+GATHERED, MOST_GATHERED, SHARE = 8192, 65_536, 1 / 8
 CONTEXT = 0.1  # seconds the resampling filter needs before its first exact sample
 
 
@@ -51,14 +54,18 @@ def mono(frame: AudioFrame) -> Samples:
         [frame] = AudioResampler(frame.format.packed.name).resample(frame)
     kind, middle, scale = CODED[frame.format.packed.name]
     channels = _channels(frame, kind)
-    with np.errstate(invalid="ignore"):
-        mean = _mean(channels)
+    # two of 32 bits are summed by 32 as by 64 that are rounded to 32 (Figueroa 1995), but for what
+    # is beyond either end of their range
+    narrow = kind is np.float32 and len(channels) <= 2
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = _mean(channels, np.float32 if narrow else np.float64)
         finite = np.isfinite(mean.sum())
     if not finite:
-        mean = _mean([np.nan_to_num(each, nan=0.0, posinf=1.0, neginf=-1.0) for each in channels])
+        known = [np.nan_to_num(each, nan=0.0, posinf=1.0, neginf=-1.0) for each in channels]
+        mean = _mean(known, np.float64)
     if scale != 1:
         mean = (mean - middle) / scale
-    rounded: Samples = mean.astype(np.float32)
+    rounded: Samples = mean.astype(np.float32, copy=False)
     return rounded
 
 
@@ -72,22 +79,30 @@ def _channels(frame: AudioFrame, kind: type[np.generic]) -> list[np.ndarray]:
     return [taking_turns[channel::number] for channel in range(number)]
 
 
-def _mean(channels: list[np.ndarray]) -> np.ndarray:
-    """Their mean in 64 bits; a loop is much faster than numpy's own over an axis so short."""
-    total = channels[0].astype(np.float64)
+def _mean(channels: Sequence[np.ndarray], kind: type[np.floating[Any]]) -> np.ndarray:
+    """Their mean; a loop is much faster than numpy's own over an axis so short."""
+    total = channels[0].astype(kind)
     for each in channels[1:]:
         total += each
-    total /= len(channels)
+    if len(channels) > 1:
+        total /= len(channels)
     return total
 
 
 class Block(NamedTuple):
-    """Decoded samples as the file places them."""
+    """Decoded sound as the file places it."""
 
     rate: int  # hertz
     place: int | None  # samples from time 0, None where the file states no time
-    samples: Samples
-    stamp: int | None  # of the packet they come from, in ticks
+    length: int  # samples
+    stamp: int | None  # of the packet it comes from, in ticks
+    sound: AudioFrame | Samples  # a frame that is heard as a whole, else samples
+
+    def cut(self, begin: int, end: int | None = None) -> "Block":
+        """The samples from `begin` to `end`, counted from its first."""
+        whole = mono(self.sound) if isinstance(self.sound, AudioFrame) else self.sound
+        place = None if self.place is None else self.place + begin
+        return self._replace(place=place, length=len(whole[begin:end]), sound=whole[begin:end])
 
 
 class Piece(NamedTuple):
@@ -108,12 +123,48 @@ def sound_pieces(source: Source, packets: Iterator[Encoded], zero: Fraction) -> 
     first = next(blocks, None)
     if first is None:
         return
-    for block, place in settled(
-        chain([first], blocks),
-        lambda each: Stamped(each.place, len(each.samples)),
-        float(first.rate),
-    ):
-        yield Piece(first.rate, place.place, block.samples)
+    places = settled(
+        chain([first], blocks), lambda each: Stamped(each.place, each.length), float(first.rate)
+    )
+    yield from averaged((place.place, block) for block, place in places)
+
+
+def averaged(placed: Iterable[tuple[int, Block]]) -> Iterator[Piece]:
+    """The mean of the channels of blocks at their places (samples from time 0).
+
+    Frames that follow one another are joined before, as many as `GATHERED` says.
+    """
+    joined, kind = AudioFifo(), None
+    begin = end = rate = passed = 0
+    most: float = GATHERED
+    for place, block in placed:
+        own = None
+        if isinstance(block.sound, AudioFrame):
+            sound = block.sound
+            own = (sound.format.name, sound.layout.nb_channels, sound.time_base)
+        if end > begin and (own != kind or place != end or end - begin >= most):
+            yield Piece(rate, begin, _all_of(joined))
+            passed += end - begin
+            most = min(max(GATHERED, SHARE * passed), MOST_GATHERED)
+            begin = end
+        if not isinstance(block.sound, AudioFrame):
+            yield Piece(block.rate, place, block.sound)
+            continue
+        if begin == end:
+            if own != kind:
+                joined, kind = AudioFifo(), own
+            begin, rate = place, block.rate
+        block.sound.pts = None  # they are known to follow one another
+        joined.write(block.sound)
+        end = place + block.length
+    if end > begin:
+        yield Piece(rate, begin, _all_of(joined))
+
+
+def _all_of(joined: AudioFifo) -> Samples:
+    frame = joined.read()
+    assert frame is not None
+    return mono(frame)
 
 
 def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> Iterator[Block]:
@@ -141,10 +192,10 @@ def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> 
             block = _block(held, rate, grid)
             if frame is None:
                 length = last_length(stream, held)
-                block = block._replace(samples=block.samples[:length])
+                block = block if length is None else block.cut(0, length)
             if edit is not None and block.place is not None:
                 block = _within(block, first, last)
-            if len(block.samples):
+            if block.length:
                 yield block
         held = frame
 
@@ -171,22 +222,19 @@ class Grid:
 
 
 def _block(frame: AudioFrame, rate: int, grid: Grid) -> Block:
-    samples = mono(frame)
-    if frame.sample_rate != rate:
-        samples = soxr.resample(samples, frame.sample_rate, rate)
     place = None if frame.pts is None or not grid.tick else grid.place(frame.pts)
-    return Block(rate, place, samples, frame.pts)
+    if frame.sample_rate == rate:
+        return Block(rate, place, frame.samples, frame.pts, frame)
+    samples = soxr.resample(mono(frame), frame.sample_rate, rate)
+    return Block(rate, place, len(samples), frame.pts, samples)
 
 
 def _within(block: Block, first: int, last: int | None) -> Block:
     """The part of a block from the place `first` on; nothing if it begins at `last` or later."""
     assert block.place is not None
     if last is not None and block.place >= last:
-        return block._replace(samples=block.samples[:0])
-    if block.place >= first:
-        return block
-    skipped = min(first - block.place, len(block.samples))
-    return block._replace(place=block.place + skipped, samples=block.samples[skipped:])
+        return block.cut(0, 0)
+    return block if block.place >= first else block.cut(first - block.place)
 
 
 def sound_format(stream: AudioStream, packets: Iterable[Encoded]) -> tuple[int, int] | None:
@@ -348,7 +396,7 @@ def gathered(blocks: Iterator[Samples]) -> Iterator[Samples]:
         held.append(block)
         count += len(block)
         if count >= GATHERED:
-            yield np.concatenate(held)
+            yield held[0] if len(held) == 1 else np.concatenate(held)
             held, count = [], 0
     if held:
         yield np.concatenate(held)

@@ -22,6 +22,7 @@ from hearsight.media.sound import (
     Block,
     Grid,
     Piece,
+    averaged,
     exact_length,
     sound_blocks,
     sound_pieces,
@@ -81,22 +82,23 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
         return None
     blocks = sound_blocks(source, source.packets(stream), timeline.zero)
     next(blocks, None)  # may be cut short
-    pieces = _placed(blocks, places)
+    pieces = averaged(_placed(blocks, places))
     landed = next(pieces, None)
     if landed is None or landed.place > (start - CONTEXT) * landed.rate:
         return None
     return chain([landed], pieces)
 
 
-def _placed(blocks: Iterator[Block], places: "Places | None") -> Iterator[Piece]:
+def _placed(blocks: Iterator[Block], places: "Places | None") -> Iterator[tuple[int, Block]]:
+    """The blocks whose places are known, and these (samples from time 0)."""
     following = None
     for block in blocks:
         place = block.place if places is None else places.of(block.stamp)
         place = following if place is None else place
         if place is None:
             continue
-        following = place + len(block.samples)
-        yield Piece(block.rate, place, block.samples)
+        following = place + block.length
+        yield place, block
 
 
 class Places:
@@ -132,7 +134,7 @@ def _remembered_places(path: Path, zero: Fraction, *_: int) -> Places | None:
         if first is None or first.stamp is None or first.place is None:
             return None
         rate, tick = first.rate, Fraction(stream.time_base or 1)
-        stamps, lengths = array("q", [first.stamp]), array("q", [len(first.samples)])
+        stamps, lengths = array("q", [first.stamp]), array("q", [first.length])
         for packet in chain(head, packets):
             length = exact_length(stream, packet)
             if length is None or packet.pts is None:

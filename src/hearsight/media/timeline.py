@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import av
 from av.audio.stream import AudioStream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hearsight.media.decode import (
@@ -63,6 +64,10 @@ class Timeline:
     def duration(self) -> float:
         """Seconds from time 0 to the end of the last frame or sample."""
         return float(self.end - self.zero)
+
+    def time_of(self, frame: VideoFrame) -> float:
+        """Seconds from time 0 to when a frame is shown."""
+        return max(0.0, float(timestamp(frame) - self.zero))
 
 
 def timeline_of(source: Source) -> Timeline:
