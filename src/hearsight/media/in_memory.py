@@ -105,10 +105,10 @@ def open_picture(picture: PictureSource) -> Pixels:
     Raises:
         HearsightError: a file that cannot be read, or an array of another kind or shape.
     """
-    if not isinstance(picture, ArrayLike | Image.Image):
-        with as_file(picture) as path:
-            return read_picture(path)
-    return as_pixels(picture)
+    if isinstance(picture, np.ndarray | ArrayLike | Image.Image):
+        return as_pixels(picture)
+    with as_file(picture) as path:
+        return read_picture(path)
 
 
 def as_pixels(picture: PixelSource) -> Pixels:

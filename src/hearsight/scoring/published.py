@@ -74,11 +74,11 @@ def boards(scored: Iterable[Mapping[str, str]] = ()) -> list[Board]:
     grouped: dict[str, list[Mapping[str, str]]] = {}
     for number in published:
         grouped.setdefault(number["test set"], []).append(number)
-    for number in given:
-        test_set, protocol = number["test set"], number["protocol"]
+    for own in given:
+        test_set, protocol = own["test set"], own["protocol"]
         joins = (test_set, protocol) in known
         title = test_set if joins else f"{test_set}, protocol {protocol}"
-        grouped.setdefault(title, []).append(number)
+        grouped.setdefault(title, []).append(own)
     return [_board(test_set, numbers) for test_set, numbers in grouped.items()]
 
 
