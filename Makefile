@@ -5,6 +5,11 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 TORCH_FROM := $(if $(TORCH_INDEX),$(if $(wildcard $(TORCH_INDEX)),--find-links,--extra-index-url) '$(TORCH_INDEX)')
+ifneq ($(TORCH_INDEX),)
+ifeq ($(wildcard $(TORCH_INDEX))$(findstring ://,$(TORCH_INDEX)),)
+$(error TORCH_INDEX is '$(TORCH_INDEX)', which is neither a folder that exists nor an address with ://)
+endif
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 

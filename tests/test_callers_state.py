@@ -48,6 +48,28 @@ def test_nor_does_a_call_in_another_thread_meanwhile(name: str, changes: Changes
     assert changes["beside"][name] == []
 
 
+IMPORTED = """
+import os, warnings
+import torch  # adds filters of its own
+import hearsight
+environment, filters = dict(os.environ), list(warnings.filters)
+hearsight.Library
+assert dict(os.environ) == environment, set(os.environ) - set(environment)
+assert warnings.filters == filters, [each for each in warnings.filters if each not in filters]
+"""
+
+
+@pytest.mark.parametrize("level", [None, "info"])
+def test_importing_a_library_leaves_environment_and_filters(level: str | None) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("LANCEDB_LOG", None)
+    if level is not None:
+        environment["LANCEDB_LOG"] = level
+    program = [sys.executable, "-c", IMPORTED]
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 GLOBAL = {
     *("manual_seed_all", "fork_rng", "set_rng_state", "set_num_threads", "set_num_interop_threads"),
     *("set_default_dtype", "set_default_device", "catch_warnings", "simplefilter"),

@@ -152,6 +152,14 @@ def test_one_variable_says_where_torch_comes_from(
         assert "CPU build" in done.stdout
 
 
+@pytest.mark.parametrize("given", ["gone/wheels", "/no/such/folder"])
+def test_a_mistyped_folder_of_wheels_is_refused(given: str) -> None:
+    show = ["make", "-n", "setup", f"TORCH_INDEX={given}"]
+    done = subprocess.run(show, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"TORCH_INDEX is '{given}', which is neither a folder that exists" in done.stderr
+
+
 def test_extras_are_installed_by_a_command_that_works() -> None:
     """No page tells to install by name what no index has: only `install_command` knows how."""
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.py")]

@@ -23,6 +23,7 @@ from hearsight.localising.moments import Moment
 from hearsight.media.in_memory import (
     MediaFile,
     PictureSource,
+    PixelSource,
     SoundSource,
     open_picture,
     open_sound,
@@ -113,7 +114,7 @@ class LoadedModel(Model):
 
     def localise_frames(
         self,
-        frames: Iterable[np.ndarray],
+        frames: Iterable[PixelSource],
         times: Iterable[float],
         sound: SoundSource,
         *,

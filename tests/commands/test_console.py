@@ -41,6 +41,20 @@ def test_without_a_terminal_each_epoch_is_a_line(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.usefixtures("loud")
+def test_without_a_terminal_a_long_epoch_says_how_it_stands_once_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("hearsight.commands.console.time.monotonic", lambda: now)
+    bars = Bars(Console(file=io.StringIO()))
+    for loss in range(150):  # a step a second
+        now += 1
+        bars.report(report(ended=False, loss=float(loss)))
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.findall(r"loss (\d+)", line) for line in lines] == [["59"], ["119"]]
+
+
+@pytest.mark.usefixtures("loud")
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     keep_quiet()
     run(Bars(Console(file=io.StringIO())))

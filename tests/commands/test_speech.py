@@ -49,6 +49,13 @@ def test_quiet_keeps_errors(hearsight: Hearsight) -> None:
     assert err == "hearsight: 'gone.mp4' does not exist.\n"
 
 
+@pytest.mark.parametrize("options", ["--quiet -v", "-vv --quiet"])
+def test_opposites_are_refused(hearsight: Hearsight, options: str) -> None:
+    code, out, err = hearsight(f"protocols {options}")
+    assert (code, out) == (2, "")
+    assert err == "hearsight: -v and --quiet are opposites: give one of them.\n"
+
+
 def commands(group: Any) -> list[Any]:
     found = []
     for command in group.commands.values():

@@ -275,11 +275,15 @@ def test_silent_moments_come_last_among_sounds_and_are_marked(
 def test_a_sound_has_no_image_and_a_picture_no_sound_to_compare(mixed: Library) -> None:
     names = {Path(name).name: name for name in mixed.table.files()}
     with pytest.raises(HearsightError, match=r"red\.png' has no sound"):
-        mixed.similar(names["red.png"], 0.0)
+        mixed.similar(names["red.png"], 0.0, to="sound")
     with pytest.raises(HearsightError, match=r"tone\.wav' has no image"):
         mixed.similar(names["tone.wav"], 1.5, to="image")
     assert mixed.similar(names["red.png"], 0.0, to="image", k=1)[0].file.name == "1.mp4"
     assert mixed.similar(names["tone.wav"], 1.5, k=1)[0].file.name == "tone.wav"
+    by_default = mixed.similar(names["red.png"], k=1)  # one moment, compared by its frame
+    assert by_default == mixed.similar(names["red.png"], 0.0, to="image", k=1)
+    with pytest.raises(HearsightError, match=r"has moments from 1\.5 to .* s: say by --at which"):
+        mixed.similar(names["1.mp4"])
 
 
 def test_a_query_shows_what_was_searched_by(mixed: Library, folder: Path, tmp_path: Path) -> None:

@@ -1,16 +1,27 @@
 """Media in memory is what the same media in a file is; all else is refused in one sentence."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
+import torch
 from made_media import frequency_of, sine
 from PIL import Image
 
 from hearsight.errors import HearsightError
-from hearsight.media.in_memory import SoundSource, as_file, mono_at_rate, open_picture, open_sound
+from hearsight.media.in_memory import (
+    SoundSource,
+    as_file,
+    as_pixels,
+    mono_at_rate,
+    open_picture,
+    open_sound,
+)
 from hearsight.media.read import probe
 from hearsight.media.samples import RATE
 from hearsight.media.source import MediaError
@@ -89,6 +100,76 @@ def test_a_picture_is_the_same_by_path_bytes_file_and_array(tmp_path: Path) -> N
 def test_an_array_that_is_no_frame_is_refused(pixels: np.ndarray) -> None:
     with pytest.raises(HearsightError, match=r"height x width x 3.* not "):
         open_picture(pixels)
+
+
+def test_tensors_and_pictures_of_pillow_are_taken_as_their_arrays(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    assert np.array_equal(open_picture(torch.from_numpy(pixels)), pixels)
+    assert np.array_equal(open_picture(Image.fromarray(pixels)), pixels)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for name, image, options in (
+        ("clear.png", Image.fromarray(np.dstack([pixels, pixels[..., 0]])), {}),
+        ("grey.png", Image.fromarray(pixels[..., 0].astype(np.uint16) * 257), {}),
+        ("turned.jpg", Image.fromarray(pixels), {"exif": turned}),
+    ):
+        image.save(tmp_path / name, **options)
+        of_file = open_picture(tmp_path / name)
+        assert np.array_equal(open_picture(Image.open(tmp_path / name)), of_file)
+    samples = sine(440.0, 1.0, RATE).astype(np.float32)
+    assert np.array_equal(heard((torch.from_numpy(samples), RATE)), heard((samples, RATE)))
+    frames = [torch.from_numpy(pixels), Image.fromarray(pixels)]
+    assert all(np.array_equal(as_pixels(frame), pixels) for frame in frames)
+
+
+NO_MEDIA = """
+import sys
+import numpy as np, torch
+from PIL import Image
+from hearsight import HearsightError, Library, load_model, localise_image, localise_video
+from hearsight.media.in_memory import as_pixels, open_picture, open_sound
+
+pixels, samples = np.zeros((8, 8, 3), np.uint8), np.zeros(9, np.float32)
+library = Library.__new__(Library)
+
+def sound(given):
+    with open_sound(given):
+        pass
+
+open(sys.argv[1], "wb").write(b"GIF89a")
+tries = {
+    "no file": [lambda: open_picture(7), lambda: open_picture(None), lambda: sound(7)],
+    "no file:": [lambda: sound([0.0]), lambda: next(localise_video(pixels))],
+    "is no file": [lambda: next(localise_video(torch.zeros(3)))],
+    "no array": [lambda: as_pixels("a.png"),
+        lambda: sound((16000, samples)), lambda: sound(([0], 1))],
+    "with their rate": [lambda: sound(samples),
+        lambda: sound(torch.zeros(9)), lambda: sound((samples,))],
+    "rate of a sound": [lambda: sound((samples, "16000")), lambda: sound((samples, None))],
+    "height x width": [lambda: open_picture(torch.zeros(3, 8, 8)),
+        lambda: open_picture(np.float32(1))],
+    "as an array": [lambda: open_picture(torch.zeros(8, 8, 3, requires_grad=True))],
+    "by its path": [lambda: library.query(image=pixels),
+        lambda: library.query(sound=torch.zeros(9))],
+    "32 bits": [lambda: open_picture(Image.new("F", (8, 8)))],
+}
+for said, calls in tries.items():
+    for number, call in enumerate(calls):
+        try:
+            call()
+        except HearsightError as error:
+            assert said in str(error) and "\\n" not in str(error), (said, number, str(error))
+        else:
+            raise SystemExit(f"{said} {number}: nothing is raised")
+"""
+
+
+def test_what_is_no_media_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """As callers without the type checks of these tests see it."""
+    program = [sys.executable, "-c", NO_MEDIA, str(tmp_path / "a.gif")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_errors_name_what_was_given_and_not_the_copy(tmp_path: Path) -> None:

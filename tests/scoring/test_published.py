@@ -149,6 +149,30 @@ def test_scored_rows_are_read_alike_from_both_kinds_of_file(tmp_path: Path) -> N
     assert scored_numbers(str(table))[0]["test set"] == "scored: t.csv"
 
 
+def test_rows_of_another_protocol_have_a_board_of_their_own(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "name,protocol,AUC,precision\nmine,lvs,0.5,\n"
+        "mine,negatives,0.7,0.4\nyours,negatives,0.2,0.1\n"
+    )
+    found = boards([*scored_numbers(f"VGG-SS={table}"), *scored_numbers(str(table))])
+    own = {board.test_set: board for board in found[len(boards()) :]}
+    negatives = own["VGG-SS, protocol negatives"]
+    assert [(row["method"], row["AUC"]) for row in negatives.rows] == [
+        ("mine", "70.00"),
+        ("yours", "20.00"),
+    ]
+    assert list(own) == [
+        "VGG-SS, protocol negatives",
+        "scored: t.csv, protocol lvs",
+        "scored: t.csv, protocol negatives",
+    ]
+    joined = next(board for board in found if board.test_set == "VGG-SS")
+    assert [row["AUC"] for row in joined.rows if row["method"] == "mine"] == ["50.00"]
+    for board in own.values():
+        assert all(row[score] != "-" for row in board.rows for score in board.scores)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

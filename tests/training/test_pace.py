@@ -13,6 +13,7 @@ from hearsight.datasets.open import open_clips
 from hearsight.errors import HearsightError
 from hearsight.recipes.catalogue import lighter_recipes, load_recipe
 from hearsight.recipes.recipe import Recipe
+from hearsight.recipes.serialisation import assign
 from hearsight.training import pace as pace_module
 from hearsight.training import run as run_module
 from hearsight.training import trainer
@@ -274,6 +275,142 @@ def test_a_validation_within_an_epoch_changes_no_weight_that_follows(
     steps = [one["step"] for one in read_log(run) if one["kind"] == "validation"]
     assert steps[0] < 3
     assert steps[-1] == 9
+
+
+def test_a_step_tried_before_the_first_changes_no_weight(tmp_path: Path) -> None:
+    guesses = []
+
+    def guess(run: Run) -> None:
+        Run.guess_step(run)
+        guesses.append(run.pace.guess)
+
+    dropout = assign(tiny_recipe(), "encoder.dropout=0.2")
+    for name, tells in (("told", True), ("plain", False)):
+        options = replace(QUIET, tell_time=tells)
+        train(dropout, few_scenes(), tmp_path / name, options=options)
+    assert same(weights_of(tmp_path / "told"), weights_of(tmp_path / "plain"))
+    run = Run(dropout, few_scenes(), tmp_path / "third", QUIET)
+    before = {name: held.clone() for name, held in run.encoders.state_dict().items()}
+    guess(run)
+    run.kept.close()
+    assert guesses[0] > 0
+    assert same(before, run.encoders.state_dict())
+    assert all(weights.grad is None for weights in run.encoders.parameters())
+
+
+def guessed(monkeypatch: pytest.MonkeyPatch, clock: Clock, step: float) -> None:
+    """Let a step be guessed at so many seconds, and the guess take 3."""
+    clock.tick = 1e-6
+
+    def guess(run: Run) -> None:
+        clock.now += 3.0
+        run.pace.guess = step
+
+    monkeypatch.setattr(Run, "guess_step", guess)
+
+
+def test_a_long_run_is_told_before_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    guessed(monkeypatch, clock, 100.0)
+    told: list[str] = []
+
+    def step(run: Run, batch: object) -> None:
+        raise HearsightError("here a step would begin")
+
+    monkeypatch.setattr(Run, "train_step", step)
+    recipe = replace(tiny_recipe(), name="ssl_tie", epochs=20)
+    options = replace(QUIET, tell_time=True, notice=told.append)
+    with pytest.raises(HearsightError, match="here a step"):
+        train(recipe, few_scenes(), tmp_path / "run", options=options)
+    assert len(told) == 1
+    assert "on this CPU, judged by a few clips: 60 steps of 100 s" in told[0]
+    assert "Lighter: ssl_tie:small" in told[0]
+
+
+def test_minutes_that_hold_no_long_step_are_refused_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    guessed(monkeypatch, clock, 100.0)
+    recipe = replace(tiny_recipe(), name="ssl_tie")
+    options = replace(QUIET, minutes=2.0, started=clock.now - 20.0)  # 3 more for the guess
+    with pytest.raises(HearsightError) as refused:
+        train(recipe, few_scenes(), tmp_path / "run", options=options)
+    assert str(refused.value) == (
+        "--minutes 2 is too short for a single step of ssl_tie, which takes about 100 s here, "
+        "beside 23 s to begin: give 4 or more, or take ssl_tie:small or ssl_tie:pretrained."
+    )
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+    enough = replace(options, started=None)  # 120 - 3 s
+    assert train(recipe, few_scenes(), tmp_path / "run", options=enough).steps > 0
+
+
+@pytest.mark.parametrize(("slower", "scored"), [(1.0, 48), (4.0, 16)])
+def test_a_validation_that_does_not_fit_is_on_fewer_clips(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+    slower: float,
+    scored: int,
+) -> None:
+    slow(monkeypatch, clock, step=10.0, validation=8.0)  # 1 s a clip
+    fast = trainer.evaluate
+
+    def evaluated(model: object, clips: object, *arguments: object, **options: object) -> object:
+        clock.now += (slower - 1) * len(clips)  # type: ignore[arg-type]
+        return fast(model, clips, *arguments, **options)  # type: ignore[arg-type]
+
+    validation = open_clips("toys", split="val", size=32, count=48)
+    train_step = Run.train_step
+
+    def stepped(run: Run, batch: object) -> object:
+        monkeypatch.setattr(trainer, "evaluate", evaluated)  # slower from the first step on
+        monkeypatch.setattr(pace_module, "evaluate", evaluated)
+        return train_step(run, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "train_step", stepped)
+    told: list[str] = []
+    options = replace(QUIET, minutes=1.8, notice=told.append)
+    begin = clock.now
+    folder = tmp_path / "run"
+    recipe = replace(tiny_recipe(), batch_size=2)
+    result = train(recipe, few_scenes(), folder, validation=validation, options=options)
+    assert clock.now - begin <= 108 + 20 * (slower > 1)
+    cut = {} if scored == 48 else {"validation": scored}
+    assert {key: value for key, value in result.shortened.items() if key == "validation"} == cut
+    assert [each for each in told if "validated" in each] == (
+        [
+            f"The last weights are validated on {scored} of 48 clips: --minutes leaves no time for "
+            "more."
+        ]
+        if cut
+        else []
+    )
+    assert result.best == read_log(folder)[-1]["adaptive_success_rate"]
+    assert load_checkpoint(folder / BEST).facts["threshold"] is not None
+
+
+def test_a_score_on_fewer_clips_replaces_none_on_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    validation = open_clips("toys", split="val", size=32, count=48)
+    slow(monkeypatch, clock, step=1.0, validation=0.0)
+    first = train(
+        replace(tiny_recipe(), epochs=1),
+        few_scenes(),
+        tmp_path / "run",
+        validation=validation,
+        options=QUIET,
+    )
+    slow(monkeypatch, clock, step=1.0, validation=800.0)
+    told: list[str] = []
+    options = replace(QUIET, resume=True, minutes=0.01, notice=told.append)
+    second = train(
+        tiny_recipe(), few_scenes(), tmp_path / "run", validation=validation, options=options
+    )
+    assert (second.steps, second.best) == (first.steps + 1, first.best)
+    assert any(each.startswith("The last weights are not validated") for each in told)
+    assert load_checkpoint(tmp_path / "run" / BEST).facts["position"]["step"] == first.steps
 
 
 def test_a_search_that_does_not_fit_is_not_begun(

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -95,6 +96,7 @@ def note(sentence: str) -> None:
 
 
 BAR = 24  # characters: with its numbers it fits 80
+STILL = 60.0  # seconds after which a run without a terminal says how it stands
 SPEED_PERIOD = 600.0  # seconds; of slow steps, half a minute would hold one
 
 
@@ -102,7 +104,8 @@ class Bars:
     """A `Progress` with one bar per stage, an estimate of the time left included. Use as a context.
 
     `report` shows how a training run stands, below its bar. Without a terminal each stage is one
-    line when it begins, and each epoch one when it ends, so that a log file stays readable.
+    line when it begins, and each epoch one when it ends; in a long epoch there is one a minute at
+    most, so that a log file stays readable.
     """
 
     def __init__(self, console: "Console | None" = None) -> None:
@@ -122,6 +125,7 @@ class Bars:
         self.quiet = is_quiet()
         self.live = self.console.is_terminal and not self.quiet
         self.stages: dict[str, TaskID] = {}
+        self.said = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=BAR),
@@ -161,8 +165,9 @@ class Bars:
         self.progress.update(self.stages[stage], completed=done, total=total)
 
     def report(self, report: "TrainingReport") -> None:
-        """Show how a run stands: below the bars, or as a line at the end of an epoch."""
+        """Show how a run stands: below the bars, or as a line at times."""
         if self.live:
             self.numbers = f"epoch {report.epoch} of {report.epochs}: {report.numbers()}"
-        elif report.ended and not self.quiet:
+        elif not self.quiet and (report.ended or time.monotonic() - self.said >= STILL):
+            self.said = time.monotonic()
             print(report.line(), file=sys.stderr, flush=True)

@@ -172,9 +172,15 @@ def search(
 
 def similar(
     library: LibraryName,
-    file: Annotated[Path, typer.Argument(help="A video of the library.")],
-    at: Annotated[float, typer.Option(help="Seconds from its start.")],
-    to: Annotated[str, typer.Option(help="Compare by `sound` or by `image`.")] = "sound",
+    file: Annotated[Path, typer.Argument(help="A video, sound or picture of the library.")],
+    at: Annotated[
+        float | None,
+        typer.Option(help="Seconds from its start; not needed where it has a single moment."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Compare by `sound`, or by `image`, the default for a picture."),
+    ] = None,
     count: Count = 10,
     same_video: SameVideo = "one",
     sheet: Sheet = None,
@@ -194,7 +200,8 @@ def similar(
         log_card(opened.card)
         query = opened.query_by_moment(file, at, to)
         results = opened.nearest(query, count, same_video=same_video, exact=exact)
-        show(opened, query, results, f"{file.name} at {at:g} s", sheet, page)
+        moment = "" if at is None else f" at {at:g} s"
+        show(opened, query, results, file.name + moment, sheet, page)
 
 
 @contextmanager

@@ -42,18 +42,30 @@ Wide = Annotated[
 ]
 
 
-def be_verbose(count: int) -> int:
+def be_verbose(context: Any, count: int) -> int:
     """Say what is done, if `-v` is given."""
     if count:
+        _speak_by(context, "-v")
         log_to_stderr(count)
     return count
 
 
-def be_quiet(wanted: bool) -> bool:
+def be_quiet(context: Any, wanted: bool) -> bool:
     """Show only results and errors, if `--quiet` is given."""
     if wanted:
+        _speak_by(context, "--quiet")
         keep_quiet()
     return wanted
+
+
+def _speak_by(context: Any, option: str) -> None:
+    """Refuse a second option that says how much is said.
+
+    Raises:
+        HearsightError: there is another.
+    """
+    if context.meta.setdefault("hearsight.speech", option) != option:
+        raise HearsightError("-v and --quiet are opposites: give one of them.")
 
 
 @cache
@@ -128,8 +140,15 @@ def parse_folder(path: str | Path) -> Path:
 
 
 def parse_protocols(text: str) -> list[str]:
-    """Names of protocols, separated by commas; each once."""
-    return list(dict.fromkeys(one.strip() for one in text.split(",")))
+    """Names of protocols, separated by commas; each once.
+
+    Raises:
+        HearsightError: one of them is empty.
+    """
+    names = [one.strip() for one in text.split(",")]
+    if not all(names):
+        raise HearsightError(f"--protocols takes names with commas between them, not '{text}'.")
+    return list(dict.fromkeys(names))
 
 
 def parse_seeds(text: str) -> list[int]:

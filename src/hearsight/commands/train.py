@@ -1,6 +1,7 @@
 """`hearsight train`: trains one recipe."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,7 +88,11 @@ def train(
     ] = False,
     minutes: Annotated[
         float | None,
-        typer.Option(help="End within so many minutes, validated and saved.", callback=above_zero),
+        typer.Option(
+            help="End within so many minutes, all that the command does included, validated and "
+            "saved; refused where not one long step fits.",
+            callback=above_zero,
+        ),
     ] = None,
     log_every: Annotated[
         int, typer.Option(help="Steps between two entries of the log.", min=1)
@@ -111,6 +116,7 @@ def train(
 
     Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
     """
+    started = time.monotonic()  # importing torch and opening the data take minutes too
     import torch
 
     from hearsight.datasets.open import is_videos, name_as_test, open_joined
@@ -158,6 +164,7 @@ def train(
         options = TrainingOptions(
             resume=resume,
             minutes=minutes,
+            started=started,
             log_every=log_every,
             trackers=tuple(trackers),
             device=device,
@@ -197,6 +204,7 @@ def train(
                 "skipped": len(result.unreadable),
                 "finished": result.finished,
                 **({} if result.best is None else {"best": round(result.best, 4)}),
+                **({"shortened": result.shortened} if result.shortened else {}),
                 **told,
             }
         )

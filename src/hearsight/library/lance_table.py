@@ -8,6 +8,7 @@ so their squared Euclidean distance is 2 - 2 cosine.
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,8 +23,28 @@ from hearsight.errors import HearsightError, needs
 from hearsight.files import locks
 from hearsight.media.sound_windows import QUIET
 
-os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of duplicate vectors
-with needs("library", "A library"):
+
+@contextmanager
+def unchanged_caller() -> Iterator[None]:
+    """Import LanceDB within: it reads `LANCEDB_LOG` then, and urllib3 adds filters of warnings.
+
+    LanceDB would warn of duplicate vectors. The caller's environment and filters are as before
+    afterwards. `warnings.catch_warnings` is not for this: it swaps the filters of all threads.
+    """
+    variable, before = "LANCEDB_LOG", list(warnings.filters)
+    was_set = variable in os.environ
+    os.environ.setdefault(variable, "error")
+    try:
+        yield
+    finally:
+        if not was_set:
+            os.environ.pop(variable, None)
+        for each in list(warnings.filters):
+            if each not in before and each[2].__module__.startswith("urllib3"):
+                warnings.filters.remove(each)  # type: ignore[attr-defined]
+
+
+with needs("library", "A library"), unchanged_caller():
     import lancedb
     import pyarrow as pa  # type: ignore[import-untyped]
     from lancedb.index import IvfPq

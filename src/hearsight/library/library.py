@@ -31,6 +31,7 @@ from hearsight.library.lance_table import (
     absolute_path,
 )
 from hearsight.library.thumbnails import small_picture, waveform_picture
+from hearsight.media.in_memory import check_path
 from hearsight.media.picture import read_picture
 from hearsight.media.read import frames_at, probe, read_sound, stream_sound
 from hearsight.media.samples import RATE
@@ -159,7 +160,7 @@ class Library:
         at: float | None = None,
         to: str | None = None,
         k: int = 10,
-        same_video: str = "keep",
+        same_video: str = "one",
         exact: bool = False,
     ) -> list[SearchResult]:
         """The k moments nearest to a sound, a picture, or a moment of a video; best first.
@@ -203,11 +204,14 @@ class Library:
             HearsightError: not exactly one of the three is given, a file cannot be read, or an
                 option is wrong.
         """
-        if [sound, image, video].count(None) != 2:
+        if sum(each is not None for each in (sound, image, video)) != 1:
             raise HearsightError("Give one thing to search by: a sound, an image or a video.")
         if (video is None) != (at is None):
             raise HearsightError("A video and the time `at` in it are given together.")
         modality = check_modality(("sound" if image is None else "image") if to is None else to)
+        for path in (sound, image, video):
+            if path is not None:
+                check_path(path, "A library")
         if image is not None:
             pixels = read_picture(image)
             shown = ShownMoment(
@@ -229,14 +233,16 @@ class Library:
     def similar(
         self,
         file: Path | str,
-        at: float,
+        at: float | None = None,
         *,
-        to: str = "sound",
+        to: str | None = None,
         k: int = 10,
-        same_video: str = "keep",
+        same_video: str = "one",
         exact: bool = False,
     ) -> list[SearchResult]:
         """The moments nearest to the moment of an indexed `file` that is closest to `at` seconds.
+
+        A picture, or another file with a single moment, needs no `at`.
 
         That moment itself is left out, with `same_video="drop"` all of its file. Options as in
         `query_by_moment` and `nearest`.
@@ -253,25 +259,37 @@ class Library:
             warnings.warn(silence_warning(query.silent), SilenceWarning, stacklevel=2)
         return self.nearest(query, k, same_video=same_video, exact=exact)
 
-    def query_by_moment(self, file: Path | str, at: float, to: str = "sound") -> Query:
+    def query_by_moment(
+        self, file: Path | str, at: float | None = None, to: str | None = None
+    ) -> Query:
         """The query by that moment of an indexed file which is closest to `at` seconds.
 
-        to: `sound` or `image`, whose embeddings are compared.
+        Args:
+            file: of the library.
+            at: seconds; None for its only moment.
+            to: `sound` or `image`, whose embeddings are compared; by default sounds, of a picture
+                frames.
 
         Raises:
-            HearsightError: the file is not in the library, has no moment near that time, or `to`
-                is neither.
+            HearsightError: the file is not in the library, has no moment near that time or several
+                where no time is given, or `to` is neither.
         """
-        modality = check_modality(to)
-        name = str(absolute_path(file))
+        if to is not None:
+            check_modality(to)
+        name = str(absolute_path(check_path(file, "`similar`")))
         columns = [column for column in SHOWN if column in self.table.schema.names]
-        rows = self.table.moments(name, [*columns, modality])
+        rows = self.table.moments(name, [*columns, *MODALITIES])
         if not len(rows):
             known = list(self.table.files())[:MOST_COMPARED]
             raise HearsightError(
                 f"'{file}' is not in the library '{self.table.library}'.{nearest(name, known)}"
             )
         times = rows["time"].to_numpy()
+        if at is None and len(times) > 1:
+            raise HearsightError(
+                f"'{file}' has moments from {times[0]:.1f} to {times[-1]:.1f} s: say by --at which."
+            )
+        at = float(times[0]) if at is None else at
         row = int(np.abs(times - at).argmin()) if math.isfinite(at) else 0
         if not (at >= 0 and abs(times[row] - at) <= self.table.info.every):
             raise HearsightError(
@@ -279,7 +297,9 @@ class Library:
                 f" none near {at:g} s."
             )
         values = rows.slice(row, 1).to_pylist()[0]
-        vector = values.pop(modality)
+        picture = values.get("kind") == "picture"
+        modality = check_modality(("image" if picture else "sound") if to is None else to)
+        vector = {each: values.pop(each) for each in MODALITIES}[modality]
         if vector is None:
             raise HearsightError(
                 f"'{file}' has no {modality} to compare: choose the other by --to."
@@ -300,7 +320,7 @@ class Library:
         query: Query,
         k: int = 10,
         *,
-        same_video: str = "keep",
+        same_video: str = "one",
         exact: bool = False,
         only: MomentFilter = EVERY_MOMENT,
     ) -> list[SearchResult]:

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
-
 from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.read_ahead import in_batches
 from hearsight.errors import HearsightError
@@ -17,12 +15,12 @@ from hearsight.localising.localise import (
     prepare_whole_frame,
 )
 from hearsight.localising.moments import Moment
-from hearsight.media.in_memory import SoundSource, check_pixels, open_sound
+from hearsight.media.in_memory import PixelSource, SoundSource, as_pixels, open_sound
 from hearsight.media.sound_windows import SoundWindow, sound_windows
 
 
 def localise_frames(
-    frames: Iterable[np.ndarray],
+    frames: Iterable[PixelSource],
     times: Iterable[float],
     sound: SoundSource,
     *,
@@ -50,7 +48,7 @@ def localise_frames(
 
 
 def _frame_moments(
-    frames: Iterable[np.ndarray], times: Iterable[float], sound: SoundSource, localiser: Localiser
+    frames: Iterable[PixelSource], times: Iterable[float], sound: SoundSource, localiser: Localiser
 ) -> Iterator[Moment]:
     with open_sound(sound) as blocks:
         prepared = _prepare_alike(frames, localiser.recipe.frame_size)
@@ -78,10 +76,9 @@ def _rising(times: Iterable[float]) -> Iterator[float]:
         yield float(time)
 
 
-def _prepare_alike(frames: Iterable[np.ndarray], side: int) -> Iterator[EncoderFrame]:
+def _prepare_alike(frames: Iterable[PixelSource], side: int) -> Iterator[EncoderFrame]:
     first = None
-    for number, pixels in enumerate(frames):
-        check_pixels(pixels)
+    for number, pixels in enumerate(map(as_pixels, frames)):
         first = first or pixels.shape
         if pixels.shape != first:
             raise HearsightError("All frames must have the size of the first.")

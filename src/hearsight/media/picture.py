@@ -96,6 +96,23 @@ def read_picture(path: Path | str) -> UInt8[np.ndarray, "height width 3"]:
         raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
 
 
+def image_pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """The RGB pixels, 0..255, of a picture that Pillow holds, as those of its file.
+
+    Raises:
+        MediaError: its file is damaged, or its values do not tell which is white.
+    """
+    from hearsight.media.source import MediaError
+
+    try:
+        image.load()
+        turn = _turn(image)
+        upright = image if turn is None else image.transpose(turn)
+        return np.array(_on_white(upright).convert("RGB"))
+    except (ValueError, OSError) as error:
+        raise MediaError(f"The picture of Pillow cannot be read: {error}.") from error
+
+
 def is_picture(path: Path | str) -> bool:
     """Whether a file is a picture that can be read, or could be with pillow-heif."""
     from hearsight.media.source import MediaError

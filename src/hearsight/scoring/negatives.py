@@ -18,6 +18,7 @@ from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, TruthMask, rasterise
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
+from hearsight.files.text import counted
 from hearsight.scoring.box_scores import centred_disc
 from hearsight.scoring.inference import (
     Inference,
@@ -299,7 +300,7 @@ def evaluate_negatives(
         protocol,
         [*rows, *references],
         chain(*lines),
-        details=f"; {draws} draws",
+        details=f"; {counted(draws, 'draw')}",
         records=own | known,
     )
 

@@ -63,12 +63,22 @@ def kind_of(method: str) -> str:
 def boards(scored: Iterable[Mapping[str, str]] = ()) -> list[Board]:
     """One board for each test set, the published ones first.
 
+    Scored rows stand among the published ones of a test set where some have their protocol; those
+    of any other protocol have a board of their own, as equal names are other measures there.
+
     Args:
         scored: numbers beside the published ones, with the same columns: see `scored_numbers`.
     """
+    published, given = published_numbers(), list(scored)
+    known = {(number["test set"], number["protocol"]) for number in published}
     grouped: dict[str, list[Mapping[str, str]]] = {}
-    for number in [*published_numbers(), *scored]:
+    for number in published:
         grouped.setdefault(number["test set"], []).append(number)
+    for own in given:
+        test_set, protocol = own["test set"], own["protocol"]
+        joins = (test_set, protocol) in known
+        title = test_set if joins else f"{test_set}, protocol {protocol}"
+        grouped.setdefault(title, []).append(own)
     return [_board(test_set, numbers) for test_set, numbers in grouped.items()]
 
 

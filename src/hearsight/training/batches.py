@@ -247,6 +247,11 @@ class Batches:
             )
         return batches
 
+    def chosen(self, places: Sequence[int]) -> Batch | Unread:
+        """Some clips, by their numbers, as a batch of the first epoch, read in this process."""
+        seconds = self.recipe.spectrogram.seconds
+        return collate([self.items[Slot(0, each)] for each in places], seconds, mixing=False)
+
     def epoch(
         self, epoch: int, *, first: int = 0, partners: Int64[np.ndarray, " count"] | None = None
     ) -> Iterator[Batch | Unread]:

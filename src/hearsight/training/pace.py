@@ -16,7 +16,6 @@ from hearsight.clips.clip import Clips
 from hearsight.clips.selection import ChosenClips
 from hearsight.errors import HearsightError
 from hearsight.files.text import counted
-from hearsight.progress import Progress
 from hearsight.recipes.catalogue import lighter_recipes
 from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
@@ -83,6 +82,8 @@ class Pace:
     validation: float = 0.0
     threshold: float = 0.0  # to choose it, once at the end, and with each best score
     first_step: float | None = None  # seconds, the loading of its batch included
+    guess: float | None = None  # seconds of a step, by a few clips, before there is one
+    least: float = 0.0  # seconds of validation and threshold on `SAMPLE` clips each
     steps: int = 0  # in this process
     _stepping: float = 0.0  # seconds of the steps after the first, until `_since`
     _since: float | None = None  # when the clock of these steps began; None: it stands
@@ -141,15 +142,18 @@ class Pace:
         return self._stepping + (0.0 if self._since is None else time.monotonic() - self._since)
 
     def step(self) -> float | None:
-        """Seconds of a step; None before one is done. The first counts where it is alone."""
+        """Seconds of a step; None where nothing was measured.
+
+        Before the first one it is the guess; the first counts where it is alone.
+        """
         if self.steps < 2:
-            return self.first_step
+            return self.guess if self.first_step is None else self.first_step
         return self.stepping() / (self.steps - 1)
 
     def is_known(self) -> bool:
         """Whether enough steps are done to tell what the whole will take."""
         if self.first_step is None:
-            return False
+            return self.guess is not None and self.guess >= LONG_STEP
         short = self.steps > MEASURED and self.stepping() >= MEASURED
         return short or self.first_step >= LONG_STEP
 
@@ -166,18 +170,60 @@ class Pace:
         whole = self.seconds(work)
         if whole is None or self.minutes is None:
             return whole
-        return min(whole, max(0.0, 60 * self.minutes - (time.monotonic() - self.started)))
+        return min(whole, max(0.0, self.left()))
+
+    def left(self) -> float:
+        """Seconds that the minutes leave; below 0 where they are over."""
+        assert self.minutes is not None
+        return 60 * self.minutes - (time.monotonic() - self.started)
 
     def closing(self) -> float:
-        """Seconds from a stop to a validated checkpoint."""
-        return self.validation + self.threshold
+        """Seconds kept to validate and to choose the threshold: half of the minutes at most.
+
+        What does not fit is done on fewer clips, see `affordable`.
+        """
+        whole = self.validation + self.threshold
+        return whole if self.minutes is None else min(whole, 30 * self.minutes)
+
+    def affordable(self, count: int, seconds: float) -> int:
+        """Of `count` clips of a closing part, those that fit into what is left; `SAMPLE` at least.
+
+        seconds: that the parts still to be done take on all of their clips.
+        """
+        if self.minutes is None or seconds <= self.left():
+            return count
+        return min(count, max(SAMPLE, int(count * self.left() / seconds)))
+
+    def check_first_step(self, recipe: Recipe, search: float, device: str) -> None:
+        """Refuse minutes that hold no step, before hours go into one. Short steps are not refused.
+
+        search: seconds for the mixing partners of the first epoch.
+
+        Raises:
+            HearsightError: not one long step fits; it says what would, and which recipes do.
+        """
+        guess = self.guess
+        if self.minutes is None or guess is None or guess < LONG_STEP:
+            return
+        needed = search + guess + self.least
+        if needed <= self.left():
+            return
+        spent = 60 * self.minutes - self.left()
+        closing = f" and {duration(self.least)} to validate and save" if self.least else ""
+        lighter = lighter_recipes(recipe.name) if device == "cpu" else {}
+        other = f", or take {' or '.join(lighter)}" if lighter else ""
+        raise HearsightError(
+            f"--minutes {self.minutes:g} is too short for a single step of {recipe.name}, which "
+            f"takes about {duration(search + guess)} here, beside {duration(spent)} to begin"
+            f"{closing}: give {math.ceil(1.5 * (spent + needed) / 60)} or more{other}."
+        )
 
     def is_over(self, more: float = 0.0) -> bool:
         """Whether the minutes do not allow another step (or `more` seconds) and the closing."""
         if self.minutes is None:
             return False
         needed = max(more, self.step() or 0.0) + self.closing()
-        return time.monotonic() - self.started + needed > 60 * self.minutes
+        return needed > self.left()
 
     def describe(
         self, recipe: Recipe, work: Work, *, batches: int, device: str, falls: bool = False
@@ -204,6 +250,8 @@ class Pace:
         place = "CPU" if device == "cpu" else "GPU"
         most = "at most " if falls else ""
         took = f"Training takes {most}about {duration(whole)} on this {place}"
+        if self.first_step is None:
+            took += ", judged by a few clips"
         said = f"{took}: {', '.join(parts)}."
         return " ".join([said, *self._advice(recipe, work, batches, device, whole)])
 
@@ -213,7 +261,7 @@ class Pace:
         """What fits into the minutes, and which recipes are lighter."""
         said, step = [], self.step() or 0.0
         if self.minutes is not None and whole > 60 * self.minutes:
-            left = 60 * self.minutes - (time.monotonic() - self.started) - self.closing()
+            left = self.left() - self.closing()
             between = self.search * min(1, work.searches)
             between += self.validation / recipe.validate_every if work.validations else 0.0
             epochs, steps = left / (batches * step + between), max(1, round(left / step))
@@ -247,7 +295,7 @@ def sampled_seconds(count: int, work: Callable[[list[int]], object]) -> float:
     return each * count
 
 
-def measure_parts(
+def measure_closing(
     pace: Pace,
     model: Model,
     clips: Clips,
@@ -255,26 +303,31 @@ def measure_parts(
     *,
     protocol: str,
     device: torch.device,
-    progress: Progress,
 ) -> None:
-    """Measure on a few clips what validation, threshold and search take; changes no weight."""
+    """Measure on a few clips what validation and threshold take."""
     encoders, recipe, _ = model
 
     def choose(places: list[int]) -> None:
         choose_threshold(encoders, recipe, ChosenClips(clips, places), device=device)
 
+    pace.threshold = sampled_seconds(len(clips), choose) * min(1, COUNT / len(clips))
+    pace.least = pace.threshold * min(1, SAMPLE / min(COUNT, len(clips)))
+    if validation is not None:
+        scored = validation
+
+        def score(places: list[int]) -> None:
+            evaluate(model, ChosenClips(scored, places), protocol, device=device)
+
+        pace.validation = sampled_seconds(len(scored), score)
+        pace.least += pace.validation * min(1, SAMPLE / len(scored))
+
+
+def measure_search(pace: Pace, model: Model, clips: Clips, *, device: torch.device) -> None:
+    """Measure on a few clips what a search for mixing partners takes."""
+    encoders, recipe, _ = model
+
     def search(places: list[int]) -> None:
         embed_sounds(recipe, encoders, clips, epoch=0, wanted=places, device=device, workers=0)
 
-    def score(places: list[int]) -> None:
-        if validation is not None:
-            evaluate(model, ChosenClips(validation, places), protocol, device=device)
-
-    pace.threshold = sampled_seconds(len(clips), choose) * min(1, COUNT / len(clips))
-    progress(MEASURING, 1, 3)
     if recipe.mixing is not None:
         pace.search = sampled_seconds(len(clips), search)
-    progress(MEASURING, 2, 3)
-    if validation is not None:
-        pace.validation = sampled_seconds(len(validation), score)
-    progress(MEASURING, 3, 3)

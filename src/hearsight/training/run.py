@@ -23,11 +23,20 @@ from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.accelerator import make_accelerator
 from hearsight.training.batches import Batch, Batches, label_names
-from hearsight.training.confidence_threshold import choose_threshold
+from hearsight.training.confidence_threshold import COUNT, choose_threshold
 from hearsight.training.feature_cache import feature_caches
 from hearsight.training.mixing_partners import find_mixing_partners
 from hearsight.training.nan_guard import NanGuard, all_finite
-from hearsight.training.pace import Pace, Work, measure_parts, work_left
+from hearsight.training.pace import (
+    LONG_STEP,
+    MEASURING,
+    Pace,
+    Work,
+    measure_closing,
+    measure_search,
+    sampled_seconds,
+    work_left,
+)
 from hearsight.training.report import TrainingReport
 from hearsight.training.run_folder import (
     Log,
@@ -125,7 +134,9 @@ class Run:
         )
         self.unreadable: dict[str, str] = {}
         self.curriculum_seconds = 0.0
-        self.pace = Pace(minutes=options.minutes)
+        self.begun = time.monotonic()
+        self.pace = Pace(minutes=options.minutes, started=options.started or self.begun)
+        self.shortened: dict[str, int] = {}  # clips of a closing part, where the minutes cut it
         self.told = not options.tell_time  # whether it was said what the whole run takes
         self.score: float | None = None  # of the last validation of this process
         self.validated = -1  # the step of that validation
@@ -198,18 +209,26 @@ class Run:
         self.recipe.epochs = position.epoch + remaining_epochs(left, seconds, most)
 
     def choose_threshold(self) -> float | None:
-        """The confidence threshold of the present weights; the main process alone computes it."""
+        """The confidence threshold of the present weights; the main process alone computes it.
+
+        On fewer frames where the minutes leave no time for all.
+        """
         if not self.accelerator.is_main_process:
             return None
         step = self.position.step
         if self.threshold[0] != step:
+            most = min(COUNT, len(self.clips))
+            count = self.pace.affordable(most, self.pace.threshold)
             begin = time.monotonic()
             self.choose_prototypes()
             chosen = choose_threshold(
-                self.encoders, self.recipe, self.clips, device=self.accelerator.device
+                self.encoders, self.recipe, self.clips, device=self.accelerator.device, count=count
             )
             self.threshold = (step, chosen)
-            self.pace.threshold = time.monotonic() - begin
+            self.pace.threshold = (time.monotonic() - begin) * most / count
+            self.shortened.pop("threshold", None)
+            if count < most:
+                self.shorten("threshold", "The confidence threshold is chosen on", count, most)
         return self.threshold[1]
 
     def choose_prototypes(self) -> None:
@@ -220,19 +239,86 @@ class Run:
                 self.encoders, self.recipe, self.clips, device=self.accelerator.device
             )
 
+    def shorten(self, part: str, said: str, count: int, of: int) -> None:
+        """Note that a closing part is done on `count` clips; `said` begins the sentence."""
+        self.shortened[part] = count
+        self.options.notice(f"{said} {count:,} of {of:,} clips: --minutes leaves no time for more.")
+
     def measure(self, validation: Clips | None) -> None:
-        """Measure the parts of the run beside its steps, where their time is needed or told."""
+        """Measure the parts of the run, where their time is needed or told; tell what is long.
+
+        Raises:
+            HearsightError: the minutes hold no step.
+        """
         options = self.options
-        if self.accelerator.is_main_process and (options.tell_time or options.minutes is not None):
-            measure_parts(
-                self.pace,
-                Model(self.encoders, self.recipe),
-                self.clips,
-                validation,
-                protocol=options.protocol,
-                device=self.accelerator.device,
-                progress=options.progress,
-            )
+        if not options.tell_time and options.minutes is None:
+            return
+        work = self.work_left()
+        options.progress(MEASURING, 0, 3)
+        if self.accelerator.num_processes == 1 and self.accelerator.device.type == "cpu":
+            self.guess_step()
+            self.check_first_step(work)  # before more is measured in vain
+        if self.accelerator.is_main_process:
+            options.progress(MEASURING, 1, 3)
+            self.measure_closing(validation)
+            options.progress(MEASURING, 2, 3)
+            model = Model(self.encoders, self.recipe)
+            measure_search(self.pace, model, self.clips, device=self.accelerator.device)
+            options.progress(MEASURING, 3, 3)
+            self.check_first_step(work)
+            self.tell_time(work)
+
+    def check_first_step(self, work: Work) -> None:
+        """Refuse minutes that hold no step of the work that is left."""
+        if work.steps:
+            first = self.pace.search if self.mixes() else 0.0
+            self.pace.check_first_step(self.recipe, first, self.accelerator.device.type)
+
+    def measure_closing(self, validation: Clips | None) -> None:
+        """Measure on a few clips what validation and threshold take; changes no weight."""
+        measure_closing(
+            self.pace,
+            Model(self.encoders, self.recipe),
+            self.clips,
+            validation,
+            protocol=self.options.protocol,
+            device=self.accelerator.device,
+        )
+
+    def guess_step(self) -> None:
+        """Measure a step by a few clips; networks, optimiser and order of clips stay as they are.
+
+        On a CPU a step of many clips takes minutes, in which nothing could be said. Compiled
+        networks would be compiled for these few.
+        """
+        encoders, caches = self.encoders, self.encoders.caches
+        if self.recipe.compile:
+            return
+        buffers = {name: held.clone() for name, held in encoders.named_buffers()}
+        encoders.train()
+        encoders.caches = {}
+        try:
+            guess = sampled_seconds(self.recipe.batch_size, self.try_step)
+            if guess >= LONG_STEP:  # now that all is warm
+                guess = sampled_seconds(self.recipe.batch_size, self.try_step)
+            self.pace.guess = guess or None
+        finally:
+            self.prepared.zero_grad(set_to_none=True)
+            encoders.caches, encoders.generator = caches, None
+            with torch.no_grad():
+                for name, held in encoders.named_buffers():
+                    held.copy_(buffers[name])
+
+    def try_step(self, places: list[int]) -> None:
+        """The forward and backward pass of a step of some clips, without its optimiser."""
+        batch = self.batches.chosen(places)
+        if not isinstance(batch, Batch) or len(batch) < self.recipe.least_clips:
+            raise HearsightError("Too few clips can be read to measure a step.")
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        draws = draw(self.recipe, len(batch), self.position.epoch, generator)
+        self.encoders.generator = generator  # of dropout
+        terms = self.step(batch, draws)
+        self.accelerator.backward(torch.stack(list(terms.values())).sum())
 
     def work_left(self) -> Work:
         """What is still to do."""
@@ -246,23 +332,30 @@ class Run:
             partners=position.partners is not None,
         )
 
+    def tell_time(self, work: Work, *, ended: bool = False) -> None:
+        """Say once what all of the run takes, as soon as that is known.
+
+        work: what is left. ended: whether an epoch has, after which it is known.
+        """
+        if self.told or not (ended or self.pace.is_known()):
+            return
+        self.told = True
+        said = self.pace.describe(
+            self.recipe,
+            work,
+            batches=len(self.batches),
+            device=self.accelerator.device.type,
+            falls=self.computed_features(),  # the steps so far did, too
+        )
+        if said is not None:
+            self.options.notice(said)
+
     def report(self, loss: float, *, ended: bool) -> None:
         """Report how the run stands; say once what all of it takes."""
         if not self.accelerator.is_main_process:
             return
         pace, work = self.pace, self.work_left()
-        if not self.told and (ended or pace.is_known()):
-            self.told = True
-            kind = self.accelerator.device.type
-            said = pace.describe(
-                self.recipe,
-                work,
-                batches=len(self.batches),
-                device=kind,
-                falls=self.computed_features(),  # the steps so far did, too
-            )
-            if said is not None:
-                self.options.notice(said)
+        self.tell_time(work, ended=ended)
         self.options.report(
             TrainingReport(
                 epoch=self.position.epoch + (self.position.batch > 0),
@@ -316,12 +409,17 @@ class Run:
         alone = self.accelerator.num_processes == 1
         return self.position.step % self.options.save_every == 0 or (late and alone)
 
+    def mixes(self) -> bool:
+        """Whether this epoch mixes sounds."""
+        mixing, epoch = self.recipe.mixing, self.position.epoch
+        return mixing is not None and mixing.strength(epoch, self.recipe.epochs)[1] > 0
+
     def find_partners(self) -> None:
         """Find the mixing partners of the coming epoch, if the recipe mixes sounds in it."""
-        mixing, position = self.recipe.mixing, self.position
-        position.partners = None
-        if mixing is None or mixing.strength(position.epoch, self.recipe.epochs)[1] <= 0:
+        self.position.partners = None
+        if not self.mixes():
             return
+        position = self.position
         begin, done = time.monotonic(), 0
 
         def advance(count: int) -> None:

@@ -44,6 +44,7 @@ class TrainingOptions:
 
     resume: bool = False
     minutes: float | None = None  # stop at the end of a step, so that the closing fits in too
+    started: float | None = None  # by `time.monotonic`, where minutes begin; None: with the run
     planned_minutes: float | None = None  # epochs that do not fit are left out: see `Run.replan`
     device: str | None = None  # "cpu" or "cuda"; None: a GPU if there is one
     workers: int = 1
@@ -86,6 +87,7 @@ class TrainingResult:
     main: bool  # whether this is the main process
     finished: bool  # False if the minutes ran out
     best: float | None  # validation score of the best weights; None without one
+    shortened: dict[str, int]  # clips of `validation` and `threshold`, where minutes cut them
 
 
 def clips_digest(clips: Clips) -> str:

@@ -17,12 +17,14 @@ from jaxtyping import UInt8
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Model
 from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.clips.selection import ChosenClips
 from hearsight.errors import HearsightError
 from hearsight.localising.painted_clips import paint_clip
 from hearsight.progress import renamed
 from hearsight.recipes.recipe import Recipe
 from hearsight.scoring.evaluation import evaluate
 from hearsight.training.batches import Batch
+from hearsight.training.pace import SAMPLE
 from hearsight.training.run import FEATURES, Run
 from hearsight.training.run_folder import (
     TrainingOptions,
@@ -80,12 +82,13 @@ def train(
     return TrainingResult(
         folder=folder,
         steps=run.position.step,
-        seconds=time.monotonic() - run.pace.started,
+        seconds=time.monotonic() - run.begun,
         curriculum_seconds=run.curriculum_seconds,
         unreadable=run.unreadable,
         main=run.accelerator.is_main_process,
         finished=finished,
         best=run.position.best if run.position.best >= 0 else None,
+        shortened=run.shortened,
     )
 
 
@@ -136,6 +139,7 @@ def train_epoch(run: Run) -> bool:
     run.pace.begin_epoch()
     finished = True
     begun = (position.batch, position.step)
+    options.progress("training", position.epoch * len(run.batches) + position.batch, total)
     batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
     for loaded in batches:
         run.record_unreadable(loaded.unreadable)
@@ -180,37 +184,69 @@ def train_epoch(run: Run) -> bool:
     return finished
 
 
+def fewer(run: Run, validation: Clips) -> Clips | None:
+    """The validation clips for which the minutes leave time; None where they change nothing.
+
+    A score on fewer clips is not compared with one on all: where there is such a score, its
+    weights stay the best.
+    """
+    pace, count = run.pace, len(validation)
+    if pace.left() < 2 * (pace.validation + pace.threshold) and count > 2 * SAMPLE:
+        run.measure_closing(validation)  # anew: the machine may be slower than it was
+    fits = pace.affordable(count, pace.validation + pace.threshold)
+    if fits == count:
+        return validation
+    if run.position.judge is not None and run.position.best >= 0:
+        run.options.notice(
+            "The last weights are not validated, for which --minutes leaves no time: "
+            f"{run.folder / BEST} holds the best ones that are."
+        )
+        return None
+    run.shorten("validation", "The last weights are validated on", fits, count)
+    return ChosenClips(validation, np.linspace(0, count - 1, fits).astype(int).tolist())
+
+
 def validate(run: Run, validation: Clips) -> None:
-    """Score the validation clips; save the weights if their score is the best on these clips."""
+    """Score the validation clips; save the weights if their score is the best on these clips.
+
+    Where the minutes leave no time for all clips they are fewer.
+    """
     run.validated = run.position.step
     if run.accelerator.is_main_process:
-        begin = time.monotonic()
-        run.choose_prototypes()
-        evaluation = evaluate(
-            Model(run.encoders, run.recipe),
-            validation,
-            run.options.protocol,
-            device=run.accelerator.device,
-            progress=renamed(run.options.progress, before="validation, "),
-        )
-        run.pace.validation = time.monotonic() - begin
-        run.score = score = evaluation.success_rate
-        judge = f"{run.options.protocol}:{clips_digest(validation)}"
-        if run.position.judge != judge:  # scores on other clips or protocols are not comparable
-            run.position.judge, run.position.best = judge, -1.0
-        run.log.write(
-            "validation",
-            step=run.position.step,
-            epoch=run.position.epoch,
-            **evaluation.numbers(),
-        )
-        LOGGER.info("epoch %d: %s %.4f", run.position.epoch, run.options.protocol, score)
-        if score > run.position.best:
-            run.position.best = score
-            run.save(BEST, run.choose_threshold())
-        if run.log.trackers:
-            run.log.show(run.position.step, paint_some(run, validation))
+        chosen = validation if run.options.minutes is None else fewer(run, validation)
+        if chosen is not None:
+            score_clips(run, chosen, len(validation))
     run.accelerator.wait_for_everyone()
+
+
+def score_clips(run: Run, validation: Clips, whole: int) -> None:
+    """Score clips of the validation, which has `whole`, in the main process."""
+    begin = time.monotonic()
+    run.choose_prototypes()
+    evaluation = evaluate(
+        Model(run.encoders, run.recipe),
+        validation,
+        run.options.protocol,
+        device=run.accelerator.device,
+        progress=renamed(run.options.progress, before="validation, "),
+    )
+    run.pace.validation = (time.monotonic() - begin) * whole / len(validation)
+    run.score = score = evaluation.success_rate
+    judge = f"{run.options.protocol}:{clips_digest(validation)}"
+    if run.position.judge != judge:  # scores on other clips or protocols are not comparable
+        run.position.judge, run.position.best = judge, -1.0
+    run.log.write(
+        "validation",
+        step=run.position.step,
+        epoch=run.position.epoch,
+        **evaluation.numbers(),
+    )
+    LOGGER.info("epoch %d: %s %.4f", run.position.epoch, run.options.protocol, score)
+    if score > run.position.best:
+        run.position.best = score
+        run.save(BEST, run.choose_threshold())
+    if run.log.trackers:
+        run.log.show(run.position.step, paint_some(run, validation))
 
 
 def paint_some(run: Run, validation: Clips) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
