@@ -475,3 +475,9 @@ def test_reports_say_how_the_run_stands(tmp_path: Path) -> None:
     first = told[0]
     assert (first.ended, first.epoch, first.score) == (False, 1, None)
     assert ended[-1].seconds_left is not None
+
+
+def test_choosing_prototypes_is_part_of_the_closing_and_of_the_whole() -> None:
+    pace = Pace(minutes=10.0, validation=1.0, prototypes=4.0, threshold=2.0, guess=0.5)
+    assert pace.closing() == 7.0
+    assert pace.seconds(Work(steps=10, searches=0, validations=2)) == 5.0 + 2.0 + 4.0 + 2.0

@@ -22,6 +22,7 @@ from hearsight.scoring.evaluation import evaluate
 from hearsight.training.confidence_threshold import COUNT, choose_threshold
 from hearsight.training.mixing_partners import embed_sounds
 from hearsight.training.report import duration
+from hearsight.training.sound_prototypes import COUNT as SOUNDS
 
 MEASURING = "measuring the speed"
 REPORT_EVERY = 1.0  # seconds; reading a loss waits for the device
@@ -81,9 +82,10 @@ class Pace:
     search: float = 0.0  # for mixing partners, once an epoch
     validation: float = 0.0
     threshold: float = 0.0  # to choose it, once at the end, and with each best score
+    prototypes: float = 0.0  # to choose those of sounds, before each validation and threshold
     first_step: float | None = None  # seconds, the loading of its batch included
     guess: float | None = None  # seconds of a step, by a few clips, before there is one
-    least: float = 0.0  # seconds of validation and threshold on `SAMPLE` clips each
+    least: float = 0.0  # seconds of the closing parts on `SAMPLE` clips each
     steps: int = 0  # in this process
     _stepping: float = 0.0  # seconds of the steps after the first, until `_since`
     _since: float | None = None  # when the clock of these steps began; None: it stands
@@ -163,7 +165,7 @@ class Pace:
         if step is None:
             return None
         parts = work.searches * self.search + work.validations * self.validation
-        return work.steps * step + parts + self.threshold
+        return work.steps * step + parts + self.prototypes + self.threshold
 
     def seconds_left(self, work: Work) -> float | None:
         """`seconds`, but no more than the minutes allow."""
@@ -178,11 +180,11 @@ class Pace:
         return 60 * self.minutes - (time.monotonic() - self.started)
 
     def closing(self) -> float:
-        """Seconds kept to validate and to choose the threshold: half of the minutes at most.
+        """Seconds kept to validate, and to choose prototypes and threshold: half of the minutes.
 
         What does not fit is done on fewer clips, see `affordable`.
         """
-        whole = self.validation + self.threshold
+        whole = self.validation + self.prototypes + self.threshold
         return whole if self.minutes is None else min(whole, 30 * self.minutes)
 
     def affordable(self, count: int, seconds: float) -> int:
@@ -312,6 +314,10 @@ def measure_closing(
 
     pace.threshold = sampled_seconds(len(clips), choose) * min(1, COUNT / len(clips))
     pace.least = pace.threshold * min(1, SAMPLE / min(COUNT, len(clips)))
+    if encoders.sound_prototypes is not None:
+        count = min(SOUNDS, len(clips))
+        pace.prototypes = sounds_seconds(model, clips, device) * count / len(clips)
+        pace.least += pace.prototypes * min(1, SAMPLE / count)
     if validation is not None:
         scored = validation
 
@@ -324,10 +330,15 @@ def measure_closing(
 
 def measure_search(pace: Pace, model: Model, clips: Clips, *, device: torch.device) -> None:
     """Measure on a few clips what a search for mixing partners takes."""
+    if model.recipe.mixing is not None:
+        pace.search = sounds_seconds(model, clips, device)
+
+
+def sounds_seconds(model: Model, clips: Clips, device: torch.device) -> float:
+    """Seconds to embed the sounds of all clips, measured on a few."""
     encoders, recipe, _ = model
 
-    def search(places: list[int]) -> None:
+    def embed(places: list[int]) -> None:
         embed_sounds(recipe, encoders, clips, epoch=0, wanted=places, device=device, workers=0)
 
-    if recipe.mixing is not None:
-        pace.search = sampled_seconds(len(clips), search)
+    return sampled_seconds(len(clips), embed)

@@ -52,6 +52,7 @@ from hearsight.training.run_folder import (
     step_seed,
     thread_warnings,
 )
+from hearsight.training.sound_prototypes import COUNT as SOUNDS
 from hearsight.training.sound_prototypes import choose_prototypes
 from hearsight.training.step import Step, compile_networks, draw
 from hearsight.training.time_budget import remaining_epochs
@@ -217,10 +218,10 @@ class Run:
             return None
         step = self.position.step
         if self.threshold[0] != step:
+            self.choose_prototypes()
             most = min(COUNT, len(self.clips))
             count = self.pace.affordable(most, self.pace.threshold)
             begin = time.monotonic()
-            self.choose_prototypes()
             chosen = choose_threshold(
                 self.encoders, self.recipe, self.clips, device=self.accelerator.device, count=count
             )
@@ -232,12 +233,23 @@ class Run:
         return self.threshold[1]
 
     def choose_prototypes(self) -> None:
-        """Choose the sound prototypes of the present weights, if the recipe has any."""
-        if self.prototyped != self.position.step:
-            self.prototyped = self.position.step
-            choose_prototypes(
-                self.encoders, self.recipe, self.clips, device=self.accelerator.device
-            )
+        """Choose the sound prototypes of the present weights, if the recipe has any.
+
+        From fewer sounds where the minutes leave no time for all.
+        """
+        if self.encoders.sound_prototypes is None or self.prototyped == self.position.step:
+            return
+        self.prototyped = self.position.step
+        most = min(SOUNDS, len(self.clips))
+        count = self.pace.affordable(most, self.pace.prototypes + self.pace.threshold)
+        begin = time.monotonic()
+        choose_prototypes(
+            self.encoders, self.recipe, self.clips, device=self.accelerator.device, count=count
+        )
+        self.pace.prototypes = (time.monotonic() - begin) * most / count
+        self.shortened.pop("prototypes", None)
+        if count < most:
+            self.shorten("prototypes", "The sound prototypes are chosen from", count, most)
 
     def shorten(self, part: str, said: str, count: int, of: int) -> None:
         """Note that a closing part is done on `count` clips; `said` begins the sentence."""

@@ -221,8 +221,8 @@ def validate(run: Run, validation: Clips) -> None:
 
 def score_clips(run: Run, validation: Clips, whole: int) -> None:
     """Score clips of the validation, which has `whole`, in the main process."""
-    begin = time.monotonic()
     run.choose_prototypes()
+    begin = time.monotonic()
     evaluation = evaluate(
         Model(run.encoders, run.recipe),
         validation,
