@@ -59,20 +59,21 @@ def test_a_query_finds_the_highest_cosines(
     query = library.query(**{kind: source}, to=to)
     held, places = vectors(library, to)
     cosines = held @ query.vector
-    found = library.search(**{kind: source}, to=to, k=11)
+    found = library.search(**{kind: source}, to=to, k=11, same_video="keep")
     silent = [to == "sound" and file.endswith("2.mp4") for file, _ in places]  # these come last
     order = sorted(zip(silent, -cosines, strict=True))
     assert [moment.score for moment in found] == pytest.approx(
         [-score for _, score in order], abs=1e-5
     )
-    few = library.search(**{kind: source}, to=to, k=5)
+    few = library.search(**{kind: source}, to=to, k=5, same_video="keep")
     assert [one.score for one in few] == pytest.approx([one.score for one in found[:5]])
     for moment in found:
         place = places.index((str(moment.file), moment.time))
         assert moment.score == pytest.approx(cosines[place], abs=1e-5)
         assert moment.thumbnail[:2] == b"\xff\xd8"
     assert library.query(**{kind: source}).to == kind
-    assert len(library.search(**{kind: source}, k=1000)) == len(library) == 11
+    every = library.search(**{kind: source}, k=1000, same_video="keep")
+    assert len(every) == len(library) == 11
 
 
 @pytest.mark.parametrize("to", ["sound", "image"])
@@ -82,7 +83,7 @@ def test_a_moment_of_a_video_finds_itself(
 ) -> None:
     stored = [t for (f, t) in vectors(library, to)[1] if f.endswith("1.mp4")]
     at = min(stored, key=lambda value: abs(value - time))
-    found = library.search(video=folder / "1.mp4", at=at, to=to, k=11)
+    found = library.search(video=folder / "1.mp4", at=at, to=to, k=11, same_video="keep")
     own = [moment for moment in found if (moment.file.name, moment.time) == ("1.mp4", at)]
     assert own[0].score == pytest.approx(1, abs=1e-5)
     assert own[0].score >= found[0].score - 1e-5
@@ -99,7 +100,7 @@ def test_similar_leaves_out_the_moment_itself_or_its_whole_file(
     library: Library, folder: Path
 ) -> None:
     file = folder / "0.mp4"
-    found = library.similar(file, 4.0, k=20)
+    found = library.similar(file, 4.0, k=20, same_video="keep")
     assert len(found) == 10
     assert (file, 4.5) not in {(moment.file, moment.time) for moment in found}
     others = library.similar(os.path.relpath(file), 4.0, k=20, same_video="drop", to="image")
@@ -130,7 +131,8 @@ def test_a_silent_query_finds_silent_moments_and_warns(
 def test_a_tenth_of_a_second_is_enough_and_an_empty_sound_is_refused(
     library: Library, tmp_path: Path
 ) -> None:
-    assert len(library.search(sound=write(tmp_path / "short.wav", sine(400.0, 0.1, RATE)))) == 10
+    short = write(tmp_path / "short.wav", sine(400.0, 0.1, RATE))
+    assert len(library.search(sound=short, same_video="keep")) == 10
     nothing = write(tmp_path / "nothing.wav", np.zeros(0, np.float32))
     with pytest.raises(HearsightError, match=r"nothing\.wav"):
         library.search(sound=nothing)
@@ -213,9 +215,10 @@ def test_an_open_library_sees_what_is_added(
     model = folder / "tiny.safetensors"
     index_videos(tmp_path / "library", [folder / "0.mp4"], model=model)
     library = Library.open(tmp_path / "library")
-    assert len(library.search(video=folder / "0.mp4", at=1.0, k=20)) == 4
+    asked = {"video": folder / "0.mp4", "at": 1.0, "k": 20, "same_video": "keep"}
+    assert len(library.search(**asked)) == 4
     index_videos(tmp_path / "library", [folder / "1.mp4"], optimize=True)
-    assert len(library.search(video=folder / "0.mp4", at=1.0, k=20)) == 8
+    assert len(library.search(**asked)) == 8
 
 
 def test_an_empty_library_finds_nothing(folder: Path, tmp_path: Path) -> None:
@@ -258,7 +261,7 @@ def test_silent_moments_come_last_among_sounds_and_are_marked(
     mixed: Library, folder: Path, tmp_path: Path
 ) -> None:
     tone = write(tmp_path / "q.wav", sine(400.0, 3.0, RATE))
-    found = mixed.search(sound=tone, k=50)
+    found = mixed.search(sound=tone, k=50, same_video="keep")
     marks = [one.silent for one in found]
     assert marks == sorted(marks)
     assert sum(marks) == 3
