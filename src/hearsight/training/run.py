@@ -44,7 +44,7 @@ from hearsight.training.run_folder import (
     thread_warnings,
 )
 from hearsight.training.sound_prototypes import choose_prototypes
-from hearsight.training.step import Step, compile_networks, draw
+from hearsight.training.step import Step, checkpoint_activations, compile_networks, draw
 from hearsight.training.time_budget import remaining_epochs
 from hearsight.training.trackers import check_trackers
 
@@ -115,6 +115,8 @@ class Run:
         step = Step(recipe, self.encoders)
         if recipe.compile:
             compile_networks(self.encoders)
+        if recipe.activation_checkpointing:
+            checkpoint_activations(self.encoders)
         self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
         self.batches = Batches(
             clips,
