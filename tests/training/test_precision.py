@@ -18,6 +18,7 @@ from made_runs import QUIET, few_scenes, same, tiny_recipe, weights_of
 from made_steps import exact_training
 from torch import Tensor
 
+from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.model.activation_checkpointing import recomputed
 from hearsight.model.device import place
@@ -97,7 +98,9 @@ def test_the_layout_in_memory_changes_rounding_alone(recipe: Recipe, trained: Tr
     nearly_the_same(others, losses)
 
 
-def test_half_precision_learns_nearly_the_same(recipe: Recipe, trained: Trained) -> None:
+def test_half_precision_learns_nearly_the_same(
+    recipe: Recipe, trained: Trained, tmp_path: Path
+) -> None:
     losses, weights, _ = trained(recipe)
     others, moved, _ = trained(replace(recipe, precision="bf16"))
     assert others != losses
@@ -105,6 +108,36 @@ def test_half_precision_learns_nearly_the_same(recipe: Recipe, trained: Trained)
     assert all(value.isfinite().all() for value in moved.values())
     assert apart(weights, moved, recipe) < 0.6
     assert all(moved[name].dtype == value.dtype for name, value in weights.items())
+    state = load_checkpoint(tmp_path / "run 1" / LAST).state
+    assert state
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
+
+
+def test_what_is_no_number_stops_half_precision_too(recipe: Recipe, tmp_path: Path) -> None:
+    broken = replace(recipe, precision="bf16", learning_rate=1e30, epochs=3)
+    with pytest.raises(HearsightError, match=r"not a number|not numbers"):
+        train(broken, few_scenes(), tmp_path / "run", options=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("able", "told"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": True}, False),
+        ({"architecture": "aarch64"}, False),  # not measured
+    ],
+)
+def test_bf16_that_a_cpu_computes_slowly_is_said(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: object, told: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: able)
+    said: list[str] = []
+    options = replace(QUIET, notice=said.append)
+    train(replace(recipe, precision="bf16"), few_scenes(), tmp_path / "bf16", options=options)
+    assert [("no AMX" in sentence) for sentence in said] == [True] * told
+    said.clear()
+    train(recipe, few_scenes(), tmp_path / "fp32", options=options)
+    assert said == []
 
 
 @pytest.mark.parametrize("trunk", ["resnet", "resnet50"])

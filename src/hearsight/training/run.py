@@ -40,6 +40,7 @@ from hearsight.training.run_folder import (
     folder_state,
     load_optimiser,
     optimiser_state,
+    precision_warnings,
     step_seed,
     thread_warnings,
 )
@@ -104,11 +105,13 @@ class Run:
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
         )
+        warnings = precision_warnings(recipe)
         if previous is not None:
             self._restore(previous)
-            if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
-                for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
-                    options.notice(sentence)
+            warnings += thread_warnings(folder, previous.facts, torch.get_num_threads())
+        if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
+            for sentence in warnings:
+                options.notice(sentence)
         self.encoders.caches = feature_caches(
             recipe, self.encoders, self.options.features or folder / FEATURES
         )
