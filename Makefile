@@ -61,7 +61,7 @@ $(VENV)/site-installed: $(VENV)/installed
 	touch $@
 
 # What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
-BENCHMARKS := train_step loader transforms curriculum stores scenes evaluation localise painting media_memory \
+BENCHMARKS := train_step precision loader transforms curriculum stores scenes evaluation localise painting media_memory \
 	retrieval vggsound_import indexing
 
 bench: setup

@@ -98,6 +98,7 @@ def test_an_unknown_recipe_is_refused_with_the_nearest() -> None:
         ("learning_rate=1", "learning_rate", 1.0),
         ("compile=true", "compile", True),
         ("precision=bf16", "precision", "bf16"),
+        ("activation_checkpointing=true", "activation_checkpointing", True),
         ("betas=0.9,0.99", "betas", (0.9, 0.99)),
         ("betas=(0.9, 0.99)", "betas", (0.9, 0.99)),
         ("encoder.widths=[8, 8, 8, 16]", "encoder.widths", (8, 8, 8, 16)),

@@ -1,4 +1,4 @@
-"""Other ways to compute the same training: memory layout, bf16, compiled networks.
+"""Other ways to compute the same training: layout, bf16, activation checkpointing, compilation.
 
 In double precision the same numbers come out. In single precision the first loss does; then Adam
 makes a learning rate of every gradient, also of those that rounding alone gives their sign.
@@ -14,15 +14,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_runs import QUIET, few_scenes, tiny_recipe, weights_of
+from made_runs import QUIET, few_scenes, same, tiny_recipe, weights_of
 from made_steps import exact_training
 from torch import Tensor
 
+from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
+from hearsight.errors import HearsightError
+from hearsight.model.activation_checkpointing import recomputed
 from hearsight.model.device import place
 from hearsight.model.encoders import Encoders
+from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import to_json
 from hearsight.training.run_folder import read_log
+from hearsight.training.step import checkpoint_activations
 from hearsight.training.trainer import train
 
 Trained = Callable[[Recipe], tuple[list[float], dict[str, Tensor], Encoders]]
@@ -93,7 +98,9 @@ def test_the_layout_in_memory_changes_rounding_alone(recipe: Recipe, trained: Tr
     nearly_the_same(others, losses)
 
 
-def test_half_precision_learns_nearly_the_same(recipe: Recipe, trained: Trained) -> None:
+def test_half_precision_learns_nearly_the_same(
+    recipe: Recipe, trained: Trained, tmp_path: Path
+) -> None:
     losses, weights, _ = trained(recipe)
     others, moved, _ = trained(replace(recipe, precision="bf16"))
     assert others != losses
@@ -101,6 +108,87 @@ def test_half_precision_learns_nearly_the_same(recipe: Recipe, trained: Trained)
     assert all(value.isfinite().all() for value in moved.values())
     assert apart(weights, moved, recipe) < 0.6
     assert all(moved[name].dtype == value.dtype for name, value in weights.items())
+    state = load_checkpoint(tmp_path / "run 1" / LAST).state
+    assert state
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
+
+
+def test_what_is_no_number_stops_half_precision_too(recipe: Recipe, tmp_path: Path) -> None:
+    broken = replace(recipe, precision="bf16", learning_rate=1e30, epochs=3)
+    with pytest.raises(HearsightError, match=r"not a number|not numbers"):
+        train(broken, few_scenes(), tmp_path / "run", options=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("able", "told"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": True}, False),
+        ({"architecture": "aarch64"}, False),  # not measured
+    ],
+)
+def test_bf16_that_a_cpu_computes_slowly_is_said(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: object, told: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: able)
+    said: list[str] = []
+    options = replace(QUIET, notice=said.append)
+    train(replace(recipe, precision="bf16"), few_scenes(), tmp_path / "bf16", options=options)
+    assert [("no AMX" in sentence) for sentence in said] == [True] * told
+    said.clear()
+    train(recipe, few_scenes(), tmp_path / "fp32", options=options)
+    assert said == []
+
+
+@pytest.mark.parametrize("trunk", ["resnet", "resnet50"])
+@pytest.mark.parametrize("layout", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_activations_computed_again_are_the_same_to_the_last_bit(
+    recipe: Recipe, trained: Trained, trunk: str, layout: bool, precision: str
+) -> None:
+    """Losses, weights and running statistics, which a second update would change."""
+    recipe = replace(recipe, channels_last=layout, precision=precision)
+    if trunk == "resnet50":
+        four = {"widths": (8, 8, 8, 8), "blocks": (1, 1, 1, 1), "strides": (1, 2, 1, 1)}
+        encoder = {**four, "sound_strides": (2, 2, 1, 1), "frame_trunk": trunk, "projection": 8}
+        recipe.encoder = replace(recipe.encoder, **encoder)
+    losses, weights, _ = trained(recipe)
+    others, same_weights, _ = trained(replace(recipe, activation_checkpointing=True))
+    assert others == losses
+    assert same(weights, same_weights)
+    assert any("running" in name for name in weights)
+
+
+def test_fewer_activations_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gradients hold on to, be it saved by autograd or to begin a recomputation with."""
+    recipe = load_recipe("ssl_tie:small")
+    held: dict[int, Tensor] = {}
+
+    def note(value: Tensor) -> Tensor:
+        held[value.data_ptr()] = value
+        return value
+
+    def noted(function: Callable[[Tensor], Tensor], values: Tensor, *, active: bool) -> Tensor:
+        return recomputed(function, note(values) if active else values, active=active)
+
+    monkeypatch.setattr("hearsight.model.resnet.recomputed", noted)
+
+    def kept(checkpointing: bool) -> int:
+        held.clear()
+        encoders = Encoders(recipe.encoder)
+        if checkpointing:
+            checkpoint_activations(encoders)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda value: value):
+            encoders.embed_frames(torch.randn(4, 3, 96, 96))
+        weights = {weight.data_ptr() for weight in encoders.state_dict().values()}
+        return sum(value.nbytes for at, value in held.items() if at not in weights)
+
+    assert kept(True) < 0.5 * kept(False)
+
+
+def test_compiled_networks_choose_themselves_what_to_keep(recipe: Recipe) -> None:
+    with pytest.raises(HearsightError, match="compile and activation_checkpointing exclude"):
+        replace(recipe, compile=True, activation_checkpointing=True)
 
 
 COMPILED = """

@@ -1,5 +1,6 @@
 """One training step: its terms, its draws, and the same step shared by several processes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from hearsight.objectives.trimap_contrast import PaperContrast
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.batches import Batch
-from hearsight.training.step import Step, draw, losses, prepare_frames, prepare_sounds
+from hearsight.training.step import (
+    Step,
+    checkpoint_activations,
+    draw,
+    losses,
+    prepare_frames,
+    prepare_sounds,
+)
 
 TINY = Encoder(widths=(4, 8), blocks=(1, 1), strides=(1, 2), sound_strides=(1, 2))
 
@@ -193,6 +201,8 @@ def exact_step(recipe: Recipe, rank: int, processes: int) -> dict[str, Tensor]:
     """Terms, gradients and running statistics of one process's part, in double precision."""
     torch.manual_seed(0)
     encoders, count = Encoders(recipe.encoder), 6 // processes
+    if recipe.activation_checkpointing:
+        checkpoint_activations(encoders)
     own = slice(rank * count, (rank + 1) * count)
     draws = draw(recipe, 6, 20, torch.Generator().manual_seed(3))
     frames = prepare_frames(recipe, clips(6), draws.appearance)[own].double()
@@ -210,6 +220,8 @@ def shared_step(recipe: Recipe, rank: int, processes: int) -> dict[str, Tensor]:
     torch.manual_seed(0)
     step: torch.nn.Module = Step(recipe, Encoders(recipe.encoder))
     encoders, count = step.encoders, 6 // processes
+    if recipe.activation_checkpointing:
+        checkpoint_activations(encoders)
     if processes > 1:
         step = DistributedDataParallel(step)
     draws = draw(recipe, 6, 20, torch.Generator().manual_seed(3))
@@ -251,6 +263,7 @@ def test_two_processes_take_the_step_of_one(
         shared_recipe("trimap", "released"),
         shared_recipe("trimap", "per_image"),
         shared_recipe("paper", "per_image"),
+        replace(shared_recipe("trimap", "released"), activation_checkpointing=True),
     ]
     torch.multiprocessing.spawn(one_of_two, args=(recipes, str(tmp_path)), nprocs=2)
     results = torch.load(tmp_path / "results.pt", weights_only=True)

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
+from hearsight.model.activation_checkpointing import is_recomputing
+
 
 class _Gather(torch.autograd.Function):
     """All-gather whose gradient is the sum of all processes' gradients of the own values."""
@@ -82,10 +84,12 @@ class BatchNorm(nn.Module):
     def forward(self, values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if self.training and self.synchronised and process_count() > 1:
             return self._joined(values)
+        running = self.running_mean, self.running_var
+        if is_recomputing():  # else updated twice
+            running = running[0].clone(), running[1].clone()
         return batch_norm(
             values,
-            self.running_mean,
-            self.running_var,
+            *running,
             self.weight,
             self.bias,
             self.training,
@@ -99,9 +103,10 @@ class BatchNorm(nn.Module):
         variances, means = gather(torch.stack(moments)).unbind(1)
         mean = means.mean(0)
         variance = variances.mean(0) + (means - mean).square().mean(0)
-        with torch.no_grad():
-            count = values.numel() // values.shape[1] * process_count()
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        if not is_recomputing():  # else updated twice
+            with torch.no_grad():
+                count = values.numel() // values.shape[1] * process_count()
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
         gain = (self.weight * (variance + self.epsilon).rsqrt())[:, None, None]
         return ((exact - mean[:, None, None]) * gain + self.bias[:, None, None]).to(values.dtype)

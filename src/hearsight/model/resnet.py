@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
+from hearsight.model.activation_checkpointing import recomputed
 from hearsight.model.distributed import BatchNorm
 
 Norm = Callable[[int], BatchNorm]
@@ -25,10 +26,33 @@ def _shortcut(inner: int, outer: int, stride: int, norm: Norm) -> nn.Sequential:
     return nn.Sequential(_convolution(inner, outer, 1, stride), norm(outer))
 
 
+def _activated(
+    norm: BatchNorm,
+    convolution: nn.Conv2d,
+    values: Float[Tensor, "b inner h w"],
+    checkpointing: bool,
+) -> Float[Tensor, "b outer h2 w2"]:
+    """Convolve what is normalised and activated; with checkpointing `values` alone are kept."""
+
+    def activate(values: Tensor) -> Tensor:
+        result: Tensor = convolution(relu(norm(values), inplace=True))
+        return result
+
+    return recomputed(activate, values, active=checkpointing)
+
+
+def _added(
+    inside: Float[Tensor, "b c h w"], shortcut: Float[Tensor, "b c h w"]
+) -> Float[Tensor, "b c h w"]:
+    """The activated sum, in the memory of `inside`: gradients of what made it do not need it."""
+    return relu(inside.add_(shortcut), inplace=True)
+
+
 class Block(nn.Module):
     """Basic residual block: two 3 x 3 convolutions (He et al., CVPR 2016, Fig. 5 left)."""
 
     expansion: ClassVar[int] = 1  # channels of its output per channel of its width
+    activation_checkpointing = False
 
     def __init__(self, inner: int, width: int, stride: int, norm: Norm) -> None:
         super().__init__()
@@ -39,9 +63,9 @@ class Block(nn.Module):
         self.shortcut = _shortcut(inner, width, stride, norm)
 
     def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
-        inside = relu(self.first_norm(self.first(values)), inplace=True)
-        inside = self.second_norm(self.second(inside))
-        return relu(inside + self.shortcut(values), inplace=True)
+        inside = self.first(values)
+        inside = _activated(self.first_norm, self.second, inside, self.activation_checkpointing)
+        return _added(self.second_norm(inside), self.shortcut(values))
 
 
 class Bottleneck(nn.Module):
@@ -52,6 +76,7 @@ class Bottleneck(nn.Module):
     """
 
     expansion: ClassVar[int] = 4
+    activation_checkpointing = False
 
     def __init__(self, inner: int, width: int, stride: int, norm: Norm) -> None:
         super().__init__()
@@ -65,10 +90,10 @@ class Bottleneck(nn.Module):
         self.shortcut = _shortcut(inner, outer, stride, norm)
 
     def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
-        inside = relu(self.first_norm(self.first(values)), inplace=True)
-        inside = relu(self.second_norm(self.second(inside)), inplace=True)
-        inside = self.third_norm(self.third(inside))
-        return relu(inside + self.shortcut(values), inplace=True)
+        inside = self.first(values)
+        inside = _activated(self.first_norm, self.second, inside, self.activation_checkpointing)
+        inside = _activated(self.second_norm, self.third, inside, self.activation_checkpointing)
+        return _added(self.third_norm(inside), self.shortcut(values))
 
 
 class Trunk(nn.Module):
@@ -84,6 +109,8 @@ class Trunk(nn.Module):
         norm: makes a batch normalisation.
         block: the kind of residual block.
     """
+
+    activation_checkpointing = False
 
     def __init__(
         self,
@@ -111,8 +138,11 @@ class Trunk(nn.Module):
             self.stages.append(stage)
 
     def forward(self, values: Float[Tensor, "b channels y x"]) -> Float[Tensor, "b c h w"]:
-        inside = relu(self.stem_norm(self.stem(values)), inplace=True)
-        if self.pool:
-            inside = max_pool2d(inside, 3, 2, 1)
+        inside = recomputed(self._begin, values, active=self.activation_checkpointing)
         grid: Tensor = self.stages(inside)
         return grid
+
+    def _begin(self, values: Float[Tensor, "b channels y x"]) -> Float[Tensor, "b inner h w"]:
+        """The stem and its pooling."""
+        inside = relu(self.stem_norm(self.stem(values)), inplace=True)
+        return max_pool2d(inside, 3, 2, 1) if self.pool else inside

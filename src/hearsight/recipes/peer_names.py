@@ -32,6 +32,7 @@ PEER_NAMES: dict[str, tuple[str, ...]] = {
     "fp16": ("precision",),
     "bf16": ("precision",),
     "dtype": ("precision",),
+    "gradient_checkpointing": ("activation_checkpointing",),
     "temp": ("contrast.temperature",),
     "temperature": ("contrast.temperature",),
     "tau": ("contrast.temperature", "contrast.softness"),  # of a trimap where there is one

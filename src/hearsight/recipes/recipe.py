@@ -71,6 +71,7 @@ class Recipe:
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
+    activation_checkpointing: bool = False  # less memory for more time; the same numbers
     seed: int = 4
 
     def __post_init__(self) -> None:
@@ -106,6 +107,10 @@ class Recipe:
             raise HearsightError("equivariance compares maps under a warp: it needs `warp`.")
         if self.views not in (1, 2) or (self.views == 2 and self.appearance is None):
             raise HearsightError("views must be 1 or 2, and 2 need `appearance` to differ.")
+        if self.compile and self.activation_checkpointing:
+            raise HearsightError(
+                "compile and activation_checkpointing exclude each other: set one of them to false."
+            )
         if self.needs_boxes and self.appearance is not None:
             raise HearsightError("contrast learns from boxes, which `appearance` would crop away.")
 

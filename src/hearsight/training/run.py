@@ -49,12 +49,13 @@ from hearsight.training.run_folder import (
     folder_state,
     load_optimiser,
     optimiser_state,
+    precision_warnings,
     step_seed,
     thread_warnings,
 )
 from hearsight.training.sound_prototypes import COUNT as SOUNDS
 from hearsight.training.sound_prototypes import choose_prototypes
-from hearsight.training.step import Step, compile_networks, draw
+from hearsight.training.step import Step, checkpoint_activations, compile_networks, draw
 from hearsight.training.time_budget import remaining_epochs
 from hearsight.training.trackers import check_trackers
 
@@ -114,17 +115,21 @@ class Run:
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
         )
+        warnings = precision_warnings(recipe)
         if previous is not None:
             self._restore(previous)
-            if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
-                for sentence in thread_warnings(folder, previous.facts, torch.get_num_threads()):
-                    options.notice(sentence)
+            warnings += thread_warnings(folder, previous.facts, torch.get_num_threads())
+        if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
+            for sentence in warnings:
+                options.notice(sentence)
         self.encoders.caches = feature_caches(
             recipe, self.encoders, self.options.features or folder / FEATURES
         )
         step = Step(recipe, self.encoders)
         if recipe.compile:
             compile_networks(self.encoders)
+        if recipe.activation_checkpointing:
+            checkpoint_activations(self.encoders)
         self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
         self.batches = Batches(
             clips,

@@ -212,6 +212,17 @@ def thread_warnings(folder: Path, before: Mapping[str, Any], threads: int) -> li
     ]
 
 
+def precision_warnings(recipe: Recipe) -> list[str]:
+    """A sentence if the recipe asks a CPU for bf16 that has no matrix instructions for it."""
+    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
+    if recipe.precision != "bf16" or able.get("architecture") != "x86_64" or able.get("amx_bf16"):
+        return []
+    return [
+        "Warning: this CPU has no AMX, without which a step in bf16 takes longer than one in fp32: "
+        "use --set precision=fp32."
+    ]
+
+
 FolderState = tuple[tuple[int, int, int] | None, ...]
 
 

@@ -14,6 +14,7 @@ from hearsight.errors import HearsightError
 from hearsight.model.augmentation import AppearanceDraw, MaskDraw, MixingDraw, WarpDraw, centre_crop
 from hearsight.model.distributed import gather, process_count
 from hearsight.model.encoders import Encoders
+from hearsight.model.resnet import Block, Bottleneck, Trunk
 from hearsight.model.response import matched
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
@@ -42,6 +43,17 @@ def compile_networks(encoders: Encoders) -> None:
 
     for network in encoders.children():
         compile_network(network)
+
+
+def checkpoint_activations(encoders: Encoders) -> None:
+    """Keep fewer activations of residual trunks for gradients, in place; the numbers stay.
+
+    Stems, their pooling and what is normalised and activated within blocks are computed again:
+    they hold half of all activations and little of the work.
+    """
+    for module in encoders.modules():
+        if isinstance(module, Trunk | Block | Bottleneck):
+            module.activation_checkpointing = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
