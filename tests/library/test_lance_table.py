@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from hearsight.errors import HearsightError
+from hearsight.library import lance_table
 from hearsight.library.lance_table import (
     FORMAT,
     MODALITIES,
@@ -367,3 +369,107 @@ def test_a_table_in_memory_stands_for_an_object_store() -> None:
     assert found(table.nearest(vectors[3], "image", 1)) == [("/a", 9.0)]
     table.compact()
     assert MomentTable.open("memory://elsewhere") is None
+
+
+def with_levels(batch: pa.RecordBatch, levels: Sequence[float | None]) -> pa.RecordBatch:
+    place = batch.schema.get_field_index("level")
+    return batch.set_column(place, batch.schema.field(place), pa.array(levels, pa.float32()))
+
+
+@pytest.fixture(scope="module")
+def partly_silent(tmp_path_factory: pytest.TempPathFactory) -> MomentTable:
+    """12,000 moments of 24 files in the vector index; a third is silent or without sound."""
+    table = MomentTable.create(str(tmp_path_factory.mktemp("silent")), info())
+    vectors = units(12_000, groups=300)
+    for part in range(24):
+        some = vectors[part::24]
+        levels = [(-20.0, -80.0, -20.0, None, -20.0, -20.0)[n % 6] for n in range(len(some))]
+        table.append([with_levels(rows(table, f"/{part}", some, some[::-1]), levels)], [])
+    table.build_vector_index()
+    return table
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"only": MomentFilter(name="/17")},
+        {"only": MomentFilter(name="/1", start=30.0, end=33.0)},
+        {"only": MomentFilter(start=1497.0)},
+        {"without": [f"/{part}" for part in range(23)]},
+        {"without": ["/3"], "silent": False},
+        {"silent": False},
+        {"silent": True},
+        {"only": MomentFilter(end=6.0), "silent": True},
+        {},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("k", [10, 700])
+def test_what_is_left_out_never_hides_what_is_asked_for(
+    partly_silent: MomentTable,
+    options: dict[str, Any],
+    k: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a single partition searched: it holds some hundred of the 12,000 moments."""
+    monkeypatch.setattr(lance_table, "PROBES", 1)
+    hits = wanted = 0
+    for query in units(2, seed=9, groups=300):
+        quick = partly_silent.nearest(query, "sound", k, **options)
+        exact = partly_silent.nearest(query, "sound", k, exact=True, **options)
+        assert len(quick) == len(exact)
+        assert (np.diff(quick["score"].to_numpy()) <= 0).all()
+        assert len(set(found(quick))) == len(quick)
+        for row in quick.select(["file", "level"]).to_pylist():
+            quiet = row["level"] is None or row["level"] < -60
+            assert options.get("silent", quiet) == quiet
+            assert row["file"] not in options.get("without", ())
+        hits += len(set(found(quick)) & set(found(exact)))
+        wanted += len(exact)
+    assert hits >= (0.95 if options.get("only") and k < 700 else 0.6) * wanted
+
+
+def test_a_library_with_an_older_vector_index_is_searched_and_added_to(tmp_path: Path) -> None:
+    from lancedb.index import IvfPq
+
+    table = MomentTable.create(str(tmp_path), info())
+    vectors = units(6000, groups=200)
+    table.append([rows(table, "/a", vectors, vectors)], [])
+    older = IvfPq(distance_type="l2", num_partitions=6, num_sub_vectors=CHANNELS // 8)
+    with table._newest("cannot be written") as inner:
+        for modality in MODALITIES:
+            inner.create_index(modality, config=older)
+    again = MomentTable.open(str(tmp_path))
+    assert again is not None
+    assert not again.needs_vector_index(index_from=6000)
+
+    def share() -> float:
+        hits = 0
+        for query in units(20, seed=9, groups=200):
+            best = np.argsort(-(vectors @ query))[:10]
+            hits += len(
+                {3.0 * i for i in best} & set(again.nearest(query, "image", 10)["time"].to_pylist())
+            )
+        return hits / 200
+
+    assert share() >= 0.95
+    fresh = units(3, seed=77)
+    again.append([rows(again, "/fresh", fresh, fresh)], [])
+    assert found(again.nearest(fresh[2], "sound", 1)) == [("/fresh", 6.0)]
+    again.build_vector_index()
+    assert share() >= 0.95
+
+
+@pytest.mark.parametrize("channels", [12, 20, 28])
+def test_any_number_of_channels_has_a_vector_index(tmp_path: Path, channels: int) -> None:
+    table = MomentTable.create(str(tmp_path), info(channels=channels))
+    vectors = np.random.default_rng(0).normal(size=(2000, channels)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    table.append([rows(table, "/a", vectors, vectors)], [])
+    table.build_vector_index()
+    hits = 0
+    for query in vectors[:20]:
+        best = np.argsort(-(vectors @ query))[:10]
+        times = table.nearest(query, "sound", 10)["time"].to_pylist()
+        hits += len({3.0 * i for i in best} & set(times))
+    assert hits >= 0.95 * 200

@@ -6,6 +6,7 @@ so their squared Euclidean distance is 2 - 2 cosine.
 """
 
 import json
+import math
 import os
 import re
 import warnings
@@ -47,7 +48,8 @@ def unchanged_caller() -> Iterator[None]:
 with needs("library", "A library"), unchanged_caller():
     import lancedb
     import pyarrow as pa  # type: ignore[import-untyped]
-    from lancedb.index import IvfPq
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    from lancedb.index import IvfRq, IvfSq
     from lancedb.query import LanceVectorQueryBuilder
     from lancedb.table import Table
 
@@ -66,12 +68,15 @@ LACKING = {1: ("kind", "box", "confidence", "heatmap"), 2: ("heatmap",)}
 
 INDEX_FROM = 100_000  # moments from which on there is a vector index; below, search is exact
 MOST_UNINDEXED = 0.25  # share of moments outside the vector index; above, it is built anew
-PER_PARTITION = 1000  # moments
-PER_CODE = 8  # dimensions that one byte of the vector index stands for
-SAMPLES = 64  # vectors per partition, and per code, from which they are learned
+PER_PARTITION = 1000  # moments; in larger libraries there are as many partitions as moments in each
+BITS = 4  # per dimension in the vector index
+SAMPLES = 64  # vectors per partition from which its centre is learned
 ITERATIONS = 10  # of that k-means
-PROBES = 40  # partitions searched; at least
-REFINE = 40  # times k moments, best by the vector index, whose exact cosine is computed
+PROBES = 40  # partitions searched; at least, and at least one for every two results
+REFINE = {"IVF_PQ": 40}  # times k moments, best by the index, whose exact cosine is computed
+REFINE_CODES = 4  # the same for what `build_vector_index` makes; older libraries have the one above
+EVERY_PARTITION = 2**31 - 1  # probes
+TRIES = (1, 4)  # times k moments among which k are hoped for that no condition leaves out
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
@@ -239,6 +244,12 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _remaining(without: Sequence[str], silent: bool | None) -> "pc.Expression":
+    """What `MomentTable.nearest` finds, if silence is not what it looks for."""
+    kept = ~pc.field("file").isin(pa.array(without, pa.string()))
+    return kept if silent is None else kept & pc.coalesce(pc.field("level") >= QUIET, False)
+
+
 class MomentTable:
     """The rows of a library. `open` and `create` make one."""
 
@@ -383,30 +394,64 @@ class MomentTable:
         exact: do not use the vector index. without: files to leave out. silent: only moments under
         `QUIET` or without sound, or only others; None for both. only: which moments of them.
         """
-        shown = [name for name in SHOWN if name in self.schema.names]
+        without = sorted(without)
+        indexed = not exact and self._vector_index(modality) is not None
+        if indexed and only == EVERY_MOMENT and silent is not True and (without or silent is False):
+            for times in TRIES:
+                found = self._search(vector, modality, times * k, [], exact=False)
+                kept = found.filter(_remaining(without, silent))
+                if len(kept) >= k:
+                    return kept[:k]
         conditions = only.conditions()
         if without:
-            conditions.append(f"file NOT IN ({', '.join(map(_quoted, sorted(without)))})")
+            conditions.append(f"file NOT IN ({', '.join(map(_quoted, without))})")
         if silent is not None:
             conditions.append(f"(level < {QUIET} OR level IS NULL)" if silent else AUDIBLE)
+        return self._search(vector, modality, k, conditions, exact=exact)
 
-        def query(table: Table) -> pa.Table:
+    def _search(
+        self,
+        vector: Float32[np.ndarray, " c"],
+        modality: Modality,
+        k: int,
+        conditions: Sequence[str],
+        *,
+        exact: bool,
+    ) -> pa.Table:
+        """The k nearest that meet all conditions of SQL; the rest as in `nearest`.
+
+        Under a condition every partition of the vector index is searched: those near the vector may
+        hold none that meets it.
+        """
+        shown = [name for name in SHOWN if name in self.schema.names]
+        kind = None if exact else self._vector_index(modality)
+        some = EVERY_PARTITION if conditions else max(PROBES, k // 2)
+
+        def query(table: Table, probes: int) -> pa.Table:
             search = table.search(vector, vector_column_name=modality, query_type="vector")
             assert isinstance(search, LanceVectorQueryBuilder)
-            search.distance_type("l2").nprobes(PROBES).refine_factor(REFINE)
-            search.limit(k).select([*shown, "_distance"])
-            if exact:
+            search.distance_type("l2").limit(k).select([*shown, "_distance"])
+            if kind is None:
                 search.bypass_vector_index()
+            else:
+                search.nprobes(probes).refine_factor(REFINE.get(kind, REFINE_CODES))
             if conditions:
                 search.where(" AND ".join(conditions))
             return search.to_arrow()
 
-        found = self._read(query)
+        found = self._read(lambda table: query(table, some))
+        if kind is not None and len(found) < k and some < EVERY_PARTITION:
+            found = self._read(lambda table: query(table, EVERY_PARTITION))
         cosine = 1 - found["_distance"].to_numpy() / 2
         found = found.drop_columns("_distance").append_column("score", pa.array(cosine))
         return found.sort_by(
             [("score", "descending"), ("file", "ascending"), ("time", "ascending")]
         )
+
+    def _vector_index(self, modality: Modality) -> str | None:
+        """The kind of a modality's vector index, as LanceDB calls it; None if there is none."""
+        stats = self._read(lambda table: table.index_stats(f"{modality}_idx"))
+        return None if stats is None else str(stats.index_type)
 
     def needs_vector_index(self, index_from: int = INDEX_FROM) -> bool:
         """Whether at least `index_from` moments are there, too few of them in the vector index."""
@@ -419,18 +464,20 @@ class MomentTable:
             stats is None or stats.num_unindexed_rows > MOST_UNINDEXED * count for stats in indexes
         )
 
-    def build_vector_index(self) -> None:
-        """Index both modalities anew, by inverted lists of product codes (IVF-PQ)."""
+    def build_vector_index(self, modalities: Sequence[Modality] = MODALITIES) -> None:
+        """Index the modalities anew, by inverted lists of RaBitQ codes (IVF-RQ).
+
+        These take channels in eights; of another number the lists hold a byte for each (IVF-SQ).
+        """
         count = len(self)
-        config = IvfPq(
-            distance_type="l2",
-            num_partitions=max(1, count // PER_PARTITION),
-            num_sub_vectors=max(1, self.info.channels // PER_CODE),
-            max_iterations=ITERATIONS,
-            sample_rate=SAMPLES,
-        )
+        partitions = max(1, min(count // PER_PARTITION, math.isqrt(count)))
+        config: IvfRq | IvfSq
+        if self.info.channels % 8 == 0:
+            config = IvfRq("l2", partitions, BITS, ITERATIONS, SAMPLES)
+        else:
+            config = IvfSq("l2", partitions, ITERATIONS, SAMPLES)
         with self._newest(UNWRITTEN) as table:
-            for modality in MODALITIES:
+            for modality in modalities:
                 table.create_index(modality, config=config, replace=True)
 
     def compact(self) -> None:
