@@ -34,6 +34,7 @@ CONTENTS = {
         "api",
         "localise",
         "library",
+        "scale",
         "retrieval",
         "export-models",
         "serve",
