@@ -313,7 +313,8 @@ def milliseconds(work: Callable[[], set[Any]]) -> tuple[float, set[Any]]:
 def search(library: Library, modality: Modality, vector: np.ndarray, **options: bool) -> set[Any]:
     """The numbers of the ten moments that a search finds."""
     shown = ShownMoment(file=Path("query.wav"), time=0.0, level=-20.0, thumbnail=b"")
-    found = library.nearest(Query(vector=vector, to=modality, shown=shown), 10, **options)
+    query = Query(vector=vector, to=modality, shown=shown)
+    found = library.nearest(query, 10, same_video="keep", **options)
     return {int(one.file.stem) + round(one.time / 3) for one in found}
 
 
