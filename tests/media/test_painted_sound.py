@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_media import make_video, noise, numbered
 
-from hearsight.media.read import Frame, read_sound, stream_frames
+from hearsight.media.read import Frame, probe, read_sound, stream_frames
 from hearsight.media.sound import mono
 from hearsight.media.sound_writers import sound_frame
 from hearsight.media.write import paint_video
@@ -178,6 +178,19 @@ def test_the_sound_of_a_painted_film(made: Made, target: str, tmp_path: Path) ->
     for time in (0.1, 0.35):
         assert abs(lag(before, after, rate, time) - late) <= bound
         assert abs(lag(before, heard, rate, time) + round(start * rate)) <= bound
+
+
+LOOSE = {"vorbis": 0.003, "nellymoser": 0.003}  # seconds; lengths of packets are not exact
+
+
+@pytest.mark.parametrize(("name", "codec", "settings", "_"), FILMS)
+def test_a_film_lasts_until_the_last_sample_that_is_read(
+    name: str, codec: str, settings: dict[str, Any], _: str, tmp_path: Path
+) -> None:
+    path = film(tmp_path / name, codec, **settings)
+    heard = len(read_sound(path)) / 16_000
+    assert heard > 0.5  # longer than the pictures
+    assert abs(probe(path).duration - heard) <= LOOSE.get(codec, 0.0015)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -47,6 +47,7 @@ TAIL = 2.0  # seconds before the stated end that are read first to find the last
 REMEMBERED = 64  # files whose timelines are kept
 UNDOUBTED = 6 * 3600  # seconds; a longer file is read as a whole to see that it holds so much
 MOST_EMPTY = 10  # times what a file holds that it may last
+LATE = ("wmav1", "wmav2")  # sounds whose decoder gives a frame beyond the end of the last packet
 UNSTATED = -(1 << 63)  # stands for a time stamp that a packet does not have
 
 
@@ -82,7 +83,8 @@ def timeline_of(source: Source) -> Timeline:
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(path: Path, *_: int) -> Timeline:
     with open_media(path, threaded=False) as source:
-        if source.exact:
+        late = source.sound is not None and source.sound.codec_context.name in LATE
+        if source.exact and not late:
             timeline = _survey(source, _tracks(source), whole=False)
             end = _end_of_tail(source, timeline)
             if end is not None and end - timeline.zero <= UNDOUBTED:
@@ -90,7 +92,8 @@ def _remembered(path: Path, *_: int) -> Timeline:
             source.rewind()
         tracks = _tracks(source)
         timeline = _survey(source, tracks, whole=True)
-        if source.sound is not None and not any(tracks[source.sound.index].lengths):
+        told = source.sound is None or any(tracks[source.sound.index].lengths)
+        if not told or (late and not timeline.restarts):
             source.rewind()
             return replace(timeline, end=max(timeline.end, _end_of_sound(source)))
     held = max((track.held() for track in tracks.values()), default=0.0)
