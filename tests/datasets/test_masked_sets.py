@@ -446,7 +446,9 @@ def test_an_id_that_a_list_names_twice_counts_once(tmp_path: Path) -> None:
     (folder / "box.json").write_text(json.dumps(items))
     clips = open_clips(str(folder))
     assert clips.ids == ["BBBBBBBBBBB_1"]
-    assert "BBBBBBBBBBB_1" in name_left_out(clips, "flat")[0]
+    left, repeated = name_left_out(clips, "flat")
+    assert "4 of 5 frames are not in" in left
+    assert "BBBBBBBBBBB_1" in repeated
 
 
 def test_a_clip_of_two_parts_of_avss_is_the_one_of_its_row(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def open_avatar(folder: Path) -> MaskedFrames:
                 disagreeing.append(f"{video}/{stem}")
             frames.append(_frame(video, place, stem, picture, sound, held))
     said = [
+        *_without_annotation(folder / "metadata"),
         *count_and_name(
             mute,
             "videos has neither a video nor a sound",
@@ -103,6 +104,21 @@ def open_avatar(folder: Path) -> MaskedFrames:
     ]
     check_any(frames, folder, said)
     return MaskedFrames(frames, read_outlines, passed_over=said)
+
+
+def _without_annotation(metadata: Path) -> list[str]:
+    """A sentence on pictures beside the annotations that have none, unlike those of `frames`."""
+    pictures = sorted(path for path in metadata.glob("*/*.jpg") if path.stem.isdecimal())
+    return count_and_name(
+        [
+            f"{path.parent.name}/{path.stem}"
+            for path in pictures
+            if not path.with_suffix(".json").exists()
+        ],
+        f"pictures of '{metadata}' has no annotation",
+        f"pictures of '{metadata}' have no annotation",
+        total=len(pictures),
+    )
 
 
 def _sounds(video: str) -> tuple[str, ...]:

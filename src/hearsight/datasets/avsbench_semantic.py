@@ -27,7 +27,7 @@ from hearsight.datasets.masked_frames import (
     check_any,
 )
 from hearsight.errors import HearsightError
-from hearsight.files.text import count_and_name, parse_json, read_table
+from hearsight.files.text import count_and_name, one_line, parse_json, read_table
 from hearsight.media.picture import open_picture
 
 PARTS = ("v1s", "v1m", "v2")
@@ -81,7 +81,7 @@ def open_semantic(folder: Path, *, subset: str | None = None) -> MaskedFrames:
         there.setdefault(place.name, []).append(place)
     for uid, places in there.items():
         label, split, part = rows.get(uid, NOT_LISTED)
-        if subset is not None and split != subset and (rows or split is not None):
+        if subset is not None and split != subset:
             continue
         place = next((each for each in places if each.parent.name == part), places[0])
         if not (place / "audio.wav").is_file():
@@ -92,7 +92,16 @@ def open_semantic(folder: Path, *, subset: str | None = None) -> MaskedFrames:
         if not found:
             broken.append(uid)
     missing = [uid for uid in rows if uid not in there]
+    judged = [one for one in frames if one.kind != PARTS[0] or one.subset != "train"]
     said = [
+        *([] if rows else [f"There is no '{folder / TABLE}', which tells the parts."]),
+        *_without_frame(frames),
+        *count_and_name(
+            [one.id for one in judged if not one.masks],
+            "frames has no mask",
+            "frames have no mask",
+            total=len(judged),
+        ),
         *count_and_name(
             [uid for uid, places in there.items() if len(places) > 1],
             f"clips lies in two of {', '.join(PARTS)}; that of its row counts, else the first",
@@ -118,6 +127,23 @@ def open_semantic(folder: Path, *, subset: str | None = None) -> MaskedFrames:
     ]
     check_any(frames, folder, said)
     return MaskedFrames(frames, partial(read_classes, names), passed_over=said)
+
+
+def _without_frame(frames: list[MaskedFrame]) -> list[str]:
+    """A sentence on masks whose frame is not there, of clips that have others."""
+    places = {one.clip: one.picture.parents[1] for one in frames}
+    masks = {
+        f"{uid}/{path.stem}": path
+        for uid, place in places.items()
+        for path in sorted(_pictures(place / "labels_rgb"))
+    }
+    known = {one.id for one in frames}
+    return count_and_name(
+        [id for id in masks if id not in known],
+        "masks has no picture",
+        "masks have no picture",
+        total=len(masks),
+    )
 
 
 def _frames_of(uid: str, place: Path, label: str | None, split: str | None) -> list[MaskedFrame]:
@@ -151,14 +177,21 @@ def _table(path: Path) -> dict[str, tuple[str | None, str | None, str | None]]:
     """Class, split and part of each clip; nothing if there is no table.
 
     The column `label` tells the part (v1s, v1m or v2), and `a_obj`, where there is one, the class.
+
+    Raises:
+        HearsightError: it has no rows, another form, or a clip twice and differently.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
-    found = {}
+    found: dict[str, tuple[str | None, str | None, str | None]] = {}
     for told in read_table(path, ("uid", "split")):
         split = told["split"].lower()
         classes = told.get("a_obj", "").replace("_", " ") or None
-        found[told["uid"]] = (classes, SPLITS.get(split, split) or None, told.get("label"))
+        row = (classes, SPLITS.get(split, split) or None, told.get("label"))
+        if found.setdefault(told["uid"], row) != row:
+            raise HearsightError(f"'{path}' has '{one_line(told['uid'])}' twice, and differently.")
+    if not found:
+        raise HearsightError(f"'{path}' has no rows.")
     return found
 
 

@@ -18,6 +18,7 @@ from hearsight.errors import HearsightError
 from hearsight.files.text import one_line, parse_json
 
 NUMBERED = re.compile(r"(.+?)(?:\.mp4)?_(\d{1,4})", re.DOTALL)
+LISTS = re.compile(r"IS3_annotation|.+_b?box(_seg)?", re.IGNORECASE)  # as they are released
 LARGEST_LIST = 1 << 28  # bytes
 
 
@@ -28,12 +29,15 @@ def plain_name(stem: str) -> str:
 
 
 def box_lists(folder: Path) -> list[Path]:
-    """The lists of boxes in a folder, those of masks after the others; others are no such list."""
+    """The lists of boxes in a folder by name or content, those of masks after the others."""
     found = []
     for path in sorted(folder.glob("*.json")):
+        if LISTS.fullmatch(path.stem):
+            found.append(path)
+            continue
         try:
             with path.open("rb") as file:
-                head = file.read(4096)
+                head = file.read(4096).replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
         except OSError:
             continue
         if head.lstrip()[:1] == b"[" and b'"image"' in head and b'"audio"' in head:

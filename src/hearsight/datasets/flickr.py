@@ -16,11 +16,15 @@ from hearsight.datasets.folders import (
     FolderClips,
     ListedClip,
     first_existing,
+    frame_names,
+    named_folder,
     read_entries,
     read_xml,
     stems,
     subfolder,
+    unheard,
     unique,
+    without_file,
 )
 from hearsight.errors import HearsightError
 
@@ -75,12 +79,17 @@ def open_flickr(
     sounds = [f"{heard}/*.{suffix}" for suffix in SOUNDS[heard.name]]
     if truth is not None and not Path(truth).is_dir():
         raise HearsightError(f"there is no folder '{truth}'")
-    there = (folder / name for name in ANNOTATIONS if (folder / name).is_dir())
-    annotations = Path(truth) if truth is not None else next(there, None)
+    annotations = Path(truth) if truth is not None else named_folder(folder, ANNOTATIONS)
+    annotated = None if annotations is None else stems(annotations, [".xml"])
+    said = list[str]()
     if listed is not None:
         named = read_flickr_list(Path(listed))
     else:
         named = [ListedClip(id=id) for id in stems(heard, [".wav", ".flac", ".mp3"])]
+        said = unheard(named, frame_names(frames), annotated or ())
+    if annotated is not None:
+        ids = [one.id for one in named]
+        said += without_file(ids, annotated, ("clip", "clips"), "annotation")
     patterns = [f"{frames}/*.jpg", f"{frames}/*/{TRAINING_FRAME}"]
     used = first_existing(patterns, [one.id for one in named])
     return FolderClips(
@@ -89,4 +98,5 @@ def open_flickr(
         sounds=sounds,
         truth=None if annotations is None else AnnotatorBoxes(annotations),
         seconds=TRAINING_SECONDS if used == patterns[1] else None,
+        passed_over=said,
     )

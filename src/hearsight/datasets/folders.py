@@ -1,6 +1,7 @@
 """Clips read from one frame file and one sound file each, as VGGSound and Flickr lay them out."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -24,6 +25,7 @@ from hearsight.clips.clip import (
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import ListEntry, read_list
 from hearsight.errors import HearsightError
+from hearsight.files.text import count_and_name
 from hearsight.media.picture import decode_picture, picture_suffix
 from hearsight.media.samples import RATE
 from hearsight.media.sound_file import decode_sound_file
@@ -57,6 +59,57 @@ def read_entries(path: Path) -> tuple[ListEntry, ...]:
             f"the list '{path}' pairs frames with sounds of other clips, which is not supported"
         )
     return found.entries
+
+
+def without_file(
+    ids: Collection[str], held: Collection[str], what: tuple[str, str], lacking: str
+) -> list[str]:
+    """A sentence that counts and names those of some ids that are not among others.
+
+    what: one of them and several, as `("frame", "frames")`; lacking: what they lack, as `sound`.
+    """
+    known = set(held)
+    return count_and_name(
+        [id for id in ids if id not in known],
+        f"{what[1]} has no {lacking}",
+        f"{what[1]} have no {lacking}",
+        total=len(ids),
+    )
+
+
+def frame_names(folder: Path) -> list[str]:
+    """The sorted ids of the frames in a folder: pictures, or folders of pictures."""
+    suffixes = (".jpg", ".jpeg", ".png")
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    return sorted(
+        name[: name.rindex(".")] if name.lower().endswith(suffixes) else name
+        for name in names
+        if name.lower().endswith(suffixes) or "." not in name or name.endswith(".mp4")
+    )
+
+
+def unheard(
+    named: Sequence[ListedClip], frames: Collection[str], annotated: Collection[str]
+) -> list[str]:
+    """Sentences on the frames and the annotations of a folder whose clip has no sound there."""
+    ids = [one.id for one in named]
+    return [
+        *without_file(frames, ids, ("frame", "frames"), "sound"),
+        *without_file(annotated, ids, ("annotation", "annotations"), "sound"),
+    ]
+
+
+def named_folder(folder: Path, names: Sequence[str]) -> Path | None:
+    """The first of some subfolders that exists; None if there is none.
+
+    Raises:
+        HearsightError: a file lies there.
+    """
+    there = next((folder / name for name in names if (folder / name).exists()), None)
+    if there is not None and not there.is_dir():
+        raise HearsightError(f"'{there}' is a file, where a folder is wanted.")
+    return there
 
 
 def unique(named: Iterator[ListedClip]) -> list[ListedClip]:
@@ -118,7 +171,8 @@ class FolderClips:
 
     frames, sounds: paths in which `*` is replaced by the id. Sounds of another rate are
     resampled, several channels averaged. seconds: of each sound only the beginning of this length
-    is used.
+    is used. passed_over: sentences on files that belong to none of the clips, and on clips that
+    nobody annotated.
 
     Raises:
         HearsightError: none of the named clips has a frame file, or none a sound file.
@@ -132,8 +186,10 @@ class FolderClips:
         sounds: Sequence[str],
         truth: BoxAnnotations | None = None,
         seconds: float | None = None,
+        passed_over: Sequence[str] = (),
     ) -> None:
         self.ids = [one.id for one in named]
+        self.passed_over = list(passed_over)
         self._labels = [one.label for one in named]
         self._truth = truth
         self._seconds = seconds

@@ -233,7 +233,8 @@ def read_mask(path: Path) -> Bool[np.ndarray, "height width"]:
     one has, above half of its range, and so is every JPEG. Floats are levels from 0 to 1.
 
     Raises:
-        ValueError: no picture, or damaged. OSError: it cannot be read.
+        ValueError: no picture, damaged, or with values that are no numbers. OSError: it cannot be
+            read.
     """
     file = path.read_bytes()
     image = open_picture(file)
@@ -253,9 +254,11 @@ def read_mask(path: Path) -> Bool[np.ndarray, "height width"]:
 
 
 def inside(grey: np.ndarray) -> Bool[np.ndarray, "height width"]:
-    """The pixels inside a grey mask, as `read_mask` says."""
+    """The pixels inside a grey mask, as `read_mask` says; ValueError where one is not finite."""
     low, high = float(grey.min()), float(grey.max())
-    if high <= 0 or not np.isfinite([low, high]).all():
+    if not np.isfinite([low, high]).all():
+        raise ValueError("it has values that are no numbers")
+    if high <= 0:
         return np.zeros(grey.shape, np.bool_)
     if ((grey == low) | (grey == high)).all():  # two levels, or one
         level = high

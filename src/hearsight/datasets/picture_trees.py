@@ -31,7 +31,7 @@ from hearsight.datasets.box_lists import (
     plain_name,
     read_box_list,
 )
-from hearsight.datasets.folders import read_entries
+from hearsight.datasets.folders import named_folder, read_entries
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -40,7 +40,7 @@ from hearsight.datasets.masked_frames import (
     read_mask,
 )
 from hearsight.errors import HearsightError
-from hearsight.files.text import count_and_name
+from hearsight.files.text import count_and_name, one_line
 
 PICTURES = ("visual_frames", "images")
 SOUNDS = ("audio_wav", "audio_waw", "audio")  # the second as IS3's page writes it
@@ -139,6 +139,7 @@ def open_trees(
         rows = _rows(listed)
         frames, more = _listed(frames, rows, listed, place)
         said += more
+    said += _unmasked(frames, place)
     divided = any(one.subset is not None for one in frames)
     if divided:
         said += count_and_name(
@@ -154,6 +155,23 @@ def open_trees(
         raise HearsightError(f"'{folder}' has no frames of '{subset}', only of {known}.")
     check_any(kept, folder, said)
     return MaskedFrames(kept, read_one_mask, passed_over=said)
+
+
+def _unmasked(frames: list[MaskedFrame], place: Path) -> list[str]:
+    """A sentence on frames without a mask, but of train, where only the first frame has one.
+
+    Raises:
+        HearsightError: a file lies where the folder of masks is wanted.
+    """
+    if named_folder(place, MASKS) is None:
+        return []
+    judged = [one for one in frames if one.subset != "train"]
+    return count_and_name(
+        [one.id for one in judged if not one.masks],
+        "frames has no mask",
+        "frames have no mask",
+        total=len(judged),
+    )
 
 
 def read_one_mask(frame: MaskedFrame) -> Sources:
@@ -252,7 +270,23 @@ def _listed(
         ]
         if not own:
             missing.append(row.name)
+    boxed = any(row.boxes for row in rows)
+    parts, chosen = {one.subset for one in found}, {one.id for one in found}
+    among = [one.id for one in frames if one.subset in parts] if boxed else []
+    _check_agreed([(row.name, (row.label, row.boxes)) for row in rows], listed)
     return found, [
+        *count_and_name(
+            [id for id in among if id not in chosen],
+            f"frames is not in '{listed}', and is left out",
+            f"frames are not in '{listed}', and are left out",
+            total=len(among),
+        ),
+        *count_and_name(
+            [row.name for row in rows if boxed and row.boxes is None],
+            f"frames of '{listed}' has no box",
+            f"frames of '{listed}' have no box",
+            total=len(rows),
+        ),
         *count_and_name(
             missing,
             f"frames of '{listed}' is not in '{place}'",
@@ -266,6 +300,18 @@ def _listed(
             total=len(rows),
         ),
     ]
+
+
+def _check_agreed(rows: Iterable[tuple[str, object]], path: Path) -> None:
+    """Refuse a list that tells two things of one name.
+
+    Raises:
+        HearsightError: it does.
+    """
+    first: dict[str, object] = {}
+    for name, told in rows:
+        if first.setdefault(name, told) != told:
+            raise HearsightError(f"'{path}' has '{one_line(name)}' twice, and differently.")
 
 
 def _table_of(place: Path) -> Path | None:
@@ -283,7 +329,9 @@ def _described(frames: list[MaskedFrame], table: Path) -> tuple[list[MaskedFrame
 
     Scores over batches depend on the order, which is the table's in the released code.
     """
-    rows = {one.ids[0]: one for one in read_entries(table)}
+    entries = read_entries(table)
+    _check_agreed([(one.ids[0], (one.label, one.split)) for one in entries], table)
+    rows = {one.ids[0]: one for one in entries}
     found = [
         replace(
             one,
@@ -295,13 +343,20 @@ def _described(frames: list[MaskedFrame], table: Path) -> tuple[list[MaskedFrame
     places = {id: place for place, id in enumerate(rows)}
     found.sort(key=lambda one: places.get(one.clip, len(rows)))
     there = {one.clip for one in frames}
-    missing = [id for id in rows if id not in there]
-    return found, count_and_name(
-        missing,
-        f"videos of '{table}' is not there",
-        f"videos of '{table}' are not there",
-        total=len(rows),
-    )
+    return found, [
+        *count_and_name(
+            [id for id in rows if id not in there],
+            f"videos of '{table}' is not there",
+            f"videos of '{table}' are not there",
+            total=len(rows),
+        ),
+        *count_and_name(
+            sorted(there - rows.keys()),
+            f"videos is not in '{table}'",
+            f"videos are not in '{table}'",
+            total=len(there),
+        ),
+    ]
 
 
 def _suffix(name: str) -> str | None:

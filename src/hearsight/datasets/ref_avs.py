@@ -64,6 +64,8 @@ def open_ref_avs(folder: Path, *, subset: str | None = None) -> MaskedFrames:
         if not found:
             missing.append(told["uid"])
     said = [
+        *_without_row(folder, rows),
+        *_without_frame(folder, frames),
         *count_and_name(
             missing,
             "expressions has no media or no masks",
@@ -87,12 +89,48 @@ def open_ref_avs(folder: Path, *, subset: str | None = None) -> MaskedFrames:
     return MaskedFrames(frames, read_referred, passed_over=said)
 
 
+def _folder_names(told: dict[str, str]) -> list[str]:
+    """What the folders of an expression may be called."""
+    return list(dict.fromkeys((told["uid"].rsplit("_", 2)[0], told["vid"])))
+
+
+def _without_row(folder: Path, rows: list[dict[str, str]]) -> list[str]:
+    """A sentence on the folders of media that no row names."""
+    known = {name for told in rows for name in _folder_names(told)}
+    there = sorted(path.name for path in (folder / MEDIA).iterdir() if path.is_dir())
+    return count_and_name(
+        [name for name in there if name not in known],
+        f"folders of '{folder / MEDIA}' is in no row",
+        f"folders of '{folder / MEDIA}' are in no row",
+        total=len(there),
+    )
+
+
+def _without_frame(folder: Path, frames: list[MaskedFrame]) -> list[str]:
+    """A sentence on masks whose frame is not there, of expressions that have others."""
+    known = {one.id for one in frames}
+    places = {one.clip: one.masks[0].parent for one in frames}
+    masks = [
+        f"{uid}/{int(path.stem)}"
+        for uid, place in places.items()
+        if folder / MASKS in place.parents
+        for path in sorted(place.glob("*.png"))
+        if path.stem.isdecimal()
+    ]
+    return count_and_name(
+        [id for id in masks if id not in known],
+        "masks has no picture",
+        "masks have no picture",
+        total=len(masks),
+    )
+
+
 def _frames_of(
     told: dict[str, str], folder: Path, places: dict[str, list[Path]]
 ) -> list[MaskedFrame]:
     """The frames of an expression, if all that it needs is there."""
     uid, null = told["uid"], told["split"] == NULL
-    names = dict.fromkeys((uid.rsplit("_", 2)[0], told["vid"]))
+    names = _folder_names(told)
     media = next((folder / MEDIA / n for n in names if (folder / MEDIA / n).is_dir()), None)
     if media is None or not (media / "audio.wav").is_file():
         return []

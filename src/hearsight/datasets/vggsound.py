@@ -17,13 +17,18 @@ from hearsight.datasets.folders import (
     BoxAnnotations,
     FolderClips,
     ListedClip,
+    frame_names,
+    named_folder,
     read_entries,
     read_xml,
     stems,
     subfolder,
+    unheard,
     unique,
+    without_file,
 )
 from hearsight.errors import HearsightError
+from hearsight.files.text import one_line
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
 
@@ -59,10 +64,10 @@ class XmlBoxes:
     """One `ID.xml` per clip: in each `bbox` of the root, boxes of four fractions, unclamped."""
 
     def __init__(self, folder: Path | str) -> None:
-        self._folder = Path(folder)
+        self.folder = Path(folder)
 
     def boxes(self, id: str) -> tuple[Box, ...] | None:
-        root = read_xml(self._folder / f"{id}.xml")
+        root = read_xml(self.folder / f"{id}.xml")
         if root is None:
             return None
         return tuple(
@@ -76,10 +81,20 @@ def read_vggsound_list(path: Path, split: str | None = None) -> list[ListedClip]
     """The clips of a list: `ID`, `ID.mp4`, `ID.mp4,LABEL`, or `YOUTUBE,SECOND,LABEL,SPLIT`.
 
     split: train or test, of lists with a split column; None for both.
+
+    Raises:
+        HearsightError: as `read_entries`, it has no clip of the split, or one clip in two splits.
     """
+    entries = read_entries(path)
+    told: dict[str, str | None] = {}
+    for one in entries:
+        if told.setdefault(one.ids[0], one.split) != one.split:
+            raise HearsightError(
+                f"the list '{path}' has the clip '{one_line(one.ids[0])}' in two splits"
+            )
     named = unique(
         ListedClip(id=without_suffix(one.ids[0]), label=one.label)
-        for one in read_entries(path)
+        for one in entries
         if split is None or one.split in (None, split)
     )
     if not named:
@@ -117,22 +132,33 @@ def open_vggsound(
     else:
         frames, sounds = subfolder(folder, "frame", "frames"), subfolder(folder, "audio")
         frame = f"{frames}/*.jpg"
+    annotated = stems(known.folder, [".xml"]) if isinstance(known, XmlBoxes) else None
+    said = list[str]()
     if listed is not None:
         named = read_vggsound_list(Path(listed), split)
     elif isinstance(known, VggSsBoxes):
         named = [ListedClip(id=id) for id in known.labels]
+        for what, held in (("frame", frame_names(frames)), ("sound", stems(sounds, [".wav"]))):
+            said += without_file(held, known.labels, (what, f"{what}s"), "boxes in its list")
     else:
         named = [ListedClip(id=id) for id in stems(sounds, [".wav"])]
+        said = unheard(named, frame_names(frames), annotated or ())
+    if annotated is not None:
+        ids = [one.id for one in named]
+        said += without_file(ids, annotated, ("clip", "clips"), "annotation")
     if isinstance(known, VggSsBoxes):
         named = [
             ListedClip(id=one.id, label=one.label or known.labels.get(one.id)) for one in named
         ]
-    return FolderClips(named, frames=[frame], sounds=[f"{sounds}/*.wav"], truth=known)
+    return FolderClips(
+        named, frames=[frame], sounds=[f"{sounds}/*.wav"], truth=known, passed_over=said
+    )
 
 
 def _open_truth(folder: Path, truth: Path | str | None) -> BoxAnnotations | None:
     if truth is not None:
         return XmlBoxes(truth) if Path(truth).is_dir() else VggSsBoxes(truth)
-    if (folder / "vggss.json").is_file():
+    if (folder / "vggss.json").exists():
         return VggSsBoxes(folder / "vggss.json")
-    return XmlBoxes(folder / "anno") if (folder / "anno").is_dir() else None
+    annotations = named_folder(folder, ["anno"])
+    return None if annotations is None else XmlBoxes(annotations)

@@ -143,7 +143,7 @@ def find_lists(folder: Path) -> tuple[Path | None, Path | None]:
     places = (folder, folder.absolute().parent)
 
     def find(name: str) -> Path | None:
-        return next((place / name for place in places if (place / name).is_file()), None)
+        return next((place / name for place in places if (place / name).exists()), None)
 
     return find(CSV), find(BOXES)
 

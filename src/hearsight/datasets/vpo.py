@@ -68,12 +68,13 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
     Raises:
         HearsightError: the table has another form, or no picture can be used.
     """
-    images: dict[str, list[Mapping[str, str]]] = {}
+    every, images = dict[str, set[str]](), dict[str, list[Mapping[str, str]]]()
     for told in read_table(table, COLUMNS):
-        split = told["split"].lower()
-        if subset is None or SPLITS.get(split, split) == subset:
-            single = folder / "mask" / f"{_padded(told['img_Id'])}_{_padded(told['ann_Ids'])}.png"
-            key = single.stem if single.is_file() else _padded(told["img_Id"])
+        split = SPLITS.get(told["split"].lower(), told["split"].lower())
+        single = folder / "mask" / f"{_padded(told['img_Id'])}_{_padded(told['ann_Ids'])}.png"
+        key = single.stem if single.is_file() else _padded(told["img_Id"])
+        every.setdefault(key, set()).add(split)
+        if subset in (None, split):
             images.setdefault(key, []).append(told)
     sounds = _sound_folder(folder)
     frames, missing = list[MaskedFrame](), list[str]()
@@ -83,12 +84,27 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
             missing.append(key)
         else:
             frames.append(frame)
-    said = count_and_name(
-        missing,
-        f"pictures of '{table}' lacks a file",
-        f"pictures of '{table}' lack a file",
-        total=len(images),
-    )
+    masks = sorted(path.stem for path in (folder / "mask").glob("*.png"))
+    said = [
+        *count_and_name(
+            missing,
+            f"pictures of '{table}' lacks a file",
+            f"pictures of '{table}' lack a file",
+            total=len(images),
+        ),
+        *count_and_name(
+            [key for key in masks if key not in every],
+            f"masks is not in '{table}'",
+            f"masks are not in '{table}'",
+            total=len(masks),
+        ),
+        *count_and_name(
+            [key for key, parts in every.items() if len(parts) > 1],
+            f"pictures of '{table}' is of several parts",
+            f"pictures of '{table}' are of several parts",
+            total=len(every),
+        ),
+    ]
     check_any(frames, folder, said)
     rows = [told for own in images.values() for told in own]
     numbers = {told["cateId"].removesuffix(".0"): told["cateName"] for told in rows}
