@@ -204,6 +204,7 @@ def test_pictures_coded_ahead_in_an_avi_are_shown_in_order(tmp_path: Path, codec
         output.mux(stream.encode(None))
     assert np.abs(picture_lags(path)).max() < 1e-6
     assert [number_of(f.pixels) for f in frames_at(path, [1.6, 0.4])] == [40, 10]
+    assert probe(path).duration == pytest.approx(60 / 25, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts", "a.flv"])

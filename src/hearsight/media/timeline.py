@@ -135,6 +135,8 @@ class _Track:
         if self.source.kind in UNSTAMPED and shown == stored == UNSTATED:
             # a bare stream of pictures: one after the other
             shown = stored = self.stored[-1] + self.lengths[-1] if self.order else 0
+        if self.source.reordered and self.stream is self.source.picture and stored != UNSTATED:
+            shown = stored  # frames get the stamps of decoding, the earliest that is left each
         self.shown.append(stored if shown == UNSTATED else shown)
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
         self.order.append(order)
