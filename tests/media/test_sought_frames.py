@@ -173,6 +173,20 @@ def test_a_frame_near_a_time_is_that_of_a_whole_decode(tmp_path: Path, name: str
             assert (frame.pixels == whole[place].pixels).all()
 
 
+def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """The stamps of all frames that are decoded from here on."""
+    decoded: list[int | None] = []
+    plain = decode.decode
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        for frame in plain(*arguments):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(decode, "decode", counted)
+    return decoded
+
+
 @pytest.mark.parametrize(
     ("name", "least"),
     [
@@ -197,15 +211,7 @@ def test_a_key_frame_is_decoded_by_itself(
     wanted = [(0.3 + 0.8 * number, 0.4) for number in range(8)]
     own = [near.time for near in frames_near(path, wanted) if near.time not in dict(wanted)]
     assert len(own) == least
-    decoded = []
-    plain = decode.decode
-
-    def counted(*arguments: Any) -> Iterator[Any]:
-        for frame in plain(*arguments):
-            decoded.append(frame.pts)
-            yield frame
-
-    monkeypatch.setattr(decode, "decode", counted)
+    decoded = count_decoded(monkeypatch)
     list(frames_near(path, wanted))
     if least == len(wanted):
         assert len(decoded) == least + 2  # and the first two, which tell the size
@@ -230,15 +236,7 @@ def test_few_frames_are_decoded_for_a_few(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wanted: list[float], most: int
 ) -> None:
     path = FILMS[name](tmp_path / name)
-    decoded = []
-    plain = decode.decode
-
-    def counted(*arguments: Any) -> Iterator[Any]:
-        for frame in plain(*arguments):
-            decoded.append(frame.pts)
-            yield frame
-
-    monkeypatch.setattr(decode, "decode", counted)
+    decoded = count_decoded(monkeypatch)
     assert len(list(frames_at(path, wanted))) == 3
     assert len(decoded) < most
 
