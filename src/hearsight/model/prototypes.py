@@ -7,7 +7,8 @@ nowhere in particular. Drawn to the prototypes that they resemble, they point wh
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
+
+from hearsight.model.nearest import unit
 
 SHARPNESS = 30.0  # of the soft assignment, per unit of cosine
 
@@ -27,10 +28,8 @@ def assign_softly(
     """
     with torch.autocast(sounds.device.type, enabled=False):
         kept = prototypes.to(torch.promote_types(sounds.dtype, torch.float32))
-        queries = [normalize(part, dim=1) for part in sounds.to(kept.dtype).chunk(heads, 1)]
-        keys = [normalize(part, dim=1) for part in kept.chunk(heads, 1)]
-        cosines = torch.stack([q @ k.T for q, k in zip(queries, keys, strict=True)]).mean(0)
-        known = torch.cat(keys, 1)[:-1]
-        values = torch.cat([known, -known.mean(0, keepdim=True)])
-        drawn = torch.softmax(SHARPNESS * cosines, 1) @ values
+        keys = unit(kept, heads)
+        weights = torch.softmax(SHARPNESS * unit(sounds.to(kept.dtype), heads) @ keys.T, 1)
+        known = keys[:-1] * heads**0.5  # each head of length 1
+        drawn = weights @ torch.cat([known, -known.mean(0, keepdim=True)])
         return torch.where(kept.any(), drawn, sounds.to(kept.dtype))

@@ -2,13 +2,11 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from hearsight.clips.clip import Clips
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import Encoders
+from hearsight.model.nearest import unit
 from hearsight.objectives.clustering import soft_kmeans
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.mixing_partners import embed_sounds
@@ -43,15 +41,13 @@ def choose_prototypes(
     if not len(sounds):
         return  # none could be read, which training has reported
     count = len(prototypes) - 1  # the last is silence's
-    points = _heads_of_length_1(sounds.float(), encoders.heads).repeat(-(-count // len(sounds)), 1)
+    length = encoders.heads**0.5  # so that each head has length 1
+    points = unit(sounds.float(), encoders.heads) * length
+    points = points.repeat(-(-count // len(sounds)), 1)
     centres = soft_kmeans(points[None], count, rounds=ROUNDS, sharpness=ASSIGNMENT)[0]
     training = encoders.training
     silence = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
     heard = encoders.eval().embed_sounds(recipe.spectrogram(silence.to(device)))
     encoders.train(training)
     both = torch.cat([centres, heard.to(centres.dtype)])
-    prototypes.copy_(_heads_of_length_1(both, encoders.heads))
-
-
-def _heads_of_length_1(sounds: Float[Tensor, "a c"], heads: int) -> Float[Tensor, "a c"]:
-    return torch.cat([normalize(part, dim=1) for part in sounds.chunk(heads, 1)], 1)
+    prototypes.copy_(unit(both, encoders.heads) * length)
