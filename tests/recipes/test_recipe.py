@@ -1,10 +1,13 @@
 """Recipes are complete, typed, and every field of one does something."""
 
 import ast
+import inspect
 import json
 import math
+import pkgutil
 import re
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from hearsight.model.augmentation import Warp
 from hearsight.model.encoders import Encoders
 from hearsight.objectives.classification import SoundClassification
 from hearsight.objectives.trimap_contrast import PaperContrast
+from hearsight.recipes import papers
 from hearsight.recipes.catalogue import describe_recipes, load_recipe, recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign, field_paths, from_json, to_json
@@ -37,6 +41,19 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 def test_the_recipes_of_the_paper_are_there() -> None:
     wanted = {"ssl_tie", "ssl_tie:small", "ssl_tie:paper", *(f"ssl_tie:{rung}" for rung in RUNGS)}
     assert wanted <= set(recipe_names())
+
+
+def test_the_catalogue_that_is_read_is_the_one_that_runs() -> None:
+    found = {}
+    for module in pkgutil.iter_modules(papers.__path__):
+        for name, made in vars(import_module(f"{papers.__name__}.{module.name}")).items():
+            if inspect.isfunction(made) and name[0] != "_":
+                signature = inspect.signature(made)
+                if signature.return_annotation is Recipe and not signature.parameters:
+                    path = module.name if name == module.name else f"{module.name}:{name}"
+                    found[path] = (inspect.getdoc(made) or "").split("\n")[0]
+    assert describe_recipes() == found
+    assert list(describe_recipes()) == sorted(found)
 
 
 def test_every_description_begins_with_the_method_and_no_two_are_alike() -> None:

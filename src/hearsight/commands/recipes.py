@@ -28,9 +28,10 @@ def recipes(
     Example: hearsight recipes ssl_tie:small
     """
     from hearsight.recipes.catalogue import describe_recipes
-    from hearsight.recipes.recipe_file import recipe_text
 
     if name is not None:
+        from hearsight.recipes.recipe_file import recipe_text
+
         print(recipe_text(find_recipe(name)), end="")
         return
     described = describe_recipes()

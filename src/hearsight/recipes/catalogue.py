@@ -1,39 +1,49 @@
 """Recipes by name: `ssl_tie` for a paper's method, `ssl_tie:b` for a variant in the same file."""
 
-import inspect
+import ast
 import pkgutil
-from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hearsight.errors import HearsightError, nearest
 from hearsight.recipes import papers
-from hearsight.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from hearsight.recipes.recipe import Recipe
 
 LIGHT = ("small", "pretrained")  # how the names of variants for a CPU begin
 
 
-def _makers() -> dict[str, Callable[[], Recipe]]:
-    """Recipe functions by name: `file:function`, or `file` for the one named like its file."""
-    makers: dict[str, Callable[[], Recipe]] = {}
+def describe_recipes() -> dict[str, str]:
+    """The names of all recipes, each with the first line of its docstring.
+
+    A recipe is a public function of a paper's file that needs no arguments and returns a `Recipe`.
+    The files are read, not run: a list of methods needs no torch.
+    """
+    found: dict[str, str] = {}
     for module in pkgutil.iter_modules(papers.__path__):
-        found = vars(import_module(f"{papers.__name__}.{module.name}"))
-        for name, make in found.items():
-            if not inspect.isfunction(make) or name.startswith("_"):
-                continue
-            signature = inspect.signature(make)
-            if signature.return_annotation is Recipe and not signature.parameters:
-                makers[module.name if name == module.name else f"{module.name}:{name}"] = make
-    return makers
+        source = Path(papers.__path__[0], f"{module.name}.py").read_text(encoding="utf-8")
+        for made in ast.parse(source).body:
+            if isinstance(made, ast.FunctionDef) and _is_recipe(made):
+                name = f"{module.name}:{made.name}".removesuffix(f":{module.name}")
+                found[name] = (ast.get_docstring(made) or "").split("\n")[0]
+    return dict(sorted(found.items()))
+
+
+def _is_recipe(made: ast.FunctionDef) -> bool:
+    returned = made.returns
+    return (
+        isinstance(returned, ast.Name)
+        and returned.id == "Recipe"
+        and not made.name.startswith("_")
+        and ast.unparse(made.args) == ""
+    )
 
 
 def recipe_names() -> list[str]:
     """The names of all recipes, as `load_recipe` takes them."""
-    return sorted(_makers())
-
-
-def describe_recipes() -> dict[str, str]:
-    """The names of all recipes, each with the first line of its docstring."""
-    return {name: (make.__doc__ or "").split("\n")[0] for name, make in sorted(_makers().items())}
+    return list(describe_recipes())
 
 
 def lighter_recipes(name: str) -> dict[str, str]:
@@ -54,15 +64,17 @@ def lighter_recipes(name: str) -> dict[str, str]:
     return found
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: str) -> "Recipe":
     """A new recipe by its name, such as `ssl_tie` or `ssl_tie:b`; changing it changes no other.
 
     Raises:
         HearsightError: no recipe of that name; the nearest is suggested.
     """
-    makers = _makers()
-    if name not in makers:
-        raise HearsightError(f"There is no recipe '{name}'.{nearest(name, makers)}")
-    recipe = makers[name]()
+    names = recipe_names()
+    if name not in names:
+        raise HearsightError(f"There is no recipe '{name}'.{nearest(name, names)}")
+    method, _, variant = name.partition(":")
+    made = getattr(import_module(f"{papers.__name__}.{method}"), variant or method)
+    recipe: Recipe = made()
     recipe.name = name
     return recipe
