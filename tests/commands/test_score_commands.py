@@ -9,10 +9,14 @@ from made_clips import picture, tone
 from made_commands import Hearsight, refused
 from made_layouts import VGGSOUND_IDS, scoring_layout, xml
 from made_models import make_checkpoint
+from made_runs import tiny_recipe
 
+from hearsight.checkpoints.checkpoint import save_checkpoint
 from hearsight.clips.clip import Box, Clip, encode_clip
+from hearsight.clips.leaks import MARKS
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.datasets.folders import FolderClips
+from hearsight.model.encoders import Encoders
 
 EVALUATE = "evaluate good.safetensors --device cpu --threads 1"
 BOX = (0.1, 0.2, 0.6, 0.9)
@@ -190,6 +194,30 @@ def test_several_checkpoints_and_protocols_in_tables_and_files(hearsight: Hearsi
         assert {name: str(value) for name, value in one.items()} == {
             name: value for name, value in row.items() if name in one
         }
+
+
+def test_marks_stand_beside_plain_names_wherever_a_machine_reads(hearsight: Hearsight) -> None:
+    make_store("more", dict.fromkeys("defghi", (BOX,)))
+    recipe, facts = tiny_recipe(), {"selected_on_test": True}
+    save_checkpoint(Path("kept.safetensors"), Encoders(recipe.encoder), recipe, facts=facts)
+    line = "evaluate kept.safetensors good.safetensors --data more --protocols lvs --device cpu"
+    code, out, err = hearsight(f"{line} --threads 1 --out t.csv")
+    assert code == 0, err
+    assert "kept *" in out.partition("Differences")[0]
+    assert "kept *" in out.partition("Differences")[2]
+    assert "* the epoch was chosen on the test set" in out
+    with Path("t.csv").open() as file:
+        marks = {row["name"]: row["marks"] for row in csv.DictReader(file) if not row["against"]}
+    assert {name: marks[name] for name in ("kept", "good")} == {"kept": "*", "good": ""}
+    printed = [json.loads(one) for one in hearsight(f"{line} --threads 1 --json")[1].splitlines()]
+    names = {row[column] for row in printed for column in ("name", "against") if column in row}
+    assert not [name for name in names if set(name) & set(MARKS)]
+    board = hearsight("results --runs t.csv --out b.csv")[1].partition("scored: t.csv")[2]
+    assert "kept *" in board
+    assert "* the epoch was chosen on the test set." in board
+    with Path("b.csv").open() as file:
+        own = [row for row in csv.DictReader(file) if row["method"] == "kept"]
+    assert {(row["marks"], row["selected on test"]) for row in own} == {("*", "yes")}
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

@@ -68,7 +68,7 @@ def test_a_whole_table_holds_every_number_at_every_width(
         text = table_text(table, wide=True, width=width)
         found = words(text)
         assert numbers(table) <= found
-        for line in shown_differences(table.differences):
+        for line in shown_differences(table):
             assert words(" ".join(v for k, v in line.items() if k not in NAMES)) <= found
         for row in table.rows:  # against the rows themselves
             for name in score_columns(table.rows):

@@ -14,7 +14,14 @@ from hearsight.clips.lists import ClipList, ClipName, ListEntry, clip_names, fin
 from hearsight.errors import HearsightError
 from hearsight.files.text import counted, first_names
 
-SELECTED, LEAKED, SUPERVISED = "*", "†", "§"  # marks of rows in tables
+SELECTED, LEAKED, SUPERVISED, SCRATCH = "*", "†", "§", "‡"
+MARKS = {
+    SELECTED: "the epoch was chosen on the test set",
+    LEAKED: "trained on clips or videos of the test set",
+    SUPERVISED: "learned from boxes: not self-supervised",
+    SCRATCH: "frame network from scratch; in the paper it starts from ImageNet",
+}
+"""The marks of rows in tables, and what they mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,12 +255,12 @@ def marks(facts: Mapping[str, Any], *, epochs: int, from_boxes: bool = False) ->
         return {}
     found = {}
     if from_boxes:
-        found[SUPERVISED] = "learned from boxes: not self-supervised"
+        found[SUPERVISED] = MARKS[SUPERVISED]
     if facts.get("selected_on_test"):
-        found[SELECTED] = "the epoch was chosen on the test set"
+        found[SELECTED] = MARKS[SELECTED]
     leaks = [one for one in facts.get("leak_check", []) if one["videos_in_both"]]
     if leaks:
-        found[LEAKED] = "trained on clips or videos of the test set: " + "; ".join(
+        found[LEAKED] = f"{MARKS[LEAKED]}: " + "; ".join(
             f"{counted(one['clips_in_both'], 'clip')} and "
             f"{counted(one['videos_in_both'], 'video')} of '{one['test']}'"
             for one in leaks

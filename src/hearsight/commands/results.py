@@ -37,7 +37,7 @@ def results(
 
     Example: hearsight results --runs VGG-SS=table.csv --out results.html
     """
-    from hearsight.scoring.published import NOTES, boards, published_numbers, scored_numbers
+    from hearsight.scoring.published import board_notes, boards, published_numbers, scored_numbers
 
     given = runs or []
     files = [Path(each) for name in given for each in (name, name.partition("=")[2]) if each]
@@ -51,7 +51,7 @@ def results(
             width = None if wide else min(80, table_width() or 80)
             print("\n\n".join(board_text(board, width) for board in shown))
             print()
-            print("\n".join(_folded(note, width) for note in NOTES))
+            print("\n".join(_folded(note, width) for note in board_notes(shown)))
         if out is not None:
             write_boards(shown, [*published_numbers(), *scored], out)
 

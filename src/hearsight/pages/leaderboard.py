@@ -8,7 +8,7 @@ from html import escape
 
 from hearsight.files.tables import markdown_table
 from hearsight.pages.html_page import html_page
-from hearsight.scoring.published import NOTES, SOURCES, WORDS, Board, kind_of
+from hearsight.scoring.published import SOURCES, WORDS, Board, board_notes, kind_of
 
 TITLE = "Sound source localisation: published numbers"
 SUMMARY = (
@@ -19,7 +19,7 @@ SUMMARY = (
 
 def leaderboard_page(boards: Sequence[Board]) -> str:
     """The HTML page of some boards."""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in NOTES)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in board_notes(boards))
     parts = [f'<ul class="note">{notes}</ul>', *map(_section, boards)]
     return html_page(TITLE, SUMMARY, parts, style=STYLE, script=SCRIPT)
 
@@ -53,7 +53,7 @@ def _text_class(column: str, board: Board) -> str:
 
 def leaderboard_markdown(boards: Sequence[Board]) -> str:
     """The same as Markdown, a table for each test set."""
-    lines = [f"# {TITLE}", "", SUMMARY, "", *(f"- {note}" for note in NOTES)]
+    lines = [f"# {TITLE}", "", SUMMARY, "", *(f"- {note}" for note in board_notes(boards))]
     for board in boards:
         columns = [*WORDS[:1], *board.scores, *WORDS[1:], *SOURCES]
         rows = [[row[column] for column in columns] for row in board.rows]

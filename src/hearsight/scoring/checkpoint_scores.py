@@ -1,6 +1,6 @@
 """Checkpoints scored on the same clips under the same protocols, each row named after its run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -18,7 +18,7 @@ from hearsight.progress import Progress, no_progress
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocol_registry import evaluate_protocol
-from hearsight.scoring.results import Results, is_reference
+from hearsight.scoring.results import MARKED, Results, is_reference
 
 NAMED = (".safetensors", ".npz")  # endings that say nothing beside a name
 
@@ -28,7 +28,7 @@ class SideBySide:
     """Scores of checkpoints, or of maps that other code wrote.
 
     results: under each protocol, of each of them. clips: lines per clip, of all of these.
-    notes: on clips, a line each. footnotes: of the marks beside the names.
+    notes: on clips, a line each. footnotes: of the marks of rows.
     """
 
     results: tuple[tuple[Results, ...], ...]
@@ -97,12 +97,12 @@ def score_checkpoints(
         marks(one.facts, epochs=one.recipe.epochs, from_boxes=one.recipe.needs_boxes)
         for one in models
     ]
-    names = [name + "".join(own) for name, own in zip(run_names(sources), signs, strict=True)]
+    names = run_names(sources)
     size = max(one.recipe.frame_size for one in models)
     clips, left_out, unknown = open_scored(data, ids, size)
     several = len(models) * len(protocols) > 1
 
-    def score(model: Model, name: str, protocol: str) -> Results:
+    def score(model: Model, name: str, own: Mapping[str, str], protocol: str) -> Results:
         place = move(model.encoders, device)
         if guide is not None:
             guide.network.to(place)
@@ -117,12 +117,12 @@ def score_checkpoints(
             progress=lambda _, *done: progress(stage, *done),
         )
         asked = draws if protocol == "negatives" else None
-        found = evaluate_protocol(inference, clips, protocol, draws=asked)
+        found = with_marks(evaluate_protocol(inference, clips, protocol, draws=asked), own)
         model.encoders.cpu()
         return found if ids is None else of_list(found, ids.stem)
 
     results = tuple(
-        tuple(score(model, name, protocol) for model, name in zip(models, names, strict=True))
+        tuple(score(*each, protocol) for each in zip(models, names, signs, strict=True))
         for protocol in protocols
     )
     return side_by_side(
@@ -167,6 +167,15 @@ def open_scored(
         unknown, f"id in '{ids}' is not among the clips", f"ids in '{ids}' are not among the clips"
     )
     return clips, left_out, said
+
+
+def with_marks(results: Results, marks: Iterable[str]) -> Results:
+    """The results, the rows of the model with its marks in a column of their own."""
+    signs = {MARKED: " ".join(marks)}
+    rows = (
+        row if is_reference(row) else {"name": row["name"], **signs, **row} for row in results.rows
+    )
+    return replace(results, rows=tuple(rows))
 
 
 def of_list(results: Results, name: str) -> Results:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hearsight.clips.leaks import MARKS, SELECTED
 from hearsight.errors import HearsightError
 from hearsight.files.tables import Row, cell
 from hearsight.files.text import parse_json, read_text
-from hearsight.scoring.results import BLIND, CEILING
+from hearsight.scoring.results import BLIND, CEILING, MARKED, marked_name
 from hearsight.scoring.score_table import score_columns
 
 FACTS = Path(__file__).with_name("published_numbers.csv")
@@ -39,13 +40,20 @@ NOTES = (
 class Board:
     """The rows of one test set, the best first.
 
-    rows: all with the same columns, as text: `WORDS`, then scores in per cent, then `SOURCES`.
-    scores: the columns of scores.
+    rows: all with the same columns, as text: `WORDS`, then scores in per cent, then `SOURCES`;
+    methods with their marks. scores: the columns of scores.
     """
 
     test_set: str
     scores: tuple[str, ...]
     rows: tuple[Mapping[str, str], ...]
+
+
+def board_notes(boards: Iterable[Board]) -> list[str]:
+    """What is to be said of some boards, the meaning of the marks in them last."""
+    names = [row["method"].split() for board in boards for row in board.rows]
+    found = [sign for sign in MARKS if any(sign in words for words in names)]
+    return [*NOTES, *(f"{sign} {MARKS[sign]}." for sign in found)]
 
 
 def published_numbers() -> list[dict[str, str]]:
@@ -86,7 +94,7 @@ def _board(test_set: str, numbers: Sequence[Mapping[str, str]]) -> Board:
     scores = tuple(dict.fromkeys(number["metric"] for number in numbers))
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for number in numbers:
-        key = tuple(number[name] for name in (*WORDS, *SOURCES))
+        key = (number.get(MARKED, ""), *(number[name] for name in (*WORDS, *SOURCES)))
         row = rows.setdefault(key, _empty_row(number, scores))
         row[number["metric"]] = number["value"]
     ordered = sorted(rows.values(), key=lambda row: value_of(row[scores[0]]), reverse=True)
@@ -98,6 +106,7 @@ def _empty_row(number: Mapping[str, str], scores: Sequence[str]) -> dict[str, st
     unsure = UNSURE if number["protocol certainty"] == UNSURE else ""
     return {
         **{name: number[name] for name in WORDS},
+        "method": marked_name({**number, "name": number["method"]}),
         "protocol": protocol + unsure,
         **dict.fromkeys(scores, cell(None)),
         **{name: number[name] for name in SOURCES},
@@ -140,6 +149,7 @@ def scored_numbers(named: str) -> list[dict[str, str]]:
 def _scored_number(row: Row, metric: str, test_set: str, path: Path) -> dict[str, str]:
     return {
         "method": str(row["name"]),
+        MARKED: row.get(MARKED) or "",
         "paper": cell(None),
         "year": cell(None),
         "table": cell(None),
@@ -149,7 +159,7 @@ def _scored_number(row: Row, metric: str, test_set: str, path: Path) -> dict[str
         "value": cell(row[metric]),
         "protocol": str(row["protocol"]),
         "protocol certainty": "code",
-        "selected on test": UNSURE,
+        "selected on test": "yes" if SELECTED in (row.get(MARKED) or "") else UNSURE,
         "certainty": "scored",
         "source": path.name,
     }

@@ -10,6 +10,7 @@ from hearsight.scoring.protocols import Protocol
 
 BLIND, CEILING = "blind: ", "ceiling"  # names of rows that are no model's
 CLIPS, FRAMES = "clips", "frames"  # what a bootstrap draws
+MARKED = "marks"  # a column: the signs of `clips.leaks.MARKS` that a row bears
 SELECTED = "selected"  # a column: how the threshold of a row was, None where it was not
 
 Records = Mapping[str, list[Any]]
@@ -48,6 +49,11 @@ class Results:
     def reference_rows(self) -> list[Row]:
         """The blind rows and the ceiling."""
         return [row for row in self.rows if is_reference(row)]
+
+
+def marked_name(row: Mapping[str, Any]) -> str:
+    """The name of a row as tables show it, with its marks."""
+    return " ".join([str(row["name"]), *(row.get(MARKED) or "").split()])
 
 
 def is_reference(row: Row) -> bool:

@@ -17,7 +17,7 @@ from hearsight.scoring.bootstrap import (
     compare_rows,
     correct_rows,
 )
-from hearsight.scoring.results import CEILING, CLIPS, SELECTED, Results
+from hearsight.scoring.results import CEILING, CLIPS, MARKED, SELECTED, Results, marked_name
 
 NAMES = ("name", "against")  # columns of words
 SUMS = ("F_LOC", "F_AUC")  # scores that sum up the others of a row stand first
@@ -153,9 +153,9 @@ def _after_sums(name: str) -> bool:
 def shown(rows: Sequence[Row]) -> tuple[list[dict[str, str]], dict[str, str]]:
     """Rows as text, and what is the same in all of them.
 
-    In the rows are the names, each score in per cent (mean ± spread in one cell) and behind it its
-    interval in a column of its own, then what differs between rows. Numbers and words that do not
-    differ are left out and returned beside the rows.
+    In the rows are the names with their marks, each score in per cent (mean ± spread in one cell)
+    and behind it its interval in a column of its own, then what differs between rows. Numbers and
+    words that do not differ are left out and returned beside the rows.
     """
     scores = score_columns(rows)
     ends = (LOW, HIGH, SPREAD)
@@ -163,7 +163,7 @@ def shown(rows: Sequence[Row]) -> tuple[list[dict[str, str]], dict[str, str]]:
         name
         for row in rows
         for name in row
-        if name not in (*scores, *NAMES) and not name.endswith(ends)
+        if name not in (*scores, *NAMES, MARKED) and not name.endswith(ends)
     )
     alike = {
         name: cell(rows[0].get(name))
@@ -172,7 +172,7 @@ def shown(rows: Sequence[Row]) -> tuple[list[dict[str, str]], dict[str, str]]:
     }
     table = []
     for row in rows:
-        line = {name: str(row[name]) for name in NAMES if name in row}
+        line = {"name": marked_name(row)}
         for name in scores:
             line[name] = summary_cell(row, name)
             if any(name + LOW in one for one in rows):
@@ -228,19 +228,20 @@ def narrowed(
     return [{name: row[name] for name in row if name in kept} for row in rows], left_out
 
 
-def shown_differences(rows: Sequence[Row]) -> list[dict[str, str]]:
+def shown_differences(table: ScoreTable) -> list[dict[str, str]]:
     """Differences as text: in points of per cent, each with its interval and its corrected p."""
-    table = []
-    for row in rows:
-        line = {"name": str(row["name"]), "against": str(row["against"])}
+    marked = {row["name"]: marked_name(row) for row in table.rows}
+    lines = []
+    for row in table.differences:
+        line = {name: marked[row[name]] for name in NAMES}
         names = [name.removeprefix(CHANCE) for name in row if name.startswith(CHANCE)]
         for name in sorted(names, key=_after_sums):
             title = DIFFERENCE + name
             line[name] = f"{100 * row[title]:+.2f}"
             line[interval_column(name)] = _span(row[title + LOW], row[title + HIGH], signed=True)
             line[CHANCE + name] = f"{row[CORRECTED + name]:.3f}"
-        table.append(line)
-    return table
+        lines.append(line)
+    return lines
 
 
 def table_text(
@@ -259,7 +260,7 @@ def table_text(
         footnotes: a line each.
     """
     rows, alike = shown(table.rows)
-    differences = shown_differences(table.differences)
+    differences = shown_differences(table)
     left_out: list[str] = []
     if not wide:
         width = width or NARROW

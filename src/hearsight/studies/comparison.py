@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips
-from hearsight.clips.leaks import marks
+from hearsight.clips.leaks import MARKS, SCRATCH, marks
 from hearsight.datasets.open import is_composed, is_pack, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
@@ -38,7 +38,6 @@ from hearsight.training.batches import COMPOSED
 from hearsight.training.run_folder import TrainingOptions, clips_digest
 
 HELD_OUT = 600  # scenes
-SCRATCH = "‡"  # mark of rows in tables
 FEATURES = "features"  # folder of frozen trunks' features, while the runs last
 FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
     "attention10k",
@@ -431,7 +430,7 @@ def scratch_mark(name: str, recipe: Recipe) -> dict[str, str]:
     begun = encoder.weights is not None or encoder.frame_trunk not in RESNETS
     if name.partition(":")[0] not in FROM_IMAGENET or begun:
         return {}
-    return {SCRATCH: "frame network from scratch; in the paper it starts from ImageNet"}
+    return {SCRATCH: MARKS[SCRATCH]}
 
 
 def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | None]) -> MethodCost:

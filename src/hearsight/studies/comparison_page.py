@@ -128,7 +128,7 @@ def _tables(methods: Sequence[ComparedMethod], table: ScoreTable) -> list[Table]
         title=f"Differences under {table.protocol} on the same clips, in points of per cent",
         rows=[
             {"name": f"{line.pop('name')} against {line.pop('against')}", **line}
-            for line in score_table.shown_differences(table.differences)
+            for line in score_table.shown_differences(table)
         ],
         roles=["model"] * len(table.differences),
         note=table.chance_note(),

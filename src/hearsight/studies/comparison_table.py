@@ -10,12 +10,12 @@ from hearsight.clips.leaks import footnotes
 from hearsight.files.tables import NARROW, Row, write_rows
 from hearsight.scoring import score_table
 from hearsight.scoring.bootstrap import Sample
-from hearsight.scoring.results import Results
+from hearsight.scoring.results import MARKED, Results
 from hearsight.scoring.score_table import ScoreTable, make_score_table, samples_of
 from hearsight.studies.comparison import ComparedMethod
 
 COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
-WORDS = ("name", "protocol")  # columns of text
+WORDS = ("name", MARKED, "protocol")  # columns of text
 Value = str | int | float | None
 
 
@@ -39,7 +39,7 @@ def tabulate_methods(
 ) -> list[ScoreTable]:
     """The table of every protocol: the methods, then the blind rows and the ceiling.
 
-    Of each method: name with its marks, protocol, seeds, then of every number that the protocol
+    Of each method: name, marks, protocol, seeds, then of every number that the protocol
     gives (fractions) the mean over seeds, `COLUMN ±`, and the ends of its interval over clips,
     then the costs. The spread is the sample standard deviation over seeds; one seed has no spread
     columns.
@@ -61,7 +61,8 @@ def _samples(method: ComparedMethod, protocol: str) -> list[Sample]:
     samples = []
     for each in zip(*(one.own_rows() for one in results), strict=True):
         row: dict[str, Value] = {
-            "name": " ".join([str(each[0]["name"]), *method.marks]),
+            "name": str(each[0]["name"]),
+            MARKED: " ".join(method.marks),
             "protocol": protocol,
             "seeds": len(each),
         }
@@ -95,7 +96,7 @@ def costs(method: ComparedMethod) -> dict[str, Value]:
 
 
 def signs(methods: Sequence[ComparedMethod]) -> list[str]:
-    """The footnotes of all marks in the names, a line each."""
+    """The footnotes of all marks, a line each."""
     return list(dict.fromkeys(line for each in methods for line in footnotes(each.marks)))
 
 
