@@ -55,6 +55,24 @@ def test_without_a_terminal_a_long_epoch_says_how_it_stands_once_a_minute(
 
 
 @pytest.mark.usefixtures("loud")
+def test_a_long_first_step_is_told_when_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    first = report(ended=False, loss=None, epoch=1, step_seconds=26.4, score=None)
+    unknown = report(ended=False, loss=None, epoch=1, score=None)
+    bars = Bars(Console(file=io.StringIO()))
+    bars.report(unknown)  # nobody knows whether it is long
+    bars.report(first)
+    assert capsys.readouterr().err == (
+        "training, epoch 1 of 100: the first step is computed, about 26 s, 117 minutes left\n"
+    )
+    for one, said in ((first, "the first step is computed, about 26 s"), (unknown, "first step")):
+        drawn = io.StringIO()
+        with Bars(Console(file=drawn, force_terminal=True, width=80)) as bars:
+            bars("training", 0, 160)
+            bars.report(one)
+        assert said in drawn.getvalue()
+
+
+@pytest.mark.usefixtures("loud")
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     keep_quiet()
     run(Bars(Console(file=io.StringIO())))

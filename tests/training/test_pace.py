@@ -314,18 +314,20 @@ def test_a_long_run_is_told_before_its_first_step(
 ) -> None:
     guessed(monkeypatch, clock, 100.0)
     told: list[str] = []
+    reports: list[TrainingReport] = []
 
     def step(run: Run, batch: object) -> None:
         raise HearsightError("here a step would begin")
 
     monkeypatch.setattr(Run, "train_step", step)
     recipe = replace(tiny_recipe(), name="ssl_tie", epochs=20)
-    options = replace(QUIET, tell_time=True, notice=told.append)
+    options = replace(QUIET, tell_time=True, notice=told.append, report=reports.append)
     with pytest.raises(HearsightError, match="here a step"):
         train(recipe, few_scenes(), tmp_path / "run", options=options)
     assert len(told) == 1
     assert "on this CPU, judged by a few clips: 60 steps of 100 s" in told[0]
     assert "Lighter: ssl_tie:small" in told[0]
+    assert [(one.epoch, one.loss, one.step_seconds) for one in reports] == [(1, None, 100.0)]
 
 
 def test_minutes_that_hold_no_long_step_are_refused_before_it(

@@ -105,7 +105,7 @@ class Bars:
 
     `report` shows how a training run stands, below its bar. Without a terminal each stage is one
     line when it begins, and each epoch one when it ends; in a long epoch there is one a minute at
-    most, so that a log file stays readable.
+    most, so that a log file stays readable, and one before a long first step.
     """
 
     def __init__(self, console: "Console | None" = None) -> None:
@@ -168,6 +168,8 @@ class Bars:
         """Show how a run stands: below the bars, or as a line at times."""
         if self.live:
             self.numbers = f"epoch {report.epoch} of {report.epochs}: {report.numbers()}"
-        elif not self.quiet and (report.ended or time.monotonic() - self.said >= STILL):
+            return
+        long = report.loss is None and report.step_seconds is not None  # first step
+        if not self.quiet and (report.ended or long or time.monotonic() - self.said >= STILL):
             self.said = time.monotonic()
             print(report.line(), file=sys.stderr, flush=True)

@@ -20,7 +20,8 @@ class TrainingReport:
     """How a run stands.
 
     stage: as progress calls it. epoch: the one that is trained or has just ended, counted from 1.
-    loss: of the last step; at the end of an epoch the mean of its steps in this process.
+    loss: of the last step; at the end of an epoch the mean of its steps in this process; None while
+    the first one is computed. step_seconds: that this takes, judged by a few clips, if known.
     samples_per_second: of this epoch, of all processes. score: of the last validation, 0 to 1.
     seconds_left: as measured so far; None before the second step.
     """
@@ -29,14 +30,18 @@ class TrainingReport:
     epoch: int
     epochs: int
     ended: bool  # whether the epoch has
-    loss: float
+    loss: float | None
     samples_per_second: float
     score: float | None = None
     protocol: str = ""  # of the score
     seconds_left: float | None = None
+    step_seconds: float | None = None
 
     def numbers(self) -> str:
-        """Loss, speed and score in a few words."""
+        """Loss, speed and score in a few words; before the first step, that it is computed."""
+        if self.loss is None:
+            took = f", about {duration(self.step_seconds)}" if self.step_seconds else ""
+            return f"the first step is computed{took}"
         speed = self.samples_per_second
         said = [f"loss {self.loss:.3f}", f"{speed:.{0 if speed >= 9.5 else 2}f} samples/s"]
         if self.score is not None:
@@ -51,7 +56,7 @@ class TrainingReport:
 
 
 Report = Callable[[TrainingReport], None]
-"""Called about once a second while steps are taken, and at the end of each epoch."""
+"""Called before a long first step, then about once a second, and at the end of each epoch."""
 
 
 def no_report(report: TrainingReport) -> None:

@@ -367,15 +367,24 @@ class Run:
         if said is not None:
             self.options.notice(said)
 
-    def report(self, loss: float, *, ended: bool) -> None:
-        """Report how the run stands; say once what all of it takes."""
+    def report_first_step(self) -> None:
+        """Report that the first step of this process has begun, unless it is known to be short."""
+        guess = self.pace.guess
+        if self.pace.first_step is None and (guess is None or guess >= LONG_STEP):
+            self.report(None, ended=False)
+
+    def report(self, loss: float | None, *, ended: bool) -> None:
+        """Report how the run stands; say once what all of it takes.
+
+        loss: None while the first step is computed.
+        """
         if not self.accelerator.is_main_process:
             return
         pace, work = self.pace, self.work_left()
         self.tell_time(work, ended=ended)
         self.options.report(
             TrainingReport(
-                epoch=self.position.epoch + (self.position.batch > 0),
+                epoch=self.position.epoch + (self.position.batch > 0 or loss is None),
                 epochs=self.recipe.epochs,
                 ended=ended,
                 loss=loss,
@@ -383,6 +392,7 @@ class Run:
                 score=self.score,
                 protocol=self.options.protocol,
                 seconds_left=pace.seconds_left(work),
+                step_seconds=pace.step(),
             )
         )
 

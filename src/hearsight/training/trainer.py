@@ -140,6 +140,7 @@ def train_epoch(run: Run) -> bool:
     finished = True
     begun = (position.batch, position.step)
     options.progress("training", position.epoch * len(run.batches) + position.batch, total)
+    run.report_first_step()
     batches = run.batches.epoch(position.epoch, first=position.batch, partners=position.partners)
     for loaded in batches:
         run.record_unreadable(loaded.unreadable)
