@@ -12,6 +12,7 @@ from made_clips import picture, tone
 from made_commands import Hearsight, refused
 from made_media import make_sound, make_video, numbered, sine
 from made_models import make_checkpoint
+from PIL import Image
 from rich.console import Console
 
 from hearsight.clips.clip import encode_clip
@@ -247,6 +248,8 @@ def test_other_commands_refuse_in_one_sentence(
         ("folder", "folder"),
         ("mute.mp4", "no sound"),
         ("sound.wav", "sound.wav"),
+        ("a.png -o b.png", "'a.png' is a picture: name the sound it is seen with by --sound."),
+        ("film.mp4 -o b.png", "'b.png' must end in .mp4"),
         ("film.mp4 --every 0", "every"),
         ("film.mp4 --every nan", "every"),
         ("film.mp4 --every 1e-320", "from 0.01 up"),
@@ -281,6 +284,7 @@ def test_localise_refuses_in_one_sentence(hearsight: Hearsight, options: str, sa
     make_video(Path("mute.mp4"), frames)
     make_sound(Path("sound.wav"), sine(440, 0.2, 16_000), 16_000, "pcm_s16le")
     make_checkpoint(Path("good.safetensors"))
+    Image.new("RGB", (64, 48), "red").save("a.png")
     Path("text.mp4").write_text("no film")
     Path("folder").mkdir()
     model = "" if "--model" in options else " --model good.safetensors"

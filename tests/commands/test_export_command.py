@@ -26,6 +26,20 @@ def files(hearsight: Hearsight) -> None:
 
 
 @pytest.mark.usefixtures("files")
+def test_where_no_moment_has_a_source_that_is_said(hearsight: Hearsight) -> None:
+    model = "--model tiny.safetensors"
+    code, out, err = hearsight(f"localise film.mp4 {model} --threshold 1")
+    highest = max(json.loads(line)["confidence"] for line in out.splitlines())
+    assert code == 0
+    assert f"any of the 4 moments: the highest confidence is {highest:.3f}, below the" in err
+    soundfile.write("silent.wav", 0 * sine(440.0, 2.0, 16_000), 16_000)
+    _, _, err = hearsight(f"localise a.png --sound silent.wav {model} --threshold -1")
+    assert "No source was found at this moment: the sound is silent (below -60 dBFS).\n" in err
+    _, _, err = hearsight(f"localise a.png --sound a.wav {model} --threshold -1")
+    assert "No source" not in err
+
+
+@pytest.mark.usefixtures("files")
 def test_every_format_is_written_from_one_run(hearsight: Hearsight) -> None:
     line = "localise film.mp4 --model tiny.safetensors --every 0.5 --threshold -1"
     names = [f"film{format.ending}" for format in FORMATS.values()]

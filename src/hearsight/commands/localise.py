@@ -1,15 +1,19 @@
 """`hearsight localise`: localises the sound of a video, or of a picture and a sound file."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, note
+from hearsight.commands.console import Bars, note, tell
 from hearsight.commands.options import Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
 from hearsight.exports.formats import FORMATS, format_of, known_format
+
+if TYPE_CHECKING:
+    from hearsight.localising.moments import Moment
 
 
 def localise(
@@ -65,7 +69,7 @@ def localise(
 
     from hearsight.exports.export import film_facts, write_export
     from hearsight.exports.json_lines import json_line
-    from hearsight.localising.localise import localise_image, localise_video
+    from hearsight.localising.localise import localise_image, localise_video, refuse_picture
     from hearsight.localising.moments import check_strip, check_style
     from hearsight.localising.painting import PICTURES
     from hearsight.media.write import SUFFIXES
@@ -82,6 +86,8 @@ def localise(
             raise HearsightError(f"{option} is for videos: a picture is one moment.")
     exports = _exports(export or [], export_format or [], picture=sound is not None)
     torch.set_num_threads(threads)
+    if sound is None and output is not None and output.suffix.lower() in PICTURES:
+        refuse_picture(source)
     sources = [source] if sound is None else [source, sound]
     with (
         writing(
@@ -121,12 +127,29 @@ def localise(
         found = []
         for moment in moments:
             print(json_line(moment), flush=True)
-            if exports:
-                found.append(moment)
+            found.append(moment)
+        tell(without_source(found))
         if exports:
             film = film_facts(source.absolute())
         for path, format in exports:
             write_export(path, format, found, film, every=every or 1.0)
+
+
+def without_source(moments: "Sequence[Moment]") -> list[str]:
+    """A sentence where no moment has a source, so that nothing is painted either."""
+    from hearsight.media.sound_windows import QUIET
+
+    if not moments or any(one.box is not None for one in moments):
+        return []
+    where = f"any of the {len(moments):,} moments" if len(moments) > 1 else "this moment"
+    said = f"No source was found at {where}: "
+    heard = [one.confidence for one in moments if one.confidence != 0]  # silence has exactly 0
+    if not heard:
+        return [f"{said}the sound is silent (below {QUIET:g} dBFS)."]
+    return [
+        f"{said}the highest confidence is {max(heard):.3f}, below the threshold "
+        "(--threshold sets another)."
+    ]
 
 
 def _exports(paths: list[Path], formats: list[str], *, picture: bool) -> list[tuple[Path, str]]:

@@ -184,10 +184,10 @@ def _tracks(reader: VideoReader) -> MediaInfo:
     try:
         info = reader.info()
     except MediaError:  # FFmpeg decodes no animated WebP
-        _refuse_picture(reader.path)
+        refuse_picture(reader.path)
         raise
     if not (info.has_picture and info.has_sound):
-        _refuse_picture(info.path)
+        refuse_picture(info.path)
     if not info.has_picture:
         raise HearsightError(f"'{info.path}' has no moving pictures to find a source in.")
     if not info.has_sound:
@@ -195,7 +195,7 @@ def _tracks(reader: VideoReader) -> MediaInfo:
     return info
 
 
-def _refuse_picture(path: Path) -> None:
+def refuse_picture(path: Path) -> None:
     """Raise HearsightError if a file is a picture, moving or not, which has no sound."""
     if is_picture(path):
         raise HearsightError(f"'{path}' is a picture: name the sound it is seen with by --sound.")
@@ -432,7 +432,7 @@ def paint_film(
     def tell() -> None:
         nonlocal done
         done += 1
-        progress(min(done, total), total)
+        progress(done, max(done, total))
 
     def painted(frame: Frame) -> Pixels:
         tell()
@@ -451,6 +451,7 @@ def paint_film(
         copied=copied,
         notice=notice,
     )
+    progress(done, done)  # what the duration promised may be a few frames more
     LOGGER.info("wrote %s", target)
 
 
