@@ -162,6 +162,8 @@ def search(
 
     torch.set_num_threads(threads)
     sources = [path for path in (sound, image, video) if path is not None]
+    if len(sources) != 1:
+        raise HearsightError("Give one thing to search by: --sound, --image or --video.")
     with found_files(count, same_video, sheet, page, sources, force=force):
         opened = Library.open(library, model=model, device=device)
         query = opened.query(sound=sound, image=image, video=video, at=at, to=to)

@@ -237,7 +237,7 @@ def extract_locally(
     for path, size in zip(files, sizes, strict=True):
 
         def file_progress(share: float, before: float = before, size: float = size) -> None:
-            progress("indexing, MB", min(total, round(before + share * size)), total)
+            progress("indexing, MB", min(total, math.ceil(before + share * size)), total)
 
         file_progress(0.0)
         try:
