@@ -294,6 +294,7 @@ def test_markers_are_whole_frames_in_rational_seconds(film: MediaInfo) -> None:
     assert 0 <= 10 - whole < frame
 
 
+@pytest.mark.filterwarnings("ignore:Testing an element.s truth value:DeprecationWarning")  # of 3.12
 def test_opentimelineio_reads_the_markers_of_the_film(tmp_path: Path) -> None:
     otio = pytest.importorskip("opentimelineio", reason="it has no wheel for this Python")
     film = replace(FILM, path=Path("/films/a \"b\" <c> & 'd' é.mp4"))
