@@ -10,6 +10,7 @@ from hearsight.exports import (
     coco,
     csv_table,
     cvat,
+    edl,
     fcpxml,
     json_lines,
     label_studio,
@@ -44,6 +45,7 @@ WRITERS: dict[str, Writer] = {
     "coco": coco.write,
     "audacity": audacity.write,
     "fcpxml": fcpxml.write,
+    "edl": edl.write,
 }
 """The writer of each of `FORMATS`."""
 

@@ -77,6 +77,12 @@ FORMATS = {
             purpose="Final Cut Pro, Resolve: markers of the stretches",
             media_type="application/xml",
         ),
+        Format(
+            name="edl",
+            ending=".edl",
+            purpose="CMX 3600 edit decision list: locators of the stretches",
+            media_type="text/plain",
+        ),
     )
 }
 """The formats by their names."""
