@@ -111,8 +111,8 @@ def test_opentimelineio_reads_the_times(rate: Fraction, tmp_path: Path) -> None:
         assert read.value == number
 
 
-def test_a_name_stays_on_its_line_and_pictures_alone_are_said() -> None:
-    film = replace(FILM, path=Path(HOSTILE), channels=None)
+def test_a_name_stays_on_its_line() -> None:
+    film = replace(FILM, path=Path(HOSTILE))
     lines = "".join(export_pieces("edl", [moment(0.0, BOXES[0])], film)).splitlines()
     assert [line.split(" ")[0] for line in lines] == ["TITLE:", "FCM:", "", "001", "*", "*"]
-    assert lines[3].split()[:4] == ["001", "AX", "V", "C"]
+    assert lines[3].split()[:4] == ["001", "AX", "B", "C"]

@@ -100,6 +100,18 @@ def test_a_wrong_file_is_refused_in_a_sentence_that_names_it(
     assert job["error"].replace("'", "&#39;") in shown
 
 
+def test_a_result_says_what_its_model_can_do_without_a_press(served: Served, folder: Path) -> None:
+    card = folder / "tiny.md"
+    card.write_text("# `tiny`\n\n**In short:** it can find nothing, and cannot be relied on.\n")
+    try:
+        key = served.localise(upload=served.send(folder / "film.mp4"))
+        assert wait(served, key)["state"] == "done"
+        shown = served.ask(f"films/{key}")[1].decode().partition('<div class="panels">')[0]
+    finally:
+        card.unlink()
+    assert "tiny: it can find nothing, and cannot be relied on." in shown
+
+
 def test_what_is_too_large_or_misshapen_is_refused(served: Served) -> None:
     assert served.ask("uploads?name=a.mp4", b"0" * 12_000_000)[0] == 413
     assert served.ask("uploads?name=a.mp4", b"")[0] == 400

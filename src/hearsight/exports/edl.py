@@ -22,6 +22,7 @@ DROPS = {Fraction(30_000, 1001): 2, Fraction(60_000, 1001): 4}
 """Numbers that each minute drops, but each tenth, by frames per second."""
 
 DAY = 24 * 3600  # seconds of timecode, after which it begins anew
+BOTH = "B"  # pictures and sound
 COLOUR = "YELLOW"  # of a locator; one of those that Avid knows
 
 
@@ -35,8 +36,7 @@ def write(moments: Iterable[Moment], film: MediaInfo, every: float | None = None
     last = max(1, frame_at(film.duration, rate))
     first, end = timecode(0, rate), timecode(last, rate)
     yield f"TITLE: {name}\nFCM: {'' if rate in DROPS else 'NON-'}DROP FRAME\n\n"
-    channels = "B" if film.channels else "V"  # both, or the pictures alone
-    yield f"001  {'AX':8} {channels:4}  {'C':4}     {first} {end} {first} {end}\n"
+    yield f"001  {'AX':8} {BOTH:4}  {'C':4}     {first} {end} {first} {end}\n"
     yield f"* FROM CLIP NAME: {name}\n"
     for stretch in stretches(moments, film, every):
         begin, until = (timecode(frame_at(at, rate), rate) for at in (stretch.start, stretch.end))
