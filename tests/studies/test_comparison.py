@@ -572,7 +572,7 @@ def test_seeds_are_counted_or_named() -> None:
         ("lvs:small --data toys --set contrast.margn=1", "lvs:small does not take"),
         ("lvs:small --data store --epoch 2", "--test"),
         ("lvs:small --data boxed --test store", "None of the 2 clips of 'store' has boxes"),
-        ("lvs:small --data boxed --test boxed --epoch 2", "--epoch is for composed scenes"),
+        ("lvs:small --data boxed --test boxed --scenes 2", "--scenes is for composed scenes"),
         ("lvs:small --data toys --test boxed --count 600", "--count is for composed scenes"),
         ("lvs:small --data boxed --test boxed --classes 2", "--classes is for composed scenes"),
         ("lvs:small --data toys --test nowhere", "'nowhere'"),
@@ -592,7 +592,7 @@ def test_what_cannot_be_compared_is_said_in_one_sentence(
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "store", range(1, 3))
     fill(tmp_path / "boxed", range(0, 9, 3))
-    few = "--classes 2 --epoch 2" if "--data toys" in options else ""
+    few = "--classes 2 --scenes 2" if "--data toys" in options else ""
     few += " --count 2" if few and "--test" not in options else ""
     line = f"compare {options} {few} --device cpu --threads 1"
     monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])

@@ -72,8 +72,11 @@ def compare(
         int | None,
         typer.Option(help="Of every trained method; by default its recipe's.", min=1),
     ] = None,
-    epoch: Annotated[
-        int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            "--scenes", "--epoch", help="Scenes in an epoch, if they are composed.", min=1
+        ),
     ] = None,
     count: Annotated[
         int | None, typer.Option(help="Held-out scenes, if composed; by default 600.", min=1)
@@ -137,7 +140,7 @@ def compare(
         data,
         test,
         write,
-        counts={"epoch": epoch, "count": count, "classes": classes},
+        counts={"epoch": scenes, "count": count, "classes": classes},
         validation=validation,
         select_on_test=select_on_test,
         device=device,
@@ -307,8 +310,11 @@ def ablate(
     ] = Path("ablation"),
     seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
-    epoch: Annotated[
-        int | None, typer.Option(help="Scenes in an epoch, if scenes are composed.", min=1)
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            "--scenes", "--epoch", help="Scenes in an epoch, if they are composed.", min=1
+        ),
     ] = None,
     count: Annotated[
         int | None, typer.Option(help="Held-out scenes, if composed; by default 600.", min=1)
@@ -336,7 +342,7 @@ def ablate(
         data,
         held_out,
         partial(write_ladder, command=command_line()),
-        counts={"epoch": epoch, "count": count, "classes": classes},
+        counts={"epoch": scenes, "count": count, "classes": classes},
         option="--held-out",
         device=device,
         workers=workers,

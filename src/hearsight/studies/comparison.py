@@ -215,7 +215,7 @@ def scene_counts(
         HearsightError: one of the numbers is given, but what it counts is not composed.
     """
     for option, given, specs in (
-        ("--epoch", epoch, data),
+        ("--scenes", epoch, data),
         ("--count", count, held_out[:1]),
         ("--classes", classes, [*data, *held_out]),
     ):
