@@ -125,7 +125,7 @@ def test_wrong_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match="has no folder 'total_video_3s_audio'"):
         open_vggsound(tmp_path)
     (tmp_path / "total_video_3s_audio").mkdir()
-    with pytest.raises(HearsightError, match="there is no frame at"):
+    with pytest.raises(HearsightError, match="there is no sound at"):
         open_vggsound(tmp_path)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.files.content import check_ends
 
 SAMPLE = 2**16  # bytes hashed at each of three places of a file
 
@@ -40,6 +41,7 @@ def file_fingerprint(*paths: Path) -> str:
     digest = blake2b(digest_size=16)
     try:
         for path in paths:
+            check_ends(path)
             with path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 digest.update(size.to_bytes(8, "big"))

@@ -101,7 +101,10 @@ class ListEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipList:
-    """The entries of a list in order, and what is needed to write them in its own format."""
+    """The entries of a list in order, and what is needed to write them in its own format.
+
+    left_out: of ids that were read from clips, sentences on what their source leaves out.
+    """
 
     name: str
     entries: tuple[ListEntry, ...]
@@ -109,6 +112,7 @@ class ClipList:
     newline: str = "\n"
     form: Literal["lines", "json"] = "lines"
     paired: bool = False  # whether each line pairs a frame with the sound of another clip
+    left_out: tuple[str, ...] = ()
 
     @property
     def ids(self) -> list[str]:

@@ -236,6 +236,7 @@ def show(
     Example: hearsight data show toys -o toys.png
     """
     from hearsight.clips.clip import UnreadableClip
+    from hearsight.clips.selection import name_left_out
     from hearsight.datasets.open import check_split, open_clips
     from hearsight.localising.painting import PICTURES, save_sheet
 
@@ -250,6 +251,7 @@ def show(
             except UnreadableClip as error:
                 tell_skipped({error.id: error.reason})
         save_sheet(chosen, output)
+        tell(name_left_out(clips, source))
     print(json.dumps({"clips": len(clips), "picture": str(output)}))
 
 
@@ -297,12 +299,15 @@ def check(
     with writing((write, ()), force=force, sources=named):
         tests = [*against, *more]
         learned = read_clips(find_clips(name, tests), "train")
+        said = [*learned.left_out]
         leaks = []
         for test in tests:
             tested = read_clips(find_clips(test, [name]), "val")
             leak = find_leak(learned.name, learned.ids, tested.name, tested.ids)
             check_comparable(leak, learned.ids, tested.ids)
             leaks.append(leak)
+            said += tested.left_out
+        tell(dict.fromkeys(said))
         for leak in leaks:
             print(json.dumps(leak.row(most)) if as_json else leaks_text(leak, most=most))
         if write is not None:

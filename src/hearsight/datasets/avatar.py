@@ -30,6 +30,7 @@ from hearsight.datasets.masked_frames import (
     Sources,
     check_any,
 )
+from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name, parse_json
 
 OFF_SCREEN = "off-screen"
@@ -155,7 +156,7 @@ def read_annotation(path: Path) -> Annotation:
     Raises:
         ValueError: it is damaged or of another form. OSError: it cannot be read.
     """
-    held: Any = parse_json(path.read_bytes())
+    held: Any = parse_json(read_content(path))
     try:
         size = int(held["original_height"]), int(held["original_width"])
         if not all(0 < side <= LARGEST for side in size):

@@ -27,6 +27,7 @@ from hearsight.datasets.masked_frames import (
     check_any,
 )
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name, one_line, parse_json, read_table
 from hearsight.media.picture import open_picture
 
@@ -202,7 +203,7 @@ def _class_names(path: Path) -> dict[int, str]:
         return named
     wrong = f"'{path}' does not tell the number of each class."
     try:
-        held: Any = parse_json(path.read_bytes())
+        held: Any = parse_json(read_content(path))
     except (OSError, ValueError) as error:
         raise HearsightError(wrong) from error
     if not isinstance(held, dict) or not all(isinstance(each, int) for each in held.values()):
@@ -217,7 +218,7 @@ def read_classes(names: dict[int, str], frame: MaskedFrame) -> Sources:
         ValueError: it is damaged, or has no colour of a class though it is not black, as a mask of
             numbers.
     """
-    image = open_picture(frame.masks[0].read_bytes()).convert("RGB")
+    image = open_picture(read_content(frame.masks[0])).convert("RGB")
     weights = np.array([1 << 16, 1 << 8, 1], np.int64)
     coded = np.asarray(image).astype(np.int64) @ weights
     codes = palette().astype(np.int64) @ weights

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from hearsight.clips.clip import Box, as_box
 from hearsight.clips.truth import SIDE
+from hearsight.datasets.folders import ending_in
 from hearsight.errors import HearsightError
+from hearsight.files.content import check_ends, read_content
 from hearsight.files.text import one_line, parse_json
 
 NUMBERED = re.compile(r"(.+?)(?:\.mp4)?_(\d{1,4})", re.DOTALL)
@@ -31,11 +33,12 @@ def plain_name(stem: str) -> str:
 def box_lists(folder: Path) -> list[Path]:
     """The lists of boxes in a folder by name or content, those of masks after the others."""
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in ending_in(folder, ".json"):
         if LISTS.fullmatch(path.stem):
             found.append(path)
             continue
         try:
+            check_ends(path)
             with path.open("rb") as file:
                 head = file.read(4096).replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
         except OSError:
@@ -68,7 +71,7 @@ def read_box_list(path: Path) -> list[ListedFrame]:
     try:
         if path.stat().st_size > LARGEST_LIST:
             raise HearsightError(f"{wrong}: it is too large.")
-        held: Any = parse_json(path.read_bytes())
+        held: Any = parse_json(read_content(path))
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be read: {error.strerror}.") from error
     except ValueError as error:

@@ -17,6 +17,7 @@ from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import PAIRED, read_pairs
 from hearsight.datasets.folders import find_file, subfolder
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 from hearsight.media.picture import decode_picture
 from hearsight.media.sound_file import decode_sound_file
 
@@ -76,7 +77,7 @@ class ExtendedClips:
         video, _ = self._pairs[index]
         path = self._frame_path(video)
         try:
-            frame = decode_picture(path.read_bytes())
+            frame = decode_picture(read_content(path))
         except OSError as error:
             raise UnreadableClip(self.ids[index], f"'{path}': {error.strerror}") from error
         except ValueError as error:
@@ -86,7 +87,7 @@ class ExtendedClips:
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         path = self._sound_path(self._pairs[index][1])
         try:
-            return decode_sound_file(path.read_bytes(), path)
+            return decode_sound_file(read_content(path), path)
         except OSError as error:
             raise UnreadableClip(self.ids[index], f"'{path}': {error.strerror}") from error
         except ValueError as error:

@@ -25,6 +25,7 @@ from hearsight.clips.clip import (
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import ListEntry, read_list
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name
 from hearsight.media.picture import decode_picture, picture_suffix
 from hearsight.media.samples import RATE
@@ -156,6 +157,15 @@ def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
     )
 
 
+def ending_in(folder: Path, ending: str) -> list[Path]:
+    """The sorted paths of a folder whose names end in some lower-case letters, in any case."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.lower().endswith(ending) and not path.name.startswith(".")
+    )
+
+
 def subfolder(folder: Path, *names: str) -> Path:
     """The first of some subfolders that exists; raises HearsightError if none does."""
     if not folder.is_dir():
@@ -199,7 +209,7 @@ class FolderClips:
                     f"none of {len(named):,} clips has a {kind}: for '{self.ids[0]}' there is no "
                     f"'{patterns[0].replace('*', self.ids[0])}'"
                     if named
-                    else f"there is no {kind} at '{patterns[0]}'"
+                    else f"there is no sound at '{sounds[0]}'"
                 )
         self._frames, self._sounds = list(frames), list(sounds)
 
@@ -263,7 +273,7 @@ class FolderClips:
     def _file(self, id: str, patterns: list[str]) -> tuple[Path, bytes]:
         path = find_file(id, patterns)
         try:
-            return path, path.read_bytes()
+            return path, read_content(path)
         except OSError as error:
             raise UnreadableClip(id, f"'{path}': {error.strerror}") from error
 
@@ -271,7 +281,7 @@ class FolderClips:
 def read_xml(path: Path) -> Element | None:
     """The root element of an XML annotation; None if there is no file; ValueError if damaged."""
     try:
-        root: Element = ElementTree.parse(path).getroot()
+        root: Element = ElementTree.fromstring(read_content(path))
         return root
     except FileNotFoundError:
         return None

@@ -6,6 +6,7 @@ from typing import Literal
 from hearsight.datasets import flickr, vggsound, vggsound_videos
 from hearsight.datasets.folders import read_xml
 from hearsight.datasets.masked_sets import MaskedKind, masked_kinds
+from hearsight.datasets.spelling import check_spelling
 from hearsight.errors import HearsightError
 
 Kind = Literal["store", "vggsound", "vggsound videos", "flickr", "videos"] | MaskedKind
@@ -17,8 +18,15 @@ def kind_of(folder: Path, listed: Path | None = None) -> Kind:
     listed: a list of the clips to use, which tells VGGSound's videos from others.
 
     Raises:
-        HearsightError: it has the layouts of two data sets.
+        HearsightError: it has the layouts of two data sets, or a part of one in other letters than
+            it is read by.
     """
+    kind = _kind_of(folder, listed)
+    check_spelling(folder, kind)
+    return kind
+
+
+def _kind_of(folder: Path, listed: Path | None) -> Kind:
     masked = masked_kind(folder)
     if masked is not None:
         return masked
@@ -35,9 +43,16 @@ def kind_of(folder: Path, listed: Path | None = None) -> Kind:
 
 def _official_kind(folder: Path) -> Literal["vggsound", "flickr"] | None:
     has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    if has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}:
+    training = has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}
+    test = has & set(flickr.FRAMES) and has & set(flickr.SOUNDS)
+    if training and test:
+        raise HearsightError(
+            f"'{folder}' has the layouts of VGGSound for training ({', '.join(sorted(training))}) "
+            f"and of one for test ({', '.join(sorted(test))}): keep each in a folder of its own."
+        )
+    if training:
         return "vggsound"
-    if has & set(flickr.FRAMES) and has & set(flickr.SOUNDS):
+    if test:
         return "flickr" if "mp3" in has or _is_flickr(folder) else "vggsound"
     return None
 
@@ -46,7 +61,7 @@ def masked_kind(folder: Path) -> MaskedKind | None:
     """The data set with masks that a folder holds, if it does.
 
     Raises:
-        HearsightError: it has the layouts of two data sets.
+        HearsightError: as `kind_of`.
     """
     found: list[str] = [*masked_kinds(folder)]
     if not found:
@@ -59,7 +74,9 @@ def masked_kind(folder: Path) -> MaskedKind | None:
             f"'{folder}' has the layouts of {' and of '.join(found)}: keep each in a folder of its "
             "own."
         )
-    return masked_kinds(folder)[0]
+    kind = masked_kinds(folder)[0]
+    check_spelling(folder, kind)
+    return kind
 
 
 def _is_flickr(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.frame_truth import FrameTruth, SourceMask
 from hearsight.clips.masked_store import encode_truth
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 from hearsight.media.picture import decode_picture, open_picture, picture_suffix
 from hearsight.media.read import VideoReader
 from hearsight.media.samples import RATE, mix, to_samples
@@ -101,7 +102,7 @@ class MaskedFrames:
     def __getitem__(self, index: int) -> DecodedClip:
         one = self._frames[index]
         try:
-            picture = decode_picture(one.picture.read_bytes())
+            picture = decode_picture(read_content(one.picture))
             truth = self.frame_truth(index)
             mask = None if truth is None else fitted(truth.mask(), *picture.shape[:2])
         except OSError as error:
@@ -134,7 +135,7 @@ class MaskedFrames:
     def clip(self, index: int) -> Clip:
         """The clip encoded for a store: the picture's own bytes, FLAC, its masks and truth."""
         one, clip = self._frames[index], self[index]
-        picture = one.picture.read_bytes()
+        picture = read_content(one.picture)
         return Clip(
             id=one.id,
             frame=picture if picture_suffix(picture) else encode_picture(clip.frame, "PNG"),
@@ -191,7 +192,7 @@ def read_heard(path: Path, at_frame: int | None) -> Int16[np.ndarray, " samples"
         OSError, ValueError, MediaError: it is missing, damaged or empty.
     """
     if path.suffix.lower() not in VIDEOS:
-        return decode_sound_file(path.read_bytes(), path)
+        return decode_sound_file(read_content(path), path)
     with VideoReader(path, threaded=False) as video:
         rate = video.info().frame_rate
         seconds, start = video.duration, 0.0
@@ -236,7 +237,7 @@ def read_mask(path: Path) -> Bool[np.ndarray, "height width"]:
         ValueError: no picture, damaged, or with values that are no numbers. OSError: it cannot be
             read.
     """
-    file = path.read_bytes()
+    file = read_content(path)
     image = open_picture(file)
     if picture_suffix(file) == "jpg":
         within: Bool[np.ndarray, "height width"] = np.asarray(image.convert("L")) > HALF
@@ -274,7 +275,7 @@ def read_numbers(path: Path) -> Labels:
     Raises:
         ValueError: no picture, damaged, or neither palette nor grey. OSError: it cannot be read.
     """
-    image = open_picture(path.read_bytes())
+    image = open_picture(read_content(path))
     if image.mode not in ("P", "L", "1"):
         raise ValueError(f"'{path.name}' holds colours ({image.mode}), not numbers of classes")
     return np.asarray(image.convert("L") if image.mode == "1" else image)

@@ -10,11 +10,12 @@ from hearsight.clips.clip import Clips
 from hearsight.clips.frame_truth import origins
 from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
 from hearsight.clips.masked_store import open_store
-from hearsight.clips.selection import JoinedClips, choose
+from hearsight.clips.selection import JoinedClips, choose, name_left_out
 from hearsight.datasets import flickr, vggsound, vggsound_videos
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
 from hearsight.datasets.layouts import kind_of, masked_kind
-from hearsight.datasets.masked_sets import has_parts, open_masked
+from hearsight.datasets.masked_sets import DIVIDED, has_parts, open_masked
+from hearsight.datasets.spelling import spelling_hint
 from hearsight.errors import HearsightError, nearest
 from hearsight.scenes.pack import PACKS
 
@@ -159,7 +160,7 @@ def open_clips(
         place, part = (Path(folder), listed) if chosen else (Path(spec), None)
         return open_masked(place, masked, part, split)
     if chosen:
-        return _open_folder(Path(folder), find_list(Path(folder), listed), split, every)
+        return _open_folder(Path(folder), _list_of(Path(folder), listed), split, every)
     return _open_folder(Path(spec), None, split, every)
 
 
@@ -182,7 +183,7 @@ def is_videos(spec: str) -> bool:
     place, path = Path(spec), None
     if folder and not place.is_dir():
         place = Path(folder)
-        path = None if masked_kind(place) else find_list(place, listed)
+        path = None if masked_kind(place) else _list_of(place, listed)
     if not place.is_dir() or kind_of(place, path) != "videos":
         return False
     from hearsight.datasets.videos import PassedOver, walk_media
@@ -240,7 +241,7 @@ def tells_splits(spec: str) -> bool:
         return kind_of(Path(spec)) == "vggsound videos" and vggsound_videos.has_splits(Path(spec))
     if not folder or masked_kind(Path(folder)) is not None:
         return False
-    path = find_list(Path(folder), listed)
+    path = _list_of(Path(folder), listed)
     if is_extended(path) or kind_of(Path(folder), path) not in ("vggsound", "vggsound videos"):
         return False
     return vggsound.lists_splits(path)
@@ -260,6 +261,16 @@ def _open_others(
         return Offscreen(pack, count, **options)
     pairs = Pairs(pack, count, **options)
     return Duets(pairs) if kind == "duets" else pairs
+
+
+def _list_of(folder: Path, listed: str) -> Path:
+    """The list that stands behind `@`; HearsightError where it is none, with what may be meant."""
+    try:
+        return find_list(folder, listed)
+    except HearsightError as error:
+        masked = any(listed in parts for parts in DIVIDED.values())
+        part = "; it is a part of data sets with masks, and no layout of one is there"
+        raise HearsightError(f"{error}{part if masked else ''}.{spelling_hint(folder)}") from error
 
 
 def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
@@ -289,7 +300,7 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
         raise HearsightError(
             f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
             "Flickr-SoundNet (frame and audio folders) or of another data set that is read, nor "
-            "videos"
+            f"videos.{spelling_hint(folder)}"
         ) from error
     return videos if listed is None else choose(videos, listed)
 
@@ -327,9 +338,10 @@ def read_clips(spec: str, split: str) -> ClipList:
                 f"'{spec}' names no clips: there is no file or folder '{spec}'; it may be a list "
                 f"of clips, {KINDS}.{nearest(spec, PACKS)}"
             )
-        ids = origins(open_clips(spec, split=split))
+        clips = open_clips(spec, split=split)
         name = f"{spec} ({split} split)" if tells_splits(spec) else spec
-        return ClipList(name=name, entries=tuple(ListEntry(id, (id,)) for id in ids))
+        entries = tuple(ListEntry(id, (id,)) for id in origins(clips))
+        return ClipList(name=name, entries=entries, left_out=tuple(name_left_out(clips, spec)))
     found, wanted = read_list(Path(spec)), LISTED[split]
     kept = [one for one in found.entries if one.split in (None, wanted)]
     if not kept:

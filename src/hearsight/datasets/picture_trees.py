@@ -31,7 +31,7 @@ from hearsight.datasets.box_lists import (
     plain_name,
     read_box_list,
 )
-from hearsight.datasets.folders import named_folder, read_entries
+from hearsight.datasets.folders import ending_in, named_folder, read_entries
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -69,12 +69,13 @@ def find_trees(folder: Path) -> Path | None:
     Raises:
         HearsightError: it holds several data sets.
     """
-    if _subfolder(folder, PICTURES) and _subfolder(folder, SOUNDS):
-        masked = _subfolder(folder, MASKS) is not None or bool(box_lists(folder))
-        return folder if masked else None
     inside = {name: find_trees(folder / name) for name in SETS if (folder / name).is_dir()}
     held = {name: place for name, place in inside.items() if place is not None}
-    if len(held) > 1:
+    own = _subfolder(folder, PICTURES) and _subfolder(folder, SOUNDS)
+    if own and not held:
+        masked = _subfolder(folder, MASKS) is not None or bool(box_lists(folder))
+        return folder if masked else None
+    if len(held) > 1 or own:
         first = folder / next(iter(held))
         raise HearsightError(f"'{folder}' holds several data sets: name one of them, as '{first}'.")
     return next(iter(held.values()), None)
@@ -318,7 +319,7 @@ def _table_of(place: Path) -> Path | None:
     """AVSBench's own csv of videos, classes and splits, in the folder or up to two above it."""
     above = place.absolute()
     for folder in (place, above.parent, above.parent.parent):
-        found = next(iter(sorted(folder.glob("*_meta_data.csv"))), None)
+        found = next(iter(ending_in(folder, "_meta_data.csv")), None)
         if found is not None:
             return found
     return None

@@ -22,6 +22,7 @@ from hearsight.datasets.masked_frames import (
 )
 from hearsight.datasets.picture_trees import read_one_mask
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name, read_table
 from hearsight.media.picture import open_picture
 
@@ -162,6 +163,6 @@ def _frames_of(
 def read_referred(frame: MaskedFrame) -> Sources:
     """The referred object; nothing where a null expression has no mask of its own."""
     if frame.masks[0] == frame.picture:
-        width, height = open_picture(frame.picture.read_bytes()).size
+        width, height = open_picture(read_content(frame.picture)).size
         return (height, width), ()
     return read_one_mask(frame)

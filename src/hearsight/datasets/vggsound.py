@@ -28,9 +28,11 @@ from hearsight.datasets.folders import (
     without_file,
 )
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 from hearsight.files.text import one_line
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
+NAMES = (TRAINING_FRAMES, TRAINING_SOUNDS, "anno", "vggss.json")
 
 
 class VggSsBoxes:
@@ -45,7 +47,7 @@ class VggSsBoxes:
 
     def __init__(self, path: Path | str) -> None:
         try:
-            entries = parse_list(Path(path), Path(path).read_bytes(), truth=True)
+            entries = parse_list(Path(path), read_content(Path(path)), truth=True)
         except OSError as error:
             raise HearsightError(f"'{path}' cannot be read: {error.strerror}") from error
         first: dict[str, ListEntry] = {}

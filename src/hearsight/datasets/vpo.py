@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hearsight.clips.frame_truth import SourceMask
 from hearsight.clips.lists import SPLITS
+from hearsight.datasets.folders import ending_in
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -24,6 +25,7 @@ from hearsight.datasets.masked_frames import (
     read_numbers,
 )
 from hearsight.errors import HearsightError
+from hearsight.files.content import check_ends
 from hearsight.files.text import count_and_name, read_table
 
 COLUMNS = ("cateName", "img_Id", "ann_Ids", "cateId", "vgg_file", "split")
@@ -41,7 +43,7 @@ def vpo_table(folder: Path) -> Path | None:
     if not ((folder / "data").is_dir() and (folder / "mask").is_dir()):
         return None
     for place in (folder, folder.absolute().parent):
-        found = [path for path in sorted(place.glob("*.csv")) if _is_table(path)]
+        found = [path for path in ending_in(place, ".csv") if _is_table(path)]
         if len(found) > 1:
             named = ", ".join(f"'{path.name}'" for path in found)
             raise HearsightError(
@@ -54,6 +56,7 @@ def vpo_table(folder: Path) -> Path | None:
 
 def _is_table(path: Path) -> bool:
     try:
+        check_ends(path)
         with path.open(encoding="utf-8-sig") as file:
             return set(file.readline().strip().split(",")) >= set(COLUMNS)
     except (OSError, UnicodeDecodeError):

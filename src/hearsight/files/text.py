@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 NO_ROW = re.compile(r"[\s,;]*|\s*#(?!NAME\?).*|\s*sep=.", re.DOTALL)  # also a spreadsheet's `sep=;`
@@ -23,7 +24,7 @@ def read_text(path: Path) -> str:
         HearsightError: no such file, or neither UTF-8 text nor UTF-16 text that begins with a mark.
     """
     try:
-        content = path.read_bytes()
+        content = read_content(path)
         wide = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
         text = content.decode("utf-16" if wide else "utf-8").replace("\ufeff", "")
     except OSError as error:

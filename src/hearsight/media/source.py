@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
@@ -16,6 +15,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from hearsight.errors import HearsightError
+from hearsight.files.content import check_ends
 from hearsight.media.edit_list import Edit, single_edits
 from hearsight.media.wav_end import sound_end
 
@@ -232,9 +232,7 @@ def existing_file(path: Path | str) -> Path:
     """The path, if a file that holds something is there to be read; else raises MediaError."""
     path = Path(path)
     try:
-        kind = path.stat().st_mode
-        if not (S_ISREG(kind) or S_ISDIR(kind)):
-            raise MediaError(f"'{path}' is a pipe or a device, not a file.")
+        check_ends(path)
         with path.open("rb") as file:
             begin = file.read(4)
         if not begin:

@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from PIL import Image
 
 from hearsight.errors import HearsightError
+from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name
 from hearsight.media.picture import open_picture
 
@@ -193,7 +194,7 @@ def _keys(path: Path) -> list[str]:
 
 def _grey(path: Path) -> Float32[np.ndarray, "h w"]:
     """The shades of a grey picture, from black as 0 to white as 1."""
-    image: Image.Image = open_picture(path.read_bytes())
+    image: Image.Image = open_picture(read_content(path))
     if image.mode == "P":
         raise ValueError("it is a picture with a palette, whose numbers are those of colours")
     if image.mode in COLOURS:
