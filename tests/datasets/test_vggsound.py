@@ -17,6 +17,7 @@ from hearsight.clips.clip import StoredClips, UnreadableClip
 from hearsight.clips.shard_writer import write_store
 from hearsight.clips.shards import Store
 from hearsight.datasets.folders import ListedClip
+from hearsight.datasets.open import open_clips
 from hearsight.datasets.vggsound import VggSsBoxes, open_vggsound, read_vggsound_list
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
@@ -332,3 +333,16 @@ def test_a_wav_cut_by_a_full_disk_is_reported(tmp_path: Path) -> None:
     clips = open_vggsound(tmp_path)
     with pytest.raises(UnreadableClip, match="cut: 3,000 of 8,044 bytes"):
         clips.sound(clips.ids.index(IDS[0]))
+
+
+@pytest.mark.parametrize("name", ["vggss.json", "vggss_annotations.json", "annotations.json"])
+def test_a_list_with_boxes_is_known_by_any_of_its_names_or_named(tmp_path: Path, name: str) -> None:
+    made_test = scoring_layout(tmp_path / "test", "frames")
+    box = (0.1, 0.2, 0.3, 0.4)
+    vggss(made_test / name, [{"file": IDS[1], "class": "dog", "bbox": [box]}])
+    found = open_clips(str(made_test))
+    assert (found.ids, found[0].boxes) == ([IDS[1]], (box,))
+    (made_test / name).rename(tmp_path / "mine.json")
+    assert open_clips(str(made_test))[0].boxes is None
+    named = open_clips(f"{made_test}@{tmp_path / 'mine.json'}")
+    assert (named.ids, named[0].boxes, named[0].label) == ([IDS[1]], (box,), "dog")

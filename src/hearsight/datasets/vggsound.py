@@ -32,7 +32,8 @@ from hearsight.files.content import read_content
 from hearsight.files.text import one_line
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
-NAMES = (TRAINING_FRAMES, TRAINING_SOUNDS, "anno", "vggss.json")
+BOXES = ("vggss.json", "vggss_annotations.json", "annotations.json")  # the last two of vssl_eval
+NAMES = (TRAINING_FRAMES, TRAINING_SOUNDS, "anno", *BOXES)
 
 
 class VggSsBoxes:
@@ -119,14 +120,16 @@ def open_vggsound(
     """The clips of a folder in the training or the test layout.
 
     listed: a list of the clips to use, in order; by default those of vggss.json, else all. truth:
-    a folder of XML or a vggss.json; by default `vggss.json` or `anno` in `folder`. split: train
-    or test, of a list with a split column.
+    a folder of XML or a vggss.json; by default `listed` where it is JSON, else one of `BOXES` or
+    `anno` in `folder`. split: train or test, of a list with a split column.
 
     Raises:
         HearsightError: the folder, list or truth is missing or of another form, or no listed clip
             has its files.
     """
     folder = Path(folder)
+    if truth is None and listed is not None and Path(listed).suffix.lower() == ".json":
+        truth = listed  # a list with boxes
     known = _open_truth(folder, truth)
     if (folder / TRAINING_FRAMES).is_dir() or (folder / TRAINING_SOUNDS).is_dir():
         frames, sounds = subfolder(folder, TRAINING_FRAMES), subfolder(folder, TRAINING_SOUNDS)
@@ -160,7 +163,8 @@ def open_vggsound(
 def _open_truth(folder: Path, truth: Path | str | None) -> BoxAnnotations | None:
     if truth is not None:
         return XmlBoxes(truth) if Path(truth).is_dir() else VggSsBoxes(truth)
-    if (folder / "vggss.json").exists():
-        return VggSsBoxes(folder / "vggss.json")
+    for name in BOXES:
+        if (folder / name).exists():
+            return VggSsBoxes(folder / name)
     annotations = named_folder(folder, ["anno"])
     return None if annotations is None else XmlBoxes(annotations)
