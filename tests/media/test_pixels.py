@@ -13,9 +13,12 @@ from made_media import (
     make_video,
     number_of,
     numbered,
+    smooth,
     turn,
 )
+from PIL import Image
 
+from hearsight.media.picture import read_picture
 from hearsight.media.pixels import square_size
 from hearsight.media.read import ExcerptReader, frames_at, probe, stream_frames
 
@@ -209,3 +212,31 @@ def test_plain_rgb_is_left_as_it_is(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     path = make_video(tmp_path / "a.mkv", [pixels], codec="ffv1", kind="bgr0")
     assert np.array_equal(next(stream_frames(path)).pixels, pixels)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mov", ".mkv"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_motion_jpeg_of_a_camera_that_writes_exif_is_shown_upright(
+    tmp_path: Path, orientation: int, suffix: str
+) -> None:
+    pixels = smooth(64, 48)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "a camera"
+    Image.fromarray(pixels).save(tmp_path / "one.jpg", exif=exif, quality=95, subsampling=0)
+    path, file = tmp_path / f"a{suffix}", (tmp_path / "one.jpg").read_bytes()
+    with av.open(path, "w") as output:
+        stream = output.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(5):
+            packet = av.Packet(file)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            output.mux(packet)
+    upright = read_picture(tmp_path / "one.jpg").astype(int)
+    assert (probe(path).height, probe(path).width) == upright.shape[:2]
+    shown = [*stream_frames(path), *frames_at(path, [0.0, 0.1])]
+    assert len(shown) == 7
+    for frame in shown:
+        assert frame.pixels.shape == upright.shape
+        assert np.abs(frame.pixels - upright).mean() < 2

@@ -16,6 +16,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from av.buffer import Buffer
+from av.filter import Graph
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -43,6 +45,8 @@ HD_WIDTH, HD_HEIGHT = 1280, 720  # pixels; a frame as wide or as high is high de
 # first's
 MUTE = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v"}
 STRETCH = 10  # times; pixels further from square than that are a damaged header
+# FFmpeg's numbers of side data that PyAV has no name for, with room for those to come
+NAMELESS = range(len(Type), 48)
 
 
 class Colours(NamedTuple):
@@ -105,11 +109,35 @@ def display_matrix(frame: VideoFrame) -> Matrix:
     Call it for few frames only: PyAV keeps a frame whose side data was read until the next full
     garbage collection, and frames are large.
     """
-    stored = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        stored = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV refuses all where it has no name for one: EXIF of motion JPEG
+        stored = _with_named_side_data(frame).side_data.get("DISPLAYMATRIX")
     if not isinstance(stored, Buffer):
         return (1, 0, 0, 1)
     a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
     return (a, b, c, d)
+
+
+def _with_named_side_data(frame: VideoFrame) -> VideoFrame:
+    """The frame without side data that PyAV has no name for."""
+    graph = Graph()
+    last = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1, 25),
+    )
+    filters = [("sidedata", f"mode=delete:type={number}") for number in NAMELESS]
+    for name, words in [*filters, ("buffersink", None)]:
+        following = graph.add(name, words)
+        last.link_to(following)
+        last = following
+    graph.configure()
+    graph.push(frame)
+    named = graph.pull()
+    assert isinstance(named, VideoFrame)
+    return named
 
 
 def is_turned(matrix: Matrix) -> bool:
