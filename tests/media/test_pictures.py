@@ -14,7 +14,7 @@ from PIL import Image
 from hearsight.clips.clip import Clip, encode_sound
 from hearsight.datasets.vggsound import open_vggsound
 from hearsight.errors import install_command
-from hearsight.media.picture import decode_picture, is_picture, read_picture
+from hearsight.media.picture import decode_picture, image_pixels, is_picture, read_picture
 from hearsight.media.source import MediaError
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
@@ -108,7 +108,10 @@ def encoded(image: Image.Image, form: str, **options: object) -> bytes:
 
 
 def png(bits: int, kind: int, values: np.ndarray, clear: bytes = b"") -> bytes:
-    """A PNG of 16-bit values, which Pillow writes in grey alone; `clear` is its tRNS chunk."""
+    """A PNG of 16-bit values, which Pillow writes in grey alone; `clear` is its tRNS chunk.
+
+    Of 4 bits, `values` are 0 to 15, an even number of them in a row.
+    """
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -117,10 +120,38 @@ def png(bits: int, kind: int, values: np.ndarray, clear: bytes = b"") -> bytes:
 
     height, width = values.shape[:2]
     head = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    if bits == 4:
+        values = (values[:, ::2] << 4 | values[:, 1::2]).astype(np.uint8)
+    stored = values.astype(">u2" if bits == 16 else "u1")
+    rows = b"".join(b"\0" + row.tobytes() for row in stored)
     chunks = [(b"IHDR", head), *([(b"tRNS", clear)] if clear else [])]
     chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def tiff(bits: int, data: bytes, tags: dict[int, int], strips: int = 1) -> bytes:
+    """A TIFF file of the size of `GREY`, of `bits` a value, with its data in as many strips."""
+    height, width = GREY.shape
+    each, count = len(data) // strips, tags.get(277, 1)
+    entries = {256: width, 257: height, 259: 1, 277: 1, 278: height, 284: 1, **tags}
+    rows = {tag: (3, 1, struct.pack("<HH", value, 0)) for tag, value in entries.items()}
+    place = 8 + 2 + 12 * (len(rows) + 3) + 4
+    blocks = b""
+    for tag, kind, values in (
+        (258, "H", [bits] * count),
+        (273, "I", [place + 100 + n * each for n in range(strips)]),
+        (279, "I", [each] * strips),
+    ):
+        packed = struct.pack(f"<{len(values)}{kind}", *values)
+        told = packed.ljust(4, b"\0")
+        if len(packed) > 4:
+            told, blocks = struct.pack("<I", place + len(blocks)), blocks + packed
+        rows[tag] = (3 if kind == "H" else 4, len(values), told)
+    head = b"II*\0" + struct.pack("<IH", 8, len(rows))
+    listed = b"".join(
+        struct.pack("<HHI", tag, *rows[tag][:2]) + rows[tag][2] for tag in sorted(rows)
+    )
+    return head + listed + bytes(4) + blocks.ljust(100, b"\0") + data
 
 
 def every_kind() -> dict[str, tuple[bytes, np.ndarray]]:
@@ -141,6 +172,12 @@ def every_kind() -> dict[str, tuple[bytes, np.ndarray]]:
     first_clear[0, 0] = 255
     film = {"save_all": True, "append_images": [grey.convert("RGB")], "lossless": True}
     clear = struct.pack(">HHH", *deep_colour[0, 0].tolist())
+    few = GREY // 16
+    few_shown = np.where(few == few[2, 3], 255, few * 17)[..., None].repeat(3, axis=-1)
+    fine = (GREY.astype(int) * 4095 + 254) // 255
+    pairs = [first << 12 | second for first, second in fine.reshape(-1, 2).tolist()]
+    fine_bytes = b"".join(pair.to_bytes(3) for pair in pairs)
+    white_is_0 = (65_535 - deep).astype("<u2").tobytes()
     return {
         "8 bits": (encoded(grey, "PNG"), shown),
         "16 bits": (encoded(deep_grey, "PNG"), shown),
@@ -148,6 +185,9 @@ def every_kind() -> dict[str, tuple[bytes, np.ndarray]]:
         "16 bits in PGM": (encoded(deep_grey, "PPM"), shown),
         "16 bits, black is clear": (encoded(deep_grey, "PNG", transparency=0), no_black),
         "16 bits with alpha": (png(16, 4, np.stack([deep, alpha * np.uint16(257)], -1)), half),
+        "16 bits, white is 0": (tiff(16, white_is_0, {262: 0}), shown),
+        "12 bits": (tiff(12, fine_bytes, {262: 1}), shown),
+        "4 bits, a grey is clear": (png(4, 0, few, struct.pack(">H", few[2, 3])), few_shown),
         "16 bits of each colour": (png(16, 2, deep_colour), COLOUR),
         "16 bits, a colour is clear": (png(16, 2, deep_colour, clear), first_clear),
         "1 bit": (encoded(Image.fromarray(GREY > 100), "PNG"), 255 * (shown > 100)),
@@ -218,10 +258,30 @@ def test_damaged_exif_data_turn_nothing(tmp_path: Path) -> None:
 def test_values_without_a_white_are_refused_not_guessed(tmp_path: Path) -> None:
     for kind in (np.float32, np.int32):
         path = save(tmp_path / "a.tiff", GREY.astype(kind))
-        with pytest.raises(MediaError, match="is not a picture"):
+        with pytest.raises(MediaError, match=r"cannot be read: .* do not tell which is white\.$"):
             read_picture(path)
         with pytest.raises(ValueError, match="do not tell which is white"):
             decode_picture(path.read_bytes())
+
+
+def test_colours_of_16_bits_in_planes_are_refused_not_mixed_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    planes = (COLOUR.transpose(2, 0, 1).astype("<u2") * 257).tobytes()
+    path.write_bytes(tiff(16, planes, {262: 2, 277: 3, 284: 2}, strips=3))
+    with pytest.raises(MediaError, match=r"cannot be read: its colours of 16 bits lie in planes"):
+        read_picture(path)
+    path.write_bytes(tiff(8, COLOUR.transpose(2, 0, 1).tobytes(), {262: 2, 277: 3, 284: 2}, 3))
+    assert np.array_equal(read_picture(path), COLOUR)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_that_pillow_opened_by_path_is_that_of_its_file(
+    tmp_path: Path, orientation: int
+) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(16, (GREY.astype("<u2") * 257).tobytes(), {262: 1, 274: orientation}))
+    with Image.open(path) as image:
+        assert np.array_equal(image_pixels(image), read_picture(path))
 
 
 def heic(brand: bytes = b"heic", others: bytes = b"mif1heic") -> bytes:

@@ -5,6 +5,7 @@ white; of several pictures in a file (GIF, APNG, WebP) the first. What a file is
 content, never by its name.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -28,12 +29,18 @@ TURNS = {  # its value: how the stored rows become upright; 1 is upright
     8: Image.Transpose.ROTATE_90,
 }
 TURN_MARKS = (b"Exif\0\0", b"tiff:Orientation")  # without them a JPEG is upright as stored
+BITS, WHITE, PLANAR = 258, 262, 284  # tags of TIFF: bits a value; 0 is white; 2 if in planes
+LEVEL = {"L;2": 85, "L;4": 17}  # of 256 a step of a PNG file of few grey levels, by Pillow's name
 HEAD = 256  # bytes that tell the kind of file
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
 class TooManyPixelsError(ValueError):
     """A picture that claims more pixels than are read."""
+
+
+class UnclearPictureError(ValueError):
+    """A picture whose values do not tell how it looks, or in an order that is not read."""
 
 
 class NeedsHeicError(ValueError):
@@ -92,6 +99,8 @@ def read_picture(path: Path | str) -> UInt8[np.ndarray, "height width 3"]:
         raise MediaError(f"'{path}' has too many pixels to be read safely.") from error
     except NeedsHeicError as error:
         raise MediaError(f"'{path}' {_needs_heic()}.") from error
+    except UnclearPictureError as error:
+        raise MediaError(f"'{path}' cannot be read: {error}.") from error
     except (ValueError, OSError) as error:
         raise MediaError(f"'{path}' is not a picture, or it is damaged.") from error
 
@@ -105,7 +114,7 @@ def image_pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     from hearsight.media.source import MediaError
 
     try:
-        image.load()
+        _load(image)
         turn = _turn(image)
         upright = image if turn is None else image.transpose(turn)
         return np.array(_on_white(upright).convert("RGB"))
@@ -158,6 +167,8 @@ def _decoded(file: BytesIO | BufferedReader, mode: str) -> np.ndarray:
     image = _loaded(file)
     try:
         return np.array(_on_white(image).convert(mode))
+    except UnclearPictureError:
+        raise
     except (ValueError, OSError) as error:
         raise ValueError(f"the picture is damaged ({error})") from error
 
@@ -168,12 +179,12 @@ def _loaded(file: BytesIO | BufferedReader) -> Image.Image:
             if image.width * image.height > MOST_PIXELS:
                 size = f"{image.width} x {image.height}"
                 raise TooManyPixelsError(f"the picture claims {size} pixels")
-            image.load()
+            _load(image)
             turn = _turn(image)
             return image if turn is None else image.transpose(turn)
     except UnidentifiedImageError as error:
         raise ValueError("the file is not a picture") from error
-    except (TooManyPixelsError, NeedsHeicError):
+    except (TooManyPixelsError, NeedsHeicError, UnclearPictureError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixelsError(f"the picture has too many pixels ({error})") from error
@@ -207,13 +218,39 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     return None
 
 
+def _load(image: Image.Image) -> None:
+    """Decode a picture that Pillow has opened, with what it takes wrongly in its head put right."""
+    clear, tile = image.info.get("transparency"), getattr(image, "tile", None)
+    if image.format == "PNG" and tile and isinstance(clear, int):
+        image.info["transparency"] = clear * LEVEL.get(tile[0].args, 1)
+    tags = _tiff_tags(image)
+    if not (tile and tags):
+        image.load()
+        return
+    if tags.get(PLANAR) == 2 and max(tags.get(BITS, (1,))) > 8 and len(tile) > 1:
+        raise UnclearPictureError("its colours of 16 bits lie in planes, one after the other")
+    file: Any = image
+    name, file.filename = file.filename, ""  # else rows of a turned picture are taken for columns
+    image.load()
+    file.filename = name
+
+
+def _tiff_tags(image: Image.Image) -> Mapping[int, Any]:
+    """The numbered tags of a picture read from a TIFF file; of others none."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return tags
+
+
 def _on_white(image: Image.Image) -> Image.Image:
     """A picture of 8 bits without transparency."""
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-        raise ValueError("its values of 32 bits do not tell which is white")
+        raise UnclearPictureError("its values of 32 bits do not tell which is white")
     if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        values = np.asarray(image)
-        grey = (values.clip(0, 65_535) // 257).astype(np.uint8)
+        values, most = np.asarray(image), 65_535
+        tags = _tiff_tags(image)
+        most = 4095 if tags.get(BITS) == (12,) else most
+        values = most - values if tags.get(WHITE) == 0 else values
+        grey = (values.clip(0, most).astype(np.uint32) * 255 // most).astype(np.uint8)
         clear = image.info.get("transparency")
         if isinstance(clear, int):
             grey[values == clear] = 255
