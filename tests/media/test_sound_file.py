@@ -112,6 +112,31 @@ def test_wav_of_every_width_and_claimed_size_is_read_whole(
 
 
 @pytest.mark.parametrize("told", [None, 0, 0xFFFFFFFF])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("filled", "kind"), [(24, "s32"), (20, "s32"), (16, "s32"), (16, "s24")])
+def test_samples_in_more_bytes_than_they_fill_are_read_alike(
+    tmp_path: Path, filled: int, kind: str, channels: int, told: int | None
+) -> None:
+    values = np.stack([STEPS, STEPS[::-1]][:channels], axis=-1)
+    file = bytearray(wav(kind, values, told=told, extensible=True, between=ODD, after=LIST))
+    file[38:40] = filled.to_bytes(2, "little")  # wValidBitsPerSample
+    for samples in by_every_reader(bytes(file), tmp_path):
+        assert np.array_equal(samples, values.mean(axis=1) * 32_768)
+    part = read_sound(tmp_path / "layout" / "audio" / "a.wav", rate=RATE, start=0.01, seconds=0.02)
+    assert np.array_equal(to_samples(part), values.mean(axis=1)[160:480] * 32_768)
+
+
+def test_a_flac_from_a_pipe_that_does_not_say_its_length_is_read_alike(tmp_path: Path) -> None:
+    made = BytesIO()
+    soundfile.write(made, STEPS, RATE, format="FLAC", subtype="PCM_16")
+    file = bytearray(made.getvalue())
+    assert int.from_bytes(file[21:26]) & 0xF_FFFF_FFFF == len(STEPS)
+    file[21:26] = bytes([file[21] & 0xF0]) + bytes(4)
+    for samples in by_every_reader(bytes(file), tmp_path):
+        assert np.array_equal(samples, STEPS * 32_768)
+
+
+@pytest.mark.parametrize("told", [None, 0, 0xFFFFFFFF])
 def test_other_chunks_of_a_wav_are_no_sound(tmp_path: Path, told: int | None) -> None:
     cases = [{"first": LIST}, {"first": ODD}, {"between": LIST}, {"between": LIST + ODD}]
     cases += [{"after": LIST}, {"after": ODD + LIST + ID3}, {"after": LIST[:-1] + b"x" + ID3}]

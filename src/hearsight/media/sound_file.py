@@ -54,13 +54,15 @@ def decode_sound_file(
 
 
 def _by_libsndfile(file: bytes, stored: bool) -> Int16[np.ndarray, " samples"] | None:
-    """Samples of a FLAC or WAV file; None for a WAV file that is left to FFmpeg.
+    """Samples of a FLAC or WAV file; None for one that is left to FFmpeg.
 
-    These are files of compressed or 64-bit samples, and those that were written to a pipe and
-    claim to be empty.
+    These are WAV files of compressed or 64-bit samples, and files that were written to a pipe and
+    do not say how long they are.
     """
     import soundfile  # type: ignore[import-untyped]
 
+    if _is_endless(file):
+        return None
     wav = sound_suffix(file) == "wav"
     try:
         with soundfile.SoundFile(BytesIO(file[: end_in(file)])) as opened:
@@ -93,8 +95,13 @@ def _by_ffmpeg(file: bytes, path: Path | None, stored: bool) -> Int16[np.ndarray
             _check_stored(info.sound_rate or 0, info.channels or 0)
         return to_samples(read_sound(path, rate=RATE))
     except MediaError as error:
-        wav = sound_suffix(file) == "wav"
-        raise ValueError("the sound is empty or damaged" if wav else str(error)) from error
+        known = sound_suffix(file) is not None
+        raise ValueError("the sound is empty or damaged" if known else str(error)) from error
+
+
+def _is_endless(file: bytes) -> bool:
+    """Whether a FLAC file does not say how many samples it has: the 36 bits for it are 0."""
+    return sound_suffix(file) == "flac" and not int.from_bytes(file[21:26]) & 0xF_FFFF_FFFF
 
 
 def _check_stored(rate: int, channels: int) -> None:

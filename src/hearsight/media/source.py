@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from hearsight.errors import HearsightError
 from hearsight.files.content import check_ends
 from hearsight.media.edit_list import Edit, single_edits
-from hearsight.media.wav_end import sound_end
+from hearsight.media.wav_end import WideSamples, sound_in
 
 if TYPE_CHECKING:  # generic only there
     Encoded: TypeAlias = Packet[Any]
@@ -59,8 +59,16 @@ class Source:
         self._threaded = threaded
         edits = single_edits(path) if _begins_as_mp4(path) else []
         self._options = {"advanced_editlist": "0"} if edits else {}
-        end = sound_end(path)
-        self._address = f"file:{path}" if end is None else f"subfile,,start,0,end,{end},,:{path}"
+        self._address = f"file:{path}"
+        self._format: str | None = None  # told by the content
+        sound = sound_in(path)
+        if isinstance(sound, WideSamples):
+            self._address = f"subfile,,start,{sound.begin},end,{sound.end},,:{path}"
+            self._format = f"s{8 * sound.width}le"
+            layout = f"{sound.channels}c" if sound.channels > 1 else "mono"
+            self._options |= {"sample_rate": str(sound.rate), "ch_layout": layout}
+        elif sound is not None:
+            self._address = f"subfile,,start,0,end,{sound},,:{path}"
         self._open()
         # FFmpeg gives each track a stream, in their order; where it does not, it has to apply edits
         tracks = [stream for stream in self.container.streams if not _is_cover(stream)]
@@ -75,7 +83,9 @@ class Source:
     def _open(self) -> None:
         options = {"protocol_whitelist": "file,subfile", **self._options}
         try:
-            self.container: InputContainer = av.open(self._address, options=options)
+            self.container: InputContainer = av.open(
+                self._address, format=self._format, options=options
+            )
         except (av.FFmpegError, ValueError) as error:
             if _begins_as_mp4(self.path):
                 why = "is cut off or damaged: it begins as an mp4 file, but its index is missing."

@@ -1,42 +1,81 @@
-"""Where the sound of a WAV file ends that does not say how long it is.
+"""What FFmpeg takes wrongly of WAV files: their end where they do not state it, and wide samples.
 
 A program that writes to a pipe cannot go back to state the size: it leaves 0 or the largest number.
 Readers then take all that follows for sound, also chunks that the program has appended. A chain of
 chunks of known names that ends exactly where the file ends is told from sound by that: 8 bytes or
 more would have to agree by chance.
 
-Layout: "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991).
+Of samples that are stored in more bytes than they fill, 24 bits in 4 bytes, FFmpeg takes the bytes
+that are filled for the bytes that are stored, and noise comes out.
+
+Layout: "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991), and
+"Multiple channel audio data and WAVE files" (Microsoft, 2001).
 """
 
+import struct
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import NamedTuple
 
 UNKNOWN_LENGTH = 0x7FFF0000  # bytes; a head that says more was written to a pipe
 NAMES = "LIST id3  ID3  bext iXML cue  smpl inst JUNK junk _PMX PAD  PEAK fact DISP acid axml chna"
 APPENDED = tuple(NAMES[place : place + 4].encode() for place in range(0, len(NAMES), 5))
+EXTENSIBLE, PCM = 0xFFFE, 1  # forms of samples
 SEARCHED = 1 << 26  # bytes at the end in which appended chunks are looked for
 
 
-def sound_end(path: Path) -> int | None:
-    """The byte at which the sound of a WAV file of unknown size ends; None if that is the end."""
+class WideSamples(NamedTuple):
+    """Where the samples of a WAV file lie that are stored in more bytes than they fill."""
+
+    begin: int  # byte
+    end: int  # byte after the last
+    width: int  # bytes a sample takes, 2 to 4
+    rate: int  # hertz
+    channels: int
+
+
+def sound_in(path: Path) -> int | WideSamples | None:
+    """The byte at which the sound of a WAV file of unknown size ends, or its wide samples.
+
+    None: FFmpeg reads the file rightly.
+    """
     with path.open("rb") as file:
         if not _is_wav(file.read(12)):
             return None
         with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            return end_in(content)
+            wide = _wide_samples(content)
+            return end_in(content) if wide is None else wide
+
+
+def _wide_samples(content: bytes | mmap) -> WideSamples | None:
+    form, data = _chunk(content, b"fmt "), _chunk(content, b"data")
+    if form is None or data is None or _size(content, form) < 40 or form + 48 > len(content):
+        return None
+    head = struct.unpack_from("<HHIIHHHHIH", content, form + 8)
+    tag, channels, rate, _, block, _, _, bits, _, kind = head
+    width = block // max(channels, 1)
+    if (tag, kind) != (EXTENSIBLE, PCM) or not 0 < (bits + 7) // 8 < width <= 4 or not rate:
+        return None
+    size = _size(content, data)
+    stated = data + 8 + size if 0 < size < UNKNOWN_LENGTH else end_in(content)
+    end = min(stated or len(content), len(content))
+    return WideSamples(data + 8, end - (end - data - 8) % block, width, rate, channels)
+
+
+def _chunk(content: bytes | mmap, name: bytes) -> int | None:
+    """The place of the first chunk of a name, if it is there."""
+    place = 12
+    while place + 8 <= len(content):
+        if content[place : place + 4] == name:
+            return place
+        place = _after(content, place)
+    return None
 
 
 def end_in(content: bytes | mmap) -> int | None:
-    """As `sound_end`, for the content of a file."""
-    if not _is_wav(content[:12]):
-        return None
-    place = 12
-    while content[place : place + 4] != b"data":
-        if place + 8 > len(content):
-            return None
-        place = _after(content, place)
-    size = _size(content, place)
-    if 0 < size < UNKNOWN_LENGTH:
+    """The byte at which the sound of a WAV file of unknown size ends; None if that is the end."""
+    place = _chunk(content, b"data") if _is_wav(content[:12]) else None
+    if place is None or 0 < _size(content, place) < UNKNOWN_LENGTH:
         return None
     first = max(place + 8, len(content) - SEARCHED)
     ends = [end for name in APPENDED if (end := _chain(content, name, first)) is not None]
