@@ -207,6 +207,16 @@ def test_a_pack_has_held_out_scenes_of_its_own() -> None:
     assert set(clips.ids).isdisjoint(held_out.ids)
 
 
+def test_looks_change_the_scenes_to_train_on_alone() -> None:
+    counts = {"size": 36, "epoch": 6, "count": 4, "classes": 2}
+    plain, held_out, _ = open_data(["toys"], None, **counts)
+    varied, scored, scenes = open_data(["toys"], None, looks=5, **counts)
+    assert scenes == {"epoch": 6, "count": 4, "classes": 2, "looks": 5}
+    changed = [not np.array_equal(a.frame, b.frame) for a, b in zip(plain, varied, strict=True)]
+    assert any(changed)
+    assert all(np.array_equal(a.frame, b.frame) for a, b in zip(held_out, scored, strict=True))
+
+
 def test_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / "found.json").write_text('{"a": ')
     with pytest.raises(HearsightError, match=r"found\.json' is damaged"):
@@ -575,6 +585,7 @@ def test_seeds_are_counted_or_named() -> None:
         ("lvs:small --data boxed --test boxed --scenes 2", "--scenes is for composed scenes"),
         ("lvs:small --data toys --test boxed --count 600", "--count is for composed scenes"),
         ("lvs:small --data boxed --test boxed --classes 2", "--classes is for composed scenes"),
+        ("lvs:small --data boxed --test boxed --looks 2", "--looks is for composed scenes"),
         ("lvs:small --data toys --test nowhere", "'nowhere'"),
         ("lvs:small --data toys --test boxed --validation boxed", "--select-on-test"),
         ("lvs:small --data toys --out store", "'store' holds no comparison"),

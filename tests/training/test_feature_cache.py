@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hearsight.errors import HearsightError
 from hearsight.model.encoders import Encoders
+from hearsight.model.sound_controls import Deafness, SpectrogramStatistics
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.serialisation import assign
 from hearsight.training.feature_cache import FeatureCache, feature_caches
@@ -46,6 +47,13 @@ def test_another_trunk_has_other_features(tmp_path: Path) -> None:
     one, other = FeatureCache(make_trunk(), tmp_path), FeatureCache(make_trunk(1), tmp_path)
     assert not torch.equal(one(INPUTS), other(INPUTS))
     assert torch.equal(one(INPUTS), FeatureCache(make_trunk(), tmp_path)(INPUTS))
+
+
+def test_trunks_without_weights_are_told_apart_by_their_kind(tmp_path: Path) -> None:
+    spectrograms = torch.rand(2, 1, 96, 5, generator=torch.Generator().manual_seed(3))
+    for trunk in (SpectrogramStatistics(), Deafness()):
+        found = FeatureCache(trunk, tmp_path)(spectrograms)
+        assert torch.equal(found, trunk(spectrograms).half().float())
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -84,6 +84,9 @@ def compare(
     classes: Annotated[
         int | None, typer.Option(help="Classes of composed scenes; by default all.")
     ] = None,
+    looks: Annotated[
+        int, typer.Option(help="Looks in which each cut-out of composed scenes appears.", min=1)
+    ] = 1,
     validation: Annotated[
         str | None, typer.Option(help="Clips with boxes that choose the epoch.")
     ] = None,
@@ -141,6 +144,7 @@ def compare(
         test,
         write,
         counts={"epoch": scenes, "count": count, "classes": classes},
+        looks=looks,
         validation=validation,
         select_on_test=select_on_test,
         device=device,
@@ -173,6 +177,7 @@ def run_comparison(
     write: "Writer",
     *,
     counts: dict[str, int | None],
+    looks: int = 1,
     validation: str | None = None,
     select_on_test: bool = False,
     option: str = "--test",
@@ -187,6 +192,7 @@ def run_comparison(
         test: name of clips to score; None for the held-out scenes of a pack.
         write: writes tables and pages into the folder, given the comparison with its whole plan.
         counts: `epoch`, `count` and `classes` of `open_data`.
+        looks: of cut-outs, as `open_data` takes them.
         validation: name of clips that choose the epoch.
         select_on_test: whether the scored clips may choose the epoch.
         option: that names `test`.
@@ -219,7 +225,7 @@ def run_comparison(
         size = scene_size(comparison.folder, size)
         scenes[SCENE_SIZE] = size
     clips, scored, composed = open_data(
-        data, test, size=size, validation=validation, option=option, **counts
+        data, test, size=size, looks=looks, validation=validation, option=option, **counts
     )
     held_out = read_held_out(scored)
     tell(check_truths(scored, test or data[0], held_out.annotations))

@@ -24,9 +24,15 @@ from hearsight.model.efficientnet import EfficientNetLite0
 from hearsight.model.prototypes import assign_softly
 from hearsight.model.resnet import BARE, Block, Bottleneck, Norm, Trunk
 from hearsight.model.response import response
+from hearsight.model.sound_controls import Deafness, SoundControl, SpectrogramStatistics
 
 RESNETS = ("resnet", "resnet50")
 """Trunks of frames that are residual networks, trained whole."""
+
+SOUND_TRUNKS: Mapping[str, type[SoundEffectNetwork] | type[SoundControl]] = MappingProxyType(
+    {"aisfx": SoundEffectNetwork, "statistics": SpectrogramStatistics, "deaf": Deafness}
+)
+"""Trunks of sounds that are no residual networks; all hear a `SoundEffectSpectrogram`."""
 
 RESNET_50 = (3, 4, 6, 3)
 """Bottlenecks of each stage of a ResNet-50 (He et al., CVPR 2016, table 1)."""
@@ -50,7 +56,7 @@ class Encoder:
     """
 
     frame_trunk: Literal["resnet", "resnet50", "efficientnet_lite0"] = "resnet"
-    sound_trunk: Literal["resnet", "aisfx"] = "resnet"
+    sound_trunk: Literal["resnet", "aisfx", "statistics", "deaf"] = "resnet"
     pretrained: bool = True  # such trunks start from their published weights; false: from noise
     free_blocks: int = 0  # last blocks of each of them that are trained; the others are frozen
     widths: tuple[int, ...] = (64, 128, 256, 512)  # of a ResNet: channels of each stage
@@ -91,8 +97,9 @@ class Encoder:
             "resnet50": self.widths[-1] * Bottleneck.expansion,
             "efficientnet_lite0": EfficientNetLite0.channels,
         }[self.frame_trunk]
-        sounds = SoundEffectNetwork.channels if self.sound_trunk != "resnet" else self.widths[-1]
-        return frames, sounds
+        if self.sound_trunk == "resnet":
+            return frames, self.widths[-1]
+        return frames, SOUND_TRUNKS[self.sound_trunk].channels
 
     def __post_init__(self) -> None:
         per_stage = (self.widths, self.blocks, self.strides, self.sound_strides)
@@ -223,7 +230,7 @@ def _as_torch_does(network: nn.Module, generator: torch.Generator | None) -> Non
                 nn.init.uniform_(module.bias, -reach, reach, generator=generator)
 
 
-def freeze(trunk: EfficientNetLite0 | SoundEffectNetwork, free_blocks: int) -> None:
+def freeze(trunk: EfficientNetLite0 | SoundEffectNetwork | SoundControl, free_blocks: int) -> None:
     """Freeze a trunk but for its last blocks."""
     trunk.requires_grad_(False)
     for block in list(trunk.blocks)[max(len(trunk.blocks) - free_blocks, 0) :]:
@@ -270,7 +277,7 @@ class Encoders(nn.Module):
         self.sounds: nn.Module = (
             residual_trunk(encoder, "sounds", sounds)
             if encoder.sound_trunk == "resnet"
-            else SoundEffectNetwork()
+            else SOUND_TRUNKS[encoder.sound_trunk]()
         )
         (seen, heard), channels, hidden = encoder.trunk_channels, encoder.channels, encoder.hidden
         self.frame_projection: nn.Module = nn.Identity()
@@ -294,7 +301,7 @@ class Encoders(nn.Module):
             self.to_empty(device="cpu")
             self._initialise(generator)
         for trunk in (self.frames, self.sounds):
-            if not isinstance(trunk, Trunk):
+            if isinstance(trunk, EfficientNetLite0 | SoundEffectNetwork | SoundControl):
                 freeze(trunk, encoder.free_blocks)
         self.ema = None
         if encoder.ema:

@@ -6,7 +6,7 @@ from typing import Literal
 from hearsight.errors import HearsightError
 from hearsight.model.aisfx import SoundEffectSpectrogram
 from hearsight.model.augmentation import Appearance, Mixing, SpectrogramMask, Warp
-from hearsight.model.encoders import Encoder
+from hearsight.model.encoders import SOUND_TRUNKS, Encoder
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram
 from hearsight.objectives.attention import AttendedTriplet
 from hearsight.objectives.classification import SoundClassification
@@ -97,11 +97,13 @@ class Recipe:
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise HearsightError(f"betas must lie in [0, 1), not {self.betas}.")
-        if (self.encoder.sound_trunk == "aisfx") != isinstance(
+        if (self.encoder.sound_trunk in SOUND_TRUNKS) != isinstance(
             self.spectrogram, SoundEffectSpectrogram
         ):
             raise HearsightError(
-                "encoder.sound_trunk=aisfx and spectrogram=SoundEffectSpectrogram need each other."
+                f"encoder.sound_trunk={self.encoder.sound_trunk} and spectrogram="
+                f"{type(self.spectrogram).__name__} do not fit: {', '.join(SOUND_TRUNKS)} and "
+                "SoundEffectSpectrogram need each other."
             )
         if self.equivariance and self.warp is None:
             raise HearsightError("equivariance compares maps under a warp: it needs `warp`.")

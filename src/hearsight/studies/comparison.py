@@ -201,8 +201,9 @@ def scene_counts(
     epoch: int | None,
     count: int | None,
     classes: int | None,
+    looks: int = 1,
 ) -> dict[str, int | None]:
-    """How many scenes of how many classes are composed, for the plan of a comparison.
+    """How many scenes of how many classes and looks are composed, for the plan of a comparison.
 
     Args:
         data: names of clips to train on.
@@ -210,6 +211,7 @@ def scene_counts(
         epoch: scenes in an epoch; None for the usual number.
         count: held-out scenes to score; None for `HELD_OUT`.
         classes: of scenes; None for all.
+        looks: in which each cut-out of scenes to train on appears.
 
     Raises:
         HearsightError: one of the numbers is given, but what it counts is not composed.
@@ -218,6 +220,7 @@ def scene_counts(
         ("--scenes", epoch, data),
         ("--count", count, held_out[:1]),
         ("--classes", classes, [*data, *held_out]),
+        ("--looks", None if looks == 1 else looks, data),
     ):
         if given is not None and not any(map(is_composed, specs)):
             raise HearsightError(
@@ -225,7 +228,8 @@ def scene_counts(
                 "none: leave it out."
             )
     held = {"count": count or HELD_OUT} if is_composed(held_out[0]) else {}
-    return {"epoch": epoch, "classes": classes, **held}
+    varied = {} if looks == 1 else {"looks": looks}
+    return {"epoch": epoch, "classes": classes, **varied, **held}
 
 
 def open_data(
@@ -236,6 +240,7 @@ def open_data(
     epoch: int | None,
     count: int | None,
     classes: int | None,
+    looks: int = 1,
     validation: str | None = None,
     option: str = "--test",
 ) -> tuple[Clips, Clips, dict[str, int | None]]:
@@ -248,6 +253,7 @@ def open_data(
         epoch: scenes in an epoch; None for the usual number.
         count: held-out scenes; None for `HELD_OUT`.
         classes: of scenes; None for all.
+        looks: in which each cut-out of scenes appears.
         validation: name of the clips to validate on, if there are any; not opened here.
         option: that names `test`, for errors.
 
@@ -263,9 +269,9 @@ def open_data(
         )
     scored = test or data[0]
     held = [scored, *([] if validation is None else [validation])]
-    scenes = scene_counts(data, held, epoch=epoch, count=count, classes=classes)
+    scenes = scene_counts(data, held, epoch=epoch, count=count, classes=classes, looks=looks)
     side = round(size * COMPOSED)
-    clips = open_joined(data, split="train", size=side, count=epoch, classes=classes)
+    clips = open_joined(data, split="train", size=side, count=epoch, classes=classes, looks=looks)
     held_out = open_joined(
         [scored],
         split="val",

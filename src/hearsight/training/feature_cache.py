@@ -18,12 +18,12 @@ class FeatureCache:
     """A frozen trunk whose features are kept in a folder, in half precision, a file per input.
 
     Features that were computed just now are rounded as those that are read, so that both are the
-    same. Files carry the digest of the trunk's weights and of the input.
+    same. Files carry the digest of the trunk's kind and weights, and of the input.
     """
 
     def __init__(self, trunk: nn.Module, folder: Path) -> None:
         self.trunk = trunk
-        digest = blake2b(digest_size=8)
+        digest = blake2b(type(trunk).__name__.encode(), digest_size=8)
         for name, value in sorted(trunk.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())

@@ -26,3 +26,25 @@ def composed() -> Recipe:
         prototypes=512,
     )
     return recipe
+
+
+def random_trunks() -> Recipe:
+    """Composed, a control: its trunks keep random weights."""
+    recipe = composed()
+    recipe.encoder = replace(recipe.encoder, pretrained=False)
+    return recipe
+
+
+def statistics() -> Recipe:
+    """Composed, a control: it hears the mean and deviation of each spectrogram band alone."""
+    recipe = composed()
+    recipe.encoder = replace(recipe.encoder, sound_trunk="statistics")
+    return recipe
+
+
+def object_map() -> Recipe:
+    """Composed, a control: it hears nothing, so that its maps show objects of any kind."""
+    recipe = composed()
+    recipe.contrast = ComposedTruth(absent=0.0)  # with it every cell would have both truths
+    recipe.encoder = replace(recipe.encoder, sound_trunk="deaf", prototypes=0)
+    return recipe
