@@ -420,10 +420,10 @@ def test_mistakes_with_a_picture(
 def test_the_whole_frame_is_seen(height: int, width: int, seen: tuple[int, int]) -> None:
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[:, -max(1, width // 8) :] = 255
-    frame = module.prepare_whole_frame(pixels, 96)
-    assert tuple(frame.colours.shape[1:]) == seen
-    assert frame.colours[:, :, -1].min() > 1.5  # the right edge is there
-    assert frame.colours[:, :, 0].max() < -1.5
+    colours = module.normalised(module.stacked([module.prepare_whole_frame(pixels, 96)]))[0]
+    assert tuple(colours.shape[1:]) == seen
+    assert colours[:, :, -1].min() > 1.5  # the right edge is there
+    assert colours[:, :, 0].max() < -1.5
 
 
 def test_damaged_weights_are_said(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,6 @@ from hearsight.library.thumbnails import (
 from hearsight.localising.localise import (
     EncoderFrame,
     Localiser,
-    normalise_scaled,
     scale_whole_frame,
 )
 from hearsight.media.near_frames import frames_near
@@ -215,7 +214,7 @@ def _seen(pixels: UInt8[np.ndarray, "height width 3"], side: int, time: float = 
     height, width, _ = pixels.shape
     scaled = scale_whole_frame(pixels, side)
     thumbnail = small_picture_of_scaled(scaled, height, width) or small_picture(pixels)
-    frame = normalise_scaled(scaled, height, width)
+    frame = EncoderFrame(pixels=scaled, height=height, width=width)
     return MomentInput(time=time, frame=frame, thumbnail=thumbnail)
 
 

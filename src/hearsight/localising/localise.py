@@ -68,7 +68,7 @@ from hearsight.media.sound_windows import QUIET, SoundWindow, loudest_window, so
 from hearsight.media.source import MediaError
 from hearsight.media.veils import Veil, Veiler
 from hearsight.media.write import SUFFIXES, check_paint, paint_video
-from hearsight.model.colour import as_batch, normalise
+from hearsight.model.colour import from_bytes, normalise
 from hearsight.model.device import device_of, move
 from hearsight.model.passes import in_passes
 from hearsight.model.response import matched
@@ -242,9 +242,13 @@ def localise_image(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderFrame:
-    """A frame as the frame encoder takes it, with the size of the original."""
+    """A frame in the size that the frame encoder takes, with the size of the original.
 
-    colours: Float[Tensor, "3 seen_height seen_width"]  # normalised
+    It is normalised where it is embedded (`normalised`): in the thread that decodes, torch would
+    share the little work with threads that wait for it in a loop.
+    """
+
+    pixels: UInt8[np.ndarray, "seen_height seen_width 3"]
     height: int  # pixels of the original frame
     width: int
     number: int | None = None  # as of a `Moment`
@@ -276,9 +280,8 @@ class Localiser:
         Raises:
             HearsightError: a response map is not finite.
         """
-        seen = torch.stack([frame.colours for frame in frames])
         pcm = torch.from_numpy(np.stack([to_samples(heard.samples) for heard in sounds]))
-        responses = self._respond(seen, pcm).cpu()
+        responses = self._respond(stacked(frames), pcm).cpu()
         if not responses.isfinite().all():
             raise HearsightError("A response map is not finite: the weights are damaged.")
         return [
@@ -287,7 +290,7 @@ class Localiser:
         ]
 
     def _respond(
-        self, seen: Float[Tensor, "b 3 y x"], pcm: Int16[Tensor, "b n"]
+        self, seen: UInt8[Tensor, "b y x 3"], pcm: Int16[Tensor, "b n"]
     ) -> Float[Tensor, "b h w"]:
         """The response map of each frame to its own sound, the same to the last digit on a CPU.
 
@@ -296,7 +299,7 @@ class Localiser:
 
         def respond(frames: Tensor, sounds: Tensor) -> Tensor:
             spectrograms = self.recipe.spectrogram(sounds.to(self.device))
-            return matched(self.encoders(frames.to(self.device), spectrograms)).float()
+            return matched(self.encoders(normalised(frames).to(self.device), spectrograms)).float()
 
         rows = 1 if self.device.type == "cpu" else len(seen)
         return in_passes(respond, seen, pcm, device=self.device, rows=rows)
@@ -335,19 +338,25 @@ def prepare_whole_frame(
     number: int | None = None,
     frame_rate: Fraction | None = None,
 ) -> EncoderFrame:
-    """The whole frame, scaled bicubically so that its shorter side is `side`, normalised.
+    """The whole frame, scaled bicubically so that its shorter side is `side`.
 
     The longer side becomes the nearest multiple of `STEP`, at most `STRETCH` times the shorter.
     number, frame_rate: as a `Moment` of a video has them.
     """
-    scaled = scale_whole_frame(pixels, side)
-    return normalise_scaled(scaled, *pixels.shape[:2], number=number, frame_rate=frame_rate)
+    height, width, _ = pixels.shape
+    return EncoderFrame(
+        pixels=scale_whole_frame(pixels, side),
+        height=height,
+        width=width,
+        number=number,
+        frame_rate=frame_rate,
+    )
 
 
 def scale_whole_frame(
     pixels: UInt8[np.ndarray, "height width 3"], side: int
 ) -> UInt8[np.ndarray, "seen_height seen_width 3"]:
-    """The first half of `prepare_whole_frame`: the frame in the size that the encoder takes."""
+    """The pixels of `prepare_whole_frame`: the frame in the size that the encoder takes."""
     height, width, _ = pixels.shape
     long = min(max(height, width) / min(height, width), STRETCH) * side
     long = side if height == width else max(side, round(long / STEP) * STEP)
@@ -355,22 +364,14 @@ def scale_whole_frame(
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
-def normalise_scaled(
-    scaled: UInt8[np.ndarray, "seen_height seen_width 3"],
-    height: int,
-    width: int,
-    *,
-    number: int | None = None,
-    frame_rate: Fraction | None = None,
-) -> EncoderFrame:
-    """The second half of `prepare_whole_frame`; `height` and `width` are the original frame's."""
-    return EncoderFrame(
-        colours=normalise(as_batch(scaled))[0],
-        height=height,
-        width=width,
-        number=number,
-        frame_rate=frame_rate,
-    )
+def stacked(frames: Sequence[EncoderFrame]) -> UInt8[Tensor, "b seen_height seen_width 3"]:
+    """Frames, all of one size, as a batch that `normalised` takes."""
+    return torch.from_numpy(np.stack([frame.pixels for frame in frames]))
+
+
+def normalised(pixels: UInt8[Tensor, "b y x 3"]) -> Float[Tensor, "b 3 y x"]:
+    """Frames as the frame encoder takes them."""
+    return normalise(from_bytes(pixels))
 
 
 def _moments(

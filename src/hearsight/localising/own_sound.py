@@ -17,7 +17,13 @@ from jaxtyping import Bool, Float32, Float64
 
 from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.clip import DecodedClip
-from hearsight.localising.localise import SOUND_SECONDS, load_localiser, prepare_whole_frame
+from hearsight.localising.localise import (
+    SOUND_SECONDS,
+    load_localiser,
+    normalised,
+    prepare_whole_frame,
+    stacked,
+)
 from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.device import device_of
 from hearsight.progress import Progress, no_progress, renamed
@@ -77,7 +83,7 @@ def own_sound_peaks(
     heard = torch.cat([encoders.embed_sounds(part) for part in spectrograms])
     peaks = np.empty((len(clips), len(clips)), np.float32)
     for row, clip in enumerate(clips):
-        frame = prepare_whole_frame(clip.frame, recipe.frame_size).colours[None].to(device)
+        frame = normalised(stacked([prepare_whole_frame(clip.frame, recipe.frame_size)])).to(device)
         maps = encoders.respond(encoders.embed_frames(frame), heard)[0]
         peaks[row] = maps.amax((1, 2)).float().cpu().numpy()
         progress("comparing", row + 1, len(clips))

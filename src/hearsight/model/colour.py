@@ -103,7 +103,12 @@ def blur_reach(deviations: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
 
 def as_batch(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "1 3 h w"]:
     """A batch of one frame, (1, 3, h, w) in [0, 1], copied from bytes (h, w, 3)."""
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float().div_(255)
+    return from_bytes(torch.from_numpy(np.array(pixels))[None])
+
+
+def from_bytes(pixels: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+    """Frames in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255)
 
 
 def normalise(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

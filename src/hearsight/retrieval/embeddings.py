@@ -21,7 +21,13 @@ from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError
-from hearsight.localising.localise import SOUND_SECONDS, THRESHOLD, EncoderFrame
+from hearsight.localising.localise import (
+    SOUND_SECONDS,
+    THRESHOLD,
+    EncoderFrame,
+    normalised,
+    stacked,
+)
 from hearsight.media.samples import to_samples
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.device import move
@@ -114,8 +120,11 @@ class Embedder:
         Raises:
             HearsightError: a vector is not finite.
         """
-        seen = torch.stack([frame.colours for frame in frames])
-        return _checked(self._one_by_one(self.frame_vectors, seen))
+
+        def embed(pixels: Tensor) -> Tensor:
+            return self.frame_vectors(normalised(pixels))
+
+        return _checked(self._one_by_one(embed, stacked(frames)))
 
     def moments(
         self, frames: Sequence[EncoderFrame], sounds: Sequence[Float32[np.ndarray, " samples"]]
@@ -129,7 +138,11 @@ class Embedder:
         """
         samples = [to_samples(each) for each in sounds]
         heard = self._one_by_one(self._hear, waveforms_of(self.recipe.spectrogram, samples))
-        grids = self._one_by_one(self._see, torch.stack([frame.colours for frame in frames]))
+
+        def see(pixels: Tensor) -> Tensor:
+            return self._see(normalised(pixels))
+
+        grids = self._one_by_one(see, stacked(frames))
 
         def respond(grids: Tensor, heard: Tensor) -> Tensor:
             return matched(self.encoders.respond(grids, heard)).float()
