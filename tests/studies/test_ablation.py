@@ -165,7 +165,7 @@ def test_a_leak_is_warned_of_kept_and_marked(
     assert "'out' holds another ablation, which differs in training clips: name another" in said
 
 
-@pytest.mark.parametrize("option", ["--epoch", "--count", "--classes"])
+@pytest.mark.parametrize("option", ["--scenes", "--count", "--classes"])
 def test_numbers_of_scenes_are_refused_where_none_are_composed(
     hearsight: Hearsight, option: str
 ) -> None:
