@@ -17,7 +17,9 @@ from made_runs import QUIET, few_scenes, tiny_recipe
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
+from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe_file import RECIPE
+from hearsight.recipes.serialisation import assign
 from hearsight.studies.comparison_folder import train_once
 from hearsight.training import run, run_folder
 from hearsight.training.run import Run
@@ -30,6 +32,7 @@ from hearsight.training.run_folder import (
     has_begun,
     read_log,
     thread_warnings,
+    warm_up_warnings,
 )
 from hearsight.training.trainer import train
 
@@ -255,3 +258,14 @@ def test_threads_are_told_of_where_their_number_is_known_and_differs() -> None:
     assert thread_warnings(Path("run"), {}, 4) == []  # of a checkpoint that does not hold it
     (told,) = thread_warnings(Path("run"), {"threads": 4}, 1)
     assert "had 4 CPU threads and goes on with 1:" in told
+
+
+def test_a_run_that_ends_within_the_warm_up_of_its_objective_is_told() -> None:
+    """FNAC of no more epochs than its warm-up is EZ-VSL: its regularisers never count."""
+    for epochs, told in ((0, 0), (1, 1), (5, 1), (6, 0)):
+        recipe = assign(load_recipe("fnac:small"), f"epochs={epochs}")
+        assert len(warm_up_warnings(recipe)) == told
+    assert "first 5 epochs" in warm_up_warnings(assign(load_recipe("fnac:small"), "epochs=4"))[0]
+    assert warm_up_warnings(assign(load_recipe("ez_vsl:small"), "epochs=1")) == []
+    pretrained = load_recipe("fnac:pretrained")
+    assert warm_up_warnings(assign(pretrained, "epochs=2")) == []

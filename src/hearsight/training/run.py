@@ -52,6 +52,7 @@ from hearsight.training.run_folder import (
     precision_warnings,
     step_seed,
     thread_warnings,
+    warm_up_warnings,
 )
 from hearsight.training.sound_prototypes import COUNT as SOUNDS
 from hearsight.training.sound_prototypes import choose_prototypes
@@ -119,8 +120,10 @@ class Run:
         if previous is not None:
             self._restore(previous)
             warnings += thread_warnings(folder, previous.facts, torch.get_num_threads())
-        if self.accelerator.is_main_process and self.accelerator.device.type == "cpu":
-            for sentence in warnings:
+        if self.accelerator.device.type != "cpu":
+            warnings = []  # they are of the CPU
+        if self.accelerator.is_main_process:
+            for sentence in (*warnings, *warm_up_warnings(recipe)):
                 options.notice(sentence)
         self.encoders.caches = feature_caches(
             recipe, self.encoders, self.options.features or folder / FEATURES

@@ -223,6 +223,17 @@ def precision_warnings(recipe: Recipe) -> list[str]:
     ]
 
 
+def warm_up_warnings(recipe: Recipe) -> list[str]:
+    """A sentence if the run ends before a part of its objective begins (FNAC's regularisers)."""
+    warm_up = int(getattr(recipe.contrast, "warm_up", 0))
+    if not 0 < recipe.epochs <= warm_up:
+        return []
+    return [
+        f"Warning: the first {warm_up} epochs are a warm-up without a part of the objective, and "
+        f"this run has {recipe.epochs}: set contrast.warm_up to less."
+    ]
+
+
 FolderState = tuple[tuple[int, int, int] | None, ...]
 
 
