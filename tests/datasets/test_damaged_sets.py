@@ -4,9 +4,10 @@ A data set has two clips at least, and the second is damaged. Each frame that is
 was is named in a sentence that was not said before, and the others are what they were.
 """
 
+import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -312,3 +313,20 @@ def test_half_a_folder_of_vggsound_is_counted(tmp_path: Path, known: Known) -> N
     opened = known.copy("flickr", tmp_path / "flickr")
     (opened / "anno/10000130167.xml").unlink()
     assert "1 of 3 clips has no annotation: 10000130167." in check_named("flickr", opened, known)
+
+
+@pytest.mark.parametrize("name", ["is3", "flat", "vpo boxes"])
+def test_a_data_set_below_a_folder_that_may_not_be_listed_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = READERS[name]
+    spec = f"{reader.write(tmp_path / 'above' / 'set')}{reader.part}"
+    ids, listed = open_clips(spec, split=reader.split or "train").ids, Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder in (tmp_path / "above", tmp_path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert open_clips(spec, split=reader.split or "train").ids == ids

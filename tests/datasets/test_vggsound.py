@@ -346,3 +346,22 @@ def test_a_list_with_boxes_is_known_by_any_of_its_names_or_named(tmp_path: Path,
     assert open_clips(str(made_test))[0].boxes is None
     named = open_clips(f"{made_test}@{tmp_path / 'mine.json'}")
     assert (named.ids, named[0].boxes, named[0].label) == ([IDS[1]], (box,), "dog")
+
+
+def test_a_json_list_of_ids_alone_keeps_the_boxes_of_the_folder(tmp_path: Path) -> None:
+    made_test = scoring_layout(tmp_path / "test", "frames")
+    box = (0.1, 0.2, 0.3, 0.4)
+    (tmp_path / "ids.json").write_text(json.dumps([IDS[1], IDS[0]]))
+    spec = f"{made_test}@{tmp_path / 'ids.json'}"
+    found = open_clips(spec)
+    assert (found.ids, found[0].boxes) == ([IDS[1], IDS[0]], None)
+    vggss(made_test / "vggss.json", [{"file": IDS[1], "class": "dog", "bbox": [box]}])
+    found = open_clips(spec)
+    assert (found.ids, found[0].boxes, found[1].boxes) == ([IDS[1], IDS[0]], (box,), None)
+
+
+def test_training_and_test_in_one_folder_are_told_by_all_their_folders(tmp_path: Path) -> None:
+    made_test = scoring_layout(tmp_path, "frames")
+    (made_test / "total_video_frames").mkdir()
+    with pytest.raises(HearsightError, match=r"\(total_video_frames\).*\(audio, frames\)"):
+        open_clips(str(made_test))

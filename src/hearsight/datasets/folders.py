@@ -158,10 +158,17 @@ def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
 
 
 def ending_in(folder: Path, ending: str) -> list[Path]:
-    """The sorted paths of a folder whose names end in some lower-case letters, in any case."""
+    """The sorted paths of a folder whose names end in some lower-case letters, in any case.
+
+    None of a folder that may not be listed, as one above a data set.
+    """
+    try:
+        held = list(folder.iterdir())
+    except PermissionError:
+        return []
     return sorted(
         path
-        for path in folder.iterdir()
+        for path in held
         if path.name.lower().endswith(ending) and not path.name.startswith(".")
     )
 

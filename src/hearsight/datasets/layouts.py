@@ -44,7 +44,8 @@ def _kind_of(folder: Path, listed: Path | None) -> Kind:
 def _official_kind(folder: Path) -> Literal["vggsound", "flickr"] | None:
     has = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
     training = has & {vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS}
-    test = has & set(flickr.FRAMES) and has & set(flickr.SOUNDS)
+    seen, heard = has & set(flickr.FRAMES), has & set(flickr.SOUNDS)
+    test = seen | heard if seen and heard else set()
     if training and test:
         raise HearsightError(
             f"'{folder}' has the layouts of VGGSound for training ({', '.join(sorted(training))}) "

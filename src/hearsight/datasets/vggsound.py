@@ -120,16 +120,16 @@ def open_vggsound(
     """The clips of a folder in the training or the test layout.
 
     listed: a list of the clips to use, in order; by default those of vggss.json, else all. truth:
-    a folder of XML or a vggss.json; by default `listed` where it is JSON, else one of `BOXES` or
-    `anno` in `folder`. split: train or test, of a list with a split column.
+    a folder of XML or a vggss.json; by default `listed` where it is JSON with boxes, else one of
+    `BOXES` or `anno` in `folder`. split: train or test, of a list with a split column.
 
     Raises:
         HearsightError: the folder, list or truth is missing or of another form, or no listed clip
             has its files.
     """
     folder = Path(folder)
-    if truth is None and listed is not None and Path(listed).suffix.lower() == ".json":
-        truth = listed  # a list with boxes
+    if truth is None and listed is not None and _lists_boxes(Path(listed)):
+        truth = listed
     known = _open_truth(folder, truth)
     if (folder / TRAINING_FRAMES).is_dir() or (folder / TRAINING_SOUNDS).is_dir():
         frames, sounds = subfolder(folder, TRAINING_FRAMES), subfolder(folder, TRAINING_SOUNDS)
@@ -158,6 +158,13 @@ def open_vggsound(
     return FolderClips(
         named, frames=[frame], sounds=[f"{sounds}/*.wav"], truth=known, passed_over=said
     )
+
+
+def _lists_boxes(listed: Path) -> bool:
+    """Whether a list is JSON with boxes, not with ids alone."""
+    if listed.suffix.lower() != ".json":
+        return False
+    return any(one.boxes is not None for one in read_entries(listed))
 
 
 def _open_truth(folder: Path, truth: Path | str | None) -> BoxAnnotations | None:
