@@ -126,6 +126,22 @@ def test_samples_in_more_bytes_than_they_fill_are_read_alike(
     assert np.array_equal(to_samples(part), values.mean(axis=1)[160:480] * 32_768)
 
 
+@pytest.mark.parametrize("told", [3200, 0])
+def test_samples_in_more_bytes_than_they_fill_are_read_alike_in_rf64(
+    tmp_path: Path, told: int
+) -> None:
+    after = LIST if told else b""
+    file = bytearray(wav("s32", told=0xFFFFFFFF, extensible=True, between=ODD, after=after))
+    file[38:40] = (24).to_bytes(2, "little")
+    sizes = b"ds64" + struct.pack("<IQQQI", 28, len(file) + 28, told, len(STEPS), 0)
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RF64" + file[4:12] + sizes + file[12:])
+    samples = [to_samples(read_sound(path, rate=RATE))]
+    samples += [decode_sound_file(path.read_bytes(), path)] if told else []
+    for one in samples:
+        assert np.array_equal(one, STEPS * 32_768)
+
+
 def test_a_flac_from_a_pipe_that_does_not_say_its_length_is_read_alike(tmp_path: Path) -> None:
     made = BytesIO()
     soundfile.write(made, STEPS, RATE, format="FLAC", subtype="PCM_16")

@@ -8,8 +8,8 @@ more would have to agree by chance.
 Of samples that are stored in more bytes than they fill, 24 bits in 4 bytes, FFmpeg takes the bytes
 that are filled for the bytes that are stored, and noise comes out.
 
-Layout: "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991), and
-"Multiple channel audio data and WAVE files" (Microsoft, 2001).
+Layout: "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991),
+"Multiple channel audio data and WAVE files" (Microsoft, 2001), and EBU Tech 3306 (RF64, 2007).
 """
 
 import struct
@@ -21,6 +21,7 @@ UNKNOWN_LENGTH = 0x7FFF0000  # bytes; a head that says more was written to a pip
 NAMES = "LIST id3  ID3  bext iXML cue  smpl inst JUNK junk _PMX PAD  PEAK fact DISP acid axml chna"
 APPENDED = tuple(NAMES[place : place + 4].encode() for place in range(0, len(NAMES), 5))
 EXTENSIBLE, PCM = 0xFFFE, 1  # forms of samples
+RF64 = b"RF64"  # begins a WAV file whose sizes, of 64 bits, stand in a chunk `ds64`
 SEARCHED = 1 << 26  # bytes at the end in which appended chunks are looked for
 
 
@@ -40,7 +41,8 @@ def sound_in(path: Path) -> int | WideSamples | None:
     None: FFmpeg reads the file rightly.
     """
     with path.open("rb") as file:
-        if not _is_wav(file.read(12)):
+        head = file.read(12)
+        if not (_is_wav(head) or (head[:4] == RF64 and head[8:] == b"WAVE")):
             return None
         with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             wide = _wide_samples(content)
@@ -56,10 +58,19 @@ def _wide_samples(content: bytes | mmap) -> WideSamples | None:
     width = block // max(channels, 1)
     if (tag, kind) != (EXTENSIBLE, PCM) or not 0 < (bits + 7) // 8 < width <= 4 or not rate:
         return None
-    size = _size(content, data)
-    stated = data + 8 + size if 0 < size < UNKNOWN_LENGTH else end_in(content)
+    size = _stated_size(content, data)
+    stated = data + 8 + size if size else end_in(content)
     end = min(stated or len(content), len(content))
     return WideSamples(data + 8, end - (end - data - 8) % block, width, rate, channels)
+
+
+def _stated_size(content: bytes | mmap, data: int) -> int:
+    """Bytes of sound, as the head states them; 0 where it does not."""
+    if content[:4] == RF64:
+        sizes = _chunk(content, b"ds64")
+        return 0 if sizes is None else int.from_bytes(content[sizes + 16 : sizes + 24], "little")
+    size = _size(content, data)
+    return size if size < UNKNOWN_LENGTH else 0
 
 
 def _chunk(content: bytes | mmap, name: bytes) -> int | None:
