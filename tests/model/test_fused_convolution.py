@@ -117,7 +117,6 @@ def test_a_network_is_as_near_to_double_precision_as_without(
     assert network.packed.of(network, values) is not None  # type: ignore[operator, union-attr]
     with torch.enable_grad():
         plain = network(values.clone().requires_grad_()).detach()
-    assert not torch.equal(found, plain)
     assert found.shape == plain.shape == exact.shape
     assert not torch.equal(found, torch.zeros_like(found))
     scale = exact.abs().max()
