@@ -21,15 +21,15 @@ def kind_of(folder: Path, listed: Path | None = None) -> Kind:
         HearsightError: it has the layouts of two data sets, or a part of one in other letters than
             it is read by.
     """
-    kind = _kind_of(folder, listed)
+    masked = masked_kind(folder)
+    if masked is not None:
+        return masked
+    kind = _other_kind(folder, listed)
     check_spelling(folder, kind)
     return kind
 
 
-def _kind_of(folder: Path, listed: Path | None) -> Kind:
-    masked = masked_kind(folder)
-    if masked is not None:
-        return masked
+def _other_kind(folder: Path, listed: Path | None) -> Kind:
     if any(folder.glob("*.tar")):
         return "store"
     official = _official_kind(folder)
