@@ -3,6 +3,7 @@
 import math
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from torch.nn.functional import conv2d, pad, relu6
+from torch.nn.functional import batch_norm, conv2d, max_pool2d, pad, relu6
 
 from hearsight.checkpoints.pretrained_trunks import (
     TRUNKS,
@@ -24,12 +25,14 @@ from hearsight.errors import HearsightError
 from hearsight.model.aisfx import (
     BANDS,
     HEARD_RATE,
+    SoundEffectNetwork,
     SoundEffectSpectrogram,
     mel_weights,
     resample,
 )
 from hearsight.model.augmentation import evaluation_frame
-from hearsight.model.efficientnet import EfficientNetLite0, Pointwise, SamePadded
+from hearsight.model.colour import DEVIATION, MEAN
+from hearsight.model.efficientnet import STAGES, EfficientNetLite0, Pointwise, SamePadded
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.scenes.menagerie import read_menagerie
 from hearsight.scenes.pack import Pack
@@ -104,6 +107,111 @@ def test_frozen_trunks_have_no_gradient_and_free_blocks_have() -> None:
         "frames.blocks.15",
         "sounds.blocks.3",
     }
+
+
+def released_state(network: torch.nn.Module, name: str) -> dict[str, torch.Tensor]:
+    """Random weights and statistics under the released names of a trunk, in double precision."""
+    generator, theirs = torch.Generator().manual_seed(5), {}
+    for ours, (convolution, norm) in TRUNKS[name].names().items():
+        shape = network.get_submodule(ours).weight.shape
+        scale = (2 / shape[1:].numel()) ** 0.5
+        theirs[f"{convolution}.weight"] = scale * torch.randn(
+            shape, generator=generator, dtype=torch.float64
+        )
+        for part, least, most in (
+            ("weight", 0.8, 1.2),
+            ("bias", -0.3, 0.3),
+            ("running_mean", -0.3, 0.3),
+            ("running_var", 0.5, 2.0),
+        ):
+            drawn = torch.rand(shape[0], generator=generator, dtype=torch.float64)
+            theirs[f"{norm}.{part}"] = least + (most - least) * drawn
+    return theirs
+
+
+def normalised(
+    theirs: dict[str, torch.Tensor], norm: str, values: torch.Tensor, epsilon: float
+) -> torch.Tensor:
+    """Batch normalisation by the released statistics."""
+    parts = (theirs[f"{norm}.{one}"] for one in ("running_mean", "running_var", "weight", "bias"))
+    return batch_norm(values, *parts, eps=epsilon)
+
+
+def plain_efficientnet(theirs: dict[str, torch.Tensor], frames: torch.Tensor) -> torch.Tensor:
+    """EfficientNet-lite0 as published, its last five blocks dilated instead of strided."""
+
+    def layer(values: torch.Tensor, name: str, norm: str, **options: int) -> torch.Tensor:
+        weight = theirs[f"{name}.weight"]
+        stride, dilation = options.get("stride", 1), options.get("dilation", 1)
+        sides = []
+        for length in values.shape[:1:-1]:
+            reach = (weight.shape[-1] - 1) * dilation
+            rest = max((math.ceil(length / stride) - 1) * stride + reach + 1 - length, 0)
+            sides += [rest // 2, rest - rest // 2]
+        groups = values.shape[1] // weight.shape[1]
+        convolved = conv2d(pad(values, sides), weight, None, stride, 0, dilation, groups)
+        return normalised(theirs, norm, convolved, 1e-3)
+
+    blocks = [
+        (stride if first == 0 else 1, expansion)
+        for repeats, _, stride, expansion, _ in STAGES
+        for first in range(repeats)
+    ]
+    mean, deviation = (frames.new_tensor(each)[:, None, None] for each in (MEAN, DEVIATION))
+    inside = layer(2 * (frames * deviation + mean) - 1, "_conv_stem", "_bn0", stride=2).clamp(0, 6)
+    middle = inside
+    for number, (stride, expansion) in enumerate(blocks):
+        place, values = f"_blocks.{number}", inside
+        if expansion > 1:
+            values = layer(values, f"{place}._expand_conv", f"{place}._bn0").clamp(0, 6)
+        stride, dilation = (1, 1 if number == 11 else 2) if number >= 11 else (stride, 1)
+        values = layer(
+            values, f"{place}._depthwise_conv", f"{place}._bn1", stride=stride, dilation=dilation
+        ).clamp(0, 6)
+        values = layer(values, f"{place}._project_conv", f"{place}._bn2")
+        inside = values + inside if values.shape == inside.shape and stride == 1 else values
+        middle = inside if number == 10 else middle
+    return torch.cat([middle, inside], 1)
+
+
+def plain_aisfx(theirs: dict[str, torch.Tensor], spectrograms: torch.Tensor) -> torch.Tensor:
+    """The aiSFX network as published, and the mean of its third block."""
+    inside, means = spectrograms.transpose(2, 3), spectrograms
+    for block in range(1, 5):
+        for part in (1, 2):
+            name = f"embedding_net.conv_block{block}"
+            values = conv2d(inside, theirs[f"{name}.conv{part}.weight"], padding=1)
+            inside = normalised(theirs, f"{name}.bn{part}", values, 1e-5).clamp(min=0)
+        if block < 4:
+            inside = max_pool2d(inside, 2)
+        if block == 3:
+            means = inside.mean((2, 3))
+    return torch.cat([means, inside.mean(2).amax(2)], 1)[..., None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "plain", "shape"),
+    [
+        ("efficientnet_lite0", EfficientNetLite0, plain_efficientnet, (2, 3, 97, 64)),
+        ("aisfx", SoundEffectNetwork, plain_aisfx, (2, 1, 96, 43)),
+    ],
+)
+def test_a_folded_network_is_the_published_one(
+    name: str,
+    make: Callable[[], torch.nn.Module],
+    plain: Callable[[dict[str, torch.Tensor], torch.Tensor], torch.Tensor],
+    shape: tuple[int, ...],
+) -> None:
+    network = make()
+    theirs = released_state(network, name)
+    network.to_empty(device="cpu").load_state_dict(fold(theirs, TRUNKS[name]))
+    values = torch.rand(shape, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    with torch.inference_mode():
+        found, expected = network.double()(values), plain(theirs, values)
+    assert found.shape == expected.shape
+    assert expected.std() > 0.01
+    # weights are kept in single precision: one rounding each
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 def test_half_a_rate_above_ours_is_silent_and_bands_follow_the_pitch() -> None:
