@@ -36,7 +36,7 @@ WIDTH, HEIGHT, RATE, SECONDS = 640, 360, 25, 10
 DIFFERENT = 8  # films that are made; the others are copies
 
 
-def film(path: Path, seed: int, group: int = RATE * SECONDS) -> None:
+def film(path: Path, seed: int, group: int = RATE * SECONDS, seconds: int = SECONDS) -> None:
     """Something large and something small move before a camera that shakes and is noisy.
 
     group: frames from one key frame to the next.
@@ -44,7 +44,7 @@ def film(path: Path, seed: int, group: int = RATE * SECONDS) -> None:
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
     wide = np.asarray(Image.fromarray(coarse).resize((900, 540), Image.Resampling.BICUBIC))
-    times = np.arange(SECONDS * 44_100) / 44_100
+    times = np.arange(seconds * 44_100) / 44_100
     tones = np.stack([np.sin(2 * np.pi * f * times) for f in (220 + 30 * seed, 330)])
     sound = (0.3 * tones + random.normal(0, 0.05, tones.shape)).astype(np.float32)
     with av.open(str(path), "w") as output:
@@ -52,7 +52,7 @@ def film(path: Path, seed: int, group: int = RATE * SECONDS) -> None:
         pictures.width, pictures.height, pictures.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         pictures.codec_context.gop_size = group
         sounds = output.add_stream("aac", rate=44_100, layout="stereo")
-        for number in range(RATE * SECONDS):
+        for number in range(RATE * seconds):
             x, y = (int(100 + 80 * np.sin(number / step + seed)) for step in (20, 31))
             pixels = wide[y : y + HEIGHT, x : x + WIDTH].astype(np.int16)
             at = 3 * number % (HEIGHT - 60)

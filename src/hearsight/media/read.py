@@ -195,15 +195,16 @@ class ExcerptReader:
     """Frames of one video with `seconds` of sound around each; frames are decoded once.
 
     The sound is centred on the frame, moved inwards at the ends of the video. While times rise,
-    decoding goes on from the last frame. The first excerpt opens the file for the sound and for the
-    frames, each further one for the sound. After an error, and by `close`, nothing stays open.
+    decoding goes on from the last frame. The first excerpt opens the file, the second once more for
+    this and all later sounds. After an error, and by `close`, nothing stays open.
     """
 
     def __init__(self, path: Path, *, seconds: float, rate: int = 16_000) -> None:
         self.path = path
         self._seconds, self._rate = seconds, rate
         self._opened = ExitStack()
-        self._frames: Iterator[Frame] | None = None
+        self._frames: Iterator[Frame] | None = None  # of the reader of the first excerpt
+        self._heard: VideoReader | None = None  # by which the sounds of later ones are read
         self._wanted = 0.0
 
     def read(self, time: float | None = None) -> Excerpt:
@@ -221,21 +222,23 @@ class ExcerptReader:
 
     def close(self) -> None:
         self._opened.close()
-        self._frames = None
+        self._frames = self._heard = None
 
     def _read(self, time: float | None) -> Excerpt:
-        with ExitStack() as opened:
-            video = opened.enter_context(VideoReader(self.path))
-            self._wanted, start = video.around(time, self._seconds)
-            sound: Samples | MediaError
-            try:
-                sound = video.sound(start, self._seconds, self._rate)
-            except MediaError as error:
-                sound = error
-            if self._frames is None:
-                video.rewind()
-                self._opened = opened.pop_all()  # stays open for the frames of later excerpts
-                self._frames = video.frames_at(iter(lambda: self._wanted, None))
+        video, moved = self._heard, self._heard is not None
+        if video is None:
+            video = self._opened.enter_context(VideoReader(self.path))
+        self._wanted, start = video.around(time, self._seconds)
+        sound: Samples | MediaError
+        try:
+            sound = video.sound(start, self._seconds, self._rate, moved=moved)
+        except MediaError as error:
+            sound = error
+        if self._frames is None:
+            video.rewind()
+            self._frames = video.frames_at(iter(lambda: self._wanted, None))
+        else:
+            self._heard = video
         shown = next(self._frames)
         if isinstance(sound, MediaError):  # said only where there is a frame
             raise sound

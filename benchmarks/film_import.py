@@ -1,0 +1,99 @@
+"""How fast are clips of films imported, against one ffmpeg for each clip?
+
+    python benchmarks/film_import.py [--films 4] [--minutes 2] [--every 3] [--ffmpeg PATH]
+
+Films are made as `vggsound_import.py` makes them, with a key frame every 2 s. Ours is
+`hearsight data import FOLDER --every 3` as a command, its start included: each film is opened once,
+and of each clip the frame and the 3 s of sound around it are written into shards. ffmpeg is run
+once for each clip, as many at once as there are processors, and seeks to it before it writes a
+JPEG and a WAV. Ratios are of clips a second, and of clips a second of all processors; in turns,
+`--rounds` of them, of which the middle, least and largest are printed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from statistics import median
+from subprocess import DEVNULL
+
+from vggsound_import import RATE, film, find_ffmpeg, timed
+
+from hearsight.clips.read_ahead import available_cores
+from hearsight.clips.shards import Store
+
+SECONDS = 3.0  # of sound in a clip
+
+
+def by_ffmpeg(ffmpeg: str, wanted: list[tuple[Path, float]], out: Path) -> None:
+    """A JPEG and a WAV of each clip, given as film and time of its frame."""
+    out.mkdir()
+
+    def extract(clip: tuple[Path, float]) -> None:
+        path, time = clip
+        name, heard = out / f"{path.stem}_{time:07.2f}", max(0.0, time - SECONDS / 2)
+        start = [ffmpeg, "-v", "error", "-nostdin", "-y"]
+        seen = ["-ss", f"{time}", "-i", str(path), "-frames:v", "1", "-q:v", "2", f"{name}.jpg"]
+        subprocess.run([*start, *seen], check=True)
+        said = ["-ss", f"{heard}", "-t", f"{SECONDS}", "-i", str(path), "-vn", "-ac", "1"]
+        subprocess.run([*start, *said, "-ar", "16000", f"{name}.wav"], check=True)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        list(pool.map(extract, wanted))
+    assert len(list(out.iterdir())) == 2 * len(wanted)
+
+
+def ours(folder: Path, store: Path, every: float) -> None:
+    """The command."""
+    line = [sys.executable, "-m", "hearsight", "data", "import", str(folder)]
+    subprocess.run(
+        [*line, "--every", str(every), "--out", str(store), "--quiet"], check=True, stdout=DEVNULL
+    )
+
+
+def main() -> None:
+    """Make the films, and print the ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--films", type=int, default=4)
+    parser.add_argument("--minutes", type=int, default=2)
+    parser.add_argument("--every", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ffmpeg")
+    chosen = parser.parse_args()
+    ffmpeg = find_ffmpeg(chosen.ffmpeg)
+    if ffmpeg is None:
+        raise SystemExit("no ffmpeg to compare with: pip install imageio-ffmpeg, or --ffmpeg PATH")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "films").mkdir()
+        for number in range(chosen.films):
+            path = folder / f"films/film{number}.mp4"
+            film(path, number, group=2 * RATE, seconds=60 * chosen.minutes)
+        clocks, works = [], []
+        for turn in range(chosen.rounds):
+            store = folder / f"store{turn}"
+            took, worked = timed(partial(ours, folder / "films", store, chosen.every))
+            ids = Store(store).ids
+            wanted = [
+                (folder / "films" / name, float(time))
+                for name, time in (id.rsplit("@", 1) for id in ids)
+            ]
+            assert len(wanted) == chosen.films * int(60 * chosen.minutes / chosen.every)
+            clock, work = timed(partial(by_ffmpeg, ffmpeg, wanted, folder / f"out{turn}"))
+            clocks.append(clock / took)
+            works.append(work / worked)
+            print(
+                f"ours: {len(wanted) / took:.1f} clips/s, {1000 * worked / len(wanted):.0f} ms of "
+                f"one processor a clip; ffmpeg: {len(wanted) / clock:.1f} clips/s, "
+                f"{1000 * work / len(wanted):.0f} ms",
+                flush=True,
+            )
+        for what, ratios in (("as fast", clocks), ("by processor time", works)):
+            print(f"ours {median(ratios):.2f}x {what} ({min(ratios):.2f}x to {max(ratios):.2f}x)")
+
+
+if __name__ == "__main__":
+    main()
