@@ -40,6 +40,7 @@ from hearsight.media.source import (
     file_state,
     open_media,
 )
+from hearsight.media.stated_length import stated_length
 
 ALIKE = 2.0  # seconds by which a restart may differ between picture and sound
 REORDERED = 16  # packets among which pictures are not in the order in which they are shown
@@ -83,24 +84,43 @@ def timeline_of(source: Source) -> Timeline:
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(path: Path, *_: int) -> Timeline:
     with open_media(path, threaded=False) as source:
-        late = source.sound is not None and source.sound.codec_context.name in LATE
-        if source.exact and not late:
-            timeline = _survey(source, _tracks(source), whole=False)
-            end = _end_of_tail(source, timeline)
-            if end is not None and end - timeline.zero <= UNDOUBTED:
-                return Timeline(timeline.zero, end, timeline.first_picture)
-            source.rewind()
-        tracks = _tracks(source)
-        timeline = _survey(source, tracks, whole=True)
-        told = source.sound is None or any(tracks[source.sound.index].lengths)
-        if not told or (late and not timeline.restarts):
-            source.rewind()
-            return replace(timeline, end=max(timeline.end, _end_of_sound(source)))
+        return _as_stated(source, _by_packets(source))
+
+
+def _as_stated(source: Source, timeline: Timeline) -> Timeline:
+    """The timeline of a sound file without what fills up its last block."""
+    sound = source.sound
+    if source.picture is not None or sound is None or not sound.codec_context.sample_rate:
+        return timeline
+    rate = sound.codec_context.sample_rate
+    decoded = round((timeline.end - timeline.zero) * rate)
+    stated = stated_length(source.path, sound.codec_context.name, decoded)
+    if stated is None:
+        return timeline
+    end = timeline.zero + Fraction(stated, rate)
+    return replace(timeline, end=end, sound_end=end)
+
+
+def _by_packets(source: Source) -> Timeline:
+    """The timeline that the packets tell."""
+    late = source.sound is not None and source.sound.codec_context.name in LATE
+    if source.exact and not late:
+        timeline = _survey(source, _tracks(source), whole=False)
+        end = _end_of_tail(source, timeline)
+        if end is not None and end - timeline.zero <= UNDOUBTED:
+            return Timeline(timeline.zero, end, timeline.first_picture)
+        source.rewind()
+    tracks = _tracks(source)
+    timeline = _survey(source, tracks, whole=True)
+    told = source.sound is None or any(tracks[source.sound.index].lengths)
+    if not told or (late and not timeline.restarts):
+        source.rewind()
+        return replace(timeline, end=max(timeline.end, _end_of_sound(source)))
     held = max((track.held() for track in tracks.values()), default=0.0)
     if timeline.duration > max(UNDOUBTED, MOST_EMPTY * held):
         raise MediaError(
-            f"'{path}' is damaged: by its clock it lasts {timeline.duration:,.0f} s, but it holds"
-            f" {held:,.1f} s of picture or sound."
+            f"'{source.path}' is damaged: by its clock it lasts {timeline.duration:,.0f} s, but it"
+            f" holds {held:,.1f} s of picture or sound."
         )
     return timeline
 
