@@ -236,6 +236,15 @@ def test_pictures_at_an_uneven_slow_rate_stay(tmp_path: Path, name: str, ticks: 
     assert times == pytest.approx([tick / 1000 for tick in ticks], abs=2e-3)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+def test_pictures_coded_ahead_at_a_rate_that_falls_all_count(tmp_path: Path, name: str) -> None:
+    ticks = [n * (n + 6) // 6 for n in range(60)]  # at last 0.8 s apart
+    film = make_video(tmp_path / name, [numbered(i) for i in range(60)], ticks=ticks, options={})
+    *_, last = stream_frames(film)
+    assert last.time == pytest.approx(ticks[-1] / 25, abs=2e-3)
+    assert last.time <= probe(film).duration <= last.time + 2
+
+
 def test_an_edit_that_ends_early_ends_the_film(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mp4", 6)
     cut_by_edit(film, 0.4)

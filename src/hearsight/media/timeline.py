@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from math import ceil, floor
 from pathlib import Path
+from statistics import median_low
 from typing import TypeAlias
 
 import av
@@ -224,8 +225,10 @@ class _Track:
             places = settle_pictures(self.stream, sorted(shown), blind=True)
             return max(place.place + self.lengths[0] for place in places) / self.rate
         known = [(place or 0, length) for place, length in shown if place != UNSTATED]
-        ends = [place + length for place, length in known[-REORDERED:]] or [0]
-        most = REORDERED * usual_ticks(self.stream)
+        last = known[-REORDERED:]
+        ends = [place + length for place, length in last] or [0]
+        steps = [late[0] - early[0] for early, late in pairwise(sorted(last))]
+        most = REORDERED * max(usual_ticks(self.stream), median_low(steps or [0]))
         return max(end for n, end in enumerate(ends) if end - min(ends[n:]) <= most) / self.rate
 
     def _counted(self, number: int, settled: int, added: "_Added") -> int:
