@@ -110,7 +110,7 @@ def encoded(image: Image.Image, form: str, **options: object) -> bytes:
 def png(bits: int, kind: int, values: np.ndarray, clear: bytes = b"") -> bytes:
     """A PNG of 16-bit values, which Pillow writes in grey alone; `clear` is its tRNS chunk.
 
-    Of 4 bits, `values` are 0 to 15, an even number of them in a row.
+    Of 2 or 4 bits, `values` are 0 to 3 or 15, and fill the last byte of a row.
     """
 
     def chunk(name: bytes, data: bytes) -> bytes:
@@ -120,8 +120,11 @@ def png(bits: int, kind: int, values: np.ndarray, clear: bytes = b"") -> bytes:
 
     height, width = values.shape[:2]
     head = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
-    if bits == 4:
-        values = (values[:, ::2] << 4 | values[:, 1::2]).astype(np.uint8)
+    if bits < 8:
+        turns = 8 // bits
+        values = sum(
+            values[:, n::turns].astype(np.uint8) << 8 - bits * (n + 1) for n in range(turns)
+        )
     stored = values.astype(">u2" if bits == 16 else "u1")
     rows = b"".join(b"\0" + row.tobytes() for row in stored)
     chunks = [(b"IHDR", head), *([(b"tRNS", clear)] if clear else [])]
@@ -129,12 +132,17 @@ def png(bits: int, kind: int, values: np.ndarray, clear: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
 
 
-def tiff(bits: int, data: bytes, tags: dict[int, int], strips: int = 1) -> bytes:
-    """A TIFF file of the size of `GREY`, of `bits` a value, with its data in as many strips."""
+def tiff(
+    bits: int, data: bytes, tags: dict[int, int], strips: int = 1, *, order: str = "<"
+) -> bytes:
+    """A TIFF file of the size of `GREY`, of `bits` a value, with its data in as many strips.
+
+    order: of the bytes in its head, as `struct` says it.
+    """
     height, width = GREY.shape
     each, count = len(data) // strips, tags.get(277, 1)
     entries = {256: width, 257: height, 259: 1, 277: 1, 278: height, 284: 1, **tags}
-    rows = {tag: (3, 1, struct.pack("<HH", value, 0)) for tag, value in entries.items()}
+    rows = {tag: (3, 1, struct.pack(f"{order}HH", value, 0)) for tag, value in entries.items()}
     place = 8 + 2 + 12 * (len(rows) + 3) + 4
     blocks = b""
     for tag, kind, values in (
@@ -142,14 +150,15 @@ def tiff(bits: int, data: bytes, tags: dict[int, int], strips: int = 1) -> bytes
         (273, "I", [place + 100 + n * each for n in range(strips)]),
         (279, "I", [each] * strips),
     ):
-        packed = struct.pack(f"<{len(values)}{kind}", *values)
+        packed = struct.pack(f"{order}{len(values)}{kind}", *values)
         told = packed.ljust(4, b"\0")
         if len(packed) > 4:
-            told, blocks = struct.pack("<I", place + len(blocks)), blocks + packed
+            told, blocks = struct.pack(f"{order}I", place + len(blocks)), blocks + packed
         rows[tag] = (3 if kind == "H" else 4, len(values), told)
-    head = b"II*\0" + struct.pack("<IH", 8, len(rows))
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = mark + struct.pack(f"{order}IH", 8, len(rows))
     listed = b"".join(
-        struct.pack("<HHI", tag, *rows[tag][:2]) + rows[tag][2] for tag in sorted(rows)
+        struct.pack(f"{order}HHI", tag, *rows[tag][:2]) + rows[tag][2] for tag in sorted(rows)
     )
     return head + listed + bytes(4) + blocks.ljust(100, b"\0") + data
 
@@ -186,6 +195,10 @@ def every_kind() -> dict[str, tuple[bytes, np.ndarray]]:
         "16 bits, black is clear": (encoded(deep_grey, "PNG", transparency=0), no_black),
         "16 bits with alpha": (png(16, 4, np.stack([deep, alpha * np.uint16(257)], -1)), half),
         "16 bits, white is 0": (tiff(16, white_is_0, {262: 0}), shown),
+        "16 bits, white is 0, the other byte order": (
+            tiff(16, (65_535 - deep).astype(">u2").tobytes(), {262: 0}, order=">"),
+            shown,
+        ),
         "12 bits": (tiff(12, fine_bytes, {262: 1}), shown),
         "4 bits, a grey is clear": (png(4, 0, few, struct.pack(">H", few[2, 3])), few_shown),
         "16 bits of each colour": (png(16, 2, deep_colour), COLOUR),
@@ -282,6 +295,23 @@ def test_a_turned_picture_that_pillow_opened_by_path_is_that_of_its_file(
     path.write_bytes(tiff(16, (GREY.astype("<u2") * 257).tobytes(), {262: 1, 274: orientation}))
     with Image.open(path) as image:
         assert np.array_equal(image_pixels(image), read_picture(path))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_picture_of_few_levels_that_its_caller_loaded_is_that_of_its_file(
+    bits: int, loaded: bool
+) -> None:
+    steps = GREY[:, 1:5] & 2**bits - 1
+    for clear in range(min(2**bits, 20)):
+        file = png(bits, 0, steps, struct.pack(">H", clear))
+        image = Image.open(BytesIO(file))
+        if loaded:
+            image.load()
+        for _ in range(2):
+            assert np.array_equal(image_pixels(image), decode_picture(file))
+        grey = np.where(steps == clear, 255, steps.astype(int) * (255 // (2**bits - 1)))
+        assert np.array_equal(image_pixels(image)[..., 0], grey)
 
 
 def heic(brand: bytes = b"heic", others: bytes = b"mif1heic") -> bytes:

@@ -13,7 +13,7 @@ from hearsight.clips.clip import Clip, encode_picture
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.clips.shards import Store
 from hearsight.datasets.vggsound import open_vggsound
-from hearsight.media.read import read_sound
+from hearsight.media.read import probe, read_sound
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_file import decode_sound_file
 from hearsight.media.source import MediaError
@@ -159,6 +159,28 @@ def test_other_chunks_of_a_wav_are_no_sound(tmp_path: Path, told: int | None) ->
     for number, chunks in enumerate(cases):
         for samples in by_every_reader(wav(told=told, **chunks), tmp_path / str(number)):
             assert np.array_equal(samples, STEPS * 32_768)
+
+
+@pytest.mark.parametrize("told", [None, 0, 0xFFFFFFFF])
+@pytest.mark.parametrize(("kind", "name"), [("u8", b"LIST"), ("s24", b"junk"), ("f32", b"bext")])
+def test_a_chunk_of_odd_size_without_its_padding_hides_no_sound(
+    tmp_path: Path, kind: str, name: bytes, told: int | None
+) -> None:
+    odd = name + struct.pack("<I", 5) + b"INFOx"
+    cases = [{"first": odd}, {"between": odd}, {"first": odd + odd}, {"first": odd, "between": odd}]
+    cases += [{"first": odd, "after": LIST}, {"between": ODD + odd + LIST}]
+    for number, chunks in enumerate(cases):
+        for samples in by_every_reader(wav(kind, told=told, **chunks), tmp_path / str(number)):
+            assert np.array_equal(samples, STEPS * 32_768)
+
+
+def test_a_part_of_a_wav_without_its_padding(tmp_path: Path) -> None:
+    values = np.tile(STEPS, 100)  # 5 seconds
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(values=values, first=b"LIST" + struct.pack("<I", 5) + b"INFOx"))
+    part = to_samples(read_sound(path, rate=RATE, start=3.0, seconds=1.0))
+    assert np.array_equal(part, values[3 * RATE : 4 * RATE] * 32_768)
+    assert probe(path).duration == pytest.approx(5.0)
 
 
 def test_only_a_chunk_that_ends_with_the_file_is_told_from_sound(tmp_path: Path) -> None:

@@ -2,21 +2,26 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_models import Deaf, Follower, make_model, make_pairs
 
 from hearsight.clips.clip import UnreadableClip
-from hearsight.clips.truth import TruthMask
+from hearsight.clips.truth import TruthMask, joined
 from hearsight.errors import HearsightError
 from hearsight.scoring.duets import (
     SourceScores,
     above_share_of_peak,
     duet_row,
+    marking_average_precision,
+    match_sources,
     pixel_average_precision,
+    score_duet,
     silent_area,
     swapped_average_precision,
 )
+from hearsight.scoring.inference import PreparedClip
 from hearsight.scoring.protocol_registry import evaluate_protocol
 
 
@@ -76,6 +81,10 @@ def source(of_peak: float, ciou: float) -> SourceScores:
         piap=0.5,
         piap_released=0.75,
         confidence=ciou,
+        matched=of_peak,
+        matched_cap=0.5,
+        union=0.4,
+        union_cap=0.125,
     )
 
 
@@ -122,5 +131,91 @@ def test_what_is_no_duet_is_named_or_refused() -> None:
         evaluate_protocol(make_model(Follower), clips, "duets").notes
     )
     clips.clips, clips.ids = clips.clips[::2], clips.ids[::2]
-    with pytest.raises(HearsightError, match="No two clips share a frame"):
+    with pytest.raises(HearsightError, match="No two clips are a duet"):
         evaluate_protocol(make_model(Follower), clips, "duets")
+
+
+def average_precision(right: np.ndarray, marks: np.ndarray) -> float:
+    """By its definition, of a marking; 0 without a right pixel, as scikit-learn has it."""
+    return by_loops(right, marks.astype(float)) if right.any() else 0.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_average_precision_of_a_marking_is_that_of_two_levels(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    right, marks = generator.random((2, 6, 5)) < generator.random((2, 1, 1))
+    found = marking_average_precision(marks, TruthMask.of(right))
+    assert found == pytest.approx(average_precision(right, marks))
+
+
+def released_matching(markings: list[list[np.ndarray]], truths: list[np.ndarray]) -> list[float]:
+    """NoPrior's `test_step` as loops: each map takes the best truth, which is emptied."""
+    left, found = [truth.astype(float) for truth in truths], []
+    for each in markings:
+        scores = [
+            (marks * truth).sum() / (truth.sum() + (marks * (truth == 0)).sum())
+            for marks, truth in zip(each, left, strict=True)
+        ]
+        best = int(np.argmax(scores))
+        found.append(scores[best])
+        left[best] = np.zeros_like(left[best])
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_maps_take_the_sources_that_are_left(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    markings = [[generator.random((6, 6)) < 0.5 for _ in range(2)] for _ in range(2)]
+    for each in markings:
+        each[0][0, 0] = each[1][0, 0] = True  # the released code divides by zero otherwise
+    truths = [generator.random((6, 6)) < 0.3 for _ in range(2)]
+    found = match_sources(markings, [TruthMask.of(truth) for truth in truths])
+    assert [one for one, _ in found] == pytest.approx(released_matching(markings, truths))
+
+
+def test_one_map_for_both_sources_is_matched_as_well_as_two() -> None:
+    left = np.zeros((4, 4), np.bool_)
+    left[:, :2] = True
+    truths = [TruthMask.of(left), TruthMask.of(~left)]
+    everything = np.ones((4, 4), np.bool_)
+    assert match_sources([[left, left], [~left, ~left]], truths) == [(1, 1), (1, 1)]
+    assert match_sources([[~left, ~left], [left, left]], truths) == [(1, 1), (1, 1)]  # swapped
+    assert [one for one, _ in match_sources([[everything] * 2] * 2, truths)] == [0.5, 0.5]
+
+
+def prepared(clip: str, box: tuple[float, float, float, float]) -> PreparedClip:
+    return PreparedClip(
+        id=clip,
+        label=None,
+        boxes=(box,),
+        truth=None,
+        frame=torch.zeros(3, 2, 2),
+        sound=np.zeros(4, np.int16),
+        seen=None,
+    )
+
+
+def test_both_sources_as_one_truth_ask_for_one_map() -> None:
+    """NoPrior's rule on MUSIC-Duet: one map scores by how much of both sources it covers."""
+    duet = [prepared("a_0", (0.0, 0.0, 0.25, 1.0)), prepared("a_1", (0.75, 0.0, 1.0, 1.0))]
+    across = np.tile(np.abs(np.linspace(-1, 1, 224, dtype=np.float32)), (224, 1))
+    found = score_duet(duet, [[across], [across]])
+    # the two innermost columns of the truth have the median itself
+    assert [one.union for one in found] == pytest.approx([110 / 112] * 2)
+    assert [one.union_cap for one in found] == pytest.approx([110 / 112 + 2 / 112 * 0.5] * 2)
+    assert max(one.ciou_of_peak for one in found) < 0.5
+    # side by side each frame is cut at its own median
+    apart = score_duet(duet, [[across, across], [across, across]])
+    assert (apart[0].union, apart[0].matched) == pytest.approx((0.5, 0.5), abs=0.02)
+    assert apart[0].ciou_of_peak < found[0].ciou_of_peak  # what lies in the other frame is wrong
+    assert apart[0].piap < found[0].piap
+
+
+def test_truths_side_by_side_keep_their_weights() -> None:
+    left, right = np.eye(3, dtype=np.bool_), np.zeros((3, 3), np.bool_)
+    found = joined([TruthMask.of(left), TruthMask.of(left | ~left, left)])
+    assert (found.pixels, found.weight) == (12, 3 + 6)
+    assert found.weights().tolist() == np.hstack([left, 0.5 + 0.5 * left]).tolist()
+    assert joined([TruthMask.of(left), TruthMask.of(right)]).full is None

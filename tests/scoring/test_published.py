@@ -75,6 +75,7 @@ def test_the_blind_rows_are_those_of_the_pages() -> None:
     pages = {
         "VGG-SS": ((DOCS / "evaluation.md").read_text(encoding="utf-8"), 4),
         "VGGSound-Duet": ((DOCS / "leaderboard.md").read_text(encoding="utf-8"), 1),
+        "MUSIC-Duet": ((DOCS / "leaderboard.md").read_text(encoding="utf-8"), 4),
     }
     measured = [number for number in NUMBERS if kind_of(number["method"]) != "model"]
     assert {number["test set"] for number in measured} == set(pages)

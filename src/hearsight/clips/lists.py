@@ -42,6 +42,10 @@ SPLITS = {  # words of a split column
 }
 
 
+class BoxError(ValueError):
+    """A box of another form than its list has."""
+
+
 class ClipName(NamedTuple):
     """Which clip an id means: ids that are written differently for one clip have equal names.
 
@@ -88,8 +92,8 @@ class ListEntry(NamedTuple):
     """One entry of a list.
 
     text: the line as written, without its line end. ids: of its clips; two where the frame of one
-    is paired with the sound of another. boxes: as written, corrupt ones included. split: train or
-    test, in lists with a split column.
+    is paired with the sound of another, and of duets. boxes: as written, corrupt ones included.
+    split: train or test, in lists with a split column.
     """
 
     text: str
@@ -139,9 +143,10 @@ def read_list(path: Path) -> ClipList:
     """The entries of a list: a text or csv file with one clip a row, or a JSON file as vggss.json.
 
     Rows are `ID`, `ID,LABEL`, `ID,LABEL,SPLIT`, `ID,FRAME` (Flickr), `YOUTUBE,SECOND,LABEL,SPLIT`
-    (VGGSound) or `YOUTUBE,START,END,...` (AudioSet); a label may hold commas. Under a head the
-    columns may stand in any order; `VIDEO,AUDIO,LABEL` under that head means the frame of one clip
-    with the sound of another. How files are written, `files.text.rows_of` says.
+    (VGGSound), `YOUTUBE,START,END,...` (AudioSet) or `ID,LABEL,ID,LABEL` (duets); a label may hold
+    commas. Under a head the columns may stand in any order; `VIDEO,AUDIO,LABEL` under that head
+    means the frame of one clip with the sound of another. How files are written,
+    `files.text.rows_of` says.
 
     Raises:
         HearsightError: no such file, no text, nothing in it, an id that a spreadsheet destroyed,
@@ -174,6 +179,28 @@ def read_pairs(path: Path) -> list[list[str]]:
     if head is None or plain(head.cells[:3]) != PAIRED:
         raise HearsightError(f"the list '{path}' does not begin with {','.join(PAIRED)}")
     return [row.cells for row in rows]
+
+
+def read_duets(path: Path) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """The ids and the labels of each row of a list of ID, LABEL, ID, LABEL; empty if it is none.
+
+    A list is one if every row has two ids of YouTube with their seconds in these places.
+
+    Raises:
+        HearsightError: no such file, or no text.
+    """
+    head, rows = _headed(read_text(path), path)
+    if head is not None or not all(_is_duet(row.cells) for row in rows):
+        return []
+    return [((_as_id(a), _as_id(b)), (one, two)) for a, one, b, two in (row.cells for row in rows)]
+
+
+def _is_duet(cells: Sequence[str]) -> bool:
+    """Whether a row names two clips that sound together."""
+    if len(cells) != 4:
+        return False
+    found = [YOUTUBE.fullmatch(without_suffix(_as_id(cells[place]))) for place in (0, 2)]
+    return all(each is not None and each[2] is not None for each in found)
 
 
 def _headed(text: str, path: Path) -> tuple[Row | None, list[Row]]:
@@ -220,7 +247,9 @@ def _by_head(row: Row, columns: Columns) -> ListEntry:
 
 
 def _by_form(row: Row) -> ListEntry:
-    """One clip, in any of the forms without a head that `read_list` names."""
+    """One clip, or a duet's two, in any of the forms without a head that `read_list` names."""
+    if _is_duet(row.cells):
+        return ListEntry(row.text, (_as_id(row.cells[0]), _as_id(row.cells[2])))
     id, *rest = row.cells
     id = _as_id(id)
     while rest and not rest[-1]:
@@ -292,6 +321,7 @@ def _six_digits(second: str) -> str:
 def parse_list(path: Path, text: str | bytes, *, truth: bool = False) -> list[ListEntry]:
     """The entries of a JSON list: objects with file, class and bbox, or ids alone.
 
+    Of MUSIC's solos and duets bbox, or bbox_src1 and bbox_src2, is [x, y, width, height].
     truth: every entry has boxes, and a class may be a number. A class null is none.
 
     Raises:
@@ -308,17 +338,49 @@ def parse_list(path: Path, text: str | bytes, *, truth: bool = False) -> list[Li
             else ListEntry(
                 json.dumps(item),
                 (_text(item["file"]),),
-                _class(item["class"], truth),
-                tuple(map(as_box, item["bbox"])),
+                _class_in(item, truth),
+                _boxes_in(item),
             )
             for item in held
         ]
+    except BoxError as error:
+        raise HearsightError(f"'{path}': {error}.") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise HearsightError(wrong) from error
     for one in found:
         if not is_text(one.ids[0]) or not is_text(one.label or ""):
             raise HearsightError(f"The list '{path}' has a name that is no text: {one.text[:200]}.")
     return found
+
+
+def _class_in(item: dict[str, Any], truth: bool) -> str | None:
+    """The class of an entry; of a duet both."""
+    if "class_src1" not in item:
+        return _class(item["class"], truth)
+    both = [_class(item[name], truth) for name in ("class_src1", "class_src2")]
+    return " and ".join(one for one in both if one) or None
+
+
+def _boxes_in(item: dict[str, Any]) -> tuple[Box, ...]:
+    """The boxes of an entry; of a duet those of its sources that have one."""
+    if "bbox_src1" in item:
+        return tuple(_from_corner(item[name]) for name in ("bbox_src1", "bbox_src2") if item[name])
+    boxes = item["bbox"]
+    if boxes and not isinstance(boxes[0], list):
+        return (_from_corner(boxes),)
+    return tuple(map(as_box, boxes))
+
+
+def _from_corner(values: Sequence[Any]) -> Box:
+    """The box of [x, y, width, height] in fractions of its frame.
+
+    Raises:
+        BoxError: it has no area or reaches beyond the frame, as two corners or pixels would.
+    """
+    x, y, width, height = as_box(values)
+    if not (x >= 0 and y >= 0 and 0 < width <= 1.001 - x and 0 < height <= 1.001 - y):
+        raise BoxError(f"{list(values)} is no [x, y, width, height] within its frame")
+    return x, y, x + width, y + height
 
 
 def _class(value: object, truth: bool) -> str | None:

@@ -80,6 +80,14 @@ def mask_truth(mask: Bool[np.ndarray, "height width"]) -> TruthMask:
     return TruthMask.of(mask[rows[:, None], columns])
 
 
+def joined(truths: Sequence[TruthMask]) -> TruthMask:
+    """Truths of several frames, of equal heights, as that of the frames side by side."""
+    weighted = any(truth.full is not None for truth in truths)
+    full = [truth.inside if truth.full is None else truth.full for truth in truths]
+    inside = np.concatenate([truth.inside for truth in truths], axis=1)
+    return TruthMask.of(inside, np.concatenate(full, axis=1) if weighted else None)
+
+
 def size_class(pixels: int | float) -> str:
     """The name in `SIZES` of a truth with `pixels` pixels, or with that weight."""
     return next(name for name, side in SIZES.items() if pixels < side**2)

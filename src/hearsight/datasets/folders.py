@@ -1,7 +1,7 @@
 """Clips read from one frame file and one sound file each, as VGGSound and Flickr lay them out."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -187,8 +187,9 @@ class FolderClips:
     """Clips read from one frame file and one sound file each.
 
     frames, sounds: paths in which `*` is replaced by the id. Sounds of another rate are
-    resampled, several channels averaged. seconds: of each sound only the beginning of this length
-    is used. passed_over: sentences on files that belong to none of the clips, and on clips that
+    resampled, several channels averaged. sound_names: the names that the sound of an id may have,
+    by default the id. seconds: of each sound only the beginning of this length is used, or the
+    middle. passed_over: sentences on files that belong to none of the clips, and on clips that
     nobody annotated.
 
     Raises:
@@ -201,17 +202,20 @@ class FolderClips:
         *,
         frames: Sequence[str],
         sounds: Sequence[str],
+        sound_names: Callable[[str], Sequence[str]] = lambda id: (id,),
         truth: BoxAnnotations | None = None,
         seconds: float | None = None,
+        middle: bool = False,
         passed_over: Sequence[str] = (),
     ) -> None:
         self.ids = [one.id for one in named]
         self.passed_over = list(passed_over)
         self._labels = [one.label for one in named]
         self._truth = truth
-        self._seconds = seconds
-        for kind, patterns in (("frame", frames), ("sound", sounds)):
-            if first_existing(patterns, self.ids) is None:
+        self._seconds, self._middle, self._sound_names = seconds, middle, sound_names
+        heard = [name for id in self.ids for name in sound_names(id)]
+        for kind, patterns, names in (("frame", frames, self.ids), ("sound", sounds, heard)):
+            if first_existing(patterns, names) is None:
                 raise HearsightError(
                     f"none of {len(named):,} clips has a {kind}: for '{self.ids[0]}' there is no "
                     f"'{patterns[0].replace('*', self.ids[0])}'"
@@ -225,7 +229,7 @@ class FolderClips:
 
     def __getitem__(self, index: int) -> DecodedClip:
         id = self.ids[index]
-        _, frame = self._file(id, self._frames)
+        _, frame = self._file(id, find_file(id, self._frames))
         try:
             return DecodedClip(
                 id=id,
@@ -242,17 +246,19 @@ class FolderClips:
 
     def sound(self, index: int) -> Int16[np.ndarray, " samples"]:
         id = self.ids[index]
-        path, file = self._file(id, self._sounds)
+        path, file = self._file(id, self._sound_file(id))
         try:
             samples = decode_sound_file(file, path)
         except ValueError as error:
             raise UnreadableClip(id, str(error)) from error
-        return samples if self._seconds is None else samples[: round(self._seconds * RATE)]
+        length = len(samples) if self._seconds is None else round(self._seconds * RATE)
+        start = max(0, len(samples) - length) // 2 if self._middle else 0
+        return samples[start : start + length]
 
     def clip(self, index: int) -> Clip:
         """The clip encoded for a store: the frame file's own bytes, the sound as FLAC at `RATE`."""
         id = self.ids[index]
-        _, frame = self._file(id, self._frames)
+        _, frame = self._file(id, find_file(id, self._frames))
         try:
             if picture_suffix(frame) is None:
                 frame = encode_picture(decode_picture(frame), "PNG")
@@ -269,7 +275,7 @@ class FolderClips:
     def fingerprint(self, index: int) -> str:
         """The fingerprint of its frame file and its sound file."""
         id = self.ids[index]
-        return file_fingerprint(find_file(id, self._frames), find_file(id, self._sounds))
+        return file_fingerprint(find_file(id, self._frames), self._sound_file(id))
 
     def _boxes(self, id: str) -> tuple[Box, ...] | None:
         try:
@@ -277,8 +283,12 @@ class FolderClips:
         except (ValueError, OverflowError) as error:
             raise UnreadableClip(id, f"its boxes are damaged: {error}") from error
 
-    def _file(self, id: str, patterns: list[str]) -> tuple[Path, bytes]:
-        path = find_file(id, patterns)
+    def _sound_file(self, id: str) -> Path:
+        """The first file that the sound of a clip may be in; where none is there, of its own id."""
+        paths = [find_file(name, self._sounds) for name in self._sound_names(id)]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def _file(self, id: str, path: Path) -> tuple[Path, bytes]:
         try:
             return path, read_content(path)
         except OSError as error:

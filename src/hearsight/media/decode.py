@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from hearsight.media.edit_list import Edit
 from hearsight.media.settle import OVERLAP, ROUNDING, Settler, Stamped, settled
 from hearsight.media.source import BLIND, MP4, Encoded, Source
+from hearsight.media.stated_colours import hevc_parts, note_colours, own_colours
 
 MISPLACED = 2.5  # frames by which a time may be given to a wrong picture
 TRACE = Fraction(1, 2000)  # seconds; the rounding of an edit's ends
@@ -72,7 +73,7 @@ def decode_frames(
         packets = _trusted(stream, packets)
     if until is not None:
         packets = _needed(stream, packets, until)
-    frames = _in_order(stream, packets) if source.reordered else decode(stream, packets)
+    frames = _in_order(stream, packets) if source.reordered else _own_frames(stream, packets)
     edit = source.edit(stream)
     stamped = _stamped(stream, frames, first or 0)
     if source.kind in BLIND:
@@ -82,6 +83,23 @@ def decode_frames(
         end = begin + (frame.duration or usual_ticks(stream)) * Fraction(frame.time_base or 0)
         if _is_shown(edit, begin, end):
             yield frame
+
+
+def _own_frames(
+    stream: VideoStream, packets: Iterator[Encoded]
+) -> Iterator[VideoFrame | AudioFrame]:
+    """The frames as decoded, those of joined parts with the colours of their own part."""
+    kind = stream.codec_context.codec.canonical_name
+    if kind == "h264":
+        return own_colours(decode(stream, note_colours(stream, packets)))
+    return _by_parts(stream, packets) if kind == "hevc" else decode(stream, packets)
+
+
+def _by_parts(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[VideoFrame | AudioFrame]:
+    for number, part in enumerate(hevc_parts(packets)):
+        if number:
+            stream.codec_context.flush_buffers()
+        yield from decode(stream, part)
 
 
 def _is_shown(edit: Edit | None, begin: Fraction, end: Fraction) -> bool:
@@ -177,7 +195,7 @@ def _in_order(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[Video
             heappush(stamps, place)
             yield packet
 
-    for frame in decode(stream, noted()):
+    for frame in _own_frames(stream, noted()):
         assert isinstance(frame, VideoFrame)
         frame.pts = heappop(stamps) if stamps else None
         yield frame

@@ -5,6 +5,7 @@ white; of several pictures in a file (GIF, APNG, WebP) the first. What a file is
 content, never by its name.
 """
 
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from io import BufferedReader, BytesIO
@@ -30,7 +31,7 @@ TURNS = {  # its value: how the stored rows become upright; 1 is upright
 }
 TURN_MARKS = (b"Exif\0\0", b"tiff:Orientation")  # without them a JPEG is upright as stored
 BITS, WHITE, PLANAR = 258, 262, 284  # tags of TIFF: bits a value; 0 is white; 2 if in planes
-LEVEL = {"L;2": 85, "L;4": 17}  # of 256 a step of a PNG file of few grey levels, by Pillow's name
+LEVELS = {"L;2": 85, "L;4": 17}  # of 256 a step of a PNG file of few grey levels, by Pillow's name
 HEAD = 256  # bytes that tell the kind of file
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -114,6 +115,7 @@ def image_pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     from hearsight.media.source import MediaError
 
     try:
+        image = _of_all_levels(image)
         _load(image)
         turn = _turn(image)
         upright = image if turn is None else image.transpose(turn)
@@ -196,7 +198,7 @@ def _open(file: BytesIO | BufferedReader) -> Image.Image:
     heic = is_heic(file.read(HEAD))
     file.seek(0)
     if not heic:
-        return Image.open(file)
+        return _opened(file)
     try:
         import pillow_heif
     except ImportError as error:
@@ -204,6 +206,33 @@ def _open(file: BytesIO | BufferedReader) -> Image.Image:
     opener: Any = pillow_heif.HeifImageFile
     opened: Image.Image = opener(file)
     return opened
+
+
+def _opened(file: BytesIO | BufferedReader) -> Image.Image:
+    """What Pillow opens, and a TIFF of the other byte order whose white is 0, of 16 bits."""
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError:
+        file.seek(0)
+        ordinary = _with_black_as_0(file.read())
+        if ordinary is None:
+            raise
+        image: Any = Image.open(BytesIO(ordinary))
+        image.tag_v2[WHITE] = 0
+        opened: Image.Image = image
+        return opened
+
+
+def _with_black_as_0(file: bytes) -> bytes | None:
+    """A big-endian TIFF file whose head says that white is 0, saying that black is; else None."""
+    if file[:4] != b"MM\0*":
+        return None
+    begin = int.from_bytes(file[4:8]) + 2
+    count = int.from_bytes(file[begin - 2 : begin])
+    for place in range(begin, begin + 12 * count, 12):
+        if file[place : place + 10] == struct.pack(">HHIH", WHITE, 3, 1, 0):
+            return file[: place + 8] + b"\0\1" + file[place + 10 :]
+    return None
 
 
 def _needs_heic() -> str:
@@ -222,7 +251,7 @@ def _load(image: Image.Image) -> None:
     """Decode a picture that Pillow has opened, with what it takes wrongly in its head put right."""
     clear, tile = image.info.get("transparency"), getattr(image, "tile", None)
     if image.format == "PNG" and tile and isinstance(clear, int):
-        image.info["transparency"] = clear * LEVEL.get(tile[0].args, 1)
+        image.info["transparency"] = clear * LEVELS.get(tile[0].args, 1)
     tags = _tiff_tags(image)
     if not (tile and tags):
         image.load()
@@ -233,6 +262,25 @@ def _load(image: Image.Image) -> None:
     name, file.filename = file.filename, ""  # else rows of a turned picture are taken for columns
     image.load()
     file.filename = name
+
+
+def _of_all_levels(image: Image.Image) -> Image.Image:
+    """The same but for a PNG of 4 or 16 grey levels with a clear one that its caller loaded before.
+
+    Of these Pillow keeps the number of the clear level, which no pixel has, and not how many levels
+    there are: the pixels tell.
+    """
+    clear = image.info.get("transparency")
+    loaded = not getattr(image, "tile", None)
+    if not (loaded and image.format == "PNG" and image.mode == "L" and isinstance(clear, int)):
+        return image
+    found = set(np.unique(np.asarray(image)).tolist())
+    for step in LEVELS.values():
+        if clear not in found and clear * step in found and all(each % step == 0 for each in found):
+            image = image.copy()
+            image.info["transparency"] = clear * step
+            return image
+    return image
 
 
 def _tiff_tags(image: Image.Image) -> Mapping[int, Any]:

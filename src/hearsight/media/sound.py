@@ -13,6 +13,7 @@ from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.codec.context import Flags2
 from jaxtyping import Float32
 
 from hearsight.media.decode import decode
@@ -343,6 +344,7 @@ def trailing_padding(stream: AudioStream, packet: Encoded) -> int:
     dropped = 0
     whole = stream.codec_context.frame_size > 1 or stream.codec_context.name in OPUS
     whole |= stream.container.format.name == MATROSKA
+    whole &= not stream.codec_context.flags2 & Flags2.skip_manual
     if whole and packet.has_sidedata("skip_samples"):  # else a stated length leaves them out
         dropped = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))[1]
     stated = last_length(stream, packet)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int16, Shaped
 
 from hearsight.media.samples import RATE, to_samples
-from hearsight.media.wav_end import UNKNOWN_LENGTH, end_in
+from hearsight.media.sound_heads import UNKNOWN_LENGTH, end_in
 
 MOST_SAMPLES = 2**27  # of one sound: 2.3 hours at `RATE`; a hostile header may claim any number
 PLAIN = {"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}

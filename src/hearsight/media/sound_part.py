@@ -33,6 +33,8 @@ from hearsight.media.timeline import Timeline
 PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
 STEADY = {"wav", "flac"}  # containers whose clock counts samples, of these codecs
 COUNTED = {*BARE, "flac"}
+# FFmpeg's names of sounds of which every packet depends on all before
+UNFORGETTING = {"adpcm_yamaha", "adpcm_ima_qt", "nellymoser"}
 REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
 
 
@@ -45,29 +47,35 @@ def sound_from(
 
     moved: whether the source may have left its first packet.
     """
-    if source.exact and not timeline.restarts and start > PREROLL + 1:
-        found = _sought(source, timeline, start)
-        if found is not None:
-            yield from found
-            return
-        moved = True
-    if moved:
-        source.rewind()
-    stream = source.sound
-    assert stream is not None
-    packets = source.packets(stream, restarts=timeline.restarts)
     end = None if timeline.sound_end is None else timeline.sound_end - timeline.zero
-    for piece in sound_pieces(source, packets, timeline.zero):
+    for piece in _all_from(source, timeline, start, moved):
         if end is None:
             yield piece
         elif (left := round(end * piece.rate) - piece.place) > 0:
             yield piece._replace(samples=piece.samples[:left])
 
 
+def _all_from(source: Source, timeline: Timeline, start: float, moved: bool) -> Iterator[Piece]:
+    """The same, with what is decoded beyond the end of the sound."""
+    if source.exact and not timeline.restarts and start > PREROLL + 1:
+        found = _sought(source, timeline, start)
+        if found is not None:
+            return found
+        moved = True
+    if moved:
+        source.rewind()
+    stream = source.sound
+    assert stream is not None
+    packets = source.packets(stream, restarts=timeline.restarts)
+    return sound_pieces(source, packets, timeline.zero)
+
+
 def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece] | None:
     """The pieces after a seek, or None if it did not land where their places are known."""
     stream = source.sound
     assert stream is not None
+    if stream.codec_context.name in UNFORGETTING:
+        return None
     places = None
     if source.kind not in STEADY or stream.codec_context.name not in COUNTED:
         places = _remembered_places(source.path, timeline.zero, *file_state(source.path))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 from av.audio.stream import AudioStream
+from av.codec.context import Flags2
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
@@ -17,7 +18,7 @@ from av.video.stream import VideoStream
 from hearsight.errors import HearsightError
 from hearsight.files.content import check_ends
 from hearsight.media.edit_list import Edit, single_edits
-from hearsight.media.wav_end import WideSamples, sound_in
+from hearsight.media.sound_heads import NewHead, Spliced, WideSamples, sound_in
 
 if TYPE_CHECKING:  # generic only there
     Encoded: TypeAlias = Packet[Any]
@@ -59,7 +60,7 @@ class Source:
         self._threaded = threaded
         edits = single_edits(path) if _begins_as_mp4(path) else []
         self._options = {"advanced_editlist": "0"} if edits else {}
-        self._address = f"file:{path}"
+        self._address: str | Spliced = f"file:{path}"
         self._format: str | None = None  # told by the content
         sound = sound_in(path)
         if isinstance(sound, WideSamples):
@@ -67,6 +68,8 @@ class Source:
             self._format = f"s{8 * sound.width}le"
             layout = f"{sound.channels}c" if sound.channels > 1 else "mono"
             self._options |= {"sample_rate": str(sound.rate), "ch_layout": layout}
+        elif isinstance(sound, NewHead):
+            self._address = Spliced(path, sound)
         elif sound is not None:
             self._address = f"subfile,,start,0,end,{sound},,:{path}"
         self._open()
@@ -84,7 +87,7 @@ class Source:
         options = {"protocol_whitelist": "file,subfile", **self._options}
         try:
             self.container: InputContainer = av.open(
-                self._address, format=self._format, options=options
+                self._address, "r", format=self._format, options=options
             )
         except (av.FFmpegError, ValueError) as error:
             if _begins_as_mp4(self.path):
@@ -97,13 +100,20 @@ class Source:
                 stream.thread_type = "AUTO" if self._threaded else "NONE"
         self.picture = _picture_stream(self.container)
         self.sound = _sound_stream(self.container)
+        if self.kind == "caf" and self.sound and self.sound.codec_context.name == "alac":
+            # FFmpeg would cut what fills up the last packet once more, which its decoder leaves out
+            self.sound.codec_context.flags2 |= Flags2.skip_manual
 
     def close(self) -> None:
         self.container.close()
+        if isinstance(self._address, Spliced):
+            self._address.close()
 
     def rewind(self) -> None:
         """Back to the first packet."""
-        self.close()
+        self.container.close()
+        if isinstance(self._address, Spliced):
+            self._address.seek(0)
         self._open()
 
     @property

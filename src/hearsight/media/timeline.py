@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from math import ceil, floor
 from pathlib import Path
+from statistics import median_low
 from typing import TypeAlias
 
 import av
@@ -40,6 +41,7 @@ from hearsight.media.source import (
     file_state,
     open_media,
 )
+from hearsight.media.stated_length import stated_length
 
 ALIKE = 2.0  # seconds by which a restart may differ between picture and sound
 REORDERED = 16  # packets among which pictures are not in the order in which they are shown
@@ -83,24 +85,43 @@ def timeline_of(source: Source) -> Timeline:
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(path: Path, *_: int) -> Timeline:
     with open_media(path, threaded=False) as source:
-        late = source.sound is not None and source.sound.codec_context.name in LATE
-        if source.exact and not late:
-            timeline = _survey(source, _tracks(source), whole=False)
-            end = _end_of_tail(source, timeline)
-            if end is not None and end - timeline.zero <= UNDOUBTED:
-                return Timeline(timeline.zero, end, timeline.first_picture)
-            source.rewind()
-        tracks = _tracks(source)
-        timeline = _survey(source, tracks, whole=True)
-        told = source.sound is None or any(tracks[source.sound.index].lengths)
-        if not told or (late and not timeline.restarts):
-            source.rewind()
-            return replace(timeline, end=max(timeline.end, _end_of_sound(source)))
+        return _as_stated(source, _by_packets(source))
+
+
+def _as_stated(source: Source, timeline: Timeline) -> Timeline:
+    """The timeline of a sound file without what fills up its last block."""
+    sound = source.sound
+    if source.picture is not None or sound is None or not sound.codec_context.sample_rate:
+        return timeline
+    rate = sound.codec_context.sample_rate
+    decoded = round((timeline.end - timeline.zero) * rate)
+    stated = stated_length(source.path, sound.codec_context.name, decoded)
+    if stated is None:
+        return timeline
+    end = timeline.zero + Fraction(stated, rate)
+    return replace(timeline, end=end, sound_end=end)
+
+
+def _by_packets(source: Source) -> Timeline:
+    """The timeline that the packets tell."""
+    late = source.sound is not None and source.sound.codec_context.name in LATE
+    if source.exact and not late:
+        timeline = _survey(source, _tracks(source), whole=False)
+        end = _end_of_tail(source, timeline)
+        if end is not None and end - timeline.zero <= UNDOUBTED:
+            return Timeline(timeline.zero, end, timeline.first_picture)
+        source.rewind()
+    tracks = _tracks(source)
+    timeline = _survey(source, tracks, whole=True)
+    told = source.sound is None or any(tracks[source.sound.index].lengths)
+    if not told or (late and not timeline.restarts):
+        source.rewind()
+        return replace(timeline, end=max(timeline.end, _end_of_sound(source)))
     held = max((track.held() for track in tracks.values()), default=0.0)
     if timeline.duration > max(UNDOUBTED, MOST_EMPTY * held):
         raise MediaError(
-            f"'{path}' is damaged: by its clock it lasts {timeline.duration:,.0f} s, but it holds"
-            f" {held:,.1f} s of picture or sound."
+            f"'{source.path}' is damaged: by its clock it lasts {timeline.duration:,.0f} s, but it"
+            f" holds {held:,.1f} s of picture or sound."
         )
     return timeline
 
@@ -204,8 +225,10 @@ class _Track:
             places = settle_pictures(self.stream, sorted(shown), blind=True)
             return max(place.place + self.lengths[0] for place in places) / self.rate
         known = [(place or 0, length) for place, length in shown if place != UNSTATED]
-        ends = [place + length for place, length in known[-REORDERED:]] or [0]
-        most = REORDERED * usual_ticks(self.stream)
+        last = known[-REORDERED:]
+        ends = [place + length for place, length in last] or [0]
+        steps = [late[0] - early[0] for early, late in pairwise(sorted(last))]
+        most = REORDERED * max(usual_ticks(self.stream), median_low(steps or [0]))
         return max(end for n, end in enumerate(ends) if end - min(ends[n:]) <= most) / self.rate
 
     def _counted(self, number: int, settled: int, added: "_Added") -> int:

@@ -149,14 +149,15 @@ CUSTOM_PROTOCOLS = (
         base=replace(
             ALIGN,
             name="duets",
-            source="Two sources: DSOL (Hu et al., NeurIPS 2020), AVGN (Mo and Tian, CVPR 2023) and "
-            "T-VSL (Mahmud et al., CVPR 2024), as released",
+            source="Two sources: DSOL (Hu et al., NeurIPS 2020), AVGN (Mo and Tian, CVPR 2023), "
+            "T-VSL (Mahmud et al., CVPR 2024) and NoPrior (Kim et al., CVPR 2024), as released",
             sets="MUSIC-Duet, VGGSound-Duet",
         ),
         run=evaluate_duets,
-        needs="clips STEM_0, STEM_1 of one frame: pairs:toys, pairs:menagerie",
-        reports="CIoU, NSA, precision, AP and PIAP as released and as meant, IoU at 0.3",
-        threshold="0.2 of each map's highest; cosine 0; 0.3",
+        needs="clips STEM_0, STEM_1: MUSIC-Duet, VGGSound-Duet, pairs:toys, pairs:menagerie",
+        reports="CIoU, NSA, precision, AP and PIAP as released and as meant, IoU at 0.3, CIoU and "
+        "CAP of matched sources and of their union",
+        threshold="0.2 of each map's highest; cosine 0; 0.3; > median",
         hears=True,
     ),
     _acl("acl"),
