@@ -15,7 +15,8 @@ the first page and of the first searches. `searches`: median, 90th percentile an
 of further searches and pages, the share of them within 300 ms, and the milliseconds that the
 server's processes computed for one. `film`: a minute of 640x360, seconds from the first byte sent
 until its page has all that it plays, against those of `hearsight localise` of the same film, in
-turns.
+turns. `uploads`: MiB that the server and its workers hold after a fifth of many films, sent and
+localised one after the other, and after all of them, and the most at any time.
 
 The clock's seconds grow on a machine that is busy with other things; the processor's stay. Threads
 wait passively in all processes, since others on the machine would make them wait ten times as long.
@@ -59,6 +60,7 @@ FILM = 500  # moments of a made-up film
 COMMIT = 40  # films in each commit
 WITHIN = 300  # milliseconds that a search may take
 MINUTE = 60  # seconds of the film that is sent
+SHORT = 5  # seconds of each of many films
 RATE = 16_000
 
 
@@ -179,6 +181,11 @@ class Server:
         spent = [one.cpu_times() for one in (self.process, *self.process.children())]
         return sum(one.user + one.system for one in spent)
 
+    def memory(self) -> tuple[float, float]:
+        """MiB that the server holds, and its workers together."""
+        held = [one.memory_info().rss / 2**20 for one in (self.process, *self.process.children())]
+        return held[0], sum(held[1:])
+
 
 @contextmanager
 def serving(library: Path, state: Path) -> Iterator[Server]:
@@ -277,6 +284,24 @@ def measure_film(server: Server, folder: Path, rounds: int) -> dict[str, Any]:
     }
 
 
+def measure_uploads(server: Server, folder: Path, count: int) -> dict[str, Any]:
+    """Memory over many short films, one after the other."""
+    film = folder / "short.mp4"
+    make_video(film, SHORT, 360, 640, 25)
+    held = []
+    for _ in range(count):
+        server.localise(film)
+        held.append(server.memory())
+    kinds = dict(zip(("server", "workers"), zip(*held, strict=True), strict=True))
+    return {
+        "films": count,
+        **{
+            f"{name}_mib": [round(each) for each in (of[(count - 1) // 5], of[-1], max(of))]
+            for name, of in kinds.items()
+        },
+    }
+
+
 def made_sound(folder: Path, generator: np.random.Generator) -> Path:
     """Ten seconds of noise that swells, at 44.1 kHz."""
     swell = np.linspace(0.05, 0.2, 441_000)
@@ -297,6 +322,7 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=100_000)
     parser.add_argument("--searches", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--uploads", type=int, default=50)
     parser.add_argument("--library", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -311,6 +337,8 @@ def main() -> None:
             print(json.dumps({"part": "searches"} | searches), flush=True)
             film = measure_film(server, folder, options.rounds)
             print(json.dumps({"part": "film"} | film), flush=True)
+            uploads = measure_uploads(server, folder, options.uploads)
+            print(json.dumps({"part": "uploads"} | uploads), flush=True)
 
 
 if __name__ == "__main__":

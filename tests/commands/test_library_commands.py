@@ -40,7 +40,7 @@ def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
     assert list(done["unreadable"]) == [broken]  # type: ignore[call-overload]
     assert f"skipped {broken}: " in err
     assert done["passed_over"] == {"count": 1, "names": ["notes.txt"]}
-    assert "1 of the files and folders there were passed over" in err
+    assert "1 of the files and folders there was passed over" in err
     assert "could not be read: 1 file or folder" in err
     assert "'lib' holds 2 videos, 0 sounds and 0 pictures: 6 moments" in err
     _, out, _ = hearsight("index lib videos --prune --optimize")

@@ -38,6 +38,7 @@ def test_a_command_says_as_much_as_it_is_asked_to(hearsight: Hearsight) -> None:
     assert loud[1] == plain[1]
     assert "loaded model.safetensors" in loud[2]
     assert "film.mp4: 2.0 s, 2 moments" in loud[2]
+    assert loud[2].count("wrote painted.mp4") == 1
     assert hearsight(f"{line} --quiet") == (0, plain[1], "")
     assert hearsight(line) == plain  # a run does not shape the next
 
@@ -47,6 +48,21 @@ def test_quiet_keeps_errors(hearsight: Hearsight) -> None:
     code, out, err = hearsight("localise gone.mp4 --quiet")
     assert (code, out) == (2, "")
     assert err == "hearsight: 'gone.mp4' does not exist.\n"
+
+
+@pytest.mark.usefixtures("files")
+def test_what_is_skipped_is_said_once(hearsight: Hearsight, tmp_path: Path) -> None:
+    pytest.importorskip("lancedb")
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (tmp_path / "film.mp4").rename(folder / "film.mp4")
+    (folder / "torn.mp4").write_bytes((folder / "film.mp4").read_bytes()[:500])
+    for number, (options, times) in enumerate((("", 1), ("-v", 1), ("-vv", 2))):
+        code, _, err = hearsight(f"index lib{number} films --model model.safetensors {options}")
+        said = [line for line in err.splitlines() if "'torn.mp4'" in line or "torn.mp4: " in line]
+        assert (code, len(said)) == (0, times), err
+    assert "committed: 1 file" in err  # details
+    assert hearsight("index lib3 films --model model.safetensors --quiet")[2] == ""
 
 
 @pytest.mark.parametrize("options", ["--quiet -v", "-vv --quiet"])

@@ -169,7 +169,7 @@ def test_import_names_what_it_passes_over(folder: Path, hearsight: Hearsight) ->
     (folder / "a\nb.doc").write_text("no video")
     code, out, err = hearsight(f"data import {folder} --out store")
     assert (code, json.loads(out)["added"]) == (0, 2)
-    assert "1 of the files and folders there were passed over" in err
+    assert "1 of the files and folders there was passed over" in err
     assert ": a b.doc." in err
 
 

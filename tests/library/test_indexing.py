@@ -433,6 +433,12 @@ def test_sounds_and_pictures_are_moments_with_one_vector(model: Path, tmp_path: 
     done = index_videos(library, [folder], model=model, every=3.0)
     assert (done.added, done.moments) == (5, 2 + 3 + 1 + 2)
     assert (done.videos, done.sounds, done.pictures) == (1, 2, 2)
+    kinds = Library.open(library).table.file_kinds()
+    assert {Path(name).name: kind for name, kind in kinds.items()} == {
+        "film.mp4": "video",
+        **dict.fromkeys(("tone.wav", "beep.flac"), "sound"),
+        **dict.fromkeys(("red.png", "photo.JPG"), "picture"),
+    }
     assert sorted(Path(name).name for name in done.unreadable) == ["torn.jpg", "torn.mp3"]
     assert done.passed_over.names == ["notes.txt"]
     embedder = load_embedder(model)

@@ -3,11 +3,16 @@
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 import hearsight.serving
 from hearsight.localising.painting import PLASMA
+from hearsight.progress import no_progress
+from hearsight.serving.searching import files
+from hearsight.serving.service import make_templates
+from hearsight.serving.state import State
 from hearsight.serving.texts import TEXTS
 
 ROOM = Path(hearsight.serving.__file__).parent
@@ -100,3 +105,13 @@ def test_without_scripts_a_page_says_that_it_needs_them() -> None:
 def test_the_colours_of_the_map_are_those_of_painted_films() -> None:
     listed = SCRIPTS["overlay.js"].partition("const PLASMA")[2].partition(";")[0]
     assert re.findall(r"\b[0-9a-f]{6}\b", listed) == PLASMA.split()
+
+
+def test_only_films_of_a_library_are_offered_to_be_localised() -> None:
+    state = Mock(spec=State)
+    kinds = {"/v/a.mp4": "video", "/v/b.wav": "sound", "/v/c.png": "picture"}
+    state.library.table.file_kinds.return_value = kinds
+    found = files(state, no_progress, part="")
+    shown = make_templates().get_template("library_files.html").render(t=TEXTS, **found)
+    assert re.findall(r"<span>(.*?)</span>", shown) == ["v/a.mp4", "v/b.wav", "v/c.png"]
+    assert re.findall(r'aria-label="(.*?)"', shown) == ["Localise: a.mp4"]

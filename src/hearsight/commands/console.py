@@ -50,7 +50,7 @@ class OnceEach(logging.Filter):
 
 
 def log_to_stderr(verbose: int = 0) -> None:
-    """Print what the package logs to stderr: `verbose` 0 nothing, 1 the steps, 2 details too.
+    """Print what the package logs to stderr: `verbose` 0 nothing, 1 the steps, 2 all of it.
 
     What the card of a model says is printed at all of them, once.
     """
@@ -60,6 +60,8 @@ def log_to_stderr(verbose: int = 0) -> None:
         handler = Lines(sys.stderr)
         handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
         handler.addFilter(lambda record: record.name != CARDS.name)
+        if verbose == 1:  # the commands name what was skipped themselves
+            handler.addFilter(lambda record: record.levelno != logging.WARNING)
         LOGGER.addHandler(handler)
     cards = Lines(sys.stderr)
     cards.addFilter(OnceEach())

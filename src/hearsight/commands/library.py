@@ -199,8 +199,8 @@ def similar(
 
     with found_files(count, same_video, sheet, page, [file], force=force):
         opened = Library.open(library)
-        log_card(opened.card)
         query = opened.query_by_moment(file, at, to)
+        log_card(opened.card)
         results = opened.nearest(query, count, same_video=same_video, exact=exact)
         moment = "" if at is None else f" at {at:g} s"
         show(opened, query, results, file.name + moment, sheet, page)

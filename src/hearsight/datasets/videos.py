@@ -57,8 +57,9 @@ class PassedOver:
             return []
         more = f" and {self.count - len(self.names):,} more" if self.count > len(self.names) else ""
         return [
-            f"{self.count:,} of the files and folders there were passed over, being hidden, links "
-            f"to folders, or {wanted} by their suffix: {', '.join(self.names)}{more}."
+            f"{self.count:,} of the files and folders there {'was' if self.count == 1 else 'were'} "
+            f"passed over, being hidden, links to folders, or {wanted} by their suffix: "
+            f"{', '.join(self.names)}{more}."
         ]
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from hearsight.datasets.videos import SUFFIXES, PassedOver, walk_media
 from hearsight.errors import HearsightError, needs
+from hearsight.files.text import counted
 from hearsight.library.extraction import (
     PICTURE_SUFFIXES,
     SOUND_SUFFIXES,
@@ -404,7 +405,7 @@ class _Writer:
             LOGGER.warning("not indexed: %s: %s", path, extracted)
             self.summary.unreadable[str(path)] = extracted
             return
-        LOGGER.info("%s: %d moments", path, extracted.count)
+        LOGGER.info("%s: %s", path, counted(extracted.count, "moment"))
         if extracted.version.file in self.files:
             self.summary.changed += 1
         else:
@@ -421,7 +422,7 @@ class _Writer:
                     replaced = [file for file in versions if file in self.files]
                     self.table.append(_batches(written), replaced)
                     self.files.update(versions)
-                LOGGER.debug("committed %d files", len(versions))
+                LOGGER.debug("committed: %s", counted(len(versions), "file"))
         finally:
             for one in written:
                 one.rows.close()

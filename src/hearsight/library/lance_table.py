@@ -342,10 +342,15 @@ class MomentTable:
 
     def kinds(self) -> dict[Kind, int]:
         """The number of files of each kind."""
-        if self.info.format == 1:
-            return {"video": len(self.files()), "sound": 0, "picture": 0}
-        held = self._rows_where("number = 0", ["kind"])["kind"].to_pylist()
+        held = list(self.file_kinds().values())
         return {kind: held.count(kind) for kind in KINDS}
+
+    def file_kinds(self) -> dict[str, Kind]:
+        """The kind of every file that has moments here, by its path."""
+        if self.info.format == 1:
+            return dict.fromkeys(self.files(), "video")
+        rows = self._rows_where("number = 0", ["file", "kind"]).to_pylist()
+        return {row["file"]: row["kind"] for row in rows}
 
     def moments(self, file: str, columns: Sequence[str]) -> pa.Table:
         """These columns of a file's moments, sorted by time; `time` must be among them."""

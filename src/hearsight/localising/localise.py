@@ -34,6 +34,7 @@ from hearsight.checkpoints.checkpoint import Model, load_model
 from hearsight.clips.read_ahead import in_batches, one_ahead
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
+from hearsight.files.text import counted
 from hearsight.localising.moments import (
     MappedMoment,
     Moment,
@@ -389,7 +390,7 @@ def _moments(
     count = max(1, math.ceil(info.duration / every - 1e-9))
     times = [every * index for index in range(count)]
     side = localiser.recipe.frame_size
-    LOGGER.info("%s: %.1f s, %d moments", info.path, info.duration, count)
+    LOGGER.info("%s: %.1f s, %s", info.path, info.duration, counted(count, "moment"))
     with reading:
         frames = (
             prepare_whole_frame(frame.pixels, side, number=frame.number, frame_rate=info.frame_rate)
@@ -453,7 +454,6 @@ def paint_film(
         notice=notice,
     )
     progress(done, done)  # what the duration promised may be a few frames more
-    LOGGER.info("wrote %s", target)
 
 
 def load_localiser(

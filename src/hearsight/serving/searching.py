@@ -50,9 +50,15 @@ def contents(state: State, progress: Progress) -> dict[str, Any] | None:
 
 def files(state: State, progress: Progress, *, part: str) -> dict[str, Any]:
     """Files of the library whose paths have a part in them: `files`, and how many in all."""
-    known = sorted(name for name in state.library.table.files() if part.lower() in name.lower())
+    kinds = state.library.table.file_kinds()
+    known = sorted(name for name in kinds if part.lower() in name.lower())
     listed = [
-        {"row": file_key(name), "name": Path(name).name, "folder": Path(name).parent.name}
+        {
+            "row": file_key(name),
+            "name": Path(name).name,
+            "folder": Path(name).parent.name,
+            "kind": kinds[name],
+        }
         for name in known[:LISTED]
     ]
     return {"files": listed, "total": len(known)}

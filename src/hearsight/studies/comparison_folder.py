@@ -163,6 +163,8 @@ def train_once(
     def run() -> dict[str, Any]:
         resumed = replace(options, resume=has_begun(folder))
         result = train(recipe, clips, folder, validation=validation, options=resumed)
+        for id, reason in result.unreadable.items():
+            options.notice(f"skipped {id}: {reason}")
         if not result.finished:
             raise HearsightError(
                 f"The run in {folder} stopped before its last epoch: call again to resume it."
