@@ -143,6 +143,30 @@ def test_a_head_is_found_and_a_row_is_none() -> None:
         assert columns_of(row.split(",")) is None, row
 
 
+@pytest.mark.parametrize(
+    ("row", "id"),
+    [
+        (f"https://www.youtube.com/watch?v={DOG}&t=30s,dog", f"{DOG}_000030"),
+        (f"https://youtube.com/watch?feature=share&v={DOG}#t=7,dog", f"{DOG}_000007"),
+        (f"http://m.youtube.com/watch?v={DOG},30.0,dog,train", f"{DOG}_000030"),
+        (f"https://youtu.be/{DOG}?t=40&si=x", f"{DOG}_000040"),
+        (f"youtu.be/{DOG}", DOG),
+        (f"https://www.youtube.com/embed/{DOG}?start=3", f"{DOG}_000003"),
+        (f"https://www.youtube.com/shorts/{DOG}, 30, 40, dog", f"{DOG}_30_40"),
+        (f"https://youtu.be/{DOG}?t=1m30s", DOG),
+        (f"https://youtu.be/{DOG}x", f"https://youtu.be/{DOG}x"),
+        (f"https://example.org/{DOG}", f"https://example.org/{DOG}"),
+    ],
+)
+def test_the_address_of_a_video_means_the_video(tmp_path: Path, row: str, id: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"{row}\n{ELK},32,elk,train\n")
+    assert read_list(path).ids[0] == id
+    for head in ("url,start,label", "YouTube URL,Start,Label", "video_url,start,label"):
+        path.write_text(f"{head}\nhttps://youtu.be/{DOG},30,dog\n")
+        assert read_list(path).ids == [f"{DOG}_000030"], head
+
+
 def test_pairs_are_known_by_a_head_of_any_case(tmp_path: Path) -> None:
     path = tmp_path / "list"
     for head in ("video,audio,label", "Video,Audio,Label", '"VIDEO" ; audio ; label'):

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from made_media import add_sound, make_sound, make_video, number_of, numbered, sine
 from made_timed import (
     RATE,
@@ -23,6 +24,7 @@ from made_timed import (
 )
 
 from hearsight.media.read import frames_at, probe, read_sound, stream_frames
+from hearsight.media.sound_frames import HEADED
 from hearsight.media.write import paint_video
 
 ALL = range(1 << 20)
@@ -438,3 +440,56 @@ def test_where_a_decoder_invents_noise_a_part_differs_by_no_more_than_stated(
         assert differ < bound
         moved = [np.std(part[2:-2] - expected[2 + step : len(part) - 2 + step]) for step in (-1, 1)]
         assert np.std(part - expected) < min(moved)
+
+
+def coded(path: Path, codec: str, form: str, sound: np.ndarray, rate: int) -> Path:
+    """A sound without a container, of `noise`, at another rate."""
+    with av.open(str(path), "w", format=form) as output:
+        options = {"aac_pns": "0"} if codec == "aac" else {}
+        stream = output.add_stream(codec, rate=rate, layout="mono", options=options)
+        if codec == "aac":
+            stream.bit_rate = 192_000
+        resampled = soxr.resample(sound, RATE, rate)
+        add_sound(output, stream, resampled[None].astype(np.float32), rate)
+    return path
+
+
+@pytest.mark.parametrize("rates", [(16_000, 48_000), (48_000, 16_000), (44_100, 44_100)])
+@pytest.mark.parametrize(
+    ("codec", "form"), [("aac", "adts"), ("aac", "mpegts"), ("mp2", "mp2"), ("mp2", "mpegts")]
+)
+def test_joined_sounds_of_other_rates_follow_one_another(
+    tmp_path: Path, codec: str, form: str, rates: tuple[int, int]
+) -> None:
+    halves = (noise()[: 3 * RATE], noise()[3 * RATE : 6 * RATE])
+    parts = [
+        coded(tmp_path / f"{number}.{form}", codec, form, half, rate)
+        for number, (half, rate) in enumerate(zip(halves, rates, strict=True))
+    ]
+    path = joined(tmp_path / "joined", *parts)
+    sound = read_sound(path, rate=RATE)
+    frame = 1e-3 if codec == "aac" or rates[0] == rates[1] else 0.05  # the first of the other rate
+    assert probe(path).duration == pytest.approx(len(sound) / RATE, abs=frame)
+    assert probe(path).duration == pytest.approx(sum(probe(p).duration for p in parts), abs=0.03)
+    lags = [sound_lag(path, time, 0.1) for time in (1.0, 2.0, 3.6, 5.0)]
+    assert lags[1] == pytest.approx(lags[0], abs=1e-3)
+    assert lags[3] == pytest.approx(lags[2], abs=3e-3)
+    assert -frame <= lags[0] <= lags[2] + frame < 0.2  # what encoders begin before and fill up
+
+
+@pytest.mark.parametrize(
+    ("head", "stated"),
+    [
+        ("fff1508000", (1024, 44_100)),
+        ("fff94c8000", (1024, 48_000)),
+        ("fffb5000", (1152, 44_100)),
+        ("fff33800", (576, 16_000)),
+        ("fff45400", (1152, 24_000)),
+        ("ffe31800", (576, 8_000)),
+        ("0b7700000040", (1536, 48_000)),
+        ("0b7700008040", (1536, 32_000)),
+    ],
+)
+def test_the_head_of_a_frame_states_its_length_and_rate(head: str, stated: tuple[int, int]) -> None:
+    found = {read(bytes.fromhex(head).ljust(6, b"\0")) for read in HEADED.values()}
+    assert found == {stated, None}

@@ -7,12 +7,12 @@ from typing import Literal
 
 Role = Literal["id", "start", "end", "label", "split"]
 
-YOUTUBE_NAMES = re.compile(r"(youtube|yt)(video)?(id|ids|key|name)?")
-VIDEO_NAMES = re.compile(r"(video|vid|videos)(id|ids|key|name|file|filename)?")
+YOUTUBE_NAMES = re.compile(r"(youtube|yt)(video)?(id|ids|key|name|url|link)?")
+VIDEO_NAMES = re.compile(r"(video|vid|videos)(id|ids|key|name|file|filename|url|link)?")
 CLIP_NAMES = re.compile(
     r"(clip|clips|file|files|segment)(id|ids|key|name|names|path)?|path|filepath"
 )
-OTHER_NAMES = re.compile(r"ids?|names?|key|item|sample|url|link|uid|stem")
+OTHER_NAMES = re.compile(r"ids?|names?|key|item|sample|urls?|links?|uid|stem")
 UNIT = r"(s|sec|secs|second|seconds)?"
 NAMES: Mapping[Role, re.Pattern[str]] = {
     "start": re.compile(

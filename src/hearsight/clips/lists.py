@@ -26,6 +26,13 @@ MOMENT = re.compile(rf"(.+)@{NUMBER}")  # ids of clips of one's own videos, as V
 PAIRED = ["video", "audio", "label"]  # head of lists that pair a frame with another clip's sound
 # what spreadsheets and their users write before an id that would be taken for a formula
 FORMULA = re.compile(r"""(?:="?|')([\w-]{11}(?:_[\d.]+){0,2})"?""", re.ASCII)
+# the address of a video of YouTube, and the second from which on it is shown
+ADDRESS = re.compile(
+    r"(?:https?://)?(?:\w+\.)?(?:youtube(?:-nocookie)?\.com/(?:watch\?(?:\S*&)?v=|embed/|shorts/|v/)"
+    r"|youtu\.be/)([\w-]{11})(?:[?&#/]\S*)?",
+    re.ASCII,
+)
+SHOWN_FROM = re.compile(r"[?&#](?:t|start)=(\d{1,15})s?(?:[&#]|$)", re.ASCII)
 FORMULA_LOST = "#NAME?"  # what is left of an id that was taken for one
 SECOND = re.compile(r"(\d{1,15})(?:[.,](\d*))?", re.ASCII)
 SPLITS = {  # words of a split column
@@ -144,9 +151,9 @@ def read_list(path: Path) -> ClipList:
 
     Rows are `ID`, `ID,LABEL`, `ID,LABEL,SPLIT`, `ID,FRAME` (Flickr), `YOUTUBE,SECOND,LABEL,SPLIT`
     (VGGSound), `YOUTUBE,START,END,...` (AudioSet) or `ID,LABEL,ID,LABEL` (duets); a label may hold
-    commas. Under a head the columns may stand in any order; `VIDEO,AUDIO,LABEL` under that head
-    means the frame of one clip with the sound of another. How files are written,
-    `files.text.rows_of` says.
+    commas, and the address of a video of YouTube stand for its id. Under a head the columns may
+    stand in any order; `VIDEO,AUDIO,LABEL` under that head means the frame of one clip with the
+    sound of another. How files are written, `files.text.rows_of` says.
 
     Raises:
         HearsightError: no such file, no text, nothing in it, an id that a spreadsheet destroyed,
@@ -282,8 +289,11 @@ def _label_and_split(cells: Sequence[str], *, several: bool) -> tuple[str | None
 
 
 def _as_id(cell: str) -> str:
-    """An id without what keeps a spreadsheet from taking it for a formula."""
+    """An id without what keeps a spreadsheet from taking it for a formula; that of an address."""
     found = FORMULA.fullmatch(cell) if cell[:1] in ("=", "'") else None
+    if found is None and "/" in cell and (address := ADDRESS.fullmatch(cell)):
+        shown = SHOWN_FROM.search(cell)
+        return _with_time(address[1], shown[1]) if shown else address[1]
     return found[1] if found else cell
 
 

@@ -18,7 +18,8 @@ from jaxtyping import Float32
 
 from hearsight.media.decode import decode
 from hearsight.media.settle import Stamped, settled
-from hearsight.media.source import MATROSKA, MP4, Encoded, Source
+from hearsight.media.sound_frames import HEADED, Headed
+from hearsight.media.source import MATROSKA, MP4, UNTIMED, Encoded, Source
 
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
 
@@ -173,7 +174,7 @@ def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> 
     stream = source.sound
     assert stream is not None
     edit = source.edit(stream)
-    rate = None
+    rate, varies = None, False
     grid: Grid | None = None
     first, last = 0, None  # places between which samples are shown
     held: AudioFrame | None = None
@@ -191,6 +192,9 @@ def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> 
             if grid is None or grid.tick != tick:
                 grid = Grid(Fraction(tick or 0), rate, zero)
             block = _block(held, rate, grid)
+            varies |= held.sample_rate != rate and source.kind in UNTIMED
+            if varies:
+                block = block._replace(place=None)  # it was counted in samples of the first rate
             if frame is None:
                 length = last_length(stream, held)
                 block = block if length is None else block.cut(0, length)
@@ -250,9 +254,13 @@ def sound_format(stream: AudioStream, packets: Iterable[Encoded]) -> tuple[int, 
     return (frame.sample_rate, frame.layout.nb_channels) if isinstance(frame, AudioFrame) else None
 
 
-def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
-    """The samples that a packet holds, None where only decoding tells."""
-    rate = stream.codec_context.sample_rate
+def exact_length(stream: AudioStream, packet: Encoded, rate: int | None = None) -> int | None:
+    """The samples that a packet holds, None where only decoding tells.
+
+    rate: hertz in which they are counted; by default that of the stream, which the decoder changes
+    where recordings of several rates were joined.
+    """
+    rate = rate or stream.codec_context.sample_rate
     if stream.codec_context.name in OPUS:
         return opus_length(bytes(packet)) * rate // OPUS_RATE
     if stream.codec_context.name in BARE:  # whose last packet may state a length that is made up
@@ -264,6 +272,10 @@ def exact_length(stream: AudioStream, packet: Encoded) -> int | None:
         return alac_length(bytes(packet)[:HEAD], stream.codec_context.extradata)
     if stream.codec_context.name == "dca" and (length := dts_length(bytes(packet)[:HEAD])):
         return length
+    head = stated_head(stream, packet)
+    # recordings were joined; half the rate is that of AAC whose upper octave is coded apart
+    if head is not None and head.rate not in (rate, rate // 2):
+        return round(head.samples * rate / head.rate)
     if stream.codec_context.frame_size > 1:
         return stream.codec_context.frame_size
     if packet.duration and packet.time_base and packet.time_base * rate <= 1:
@@ -278,6 +290,14 @@ def packet_length(stream: AudioStream, packet: Encoded) -> int:
         return exact
     rate = stream.codec_context.sample_rate
     return round((packet.duration or 0) * (packet.time_base or 0) * rate)
+
+
+def stated_head(stream: AudioStream, packet: Encoded) -> Headed | None:
+    """What the head of a packet states, where there is one."""
+    read_head = HEADED.get(stream.codec_context.codec.canonical_name)
+    if read_head is None or stream.container.format.name in (MP4, MATROSKA):
+        return None
+    return read_head(bytes(memoryview(packet)[:6]))
 
 
 def opus_length(packet: bytes) -> int:

@@ -34,6 +34,8 @@ MATROSKA = "matroska,webm"
 EXACT = {MP4, MATROSKA, "wav", "flac"}
 # containers without presentation times: FFmpeg guesses them in the order of decoding
 UNSTAMPED = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
+# sounds without a container: FFmpeg counts their times by the rate of the first packet
+UNTIMED = {"aac", "mp3", "ac3", "eac3", "dts"}
 PRIMING = 2112  # samples; no encoder of AAC or MP3 begins earlier than this before its sound
 # what PyAV raises where a file is damaged; the second at its end, if a stream began in mid-file
 DAMAGE = (av.FFmpegError, IndexError)

@@ -29,10 +29,17 @@ from hearsight.media.decode import (
     usual_ticks,
 )
 from hearsight.media.settle import JITTER, LONGEST_HOLE, Settler, Stamped
-from hearsight.media.sound import exact_length, packet_length, sound_pieces, trailing_padding
+from hearsight.media.sound import (
+    exact_length,
+    packet_length,
+    sound_pieces,
+    stated_head,
+    trailing_padding,
+)
 from hearsight.media.source import (
     BLIND,
     UNSTAMPED,
+    UNTIMED,
     Encoded,
     MediaError,
     Restarts,
@@ -139,6 +146,7 @@ class _Track:
         self.order = array("q")  # the packet's number among those of both streams
         self.exact = True  # whether packets of a sound tell their lengths
         self._last: Encoded | None = None  # packet of a sound
+        self._heads: set[int] = set()  # rates that packets state
         edit = source.edit(stream)
         self.edit_end = None if edit is None else edit.end
         # the same in whole ticks, and units in a tick: whole numbers are many times as fast
@@ -158,11 +166,13 @@ class _Track:
             shown = stored = self.stored[-1] + self.lengths[-1] if self.order else 0
         if self.source.reordered and self.stream is self.source.picture and stored != UNSTATED:
             shown = stored  # frames get the stamps of decoding, the earliest that is left each
+        if self._varies(packet):
+            shown = stored = UNSTATED  # one after the other
         self.shown.append(stored if shown == UNSTATED else shown)
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
         self.order.append(order)
         if isinstance(self.stream, AudioStream):
-            length = exact_length(self.stream, packet)
+            length = exact_length(self.stream, packet, int(self.rate))
             self.exact = self.exact and length is not None
             self.lengths.append(packet_length(self.stream, packet) if length is None else length)
             self._last = packet
@@ -170,6 +180,13 @@ class _Track:
             length = packet.duration or 0
             believed = 0 < length <= self._longest
             self.lengths.append(length if believed else usual_ticks(self.stream))
+
+    def _varies(self, packet: Encoded) -> bool:
+        """Whether its times were counted by the rate of another packet, from which on it is so."""
+        if self.source.kind in UNTIMED and isinstance(self.stream, AudioStream):
+            head = stated_head(self.stream, packet)
+            self._heads |= {head.rate} if head else set()
+        return len(self._heads) > 1
 
     @property
     def padding(self) -> int:
@@ -225,9 +242,10 @@ class _Track:
             places = settle_pictures(self.stream, sorted(shown), blind=True)
             return max(place.place + self.lengths[0] for place in places) / self.rate
         known = [(place or 0, length) for place, length in shown if place != UNSTATED]
-        last = known[-REORDERED:]
-        ends = [place + length for place, length in last] or [0]
-        steps = [late[0] - early[0] for early, late in pairwise(sorted(last))]
+        latest = known[-REORDERED:]
+        ends = [place + length for place, length in latest] or [0]
+        stamps = sorted(place for place, _ in latest)
+        steps = [late - early for early, late in pairwise(stamps)]
         most = REORDERED * max(usual_ticks(self.stream), median_low(steps or [0]))
         return max(end for n, end in enumerate(ends) if end - min(ends[n:]) <= most) / self.rate
 
