@@ -191,6 +191,34 @@ def test_a_list_of_two_clips_a_row_gives_each_its_own_frame_and_sound(tmp_path: 
         check_split(spec, "train")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a},x,{b},y\r\n",
+        "\ufeff{a},x,{b},y\n{a},x,{b},y\n",
+        '"{a}", "x" ,{b},y\n',
+        "{a}.mp4,x,{b}.mp4,y\n",
+        "zpWuikVorYg_32000_42000,x,gEvCUcZ6w88_30,y\n",
+        "id1,class1,id2,class2\n{a},x,{b},y\n",
+    ],
+)
+def test_a_duet_is_of_the_clips_however_their_ids_are_written(tmp_path: Path, text: str) -> None:
+    folder = vgg_duets(tmp_path / "VGG")
+    a, b, _ = VGGSOUND_IDS
+    (folder / "list.csv").write_text(text.format(a=a, b=b), newline="")
+    clips = open_clips(f"{folder}@list.csv", split="val")
+    assert clips.ids == [f"{a}~{b}_0", f"{a}~{b}_1"]
+    assert [clips[index].label for index in range(2)] == ["x", "y"]
+
+
+def test_a_duet_twice_and_differently_is_refused(tmp_path: Path) -> None:
+    folder = vgg_duets(tmp_path / "VGG")
+    a, b, _ = VGGSOUND_IDS
+    (folder / "list.csv").write_text(f"{a},x,{b},y\n{a}.mp4,q,{b},y\n")
+    with pytest.raises(HearsightError, match="twice, and differently"):
+        open_clips(f"{folder}@list.csv", split="val")
+
+
 def test_duets_of_clips_that_are_not_there_are_refused(tmp_path: Path) -> None:
     folder = scoring_layout(tmp_path / "VGG")
     (folder / "list.csv").write_text("AAAAAAAAAAA_000001,dog,BBBBBBBBBBB_000002,cat\n")

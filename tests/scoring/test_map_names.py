@@ -33,6 +33,20 @@ def test_an_ending_of_digits_is_another_clip_and_only_one_ending_counts() -> Non
     assert list(found.others) == [names[0], names[1], names[4]]
 
 
+def test_acl_joins_the_ids_of_frame_and_sound() -> None:
+    one, two = "zpWuikVorYg_000032", "--abcdefghi_000030"
+    ids = [one, f"{two}~{one}", two]
+    names = [f"{one}_{one}", f"{two}_{one}"]
+    found = match_names([*names, f"{one}_{two}"], ids)
+    assert found.names == {one: names[0], f"{two}~{one}": names[1]}
+    assert list(found.others) == [f"{one}_{two}"]
+    assert match_names([two, names[1]], ids).names == {two: two, f"{two}~{one}": names[1]}
+    with pytest.raises(HearsightError, match="None of the 1 maps"):
+        match_names([f"{two}_{two}"], [two])  # no id is of a pair
+    with pytest.raises(HearsightError, match="Two maps are of the clip"):
+        match_names([one, names[0]], ids)
+
+
 def test_a_name_that_two_clips_may_have_is_of_neither() -> None:
     ids = ["a/1", "b/1", "c"]
     assert match_names(["1", "c"], ids).others == ["1"]

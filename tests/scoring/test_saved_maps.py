@@ -16,6 +16,7 @@ from PIL import Image
 
 from hearsight.clips.clip import UnreadableClip
 from hearsight.errors import HearsightError
+from hearsight.scoring.map_files import MapFiles
 from hearsight.scoring.protocol_registry import (
     CUSTOM_PROTOCOLS,
     evaluate_protocol,
@@ -359,3 +360,28 @@ def test_a_box_that_is_none_and_clips_without_masks_are_refused_as_by_a_model() 
     )
     with pytest.raises(HearsightError, match="None of the 4 clips has boxes"):
         evaluate_maps(MAPS, bare)
+
+
+def test_what_systems_leave_among_maps_changes_nothing(tmp_path: Path) -> None:
+    """Hidden files and folders are no maps; links to files are read, those to folders named."""
+    far, folder = tmp_path / "far", tmp_path / "maps"
+    far.mkdir()
+    (folder / "deep er").mkdir(parents=True)
+    np.save(far / "0.npy", np.eye(7))
+    (folder / "one two.NPY").symlink_to(far / "0.npy")
+    np.save(folder / "deep er" / "three.npy", np.ones((7, 7)))
+    (folder / "._one two.npy").write_bytes(b"\0\5\x16\7")
+    (folder / ".ipynb_checkpoints").mkdir()
+    np.save(folder / ".ipynb_checkpoints" / "one two-checkpoint.npy", np.eye(7))
+    (folder / "Thumbs.db").write_bytes(b"\xd0\xcf")
+    with MapFiles(folder) as files:
+        assert sorted(files.names) == ["deep er/three", "one two"]
+        assert np.array_equal(files.read("one two"), np.eye(7, dtype=np.float32))
+        assert "Thumbs.db" in " ".join(files.passed_over)
+    (folder / "linked").symlink_to(far)
+    with MapFiles(folder) as files:
+        assert "1 link to a folder is not followed: linked" in " ".join(files.passed_over)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "maps").symlink_to(far)
+    with pytest.raises(HearsightError, match="1 link to a folder is not followed: maps"):
+        MapFiles(tmp_path / "links")

@@ -191,13 +191,16 @@ def read_pairs(path: Path) -> list[list[str]]:
 def read_duets(path: Path) -> list[tuple[tuple[str, str], tuple[str, str]]]:
     """The ids and the labels of each row of a list of ID, LABEL, ID, LABEL; empty if it is none.
 
-    A list is one if every row has two ids of YouTube with their seconds in these places.
+    A list is one if every row, but for a head, has two ids of YouTube with their seconds in these
+    places.
 
     Raises:
         HearsightError: no such file, or no text.
     """
-    head, rows = _headed(read_text(path), path)
-    if head is not None or not all(_is_duet(row.cells) for row in rows):
+    rows = rows_of(read_text(path), path)
+    if rows and not _is_duet(rows[0].cells):
+        rows = rows[1:]
+    if not all(_is_duet(row.cells) for row in rows):
         return []
     return [((_as_id(a), _as_id(b)), (one, two)) for a, one, b, two in (row.cells for row in rows)]
 

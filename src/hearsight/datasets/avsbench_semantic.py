@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 
 from hearsight.clips.frame_truth import SourceMask
 from hearsight.clips.lists import SPLITS
+from hearsight.datasets.folders import picture_files, spelt
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -40,7 +41,7 @@ COUNT = 71  # classes with the background, which is 0
 def is_semantic(folder: Path) -> bool:
     """Whether a folder has the parts of AVSBench-semantic, with clips in them."""
     return any(
-        any((each / "frames").is_dir() for each in _folders(folder / part)[:1]) for part in PARTS
+        any((each / "frames").is_dir() for each in _folders(folder / part)) for part in PARTS
     )
 
 
@@ -85,7 +86,7 @@ def open_semantic(folder: Path, *, subset: str | None = None) -> MaskedFrames:
         if subset is not None and split != subset:
             continue
         place = next((each for each in places if each.parent.name == part), places[0])
-        if not (place / "audio.wav").is_file():
+        if not spelt(place / "audio.wav").is_file():
             mute.append(uid)
             continue
         found = _frames_of(uid, place, label, split)
@@ -136,7 +137,7 @@ def _without_frame(frames: list[MaskedFrame]) -> list[str]:
     masks = {
         f"{uid}/{path.stem}": path
         for uid, place in places.items()
-        for path in sorted(_pictures(place / "labels_rgb"))
+        for path in picture_files(place / "labels_rgb")
     }
     known = {one.id for one in frames}
     return count_and_name(
@@ -149,16 +150,17 @@ def _without_frame(frames: list[MaskedFrame]) -> list[str]:
 
 def _frames_of(uid: str, place: Path, label: str | None, split: str | None) -> list[MaskedFrame]:
     """The frames of one clip in order; a frame without a mask has none."""
-    masks = {path.stem: path for path in _pictures(place / "labels_rgb")}
-    frames = {path.stem: path for path in _pictures(place / "frames")}
+    masks = {path.stem: path for path in picture_files(place / "labels_rgb")}
+    frames = {path.stem: path for path in picture_files(place / "frames")}
     numbered = sorted((int(stem), stem) for stem in frames if stem.isdecimal())
+    sound = spelt(place / "audio.wav")
     return [
         MaskedFrame(
             id=f"{uid}/{stem}",
             clip=uid,
             number=number,
             picture=frames[stem],
-            sounds=(place / "audio.wav",),
+            sounds=(sound,),
             masks=(masks[stem],) if stem in masks else (),
             label=label,
             kind=place.parent.name,
@@ -166,12 +168,6 @@ def _frames_of(uid: str, place: Path, label: str | None, split: str | None) -> l
         )
         for number, stem in numbered
     ]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
 
 
 def _table(path: Path) -> dict[str, tuple[str | None, str | None, str | None]]:

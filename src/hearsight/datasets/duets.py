@@ -226,21 +226,26 @@ def open_listed_duets(clips: Clips, listed: Path) -> DuetClips:
     Duets of which a clip is not there are left out and counted.
 
     Raises:
-        HearsightError: the list has another form, or no duet has both of its clips.
+        HearsightError: the list has another form or a duet twice and differently, or no duet has
+            both of its clips.
     """
     rows = list(dict.fromkeys(read_duets(listed)))
     known = {name: index for index, name in enumerate(clip_names(clips.ids))}
-    members, lacking = list[Member](), list[str]()
+    members, lacking, told = list[Member](), list[str](), dict[str, tuple[str, str]]()
     for ids, labels in rows:
-        stem = BETWEEN.join(ids)
-        places = [known.get(name) for name in clip_names(ids)]
-        if None in places:
-            lacking.append(stem)
+        places = [known[name] for name in clip_names(ids) if name in known]
+        if len(places) < len(ids):
+            lacking.append(BETWEEN.join(ids))
             continue
+        stem = BETWEEN.join(clips.ids[place] for place in places)
+        if stem in told:
+            if told[stem] != labels:
+                raise HearsightError(f"'{listed}' has the duet '{stem}' twice, and differently.")
+            continue
+        told[stem] = labels
         members += [
-            Member(f"{stem}_{place}", index, label)
-            for place, (index, label) in enumerate(zip(places, labels, strict=True))
-            if index is not None
+            Member(f"{stem}_{number}", index, label)
+            for number, (index, label) in enumerate(zip(places, labels, strict=True))
         ]
     if not members:
         raise HearsightError(

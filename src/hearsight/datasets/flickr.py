@@ -20,6 +20,7 @@ from hearsight.datasets.folders import (
     named_folder,
     read_entries,
     read_xml,
+    spelt,
     stems,
     subfolder,
     unheard,
@@ -48,7 +49,7 @@ class AnnotatorBoxes:
         self._folder = Path(folder)
 
     def boxes(self, id: str) -> tuple[Box, ...] | None:
-        root = read_xml(self._folder / f"{id}.xml")
+        root = read_xml(spelt(self._folder / f"{id}.xml"))
         if root is None:
             return None
         return tuple(

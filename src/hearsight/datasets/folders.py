@@ -133,19 +133,39 @@ def first_existing(patterns: Sequence[str], ids: Sequence[str]) -> str | None:
 def find_file(id: str, patterns: Sequence[str]) -> Path:
     """The first of a clip's possible files that exists; if none does, the first.
 
-    A suffix may be in capitals, and `.jpg` may be `.jpeg` or `.png`: content tells what it is.
+    Its suffix may be spelt otherwise, as `spelt` says.
     """
     paths = [Path(pattern.replace("*", id)) for pattern in patterns]
-    for path in paths:
+    for path in (*paths, *map(spelt, paths)):
         if path.is_file():
             return path
-    for path in paths:
-        suffixes = (".jpg", ".jpeg", ".png") if path.suffix == ".jpg" else (path.suffix,)
-        for suffix in (each for lower in suffixes for each in (lower, lower.upper())):
-            spelled = path.parent / f"{path.name.removesuffix(path.suffix)}{suffix}"
-            if spelled.is_file():
-                return spelled
     return paths[0]
+
+
+def spelt(path: Path) -> Path:
+    """A file, however its suffix is spelt: in capitals, and `.jpeg` or `.png` for `.jpg`.
+
+    Content tells what a picture is. The path itself where there is none.
+    """
+    if path.is_file():
+        return path
+    suffixes = (".jpg", ".jpeg", ".png") if path.suffix == ".jpg" else (path.suffix,)
+    for suffix in (each for lower in suffixes for each in (lower, lower.upper())):
+        found = path.parent / f"{path.name.removesuffix(path.suffix)}{suffix}"
+        if found.is_file():
+            return found
+    return path
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a folder, by suffix and sorted, without hidden files; none if it is none."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png") and not path.name.startswith(".")
+    )
 
 
 def stems(folder: Path, suffixes: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from hearsight.datasets import flickr, vggsound, vggsound_videos
-from hearsight.datasets.folders import read_xml
+from hearsight.datasets.folders import ending_in, read_xml
 from hearsight.datasets.masked_sets import MaskedKind, masked_kinds
 from hearsight.datasets.spelling import check_spelling
 from hearsight.errors import HearsightError
@@ -81,9 +81,9 @@ def masked_kind(folder: Path) -> MaskedKind | None:
 
 
 def _is_flickr(folder: Path) -> bool:
-    """Whether the first annotation file has the form of Flickr-SoundNet's."""
+    """Whether the first annotation file that can be read has the form of Flickr-SoundNet's."""
     for name in flickr.ANNOTATIONS:
-        for path in sorted((folder / name).glob("*.xml"))[:1]:
+        for path in ending_in(folder / name, ".xml") if (folder / name).is_dir() else ():
             try:
                 root = read_xml(path)
             except ValueError:

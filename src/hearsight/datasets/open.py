@@ -18,6 +18,7 @@ from hearsight.datasets.layouts import kind_of, masked_kind
 from hearsight.datasets.masked_sets import DIVIDED, has_parts, open_masked
 from hearsight.datasets.spelling import spelling_hint
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.text import first_names
 from hearsight.scenes.pack import PACKS
 
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
@@ -308,9 +309,15 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
         raise HearsightError(
             f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
             "Flickr-SoundNet (frame and audio folders) or of another data set that is read, nor "
-            f"videos.{spelling_hint(folder)}"
+            f"videos.{spelling_hint(folder)}{_link_hint(folder)}"
         ) from error
     return videos if listed is None else choose(videos, listed)
+
+
+def _link_hint(folder: Path) -> str:
+    """What a folder without videos may hold behind links: a sentence, with a blank before it."""
+    links = [path.name for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
+    return f" Links to folders are not followed: {first_names(links, 5)}." if links else ""
 
 
 LISTED = {"train": "train", "val": "test"}  # our split -> its name in VGGSound's lists

@@ -74,7 +74,8 @@ def find_trees(folder: Path) -> Path | None:
     own = _subfolder(folder, PICTURES) and _subfolder(folder, SOUNDS)
     if own and not held:
         masked = _subfolder(folder, MASKS) is not None or bool(box_lists(folder))
-        return folder if masked else None
+        # these names tell it too: the list of vssl_eval's IS3 lies elsewhere
+        return folder if masked or _subfolder(folder, SOUNDS[:2]) is not None else None
     if len(held) > 1 or own:
         first = folder / next(iter(held))
         raise HearsightError(f"'{folder}' holds several data sets: name one of them, as '{first}'.")

@@ -14,6 +14,7 @@ released.
 
 from pathlib import Path
 
+from hearsight.datasets.folders import picture_files, spelt
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -98,7 +99,8 @@ def _folder_names(told: dict[str, str]) -> list[str]:
 def _without_row(folder: Path, rows: list[dict[str, str]]) -> list[str]:
     """A sentence on the folders of media that no row names."""
     known = {name for told in rows for name in _folder_names(told)}
-    there = sorted(path.name for path in (folder / MEDIA).iterdir() if path.is_dir())
+    places = [path for path in (folder / MEDIA).iterdir() if not path.name.startswith(".")]
+    there = sorted(path.name for path in places if path.is_dir())
     return count_and_name(
         [name for name in there if name not in known],
         f"folders of '{folder / MEDIA}' is in no row",
@@ -115,7 +117,7 @@ def _without_frame(folder: Path, frames: list[MaskedFrame]) -> list[str]:
         f"{uid}/{int(path.stem)}"
         for uid, place in places.items()
         if folder / MASKS in place.parents
-        for path in sorted(place.glob("*.png"))
+        for path in picture_files(place)
         if path.stem.isdecimal()
     ]
     return count_and_name(
@@ -133,23 +135,25 @@ def _frames_of(
     uid, null = told["uid"], told["split"] == NULL
     names = _folder_names(told)
     media = next((folder / MEDIA / n for n in names if (folder / MEDIA / n).is_dir()), None)
-    if media is None or not (media / "audio.wav").is_file():
+    sound = None if media is None else spelt(media / "audio.wav")
+    if media is None or sound is None or not sound.is_file():
         return []
     masked = [folder / MASKS / name / f"fid_{told['fid']}" for name in names]
     masks = next((each for each in masked if each.is_dir()), None)
     if masks is None and not null:
         return []
     if media.name not in places:
-        numbered = [path for path in (media / "frames").glob("*.jpg") if path.stem.isdecimal()]
+        numbered = [path for path in picture_files(media / "frames") if path.stem.isdecimal()]
         places[media.name] = sorted(numbered, key=lambda path: int(path.stem))
+    held = {} if masks is None else {path.stem: path for path in picture_files(masks)}
     return [
         MaskedFrame(
             id=f"{uid}/{path.stem}",
             clip=uid,
             number=int(path.stem),
             picture=path,
-            sounds=(media / "audio.wav",),
-            masks=(path if masks is None else masks / f"{int(path.stem):05d}.png",),
+            sounds=(sound,),
+            masks=(path if masks is None else _mask_of(path, masks, held),),
             label=uid.rsplit("_", 2)[1] if uid.count("_") > 1 and not null else None,
             null=null,
             kind=told["exp"],
@@ -158,6 +162,12 @@ def _frames_of(
         )
         for path in places[media.name]
     ]
+
+
+def _mask_of(picture: Path, masks: Path, held: dict[str, Path]) -> Path:
+    """The mask of a frame, by its number; where it would be if it is not there."""
+    stem = f"{int(picture.stem):05d}"
+    return held.get(stem, masks / f"{stem}.png")
 
 
 def read_referred(frame: MaskedFrame) -> Sources:

@@ -19,33 +19,48 @@ from hearsight.datasets import (
 from hearsight.datasets.masked_sets import AVATAR, REF_AVS, SEMANTIC, TREES, VPO
 from hearsight.errors import HearsightError
 
-NAMES: dict[str, tuple[str, ...]] = {
-    "vggsound": (*vggsound.NAMES, *flickr.FRAMES, "audio"),
-    "vggsound videos": (vggsound_videos.CSV, vggsound_videos.BOXES),
-    "flickr": (*flickr.FRAMES, *flickr.SOUNDS, *flickr.ANNOTATIONS),
-    TREES: (
-        *picture_trees.PICTURES,
-        *picture_trees.SOUNDS,
-        *picture_trees.MASKS,
-        *picture_trees.SETS,
+Names = tuple[str, ...]  # of one thing, of which one is enough
+
+
+def _each(*names: str) -> tuple[Names, ...]:
+    """Names of several things."""
+    return tuple((name,) for name in names)
+
+
+NAMES: dict[str, tuple[Names, ...]] = {
+    "vggsound": (
+        *_each(vggsound.TRAINING_FRAMES, vggsound.TRAINING_SOUNDS, "audio"),
+        flickr.FRAMES,
+        ("anno", *vggsound.BOXES),
     ),
-    SEMANTIC: (*avsbench_semantic.PARTS, avsbench_semantic.TABLE, avsbench_semantic.CLASSES),
-    VPO: ("data", "mask"),
-    REF_AVS: (ref_avs.TABLE, ref_avs.MEDIA, ref_avs.MASKS),
-    AVATAR: (*avatar.PICTURES, "video", "audio"),
+    "vggsound videos": _each(vggsound_videos.CSV, vggsound_videos.BOXES),
+    "flickr": (flickr.FRAMES, tuple(flickr.SOUNDS), flickr.ANNOTATIONS),
+    TREES: (
+        picture_trees.PICTURES,
+        picture_trees.SOUNDS,
+        picture_trees.MASKS,
+        *_each(*picture_trees.SETS),
+    ),
+    SEMANTIC: _each(*avsbench_semantic.PARTS, avsbench_semantic.TABLE, avsbench_semantic.CLASSES),
+    VPO: _each("data", "mask"),
+    REF_AVS: _each(ref_avs.TABLE, ref_avs.MEDIA, ref_avs.MASKS),
+    AVATAR: _each(*avatar.PICTURES, "video", "audio"),
 }
 
 
-def respelt(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """What a folder holds of some names, but in other letters: the name it would be read by.
+def respelt(folder: Path, things: Iterable[Names]) -> dict[str, str]:
+    """What a folder holds of some things, but in other letters: the name it would be read by.
 
-    Not where what has that name itself is there too.
+    Not where the thing is there under one of its names: `Frames` beside `frame` is another one.
     """
-    known = {name.casefold(): name for name in names}
     held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    there = {name.casefold() for name in held if name in names}
-    folded = {name: name.casefold() for name in sorted(held) if name not in names}
-    return {name: known[low] for name, low in folded.items() if low in known and low not in there}
+    wanted = [names for names in things if held.isdisjoint(names)]
+    known = {name.casefold(): name for names in wanted for name in names}
+    return {
+        name: known[name.casefold()]
+        for name in sorted(held)
+        if name.casefold() in known and known[name.casefold()] != name
+    }
 
 
 def check_spelling(folder: Path, kind: str) -> None:
@@ -66,7 +81,7 @@ def check_spelling(folder: Path, kind: str) -> None:
 
 def spelling_hint(folder: Path) -> str:
     """What a folder without any layout may lack: a sentence, with a blank before it; or nothing."""
-    found = respelt(folder, [name for names in NAMES.values() for name in names])
+    found = respelt(folder, [names for things in NAMES.values() for names in things])
     if not found:
         return ""
     told = ", ".join(f"'{name}' as '{wanted}'" for name, wanted in found.items())

@@ -21,6 +21,7 @@ from hearsight.datasets.folders import (
     named_folder,
     read_entries,
     read_xml,
+    spelt,
     stems,
     subfolder,
     unheard,
@@ -33,7 +34,6 @@ from hearsight.files.text import one_line
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
 BOXES = ("vggss.json", "vggss_annotations.json", "annotations.json")  # the last two of vssl_eval
-NAMES = (TRAINING_FRAMES, TRAINING_SOUNDS, "anno", *BOXES)
 
 
 class VggSsBoxes:
@@ -70,7 +70,7 @@ class XmlBoxes:
         self.folder = Path(folder)
 
     def boxes(self, id: str) -> tuple[Box, ...] | None:
-        root = read_xml(self.folder / f"{id}.xml")
+        root = read_xml(spelt(self.folder / f"{id}.xml"))
         if root is None:
             return None
         return tuple(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hearsight.clips.frame_truth import SourceMask
 from hearsight.clips.lists import SPLITS
-from hearsight.datasets.folders import ending_in
+from hearsight.datasets.folders import ending_in, picture_files, spelt
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -74,7 +74,8 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
     every, images = dict[str, set[str]](), dict[str, list[Mapping[str, str]]]()
     for told in read_table(table, COLUMNS):
         split = SPLITS.get(told["split"].lower(), told["split"].lower())
-        single = folder / "mask" / f"{_padded(told['img_Id'])}_{_padded(told['ann_Ids'])}.png"
+        name = f"{_padded(told['img_Id'])}_{_padded(told['ann_Ids'])}.png"
+        single = spelt(folder / "mask" / name)
         key = single.stem if single.is_file() else _padded(told["img_Id"])
         every.setdefault(key, set()).add(split)
         if subset in (None, split):
@@ -87,7 +88,7 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
             missing.append(key)
         else:
             frames.append(frame)
-    masks = sorted(path.stem for path in (folder / "mask").glob("*.png"))
+    masks = [path.stem for path in picture_files(folder / "mask")]
     said = [
         *count_and_name(
             missing,
@@ -139,9 +140,9 @@ def _frame(
     key: str, own: list[Mapping[str, str]], folder: Path, sounds: Path
 ) -> MaskedFrame | None:
     """One picture with its sounds; None if a file of it is not there."""
-    picture = folder / "data" / f"{_padded(own[0]['img_Id'])}.jpg"
-    mask = folder / "mask" / f"{key}.png"
-    heard = tuple(dict.fromkeys(sounds / f"{told['vgg_file']}.wav" for told in own))
+    picture = spelt(folder / "data" / f"{_padded(own[0]['img_Id'])}.jpg")
+    mask = spelt(folder / "mask" / f"{key}.png")
+    heard = tuple(dict.fromkeys(spelt(sounds / f"{told['vgg_file']}.wav") for told in own))
     if not all(path.is_file() for path in (picture, mask, *heard)):
         return None
     labels = dict.fromkeys(told["cateName"] for told in own)

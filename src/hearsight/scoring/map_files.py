@@ -68,7 +68,8 @@ class MapFiles:
                 )
             self.places[name] = place
         if not self.places:
-            raise HearsightError(f"'{source}' holds no maps: {NO_MAPS}.")
+            said = "".join(f" {one}" for one in self.passed_over)
+            raise HearsightError(f"'{source}' holds no maps: {NO_MAPS}.{said}")
 
     def __enter__(self) -> "MapFiles":
         return self
@@ -116,10 +117,13 @@ class MapFiles:
             raise HearsightError(f"'{source}' does not tell which clip a map is of: {NO_MAPS}.")
 
     def _in_folder(self) -> Iterator[tuple[str, Place]]:
-        others = []
+        others, links = [], []
         for path in sorted(self.source.rglob("*")):
-            ending = path.suffix.lower()
-            if path.is_dir() or path.name.startswith("."):
+            ending, below = path.suffix.lower(), path.relative_to(self.source)
+            if any(part.startswith(".") for part in below.parts):
+                continue
+            if path.is_dir():
+                links += [below.as_posix()] if path.is_symlink() else []
                 continue
             if ending not in (*ARRAYS, *PICTURES):
                 others.append(path.relative_to(self.source).as_posix())
@@ -131,6 +135,9 @@ class MapFiles:
                     yield key, Place(path=path, key=key)
             else:
                 yield name, Place(path=path, key=keys[0] if keys else None)
+        self.passed_over += count_and_name(
+            links, "link to a folder is not followed", "links to folders are not followed"
+        )
         if others:
             endings = f"in {', '.join((*ARRAYS, *PICTURES))}"
             self.passed_over += count_and_name(

@@ -10,6 +10,7 @@ from hearsight.errors import HearsightError
 
 ENDING = re.compile(r"(?<=.)[._ -](?=[^._ -]*[A-Za-z])")  # where an ending such as `_map` may begin
 LAST = 2  # the form without folders
+PAIR = "~"  # between the two ids of a clip with the sound of another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ def match_names(
     A name is the id itself; else the same without folders or the suffix of a picture or video;
     else another way to write the same video and second; else the id with an ending that all
     such names have in common, as `ID_heatmap`. Where names keep the folders of ids, a name in
-    another folder is of none of these.
+    another folder is of none of these. Where some ids are `VIDEO~AUDIO`, ACL's `VIDEO_AUDIO` are
+    names of them, and `ID_ID` one of the clip with its own sound.
 
     what: is named, in errors. frames: places in `ids` of the frames of each clip, if they are such.
 
@@ -59,7 +61,9 @@ def match_names(
             rest.append(name)
         else:
             _add(found, id, name, what)
-    ended = _with_ending(rest, ways[LAST])
+    pairs = _as_pairs(ids)
+    ended = {name: pairs[name] for name in rest if name in pairs}
+    ended |= _with_ending([name for name in rest if name not in pairs], ways[LAST])
     for name, id in ended.items():
         _add(found, id, name, what)
     if not found:
@@ -108,6 +112,13 @@ def _by_form(ids: Sequence[str]) -> list[dict[Hashable, str]]:
         times = Counter(keys)
         ways.append({key: id for key, id in zip(keys, ids, strict=True) if times[key] == 1})
     return ways
+
+
+def _as_pairs(ids: Sequence[str]) -> dict[str, str]:
+    """Ids by the names that ACL gives its extended test sets; nothing where no id is of a pair."""
+    if not any(PAIR in id for id in ids):
+        return {}
+    return {id.replace(PAIR, "_") if PAIR in id else f"{id}_{id}": id for id in ids}
 
 
 def _with_ending(names: Sequence[str], ids: Mapping[Hashable, str]) -> dict[str, str]:
