@@ -21,8 +21,8 @@ def composed() -> Recipe:
         noise=1.0,
         projection=64,
         hidden=384,
-        heads=3,
-        linear_heads=1,
+        heads=6,
+        linear_heads=2,
         prototypes=512,
     )
     return recipe
