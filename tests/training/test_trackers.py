@@ -42,25 +42,50 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def board(run: Path) -> Any:
+def board_of(run: Path) -> Any:
+    """What TensorBoard reads of a run."""
     events = EventAccumulator(str(run / BOARD))
     events.Reload()
     return events
 
 
-def test_the_board_shows_the_numbers_of_the_log(run: Path, board: Any) -> None:
-    found = {
-        (tag, one.step): one.value for tag in board.Tags()["scalars"] for one in board.Scalars(tag)
-    }
-    wanted = {
+@pytest.fixture(scope="module")
+def board(run: Path) -> Any:
+    return board_of(run)
+
+
+def numbers(board: Any) -> dict[tuple[str, int], float]:
+    """The numbers on the board, by name and step."""
+    tags = board.Tags()["scalars"]
+    return {(tag, one.step): one.value for tag in tags for one in board.Scalars(tag)}
+
+
+def logged(run: Path) -> dict[tuple[str, int], float]:
+    """The numbers of the log, named as on the board."""
+    return {
         (f"{entry['kind']}/{name}", entry["step"]): number
         for entry in read_log(run)
         for name, number in entry.items()
         if name not in ("kind", "step", "epoch")
     }
-    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_the_board_shows_the_numbers_of_the_log(run: Path, board: Any) -> None:
+    found = numbers(board)
+    assert found == pytest.approx(logged(run), rel=1e-6)
     assert {step for _, step in found} == {2, 3}  # 3 steps: an entry at 2, the validation at 3
+
+
+def test_a_run_that_goes_on_keeps_its_numbers_on_the_board(tmp_path: Path) -> None:
+    folder, options = tmp_path / "run", replace(QUIET, log_every=1)
+    validation = open_clips("toys", split="val", size=40, count=4)
+    train(RECIPE, few_scenes(), folder, validation=validation, options=options)
+    longer, resumed = replace(RECIPE, epochs=2), replace(options, resume=True)
+    train(longer, few_scenes(), folder, validation=validation, options=resumed)
+    found = numbers(board_of(folder))
+    assert found == pytest.approx(logged(folder), rel=1e-6)
+    assert {step for name, step in found if name == "train/loss"} == {1, 2, 3, 4, 5, 6}
+    assert {step for name, step in found if name == "validation/auc"} == {3, 6}
 
 
 def test_the_board_shows_recipe_and_command_as_text(board: Any) -> None:

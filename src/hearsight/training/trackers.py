@@ -109,7 +109,8 @@ class Board:
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer: Any = SummaryWriter(str(folder), purge_step=step or None)
+        # purging begins with the step that is named, and the log keeps the entry of the last one
+        self.writer: Any = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def begin(self, recipe: Recipe, command: str) -> None:
         from torch.utils.tensorboard.summary import hparams
