@@ -12,7 +12,7 @@ import psutil
 import pytest
 import soundfile
 from made_library import RATE, make_clip, tiny_model
-from made_media import numbered, sine
+from made_media import coded_pictures, join_pictures, numbered, sine
 from PIL import Image
 
 from hearsight.library import ray_engine
@@ -165,3 +165,32 @@ def test_a_killed_worker_repeats_its_file_alone_and_the_rows_are_the_same(
             assert (one is None) == (two is None)
             assert one is None or np.abs(np.subtract(one, two)).max() < 1e-5
         assert other == row
+
+
+def test_a_film_that_changes_size_gives_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    model = tiny_model(tmp_path / "tiny.safetensors")
+    parts = [
+        coded_pictures([numbered(n, *size) for n in range(30)])
+        for size in ((64, 48), (128, 96), (48, 96))
+    ]
+    path = join_pictures(tmp_path / "a.mkv", *parts)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        done = index_videos(
+            tmp_path / "by_ray", [path], model=model, every=1.0, engine=extract_with_ray
+        )
+    finally:
+        ray.shutdown()
+    plain = index_videos(tmp_path / "plain", [path], model=model, every=1.0)
+    assert (done.added, done.unreadable) == (plain.added, plain.unreadable) == (1, {})
+    by_ray, here = rows(tmp_path / "by_ray"), rows(tmp_path / "plain")
+    assert by_ray.keys() == here.keys()
+    assert len(here) == done.moments > 1
+    for place, row in here.items():
+        assert by_ray[place]["thumbnail"] == row["thumbnail"]
+        assert np.abs(np.subtract(by_ray[place]["image"], row["image"])).max() < 1e-5
