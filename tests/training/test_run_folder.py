@@ -237,7 +237,7 @@ def test_a_comparison_resumes_what_has_begun_and_begins_the_rest(
     names: tuple[str, ...] | None,
     resumes: bool,
 ) -> None:
-    folder, asked = tmp_path / "run", []
+    folder, asked, told = tmp_path / "run", list[bool](), list[str]()
     if names is not None:
         folder.mkdir()
     for name in names or ():
@@ -246,11 +246,12 @@ def test_a_comparison_resumes_what_has_begun_and_begins_the_rest(
     def trained(*arguments: object, options: TrainingOptions, **others: object) -> SimpleNamespace:
         asked.append(options.resume)
         folder.mkdir(exist_ok=True)
-        return SimpleNamespace(finished=True, steps=0)
+        return SimpleNamespace(finished=True, steps=0, unreadable={"torn": "it is cut off"})
 
     monkeypatch.setattr("hearsight.studies.comparison_folder.train", trained)
-    train_once(tiny_recipe(), few_scenes(), folder, QUIET)
+    train_once(tiny_recipe(), few_scenes(), folder, replace(QUIET, notice=told.append))
     assert asked == [resumes]
+    assert told == ["skipped torn: it is cut off"]
 
 
 def test_threads_are_told_of_where_their_number_is_known_and_differs() -> None:
