@@ -105,6 +105,19 @@ class _SoloBoxes:
         return self._boxes.get(id)
 
 
+def duet_list(folder: Path, listed: Path | None) -> Path | None:
+    """The list of duets or solos by which a folder is read; None if it holds something else.
+
+    listed: the list that was named with the folder; None: one is looked for.
+
+    Raises:
+        HearsightError: none was named, and there are several.
+    """
+    if listed is None:
+        return find_duet_list(folder)
+    return listed if lists_duets(listed) else None
+
+
 def find_duet_list(folder: Path) -> Path | None:
     """The list of duets or solos that lies in a folder with frames and sounds, or above it.
 

@@ -12,7 +12,7 @@ from hearsight.clips.lists import ClipList, ListEntry, find_list, read_list
 from hearsight.clips.masked_store import open_store
 from hearsight.clips.selection import JoinedClips, choose, name_left_out
 from hearsight.datasets import flickr, vggsound, vggsound_videos
-from hearsight.datasets.duets import find_duet_list, lists_duets, open_listed_duets, open_music
+from hearsight.datasets.duets import duet_list, open_listed_duets, open_music
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
 from hearsight.datasets.layouts import kind_of, masked_kind
 from hearsight.datasets.masked_sets import DIVIDED, has_parts, open_masked
@@ -279,7 +279,7 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     """The clips of a folder, whose kind is found from its content."""
     if not folder.is_dir():
         raise HearsightError(f"there is no folder '{folder}'")
-    duets = find_duet_list(folder) if listed is None else listed if lists_duets(listed) else None
+    duets = duet_list(folder, listed)
     if duets is not None:
         if every is not None:
             raise HearsightError(NO_VIDEOS.format(folder))

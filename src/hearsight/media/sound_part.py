@@ -56,7 +56,7 @@ def sound_from(
 
 
 def _all_from(source: Source, timeline: Timeline, start: float, moved: bool) -> Iterator[Piece]:
-    """The same, with what is decoded beyond the end of the sound."""
+    """As `sound_from`, with what is decoded beyond the end of the sound."""
     if source.exact and not timeline.restarts and start > PREROLL + 1:
         found = _sought(source, timeline, start)
         if found is not None:
