@@ -118,7 +118,7 @@ def test_a_run_ends_with_the_better_model_its_card_and_a_page(
     assert len(names) == 3
     assert {video_of(id) for id in learned} == {video_of(id) for id in clips.ids} - names
     assert "takes over the weights of its trunks and projections" in said
-    assert "6 of 3 videos are held out" in said
+    assert "6 moments of 3 videos held out" in said
     assert "2 moments" not in said
     page = Path("run", REPORT).read_text()
     assert result["report"] == str(Path("run", REPORT))

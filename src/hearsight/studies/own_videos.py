@@ -153,8 +153,9 @@ def take_split(recipe: Recipe, clips: Clips, folder: Path, options: TrainingOpti
             f"{counted(split.quiet, 'silent moment was', 'silent moments were')} left out."
         )
     options.notice(
-        f"{counted(len(split.training), 'moment')} to learn from; {len(split.held_out):,} of "
-        f"{len(split.names):,} videos are held out: {first_names(split.names, 5)}."
+        f"{counted(len(split.training), 'moment')} to learn from; "
+        f"{counted(len(split.held_out), 'moment')} of {counted(len(split.names), 'video')} held "
+        f"out: {first_names(split.names, 5)}."
     )
     return split
 
