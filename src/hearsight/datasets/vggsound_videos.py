@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int16, UInt8
+from jaxtyping import Int16, Int64, UInt8
 
 from hearsight.clips.clip import Box, DecodedClip, UnreadableClip, fit_frame
 from hearsight.clips.fingerprint import file_fingerprint
@@ -73,11 +73,15 @@ def is_still(
     if min(height, width) < BLOCKS:
         return bool(np.array_equal(first, later))
     rows, columns = height // BLOCKS * BLOCKS, width // BLOCKS * BLOCKS
-    shape = (BLOCKS, rows // BLOCKS, BLOCKS, columns // BLOCKS, 3)
-    means = [
-        each[:rows, :columns].reshape(shape).mean((1, 3), np.float32) for each in (first, later)
-    ]
-    return bool(np.abs(means[0] - means[1]).max() < UNCHANGED)
+    pixels = rows * columns // BLOCKS**2
+
+    def sums(frame: UInt8[np.ndarray, "height width 3"]) -> Int64[np.ndarray, "rows columns 3"]:
+        lines = frame[:rows, :columns].reshape(BLOCKS, rows // BLOCKS, -1)
+        joined: np.ndarray = lines.sum(1, dtype=np.int64)  # first over lines, which lie in a row
+        summed: np.ndarray = joined.reshape(BLOCKS, BLOCKS, -1, 3).sum(2)
+        return summed
+
+    return bool(np.abs(sums(first) - sums(later)).max() < UNCHANGED * pixels)
 
 
 def read_clip(path: Path) -> Reading:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from jaxtyping import Int64
 
 from hearsight.media.settle import Settler, Stamped
@@ -27,12 +28,13 @@ from hearsight.media.sound import (
     sound_blocks,
     sound_pieces,
 )
-from hearsight.media.source import Encoded, Source, file_state, open_media
+from hearsight.media.source import MP4, Encoded, Source, file_state, open_media
 from hearsight.media.timeline import Timeline
 
 PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
 STEADY = {"wav", "flac"}  # containers whose clock counts samples, of these codecs
 COUNTED = {*BARE, "flac"}
+EVEN = {"aac"}  # sounds of which every packet holds as many samples
 # FFmpeg's names of sounds of which every packet depends on all before
 UNFORGETTING = {"adpcm_yamaha", "adpcm_ima_qt", "nellymoser"}
 REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
@@ -77,7 +79,7 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
     if stream.codec_context.name in UNFORGETTING:
         return None
     places = None
-    if source.kind not in STEADY or stream.codec_context.name not in COUNTED:
+    if not _counts_samples(source, stream):
         places = _remembered_places(source.path, timeline.zero, *file_state(source.path))
         if places is None:
             return None
@@ -95,6 +97,17 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
     if landed is None or landed.place > (start - CONTEXT) * landed.rate:
         return None
     return chain([landed], pieces)
+
+
+def _counts_samples(source: Source, stream: AudioStream) -> bool:
+    """Whether the time stamps of a sound are places in samples, so that none need be sought."""
+    name = stream.codec_context.name
+    if source.kind in STEADY:
+        return name in COUNTED
+    tick, rate = stream.time_base, stream.codec_context.sample_rate
+    if source.kind != MP4 or name not in EVEN or not tick or tick * rate != 1:
+        return False
+    return source.even_sound == stream.codec_context.frame_size
 
 
 def _placed(blocks: Iterator[Block], places: "Places | None") -> Iterator[tuple[int, Block]]:

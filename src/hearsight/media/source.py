@@ -4,10 +4,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.codec.context import Flags2
 from av.container import InputContainer
@@ -137,6 +139,23 @@ class Source:
             and picture is not None
             and bool(picture.codec_context.has_b_frames)
         )
+
+    @cached_property
+    def even_sound(self) -> int | None:
+        """The ticks from each packet of the sound to the next, by the index of an mp4 file.
+
+        None where they are not alike, or the index does not hold the whole sound.
+        """
+        sound = self.sound
+        if self.kind != MP4 or sound is None or not sound.duration:
+            return None
+        count = len(sound.index_entries)
+        stamps = np.fromiter((each.timestamp for each in sound.index_entries), np.int64, count)
+        steps = np.diff(stamps)
+        if not len(steps) or (steps != steps[0]).any():
+            return None
+        left = int(stamps[0]) + sound.duration - int(stamps[-1])  # ticks of the last packet
+        return int(steps[0]) if 0 < left <= steps[0] else None
 
     def edit(self, stream: VideoStream | AudioStream) -> Edit | None:
         """The part of a stream that is shown, where the decoder does not see to it."""

@@ -1,0 +1,96 @@
+"""A part of a sound is that part of the whole, whatever the index of its file tells of places."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from made_media import add_sound
+
+from hearsight.media import sound_part
+from hearsight.media.read import read_sound
+from hearsight.media.source import open_media
+
+RATE, SECONDS = 44_100, 9
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """Two tones that rise, so that every part is unlike all others."""
+    times = np.arange(SECONDS * RATE) / RATE
+    rising = np.sin(2 * np.pi * (200 * times + 90 * times**2))
+    faster = np.sin(2 * np.pi * (900 * times + 200 * times**2))
+    rows = np.stack([0.2 * rising, 0.2 * faster]).astype(np.float32)
+    path = tmp_path / "whole.m4a"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("aac", rate=RATE, layout="stereo")
+        stream.options = {"aac_pns": "0"}  # whose noise a decoder makes up as it comes along
+        add_sound(output, stream, rows, RATE)
+    return path
+
+
+def copied(
+    source: Path, name: str, keep: Callable[[int], bool], options: dict[str, str] | None = None
+) -> Path:
+    """The packets of a sound whose numbers are kept, with their own stamps."""
+    path = source.with_name(name)
+    with av.open(str(source)) as read, av.open(str(path), "w", options=options) as written:
+        stream = written.add_stream_from_template(read.streams.audio[0])
+        for number, packet in enumerate(read.demux(read.streams.audio[0])):
+            if packet.size and keep(number):
+                packet.stream = stream
+                written.mux(packet)
+    return path
+
+
+def step(path: Path) -> int | None:
+    with open_media(path) as source:
+        return source.even_sound
+
+
+def check_parts(path: Path) -> np.ndarray:
+    """Compare parts with the whole, which is returned."""
+    sound = read_sound(path, rate=RATE)
+    for start in (2.5, 3.37, 4.6, 6.012345, 8.8):
+        part = read_sound(path, rate=RATE, start=start, seconds=0.7)
+        first = round(start * RATE)
+        assert len(part)
+        assert np.abs(part - sound[first : first + len(part)]).max() < 2e-5
+    return sound
+
+
+def test_an_even_index_tells_places_without_another_look_at_the_file(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert step(whole) == 1024
+    monkeypatch.setattr(sound_part, "_remembered_places", lambda *_: pytest.fail("looked again"))
+    assert len(check_parts(whole)) == pytest.approx(SECONDS * RATE, abs=2048)
+
+
+def test_a_hole_in_the_index_stays_silent_at_its_place(whole: Path) -> None:
+    path = copied(whole, "hole.m4a", lambda number: not 120 <= number < 165)
+    assert step(path) is None
+    sound = check_parts(path)
+    assert not sound[round(3.0 * RATE) : round(3.6 * RATE)].any()
+    assert np.abs(sound[: round(2.5 * RATE)]).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", ["frag_keyframe+empty_moov", "dash+frag_keyframe"])
+def test_parts_of_a_sound_in_fragments_are_those_of_the_whole(whole: Path, kind: str) -> None:
+    live = {"movflags": kind, "frag_duration": "1000000"}
+    check_parts(copied(whole, "live.mp4", lambda _: True, live))
+
+
+def test_an_index_that_ends_before_the_sound_is_not_taken_for_the_whole(whole: Path) -> None:
+    live = {"movflags": "dash+frag_keyframe", "frag_duration": "1000000"}
+    path = copied(whole, "live.mp4", lambda _: True, live)
+    with av.open(str(path)) as opened:
+        sound = opened.streams.audio[0]
+        last = sound.index_entries[len(sound.index_entries) - 1].timestamp
+        assert last < SECONDS * RATE - 10_240
+    assert step(path) is None
+
+
+def test_other_containers_have_no_such_index(whole: Path) -> None:
+    assert step(copied(whole, "sound.mka", lambda _: True)) is None
