@@ -163,11 +163,11 @@ def test_a_comparison_that_cannot_begin_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--data good", "--held-out"),
-        ("--data good --held-out nowhere", "'nowhere' names no clips"),
-        ("--data good --held-out bare", "None of the 2 clips of 'bare' has boxes"),
-        ("--data good --held-out kept --set batch_size=9", "fewer than one batch of 9"),
-        ("--data good --held-out kept --out videos", "'videos' holds no ablation"),
+        ("--data good", "--test"),
+        ("--data good --test nowhere", "'nowhere' names no clips"),
+        ("--data good --test bare", "None of the 2 clips of 'bare' has boxes"),
+        ("--data good --test kept --set batch_size=9", "fewer than one batch of 9"),
+        ("--data good --test kept --out videos", "'videos' holds no ablation"),
     ],
 )
 def test_an_ablation_that_cannot_begin_leaves_nothing(
@@ -195,7 +195,7 @@ def test_a_demo_that_cannot_begin_leaves_nothing(hearsight: Hearsight) -> None:
         f"{TRAIN} --data good",
         f"{TRAIN} --data good --resume",
         f"{COMPARE} --data good --test kept",
-        f"ablate ssl_tie:small --seeds 1 --out out --data good --held-out kept {TINY}",
+        f"ablate ssl_tie:small --seeds 1 --out out --data good --test kept {TINY}",
         "demo --out out --pack toys",
         "data import good --out out",
     ],

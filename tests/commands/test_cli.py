@@ -206,7 +206,7 @@ def test_train_refuses_in_one_sentence(hearsight: Hearsight, options: str, said:
         ("ablate lvs --data toys", "'lvs'"),
         ("ablate ssl_tie:small --data toys --seeds 4,five", "4,five"),
         ("ablate ssl_tie:small --data toys --seeds 4,4", "4,4"),
-        ("ablate ssl_tie:small --data store", "--held-out"),
+        ("ablate ssl_tie:small --data store", "--test"),
         ("demo --pack zoo", "'zoo'"),
         ("demo --pack menagerie:empty", "empty"),
         ("demo --minutes 0", "--minutes"),

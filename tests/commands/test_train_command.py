@@ -11,6 +11,7 @@ from made_runs import same, weights_of
 from hearsight.checkpoints.checkpoint import BEST, LAST, load_checkpoint
 from hearsight.clips.clip import encode_clip
 from hearsight.clips.shard_writer import StoreWriter
+from hearsight.recipes.recipe_file import read_recipe
 
 TINY = (
     "--set encoder.widths=[8,8,8,8] --set frame_size=32 --set batch_size=2 --set epochs=1"
@@ -113,6 +114,20 @@ def test_a_run_resumed_with_other_threads_is_told_of(hearsight: Hearsight) -> No
         ],
     )
     assert facts()["threads"] == 2
+
+
+def test_epochs_are_given_by_an_option_or_by_a_change(hearsight: Hearsight) -> None:
+    by_change = TRAIN.partition(" --set epochs=1")
+    assert by_change[1]
+    line = by_change[0] + by_change[2]
+    assert hearsight(f"{line} --epochs 2")[0] == 0
+    assert read_recipe(Path("run", "recipe.json")).epochs == 2
+    code, _, said = hearsight(f"{line} --epochs 3 --resume")  # more of them than the run had
+    assert (code, read_recipe(Path("run", "recipe.json")).epochs) == (0, 3), said
+    code, out, said = hearsight(f"{TRAIN} --epochs 3 --out other")
+    assert (code, out) == (2, "")
+    assert "--epochs 3 and --set epochs=1: leave one of them out." in said
+    assert not Path("other").exists()
 
 
 def test_clips_of_one_id_in_two_sources_are_named(hearsight: Hearsight) -> None:

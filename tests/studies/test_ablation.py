@@ -94,10 +94,8 @@ def test_a_method_without_a_ladder_is_refused() -> None:
 
 
 def test_a_store_is_not_scored_on_what_it_taught(tmp_path: Path) -> None:
-    with pytest.raises(HearsightError, match="--held-out"):
-        open_data(
-            [str(tmp_path)], None, size=32, epoch=None, count=4, classes=None, option="--held-out"
-        )
+    with pytest.raises(HearsightError, match="--test"):
+        open_data([str(tmp_path)], None, size=32, epoch=None, count=4, classes=None)
 
 
 def test_every_rung_is_trained_once_and_scored_alike(tmp_path: Path) -> None:
@@ -121,7 +119,7 @@ def test_every_rung_is_trained_once_and_scored_alike(tmp_path: Path) -> None:
 # The command
 
 ABLATE = (
-    "ablate ssl_tie:small --data train --held-out test --seeds 4 --out out --device cpu "
+    "ablate ssl_tie:small --data train --test test --seeds 4, --out out --device cpu "
     f"--workers 0 --threads 1 {' '.join(f'--set {one}' for one in TINY)}"
 )
 
@@ -186,9 +184,7 @@ def test_a_comparison_goes_on_with_the_runs_of_an_ablation(hearsight: Hearsight)
     assert hearsight(ABLATE)[0] == 0
     before = Path("out/ssl_tie-small_b-seed4/log.jsonl").stat().st_mtime_ns
     line = ABLATE.replace("ablate ssl_tie:small", "compare ssl_tie:small_b")
-    code, out, err = hearsight(
-        line.replace("--held-out", "--test").replace("--seeds 4", "--seeds 4,")
-    )
+    code, out, err = hearsight(line)
     assert code == 0, err
     assert "ssl_tie:small_b" in out
     assert "training" not in err

@@ -25,6 +25,10 @@ Data = Annotated[
 RecipeChanges = Annotated[
     list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
 ]
+Epochs = Annotated[
+    int | None,
+    typer.Option("--epochs", help="Epochs of training; by default the recipe's.", min=1),
+]
 Device = Annotated[
     str | None, typer.Option(help="`cpu` or `cuda`; by default a GPU if there is one.")
 ]
@@ -159,6 +163,22 @@ def parse_seeds(text: str) -> list[int]:
     ):
         raise HearsightError(f"--seeds takes different whole numbers with commas, not '{text}'.")
     return [int(seed) for seed in written]
+
+
+def add_epochs(changes: list[str], epochs: int | None) -> list[str]:
+    """Changes of recipes, with what --epochs says.
+
+    Raises:
+        HearsightError: two numbers of epochs.
+    """
+    from hearsight.recipes.serialisation import changed_field
+
+    if epochs is None:
+        return changes
+    for change in changes:
+        if changed_field(change) == "epochs":
+            raise HearsightError(f"--epochs {epochs} and --set {change}: leave one of them out.")
+    return [*changes, f"epochs={epochs}"]
 
 
 def field_hint(option: str, options: list[str]) -> str:

@@ -12,12 +12,14 @@ from hearsight.commands.console import Bars, note, table_width, tell
 from hearsight.commands.options import (
     Data,
     Device,
+    Epochs,
     Protocols,
     RecipeChanges,
     Threads,
     Wide,
     Workers,
     above_zero,
+    add_epochs,
     command_line,
     parse_folder,
     parse_protocols,
@@ -37,6 +39,17 @@ if TYPE_CHECKING:
 
 FIRST_SEED = 4  # of recipes
 
+Test = Annotated[
+    str | None,
+    typer.Option(
+        "--test", help="Annotated clips to score; by default the held-out ones of a pack."
+    ),
+]
+Seeds = Annotated[
+    str,
+    typer.Option("--seeds", help="Number of seeds, counted from 4; or a list: `4,9`, `7,`."),
+]
+
 
 def choose_seeds(text: str) -> tuple[int, ...]:
     """Seeds from --seeds: a number counts them from `FIRST_SEED` on, commas list them.
@@ -55,23 +68,15 @@ def choose_seeds(text: str) -> tuple[int, ...]:
 def compare(
     recipes: Annotated[list[str], typer.Argument(help="Names of recipes.")],
     data: Data,
-    test: Annotated[
-        str | None,
-        typer.Option(help="Annotated clips to score; by default the held-out ones of a pack."),
-    ] = None,
+    test: Test = None,
     protocols: Protocols = "adaptive",
-    seeds: Annotated[
-        str, typer.Option(help="Number of seeds, counted from 4; or a list: `4,9`, `7,`.")
-    ] = "3",
+    seeds: Seeds = "3",
     out: Annotated[
         Path,
         typer.Option(help="Runs, table.csv, report.html.", metavar="PATH", parser=parse_folder),
     ] = Path("comparison"),
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Of every trained method; by default its recipe's.", min=1),
-    ] = None,
+    epochs: Epochs = None,
     scenes: Annotated[
         int | None,
         typer.Option(
@@ -154,22 +159,6 @@ def compare(
     tell_written(out / "table.csv", out / "report.html")
 
 
-def add_epochs(changes: list[str], epochs: int | None) -> list[str]:
-    """Changes of recipes, with what --epochs says.
-
-    Raises:
-        HearsightError: two numbers of epochs.
-    """
-    from hearsight.studies.comparison import changed_field
-
-    if epochs is None:
-        return changes
-    for change in changes:
-        if changed_field(change) == "epochs":
-            raise HearsightError(f"--epochs {epochs} and --set {change}: leave one of them out.")
-    return [*changes, f"epochs={epochs}"]
-
-
 def run_comparison(
     comparison: "Comparison",
     data: list[str],
@@ -180,7 +169,6 @@ def run_comparison(
     looks: int = 1,
     validation: str | None = None,
     select_on_test: bool = False,
-    option: str = "--test",
     device: str | None,
     workers: int,
 ) -> list["ComparedMethod"]:
@@ -195,7 +183,6 @@ def run_comparison(
         looks: of cut-outs, as `open_data` takes them.
         validation: name of clips that choose the epoch.
         select_on_test: whether the scored clips may choose the epoch.
-        option: that names `test`.
         device: of training and scoring.
         workers: processes that load data.
 
@@ -225,7 +212,7 @@ def run_comparison(
         size = scene_size(comparison.folder, size)
         scenes[SCENE_SIZE] = size
     clips, scored, composed = open_data(
-        data, test, size=size, looks=looks, validation=validation, option=option, **counts
+        data, test, size=size, looks=looks, validation=validation, **counts
     )
     held_out = read_held_out(scored)
     tell(check_truths(scored, test or data[0], held_out.annotations))
@@ -306,16 +293,14 @@ def open_validation(
 def ablate(
     method: Annotated[str, typer.Argument(help="`ssl_tie` or `ssl_tie:small`.")],
     data: Data,
-    held_out: Annotated[
-        str | None,
-        typer.Option(help="Annotated clips to score; by default --data's held-out ones."),
-    ] = None,
+    test: Test = None,
     out: Annotated[
         Path,
         typer.Option(help="Run folders, table and plot.", metavar="PATH", parser=parse_folder),
     ] = Path("ablation"),
-    seeds: Annotated[str, typer.Option(help="Seeds of every rung, with commas.")] = "4,5,6",
+    seeds: Seeds = "3",
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
+    epochs: Epochs = None,
     scenes: Annotated[
         int | None,
         typer.Option(
@@ -336,7 +321,7 @@ def ablate(
 
     Finished runs in OUT are not repeated, an interrupted one is resumed.
 
-    Example: hearsight ablate ssl_tie:small --data menagerie --set epochs=12
+    Example: hearsight ablate ssl_tie:small --data menagerie --epochs 12
     """
     import torch
 
@@ -344,12 +329,13 @@ def ablate(
 
     torch.set_num_threads(threads)
     run_comparison(
-        make_ablation(method, seeds=parse_seeds(seeds), changes=changes, folder=out),
+        make_ablation(
+            method, seeds=choose_seeds(seeds), changes=add_epochs(changes, epochs), folder=out
+        ),
         data,
-        held_out,
+        test,
         partial(write_ladder, command=command_line()),
         counts={"epoch": scenes, "count": count, "classes": classes},
-        option="--held-out",
         device=device,
         workers=workers,
     )

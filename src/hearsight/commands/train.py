@@ -11,10 +11,12 @@ from hearsight.commands.console import Bars, note, tell
 from hearsight.commands.options import (
     Data,
     Device,
+    Epochs,
     RecipeChanges,
     Threads,
     Workers,
     above_zero,
+    add_epochs,
     command_line,
     parse_folder,
 )
@@ -41,6 +43,7 @@ def train(
         ),
     ] = None,
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
+    epochs: Epochs = None,
     seed: Annotated[
         int | None,
         typer.Option(help="Of weights, order and augmentation; by default the recipe's."),
@@ -61,7 +64,13 @@ def train(
         ),
     ] = False,
     scenes: Annotated[
-        int | None, typer.Option(help="Composed scenes in an epoch; by default 10,000.", min=1)
+        int | None,
+        typer.Option(
+            "--scenes",
+            "--epoch",
+            help="Scenes in an epoch, if they are composed; by default 10,000.",
+            min=1,
+        ),
     ] = None,
     looks: Annotated[
         int, typer.Option(help="Looks in which each cut-out of composed scenes appears.", min=1)
@@ -114,7 +123,7 @@ def train(
     From one's own videos and a model to start from, also a page: before and after on some of the
     videos that are held out. The model at the start is kept if the trained one is worse.
 
-    Example: hearsight train ssl_tie:small --data menagerie --out runs/first --set epochs=20
+    Example: hearsight train ssl_tie:small --data menagerie --out runs/first --epochs 20
     """
     started = time.monotonic()  # importing torch and opening the data take minutes too
     import torch
@@ -132,6 +141,7 @@ def train(
         check_validation(protocol)  # a wrong name is said now, not at the end of the first epoch
         if validation is None and not select_on_test:
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
+    changes = add_epochs(changes, epochs)
     method = choose_recipe(recipe, config, changes, seed, resumed=out if resume else None)
     ours = all(map(is_videos, data))
     begun = choose_start(start, method, own_videos=ours, resumed=out if resume else None)
@@ -234,7 +244,7 @@ def choose_recipe(
     """
     from hearsight.recipes.catalogue import load_recipe
     from hearsight.recipes.recipe_file import read_recipe
-    from hearsight.recipes.serialisation import assign
+    from hearsight.recipes.serialisation import assign, changed_field
     from hearsight.training.run_folder import has_begun, no_run, run_recipe
 
     held = None if resumed is None else run_recipe(resumed)
@@ -248,7 +258,7 @@ def choose_recipe(
         raise HearsightError(
             "Name a recipe, such as ssl_tie:small (see `hearsight recipes`), or a file by --config."
         )
-    seeds = [change for change in changes if change.partition("=")[0].strip() == "seed"]
+    seeds = [change for change in changes if changed_field(change) == "seed"]
     if seed is not None and seeds:
         raise HearsightError(f"--seed {seed} and --set {seeds[0]} both give the seed.")
     if seed is not None:

@@ -30,6 +30,11 @@ def from_json(plain: object) -> Recipe:
     return recipe
 
 
+def changed_field(assignment: str) -> str:
+    """The PATH of PATH=VALUE."""
+    return assignment.partition("=")[0].strip()
+
+
 def assign(recipe: Recipe, *assignments: str) -> Recipe:
     """Change fields in place, as in `contrast.margin=-0.2`, `warp=null` or `betas=0.9,0.99`.
 

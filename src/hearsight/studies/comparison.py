@@ -22,7 +22,7 @@ from hearsight.model.encoders import EMA_NETWORKS, RESNETS, Encoders
 from hearsight.progress import Progress, of_stage, renamed
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
-from hearsight.recipes.serialisation import assign
+from hearsight.recipes.serialisation import assign, changed_field
 from hearsight.scoring.box_scores import blind_scores
 from hearsight.scoring.evaluation import Annotations, read_annotations
 from hearsight.scoring.protocol_registry import check_name
@@ -146,11 +146,6 @@ class Comparison:
         return self.folder / f"{name.replace(':', '-')}-seed{seed}"
 
 
-def changed_field(change: str) -> str:
-    """The PATH of a change PATH=VALUE."""
-    return change.partition("=")[0].strip()
-
-
 def make_recipe(name: str, changes: Sequence[str], seed: int) -> Recipe:
     """The recipe of a run.
 
@@ -242,7 +237,6 @@ def open_data(
     classes: int | None,
     looks: int = 1,
     validation: str | None = None,
-    option: str = "--test",
 ) -> tuple[Clips, Clips, dict[str, int | None]]:
     """Open the clips to train on and to score; held-out scenes have 1 or 2 silent objects.
 
@@ -255,7 +249,6 @@ def open_data(
         classes: of scenes; None for all.
         looks: in which each cut-out of scenes appears.
         validation: name of the clips to validate on, if there are any; not opened here.
-        option: that names `test`, for errors.
 
     Returns:
         Both, and what `scene_counts` gives.
@@ -265,7 +258,7 @@ def open_data(
     """
     if test is None and not is_pack(data[0]):
         raise HearsightError(
-            f"Name annotated clips to score with {option}: '{data[0]}' has no held-out clips."
+            f"Name annotated clips to score with --test: '{data[0]}' has no held-out clips."
         )
     scored = test or data[0]
     held = [scored, *([] if validation is None else [validation])]
