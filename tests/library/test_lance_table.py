@@ -15,10 +15,12 @@ from hearsight.library.lance_table import (
     FORMAT,
     MODALITIES,
     LibraryInfo,
+    Modality,
     MomentFilter,
     MomentTable,
     sole_writer,
 )
+from hearsight.library.library import Library
 
 CHANNELS = 32
 
@@ -427,6 +429,27 @@ def test_what_is_left_out_never_hides_what_is_asked_for(
         hits += len(set(found(quick)) & set(found(exact)))
         wanted += len(exact)
     assert hits >= (0.95 if options.get("only") and k < 700 else 0.6) * wanted
+
+
+@pytest.mark.parametrize("k", [5, 20, 24, 60])
+@pytest.mark.parametrize("to", MODALITIES)
+def test_one_film_does_not_flood_what_the_index_finds(
+    partly_silent: MomentTable, to: Modality, k: int
+) -> None:
+    """As in an exact search; some of what lies beyond the k nearest is taken in passing."""
+    library = Library(partly_silent, model=None, device=None)
+    hits = 0
+    for at in (0.0, 30.0, 600.0, 1200.0):
+        query = library.query_by_moment("/7", at, to)
+        quick, exact = (library.nearest(query, k, exact=exact) for exact in (False, True))
+        files = [one.file for one in quick]
+        assert len(quick) == len(exact) == min(k, 24 + 3 - len(set(files[:3])))
+        assert all(file not in files[:place] for place, file in enumerate(files) if place >= 3)
+        assert "/7" in map(str, files) or k < 24  # whose moment was asked by
+        scores = [(to == "sound" and one.silent, -one.score) for one in quick]
+        assert scores == sorted(scores)
+        hits += len({(one.file, one.time) for one in quick} & {(o.file, o.time) for o in exact})
+    assert hits >= 0.9 * 4 * min(k, 24)
 
 
 def test_a_library_with_an_older_vector_index_is_searched_and_added_to(tmp_path: Path) -> None:

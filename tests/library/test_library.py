@@ -245,7 +245,9 @@ def mixed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
 def test_one_film_does_not_flood_the_results(mixed: Library, folder: Path, k: int, to: str) -> None:
     query = mixed.query(video=folder / "0.mp4", at=4.5, to=to)
     wanted: list[tuple[str, float]] = []
-    for one in mixed.nearest(query, 1000):  # the definition: each file once beyond three results
+    for one in mixed.nearest(
+        query, 1000, same_video="keep"
+    ):  # the definition: each file once beyond three results
         files = [file for file, _ in wanted]
         if len(wanted) < 3 or one.file.name not in files:
             wanted.append((one.file.name, one.time))

@@ -76,7 +76,7 @@ PROBES = 40  # partitions searched; at least, and at least one for every two res
 REFINE = {"IVF_PQ": 40}  # times k moments, best by the index, whose exact cosine is computed
 REFINE_CODES = 4  # the same for what `build_vector_index` makes; older libraries have the one above
 EVERY_PARTITION = 2**31 - 1  # probes
-TRIES = (1, 4)  # times k moments among which k are hoped for that no condition leaves out
+TRIES = (2, 8)  # times k moments among which k are hoped for that are not left out
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
@@ -391,6 +391,7 @@ class MomentTable:
         without: Collection[str] = (),
         silent: bool | None = None,
         only: MomentFilter = EVERY_MOMENT,
+        more: bool = False,
     ) -> pa.Table:
         """The k moments whose embedding of a modality has the highest cosine to a unit vector.
 
@@ -398,21 +399,22 @@ class MomentTable:
 
         exact: do not use the vector index. without: files to leave out. silent: only moments under
         `QUIET` or without sound, or only others; None for both. only: which moments of them.
+        more: give those beyond k, too, that a vector index found without being asked again.
         """
         without = sorted(without)
-        indexed = not exact and self._vector_index(modality) is not None
-        if indexed and only == EVERY_MOMENT and silent is not True and (without or silent is False):
+        kind = None if exact else self._vector_index(modality)
+        if kind is not None and only == EVERY_MOMENT and silent is not True:
             for times in TRIES:
-                found = self._search(vector, modality, times * k, [], exact=False)
+                found = self._search(vector, modality, times * k, [], kind, spare=times)
                 kept = found.filter(_remaining(without, silent))
-                if len(kept) >= k:
-                    return kept[:k]
+                if len(kept) >= k or len(found) < times * k:
+                    return kept if more else kept[:k]
         conditions = only.conditions()
         if without:
             conditions.append(f"file NOT IN ({', '.join(map(_quoted, without))})")
         if silent is not None:
             conditions.append(f"(level < {QUIET} OR level IS NULL)" if silent else AUDIBLE)
-        return self._search(vector, modality, k, conditions, exact=exact)
+        return self._search(vector, modality, k, conditions, kind)
 
     def _search(
         self,
@@ -420,17 +422,21 @@ class MomentTable:
         modality: Modality,
         k: int,
         conditions: Sequence[str],
+        kind: str | None,
         *,
-        exact: bool,
+        spare: int = 1,
     ) -> pa.Table:
         """The k nearest that meet all conditions of SQL; the rest as in `nearest`.
+
+        kind: of the vector index, None to compare all. spare: how many times as many as are wanted
+        `k` is: so many fewer exact cosines are computed for each.
 
         Under a condition every partition of the vector index is searched: those near the vector may
         hold none that meets it.
         """
         shown = [name for name in SHOWN if name in self.schema.names]
-        kind = None if exact else self._vector_index(modality)
         some = EVERY_PARTITION if conditions else max(PROBES, k // 2)
+        refine = max(1, REFINE.get(kind or "", REFINE_CODES) // spare)
 
         def query(table: Table, probes: int) -> pa.Table:
             search = table.search(vector, vector_column_name=modality, query_type="vector")
@@ -439,7 +445,7 @@ class MomentTable:
             if kind is None:
                 search.bypass_vector_index()
             else:
-                search.nprobes(probes).refine_factor(REFINE.get(kind, REFINE_CODES))
+                search.nprobes(probes).refine_factor(refine)
             if conditions:
                 search.where(" AND ".join(conditions))
             return search.to_arrow()

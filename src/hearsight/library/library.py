@@ -345,7 +345,7 @@ class Library:
         heard = query.to == "sound" and query.silent is None
         for silent in (False, True) if heard else (None,):
             self._find(query, k, same_video, exact, silent, only, found)
-        return found[:k]
+        return found
 
     def _find(
         self,
@@ -374,11 +374,16 @@ class Library:
                 without=without,
                 silent=silent,
                 only=only,
+                more=True,
             ).to_pylist()
             for row in rows:
+                if len(found) == k:
+                    return
+                if (row["file"], row["time"]) == query.moment:
+                    continue
                 flooding = same_video == "one" and len(found) >= FREE and row["file"] in seen
                 seen.add(row["file"])
-                if not flooding and (row["file"], row["time"]) != query.moment:
+                if not flooding:
                     score = min(1.0, max(-1.0, row.pop("score")))
                     found.append(SearchResult(**_shown(row), score=score))
             if same_video != "one" or len(rows) < wanted:
