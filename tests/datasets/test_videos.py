@@ -11,10 +11,11 @@ import pytest
 from made_commands import Hearsight
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine
 
-from hearsight.clips.clip import StoredClips, UnreadableClip
+from hearsight.clips.clip import FilmedClips, StoredClips, UnreadableClip
 from hearsight.clips.selection import JoinedClips, choose, name_left_out
 from hearsight.clips.shard_writer import write_store
 from hearsight.clips.shards import Store
+from hearsight.datasets import videos
 from hearsight.datasets.videos import SUFFIXES, NoVideosError, VideoClips
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
@@ -87,6 +88,41 @@ def test_videos_become_a_store_and_the_unreadable_are_named(folder: Path, tmp_pa
     clip = Store(tmp_path / "store None")[1]
     assert (clip.id, clip.source) == ("long.mp4", "long.mp4")
     assert number_of(clip.frame) in (49, 50, 51)
+
+
+def test_films_are_read_in_runs_of_one_film_in_order(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = VideoClips(folder, every=0.5)
+    assert isinstance(clips, FilmedClips)
+    assert len(clips) == 4 + 20
+    for most in (1, 3, 20):
+        monkeypatch.setattr(videos, "RUN", most)
+        for wanted in ([*range(24)], [3, 4, 5, 6], [23, 2, 3], []):
+            runs = clips.runs(wanted)
+            assert [index for run in runs for index in run] == wanted
+            assert all(len(run) <= most for run in runs)
+            assert all((index < 4) == (run[0] < 4) for run in runs for index in run)
+    assert clips.runs([*range(24)]) == [[*range(4)], [*range(4, 24)]]
+
+
+def test_processes_write_the_store_that_one_thread_writes(folder: Path, tmp_path: Path) -> None:
+    (folder / "broken.mp4").write_bytes(b"no film")
+    clips = VideoClips(folder, every=0.5)
+    seen: list[int] = []
+    for name, workers in (("one", 1), ("two", 2)):
+        done = write_store(
+            clips,
+            tmp_path / name,
+            workers=workers,
+            clips_per_shard=5,
+            progress=lambda _, count, total: seen.append(count),
+        )
+        assert (done.added, [error.id for error in done.unreadable]) == (24, ["broken.mp4"])
+    assert seen == [*range(1, 26)] * 2
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    assert one.ids == two.ids
+    assert [one.clip(index) for index in range(24)] == [two.clip(index) for index in range(24)]
 
 
 def test_a_video_gone_since_is_reported(folder: Path) -> None:

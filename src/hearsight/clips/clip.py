@@ -134,10 +134,7 @@ class StoredClips(Clips, Protocol):
 
 @runtime_checkable
 class RemarkedClips(Clips, Protocol):
-    """Clips of which reading tells what is unusual, though they can be used.
-
-    They are read in bulk by several processes, each of which has a copy.
-    """
+    """Clips of which reading tells what is unusual, though they can be used."""
 
     def flaws(self, index: int, /) -> frozenset[str]:
         """What was unusual when the clip at `index` was read; nothing before."""
@@ -147,6 +144,14 @@ class RemarkedClips(Clips, Protocol):
 
     def remarks(self) -> list[str]:
         """Sentences that count and name the clips of each flaw."""
+
+
+@runtime_checkable
+class FilmedClips(Clips, Protocol):
+    """Clips that are decoded from films; in bulk by several processes, each of which has a copy."""
+
+    def runs(self, indices: Sequence[int], /) -> list[list[int]]:
+        """The indices in the same order, in runs of which each is best read by one process."""
 
 
 @runtime_checkable

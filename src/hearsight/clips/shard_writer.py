@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Int64
 
-from hearsight.clips.clip import Clip, Clips, RemarkedClips, UnreadableClip, encoded
+from hearsight.clips.clip import Clip, Clips, FilmedClips, RemarkedClips, UnreadableClip, encoded
 from hearsight.clips.fingerprint import fingerprint, fingerprints_differ
 from hearsight.clips.read_ahead import read_ahead, read_apart
 from hearsight.clips.shards import (
@@ -229,7 +229,7 @@ def write_store(
         clips: what to write.
         folder: the store.
         clips_per_shard: fewer only in the last shard.
-        workers: threads that read ahead; processes for `RemarkedClips`.
+        workers: threads that read ahead; processes for `FilmedClips`.
         progress: called after each clip with (`stage`, done, total).
         stage: its name in `progress`.
 
@@ -276,19 +276,29 @@ def _others(clips: Clips, store: Store) -> tuple[str, ...]:
 def _read_all(clips: Clips, wanted: Sequence[int], workers: int) -> Iterator[Clip | UnreadableClip]:
     """The clips at some indices, encoded and checked, in order."""
     ahead = 2 * workers
-    if workers < 2 or not isinstance(clips, RemarkedClips):
+    if workers < 2 or not isinstance(clips, FilmedClips):
         yield from read_ahead(partial(_read_checked, clips), wanted, workers=workers, ahead=ahead)
         return
-    found = read_apart(_read_remarked, clips, wanted, workers=workers, ahead=ahead)
-    for index, (clip, flaws) in zip(wanted, found, strict=True):
-        clips.note_flaws(index, flaws)
-        yield clip
+    runs = clips.runs(wanted)
+    read = read_apart(_read_run, clips, runs, workers=workers, ahead=ahead)
+    for run, found in zip(runs, read, strict=True):
+        for index, (clip, flaws) in zip(run, found, strict=True):
+            if isinstance(clips, RemarkedClips):
+                clips.note_flaws(index, flaws)
+            yield clip
 
 
-def _read_remarked(
-    clips: RemarkedClips, index: int
-) -> tuple[Clip | UnreadableClip, frozenset[str]]:
-    return _read_checked(clips, index), clips.flaws(index)
+def _read_run(
+    clips: FilmedClips, run: list[int]
+) -> list[tuple[Clip | UnreadableClip, frozenset[str]]]:
+    """The clips of a run, and what is unusual about each."""
+    return [
+        (
+            _read_checked(clips, index),
+            clips.flaws(index) if isinstance(clips, RemarkedClips) else frozenset(),
+        )
+        for index in run
+    ]
 
 
 def _read_checked(clips: Clips, index: int) -> Clip | UnreadableClip:

@@ -50,8 +50,8 @@ def import_clips(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Threads that read ahead, 2 by default; of VGGSound's videos processes, by "
-            "default one for each processor.",
+            help="Processes that decode films, by default one for each processor; of other clips "
+            "threads that read ahead, by default 2.",
             min=1,
         ),
     ] = None,
@@ -60,7 +60,7 @@ def import_clips(
 
     Example: hearsight data import ~/Videos --out stores/mine --every 5
     """
-    from hearsight.clips.clip import RemarkedClips
+    from hearsight.clips.clip import FilmedClips
     from hearsight.clips.read_ahead import available_cores
     from hearsight.clips.selection import name_left_out, remarks_in
     from hearsight.clips.shard_writer import write_store
@@ -70,7 +70,7 @@ def import_clips(
         check_split(source, split)
     clips = open_clips(source, split=split or "train", every=every)
     if workers is None:
-        workers = available_cores() if isinstance(clips, RemarkedClips) else 2
+        workers = available_cores() if isinstance(clips, FilmedClips) else 2
     with Bars() as bars:
         written = write_store(clips, out, workers=workers, progress=bars)
     tell([*name_left_out(clips, source), *remarks_in(clips)])

@@ -12,7 +12,7 @@ Source: VGGSound, Chen et al., ICASSP 2020; VGG-SS, Chen et al., CVPR 2021.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ SLACK = 0.5  # seconds that a whole clip may lack
 MIDDLE = 5.0  # seconds into the clip: the annotated frame
 AROUND = 3.0  # seconds of sound
 SIDE = 360  # pixels; the shorter side of larger frames is reduced to this
+RUN = 4  # clips that a process reads at a time
 BLOCKS = 16  # in each dimension, of a frame that is compared with another
 UNCHANGED = 3.0  # levels, 0..255, by which no block of a still picture changes
 
@@ -214,6 +215,9 @@ class VggSoundVideos:
     def fingerprint(self, index: int) -> str:
         """The fingerprint of the video file."""
         return file_fingerprint(self._folder / self._paths[index])
+
+    def runs(self, indices: Sequence[int]) -> list[list[int]]:
+        return [[*indices[start : start + RUN]] for start in range(0, len(indices), RUN)]
 
     def flaws(self, index: int) -> frozenset[str]:
         return self._flaws.get(index, frozenset())

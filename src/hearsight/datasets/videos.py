@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -28,6 +28,7 @@ SUFFIXES = (
     *(".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
 )
 AT_SECOND = re.compile(r"(.+)@\d+\.\d\d", re.DOTALL)  # end of the id of a clip of several
+RUN = 20  # clips of a film that a process reads at a time
 MOST_NAMED = 5  # of what is passed over
 
 
@@ -202,6 +203,17 @@ class VideoClips:
     def fingerprint(self, index: int) -> str:
         """The fingerprint of the video file."""
         return file_fingerprint(self._moment(index)[0])
+
+    def runs(self, indices: Sequence[int]) -> list[list[int]]:
+        """Runs of clips of one film, so that it is opened seldom."""
+        found: list[list[int]] = []
+        for index in indices:
+            last = found[-1] if found else []
+            if last and len(last) < RUN and self._moments[last[0]][0] == self._moments[index][0]:
+                last.append(index)
+            else:
+                found.append([index])
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_readers": {}}

@@ -196,7 +196,8 @@ class ExcerptReader:
 
     The sound is centred on the frame, moved inwards at the ends of the video. While times rise,
     decoding goes on from the last frame. The first excerpt opens the file, the second once more for
-    this and all later sounds. After an error, and by `close`, nothing stays open.
+    this and all later sounds. After an error, and by `close`, nothing stays open. Other videos are
+    usually read meanwhile, so each is decoded by one thread.
     """
 
     def __init__(self, path: Path, *, seconds: float, rate: int = 16_000) -> None:
@@ -227,7 +228,7 @@ class ExcerptReader:
     def _read(self, time: float | None) -> Excerpt:
         video, moved = self._heard, self._heard is not None
         if video is None:
-            video = self._opened.enter_context(VideoReader(self.path))
+            video = self._opened.enter_context(VideoReader(self.path, threaded=False))
         self._wanted, start = video.around(time, self._seconds)
         sound: Samples | MediaError
         try:
