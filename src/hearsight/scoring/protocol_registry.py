@@ -278,6 +278,17 @@ def takes_confidence(name: str) -> bool:
     )
 
 
+def base_of(name: str) -> Protocol:
+    """The up-sampling, scale and truths of any protocol.
+
+    Raises:
+        HearsightError: there is no such protocol.
+    """
+    check_name(name)
+    own = next((custom.base for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
+    return load_protocol(name) if own is None else own
+
+
 def evaluate_protocol(
     source: MapSource, clips: Clips, name: str, *, draws: int | None = None
 ) -> Results:
