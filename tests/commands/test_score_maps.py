@@ -113,3 +113,27 @@ def test_maps_that_cannot_be_scored_are_refused_before_the_first_are(
     assert code == 2
     assert said in err
     assert "scoring" not in err
+
+
+@pytest.mark.parametrize("command", ["score first.npz", "evaluate ssl_tie:small"])
+@pytest.mark.parametrize(
+    ("data", "protocols", "said"),
+    [
+        ("plain", "lvs,masks", "has no mask"),
+        ("plain", "lvs,interactive", "No two clips share a frame"),
+        ("bare", "masks,lvs", "None of the 6 clips has boxes"),
+    ],
+)
+def test_clips_that_the_last_protocol_cannot_score_are_refused_before_the_first_does(
+    hearsight: Hearsight, command: str, data: str, protocols: str, said: str
+) -> None:
+    with StoreWriter(Path("plain")) as plain, StoreWriter(Path("bare")) as bare:
+        for clip in make_pairs(3).clips:
+            kept = {"frame": clip.frame, "sound": clip.sound}
+            plain.add(encode_clip(clip.id.replace("_", ""), **kept, boxes=clip.boxes))
+            bare.add(encode_clip(clip.id, **kept, mask=clip.mask))
+    np.savez("first.npz", **MAPS, **{id.replace("_", ""): one for id, one in MAPS.items()})
+    code, _, err = hearsight(f"{command} --data {data} --protocols {protocols}")
+    assert code == 2
+    assert said in err.splitlines()[-1]
+    assert "scoring" not in err
