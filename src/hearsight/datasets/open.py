@@ -307,10 +307,12 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     try:
         videos = VideoClips(folder, every=every)
     except NoVideosError as error:
+        if broken := link_hint(folder):
+            raise HearsightError(f"'{folder}' holds no clips:{broken}") from error
         raise HearsightError(
             f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
             "Flickr-SoundNet (frame and audio folders) or of another data set that is read, nor "
-            f"videos.{spelling_hint(folder)}{link_hint(folder)}"
+            f"videos.{spelling_hint(folder)}"
         ) from error
     return videos if listed is None else choose(videos, listed)
 
