@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_clips import fill, made
+from made_models import make_pairs
 
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.shard_writer import StoreWriter, write_store
@@ -245,3 +246,23 @@ def test_a_store_copies_to_a_store_unchanged(tmp_path: Path) -> None:
     assert (written.added, [one.id for one in written.unreadable]) == (5, ["cut"])
     copy = Store(tmp_path / "b")
     assert [copy.clip(n) for n in range(5)] == [store.clip(n) for n in range(5)]
+
+
+def test_an_import_writes_nothing_behind_the_links_of_a_store(tmp_path: Path) -> None:
+    far, store = tmp_path / "far", tmp_path / "store"
+    write_store(make_pairs(2), far / "old")
+    (far / "note").write_text("kept")
+    store.mkdir()
+    (store / "clips-000000.tar").symlink_to(far / "old" / "clips-000000.tar")
+    for name in ("clips-000000.index", "clips-000001.index", ".clips-000001.tar.1.part"):
+        (store / name).symlink_to(far / "note")
+    held = {path: path.read_bytes() for path in far.rglob("*") if path.is_file()}
+    done = write_store(make_pairs(4), store)
+    assert (done.present, done.added) == (4, 4)  # what lies behind the link is known
+    assert len(Store(store)) == 8
+    assert held == {path: path.read_bytes() for path in far.rglob("*") if path.is_file()}
+    assert not (store / "clips-000001.tar").is_symlink()
+    (store / ".writing").symlink_to(far / "note")
+    with pytest.raises(HearsightError, match="cannot write to"):
+        write_store(make_pairs(6), store)
+    assert (far / "note").read_text() == "kept"

@@ -133,6 +133,11 @@ def test_what_cannot_be_read_at_all_ends_in_one_sentence(
 def test_boxes_of_another_size_are_told(hearsight: Hearsight) -> None:
     line = f"evaluate {RUN} --data {{}} --protocol adaptive"
     folder = boxed(Path("pixels"), [22, 45, 112, 200])
+    refused(hearsight, line.format(folder), "vggss.json", "in pixels, where fractions")
+    held = json.loads((folder / "vggss.json").read_text())
+    for one in held[1:]:
+        one["bbox"] = [[0.1, 0.2, 0.5, 0.9]]
+    vggss(folder / "vggss.json", held)
     code, _, err = hearsight(line.format(folder))
     assert (code, "outside" in err) == (0, True), err
     opened = made_masked.is3(Path("is3"))

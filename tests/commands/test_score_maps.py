@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_commands import Hearsight, refused
 from made_models import make_pairs
+from PIL import Image
 
 from hearsight.clips.clip import encode_clip
 from hearsight.clips.shard_writer import StoreWriter
@@ -89,3 +90,50 @@ def test_rows_of_different_clips_are_told_apart_beneath_the_table(hearsight: Hea
     for name in ("lvs", "masks"):
         assert f"Rows under {name} are of different clips (first 6, fewer 4)" in out
     assert "are of different clips" not in hearsight("score first.npz second.npz --data store")[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("first.npz gone.npz --data store", "There are no maps 'gone.npz'"),
+        ("first.npz other.npz --data store", "None of the 1 maps is of one of the 6 clips"),
+        ("first.npz --data store --protocols lvs,slavc", "before a temperature divides them"),
+        ("first.npz grey --data store --protocols lvs,slavc --values cosine", "is a picture"),
+    ],
+)
+def test_maps_that_cannot_be_scored_are_refused_before_the_first_are(
+    hearsight: Hearsight, line: str, said: str
+) -> None:
+    np.savez("other.npz", elsewhere=np.eye(7))
+    Path("grey").mkdir()
+    Image.fromarray(np.eye(7, dtype=np.uint8)).save("grey/scene 0_0.png")
+    if "grey" in line:
+        np.savez("first.npz", **{id: one / 100 for id, one in MAPS.items()})
+    code, _, err = hearsight(f"score {line}")
+    assert code == 2
+    assert said in err
+    assert "scoring" not in err
+
+
+@pytest.mark.parametrize("command", ["score first.npz", "evaluate ssl_tie:small"])
+@pytest.mark.parametrize(
+    ("data", "protocols", "said"),
+    [
+        ("plain", "lvs,masks", "has no mask"),
+        ("plain", "lvs,interactive", "No two clips share a frame"),
+        ("bare", "masks,lvs", "None of the 6 clips has boxes"),
+    ],
+)
+def test_clips_that_the_last_protocol_cannot_score_are_refused_before_the_first_does(
+    hearsight: Hearsight, command: str, data: str, protocols: str, said: str
+) -> None:
+    with StoreWriter(Path("plain")) as plain, StoreWriter(Path("bare")) as bare:
+        for clip in make_pairs(3).clips:
+            kept = {"frame": clip.frame, "sound": clip.sound}
+            plain.add(encode_clip(clip.id.replace("_", ""), **kept, boxes=clip.boxes))
+            bare.add(encode_clip(clip.id, **kept, mask=clip.mask))
+    np.savez("first.npz", **MAPS, **{id.replace("_", ""): one for id, one in MAPS.items()})
+    code, _, err = hearsight(f"{command} --data {data} --protocols {protocols}")
+    assert code == 2
+    assert said in err.splitlines()[-1]
+    assert "scoring" not in err

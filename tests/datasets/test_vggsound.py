@@ -365,3 +365,16 @@ def test_training_and_test_in_one_folder_are_told_by_all_their_folders(tmp_path:
     (made_test / "total_video_frames").mkdir()
     with pytest.raises(HearsightError, match=r"\(total_video_frames\).*\(audio, frames\)"):
         open_clips(str(made_test))
+
+
+def test_boxes_in_pixels_are_refused_and_single_corrupt_ones_kept(tmp_path: Path) -> None:
+    fractions, pixels = [0.1, 0.2, 0.5, 0.9], [22.4, 44.8, 112.0, 201.6]
+    held = [{"file": id, "class": "dog", "bbox": [pixels]} for id in IDS]
+    wrong = vggss(tmp_path / "pixels.json", held)
+    with pytest.raises(HearsightError, match=r"Most boxes of '.*pixels\.json' end beyond 2: "):
+        VggSsBoxes(wrong)
+    held[0]["bbox"] = [fractions, [0.1, 0.2, -2.9e16, 3e16]]
+    held[1]["bbox"] = [fractions, fractions]
+    held[2]["bbox"] = []
+    kept = VggSsBoxes(vggss(tmp_path / "corrupt.json", held))
+    assert kept.boxes(IDS[0]) == ((0.1, 0.2, 0.5, 0.9), (0.1, 0.2, -2.9e16, 3e16))

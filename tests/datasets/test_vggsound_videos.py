@@ -1,6 +1,7 @@
 """VGGSound as videos beside its lists: which clip lies where, the middle frame, what is unusual."""
 
 import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from made_media import frequency_of, make_video, number_of, numbered, sine
 
 from hearsight.clips.clip import UnreadableClip, encoded
+from hearsight.clips.fingerprint import fingerprint
 from hearsight.clips.leaks import find_leak
 from hearsight.clips.selection import name_left_out, remarks_in
 from hearsight.clips.shard_writer import write_store
@@ -182,6 +184,63 @@ def test_files_of_other_kinds_and_hidden_ones_are_no_videos(tmp_path: Path) -> N
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert sorted(video_files(tmp_path)) == ["a.mp4", "deep/e.WEBM"]
+
+
+def test_videos_on_another_disk_are_read_through_links(mirror: Path, tmp_path: Path) -> None:
+    """Links to the folder, to a part of it, to single files as caches have them, and in circles."""
+    disk = tmp_path / "disk"
+    shutil.copytree(mirror / "videos", disk / "videos")
+    here = tmp_path / "VGGSound"
+    here.mkdir()
+    for name in ("vggsound.csv", "vggss.json"):
+        (here / name).symlink_to(mirror / name)
+    (here / "videos").symlink_to(disk / "videos")
+    (disk / "videos" / "a" / "up").symlink_to("..")
+    (disk / "videos" / "home").symlink_to(here)
+    clips, plain = open_clips(str(here)), open_clips(str(mirror))
+    assert clips.ids == plain.ids
+    assert name_left_out(clips, "x") == [
+        said.replace(str(mirror), str(here)) for said in name_left_out(plain, "x")
+    ]
+    number = clips.ids.index(f"{SHORT}_000004")
+    read, wanted = clips[number], plain[number]
+    assert np.array_equal(read.frame, wanted.frame)
+    assert read.source == wanted.source == f"videos/a/b/{SHORT}_4.MP4"
+    assert fingerprint(clips, number) == fingerprint(plain, number)
+    cached = tmp_path / "cached"
+    (cached / "blobs").mkdir(parents=True)
+    shutil.copy(disk / f"videos/a/b/{SHORT}_4.MP4", cached / "blobs" / "0f3a")
+    (cached / "snapshot" / "videos").mkdir(parents=True)
+    (cached / "snapshot" / "videos" / f"{SHORT}_4.mp4").symlink_to("../../blobs/0f3a")
+    (cached / "snapshot" / "vggsound.csv").symlink_to(mirror / "vggsound.csv")
+    [clip] = list(map(open_clips(str(cached / "snapshot")).__getitem__, range(1)))
+    assert np.array_equal(clip.frame, wanted.frame)
+
+
+def test_a_broken_link_is_named_and_none_is_taken_for_a_missing_list(
+    mirror: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "VGGSound"
+    shutil.copytree(mirror, here)
+    (here / "vggss.json").unlink()
+    (here / "vggss.json").symlink_to("/mnt/none/vggss.json")
+    with pytest.raises(
+        HearsightError, match=r"vggss\.json' is a link to '/mnt/none/vggss\.json', "
+    ):
+        open_clips(str(here))
+    (here / "vggss.json").unlink()
+    short = here / f"videos/a/b/{SHORT}_4.MP4"
+    short.unlink()
+    short.symlink_to(f"/mnt/none/{SHORT}")
+    clips = open_clips(str(here))
+    with pytest.raises(UnreadableClip, match="does not exist"):
+        clips[clips.ids.index(f"{SHORT}_000004")]
+    shutil.rmtree(here / "videos")
+    (here / "videos").symlink_to("/mnt/none")
+    with pytest.raises(
+        HearsightError, match=r"videos' is a link to '/mnt/none', which is not there"
+    ):
+        open_clips(str(here))
 
 
 def test_a_clip_is_read_as_frame_and_sound_are_by_themselves(mirror: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -187,13 +188,19 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(folder: Path, tmp_path: P
         (folder / name).parent.mkdir(exist_ok=True)
         os.mkfifo(folder / name) if name == "pipe.mp4" else (folder / name).write_text("no video")
     (tmp_path / "elsewhere").mkdir()
-    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    shutil.copy(folder / "long.mp4", tmp_path / "elsewhere" / "far.mp4")
+    (folder / "away").symlink_to(tmp_path / "elsewhere")
+    (folder / "deeper" / "back").symlink_to(folder)
+    (folder / "gone.mp4").symlink_to("nowhere.mp4")
     clips = VideoClips(folder)
-    assert clips.ids == ["deeper/short.mkv", "long.mp4"]
-    why = "passed over, being hidden, links to folders, or no videos by their suffix"
-    names = ".cache/, link/, notes.txt, deeper/.hidden.mp4, deeper/film.xyz and 1 more"
+    assert clips.ids == ["away/far.mp4", "deeper/short.mkv", "long.mp4"]
+    why = (
+        "passed over, being hidden, no files, links that lead back or nowhere, or no videos by "
+        "their suffix"
+    )
+    names = ".cache/, notes.txt, deeper/.hidden.mp4, deeper/film.xyz, deeper/back/ and 2 more"
     assert name_left_out(clips, "mine") == [
-        f"'mine': 6 of the files and folders there were {why}: {names}."
+        f"'mine': 7 of the files and folders there were {why}: {names}."
     ]
     joined = JoinedClips([clips, clips])
     assert len(name_left_out(joined, "mine")) == 3

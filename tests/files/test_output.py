@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.files.output import check_output, written_whole
+from hearsight.files.output import check_output, written_folder, written_whole
 
 ENDINGS = (".png", ".jpg")
 
@@ -72,3 +72,21 @@ def test_a_folder_that_takes_no_files_is_named(
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(HearsightError, match=r"a\.png' cannot be written: Read-only file system"):
         check_output(tmp_path / "a.png", ENDINGS)
+
+
+def test_a_folder_is_not_written_into_what_a_link_in_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "parts").symlink_to(tmp_path / "far")
+
+    def write() -> None:
+        with written_folder(tmp_path / "model", "config.json") as part:
+            (part / "parts").mkdir()
+            (part / "parts" / "weights").touch()
+            (part / "config.json").touch()
+
+    with pytest.raises(
+        HearsightError, match=r"parts' is a link: '.*model' is not written there\.$"
+    ):
+        write()
+    assert not list((tmp_path / "far").iterdir())

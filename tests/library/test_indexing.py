@@ -768,3 +768,20 @@ def test_a_kill_at_any_time_leaves_a_library_that_the_next_run_completes(
     whole = names(library)
     assert len(whole) == 4 * (100 + 70 + 30)
     assert len(set(whole)) == 12
+
+
+def test_a_folder_behind_a_link_is_indexed_once_and_known_by_the_path_through_it(
+    videos: Path, model: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "disk").symlink_to(videos)
+    (here / "again").symlink_to(videos)
+    (videos / "up").symlink_to(here)
+    done = index_videos(tmp_path / "library", [here], model=model)
+    (videos / "up").unlink()
+    assert done.added == 4
+    places = {Path(row["file"]).parts[: len(here.parts) + 1] for row in read(tmp_path / "library")}
+    assert places == {(here / "again").parts}
+    assert {"disk/", "again/up/"} <= set(done.passed_over.names)
+    assert index_videos(tmp_path / "library", [here], model=model).unchanged == 4

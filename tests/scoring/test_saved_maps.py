@@ -363,7 +363,7 @@ def test_a_box_that_is_none_and_clips_without_masks_are_refused_as_by_a_model() 
 
 
 def test_what_systems_leave_among_maps_changes_nothing(tmp_path: Path) -> None:
-    """Hidden files and folders are no maps; links to files are read, those to folders named."""
+    """Hidden files and folders are no maps; links are followed, but those that lead back."""
     far, folder = tmp_path / "far", tmp_path / "maps"
     far.mkdir()
     (folder / "deep er").mkdir(parents=True)
@@ -378,10 +378,19 @@ def test_what_systems_leave_among_maps_changes_nothing(tmp_path: Path) -> None:
         assert sorted(files.names) == ["deep er/three", "one two"]
         assert np.array_equal(files.read("one two"), np.eye(7, dtype=np.float32))
         assert "Thumbs.db" in " ".join(files.passed_over)
+    np.save(far / "two.npy", np.eye(7))
     (folder / "linked").symlink_to(far)
+    (far / "back").symlink_to(folder)
     with MapFiles(folder) as files:
-        assert "1 link to a folder is not followed: linked" in " ".join(files.passed_over)
+        assert sorted(files.names) == ["deep er/three", "linked/0", "linked/two", "one two"]
+        assert "1 link to a folder leads back: linked/back." in files.passed_over
+    (folder / "four.npy").symlink_to("nowhere")
+    with (
+        MapFiles(folder) as files,
+        pytest.raises(HearsightError, match=r"four\.npy' cannot be read"),
+    ):
+        files.read("four")
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "maps").symlink_to(far)
-    with pytest.raises(HearsightError, match="1 link to a folder is not followed: maps"):
-        MapFiles(tmp_path / "links")
+    with MapFiles(tmp_path / "links") as files:
+        assert "maps/two" in files.names

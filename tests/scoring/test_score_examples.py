@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_masked import avatar
 from made_models import MadeClips
 
 from hearsight.clips.clip import DecodedClip
+from hearsight.datasets.open import open_clips
 from hearsight.scoring.saved_map_scores import evaluate_maps
 
 PAGE = (Path(__file__).parents[2] / "docs" / "score.md").read_text(encoding="utf-8")
@@ -89,6 +91,12 @@ STANDINS: dict[str, dict[str, Any]] = {
         "args": SimpleNamespace(tau=TAU),
     },
     "LVS, SSL-TIE, SSL-Align": {"testdataloader": LOADER, "model": of_trimap, "args": None},
+    "SSPL, SACL": {
+        "loader": [{"data_id": IDS}],
+        "netWrapper": SimpleNamespace(
+            forward=lambda batch_data: (0.0, {"orig_sim_map": batch(7, -0.2, 0.7)})
+        ),
+    },
     "Hear the Flow": {"loader": FLOW, "model": flow_model},
     "ACL": {
         "test_dataloader": [{"ids": IDS}],
@@ -99,6 +107,7 @@ STANDINS: dict[str, dict[str, Any]] = {
 PROTOCOLS = {
     "EZ-VSL, MarginNCE, FNAC, SLAVC": ("ez-vsl", "fnac", "fnac-cubic", "slavc", "adaptive"),
     "LVS, SSL-TIE, SSL-Align": ("lvs", "ssl-tie", "ssl-align", "adaptive"),
+    "SSPL, SACL": ("sspl", "adaptive"),
     "Hear the Flow": ("htf",),
     "ACL": ("acl", "masks"),
     "DenseAV": ("denseav-prompted",),
@@ -108,6 +117,7 @@ PROTOCOLS = {
 SHARES = {
     "adaptive": "adaptive cIoU@0.5",
     "acl": "cIoU@0.5",
+    "sspl": "cIoU@0.5",
     "slavc": "cIoU@0.5",
     "masks": "F",
     "denseav-prompted": "best IoU",
@@ -147,9 +157,26 @@ def test_frames_of_avsbench_are_saved_by_video_and_number(tmp_path: Path) -> Non
     assert [round(float(one[0, 0]), 3) for one in maps.values()] == [n / 10 for n in range(10)]
 
 
+def test_frames_of_avatar_are_saved_by_video_and_frame(tmp_path: Path) -> None:
+    frames = open_clips(str(avatar(tmp_path / "AVATAR")), split="val")
+    seen = [torch.from_numpy(frames[place].mask.astype(np.float32)) for place in range(2)]
+    assert seen[0].any()
+    assert not seen[1].any()  # it is off the screen
+    standins = {
+        "test_dataloader": [{"ids": [frames.ids[place]]} for place in range(2)],
+        "predict": lambda data: {"heatmap": seen[frames.ids.index(data["ids"][0])][None, None]},
+    }
+    maps = run("ACL-SaN on AVATAR", standins, tmp_path)
+    np.savez_compressed(tmp_path / "maps.npz", **maps)
+    row = evaluate_maps(tmp_path / "maps.npz", frames, "avatar", name="ACL-SaN").rows[0]
+    assert (row["clips"], row["frames"], row["off-screen"]) == (1, 2, 1)
+    assert row["cIoU@0.5"] == 1
+    assert row["pIA"] == 0
+
+
 def test_every_example_of_the_page_is_run() -> None:
-    assert {*EXAMPLES} == {*STANDINS, "AVSBench"}
+    assert {*EXAMPLES} == {*STANDINS, "AVSBench", "ACL-SaN on AVATAR"}
     named = set(re.findall(r"--protocols? ([\w,-]+)", REST.partition("## In Python")[0]))
     known = {each for names in PROTOCOLS.values() for each in names}
-    other = {"interactive", "slavc-relative-extended", "avsbench-official"}  # of other clips
+    other = {"interactive", "slavc-relative-extended", "avsbench-official", "avatar"}  # of others
     assert {each for names in named for each in names.split(",")} <= known | other

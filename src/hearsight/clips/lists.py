@@ -12,6 +12,7 @@ from hearsight.clips.list_heads import Columns, columns_of, plain
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 from hearsight.files.text import LINE_END, Row, is_text, parse_json, read_text, rows_of
+from hearsight.files.walk import check_link
 
 Kind = Literal["youtube", "flickr", "other"]
 SUFFIX = re.compile(
@@ -412,9 +413,10 @@ def find_list(folder: Path, listed: str) -> Path:
     """A list by its path from the working folder, from `folder` or from the folder above it.
 
     Raises:
-        HearsightError: it is in none of these places.
+        HearsightError: it is in none of these places, or a link there that leads nowhere.
     """
     for path in (Path(listed), folder / listed, folder.parent / listed):
+        check_link(path)
         if path.is_file():
             return path
     raise HearsightError(f"there is no list '{listed}', neither here nor in or beside '{folder}'")

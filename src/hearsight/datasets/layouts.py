@@ -6,7 +6,7 @@ from typing import Literal
 from hearsight.datasets import flickr, vggsound, vggsound_videos
 from hearsight.datasets.folders import ending_in, read_xml
 from hearsight.datasets.masked_sets import MaskedKind, masked_kinds
-from hearsight.datasets.spelling import check_spelling
+from hearsight.datasets.spelling import check_links, check_spelling
 from hearsight.errors import HearsightError
 
 Kind = Literal["store", "vggsound", "vggsound videos", "flickr", "videos"] | MaskedKind
@@ -37,8 +37,10 @@ def _other_kind(folder: Path, listed: Path | None) -> Kind:
         return official
     if vggsound_videos.is_vggsound_videos(folder):
         return "vggsound videos"
-    told = listed is not None and vggsound_videos.is_chosen_by(folder, listed)
-    return "vggsound videos" if told else "videos"
+    if listed is None:
+        return "videos"
+    check_links(folder)  # a list of a layout that is not seen is of no videos
+    return "vggsound videos" if vggsound_videos.is_chosen_by(folder, listed) else "videos"
 
 
 def _official_kind(folder: Path) -> Literal["vggsound", "flickr"] | None:

@@ -12,6 +12,7 @@ from hearsight.datasets.picture_trees import find_trees, open_trees
 from hearsight.datasets.ref_avs import SPLITS, is_ref_avs, open_ref_avs
 from hearsight.datasets.vpo import open_vpo, vpo_table
 from hearsight.errors import HearsightError
+from hearsight.files.walk import check_link
 
 MaskedKind = Literal[
     "pictures, sounds and masks (AVSBench, IS3)", "AVSBench-semantic", "VPO", "Ref-AVS", "AVATAR"
@@ -80,6 +81,7 @@ def open_masked(folder: Path, kind: MaskedKind, named: str | None, split: str) -
 def _list_of(folder: Path, kind: MaskedKind, named: str) -> Path:
     """The list that was named; of data sets whose lists are not read there is none."""
     if kind in (TREES, VPO):
+        check_link(folder / named)
         with suppress(HearsightError):
             return find_list(folder, named)
     known = ", ".join(DIVIDED.get(kind, ())) or "no parts"

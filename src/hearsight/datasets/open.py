@@ -16,9 +16,8 @@ from hearsight.datasets.duets import duet_list, open_listed_duets, open_music
 from hearsight.datasets.extended_test_sets import is_extended, open_extended
 from hearsight.datasets.layouts import kind_of, masked_kind
 from hearsight.datasets.masked_sets import DIVIDED, has_parts, open_masked
-from hearsight.datasets.spelling import spelling_hint
+from hearsight.datasets.spelling import link_hint, spelling_hint
 from hearsight.errors import HearsightError, nearest
-from hearsight.files.text import first_names
 from hearsight.scenes.pack import PACKS
 
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
@@ -272,7 +271,9 @@ def _list_of(folder: Path, listed: str) -> Path:
     except HearsightError as error:
         masked = any(listed in parts for parts in DIVIDED.values())
         part = "; it is a part of data sets with masks, and no layout of one is there"
-        raise HearsightError(f"{error}{part if masked else ''}.{spelling_hint(folder)}") from error
+        why = str(error).rstrip(".") + (part if masked else "")
+        hints = spelling_hint(folder) + link_hint(folder)
+        raise HearsightError(f"{why}.{hints}") from error
 
 
 def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
@@ -306,18 +307,14 @@ def _open_folder(folder: Path, listed: Path | None, split: str, every: float | N
     try:
         videos = VideoClips(folder, every=every)
     except NoVideosError as error:
+        if broken := link_hint(folder):
+            raise HearsightError(f"'{folder}' holds no clips:{broken}") from error
         raise HearsightError(
             f"'{folder}' holds no clips: neither shards (*.tar), nor a layout of VGGSound or "
             "Flickr-SoundNet (frame and audio folders) or of another data set that is read, nor "
-            f"videos.{spelling_hint(folder)}{_link_hint(folder)}"
+            f"videos.{spelling_hint(folder)}"
         ) from error
     return videos if listed is None else choose(videos, listed)
-
-
-def _link_hint(folder: Path) -> str:
-    """What a folder without videos may hold behind links: a sentence, with a blank before it."""
-    links = [path.name for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
-    return f" Links to folders are not followed: {first_names(links, 5)}." if links else ""
 
 
 LISTED = {"train": "train", "val": "test"}  # our split -> its name in VGGSound's lists

@@ -19,7 +19,7 @@ the one that its page describes.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from hearsight.clips.frame_truth import SourceMask
@@ -41,6 +41,7 @@ from hearsight.datasets.masked_frames import (
 )
 from hearsight.errors import HearsightError
 from hearsight.files.text import count_and_name, one_line
+from hearsight.files.walk import walk
 
 PICTURES = ("visual_frames", "images")
 SOUNDS = ("audio_wav", "audio_waw", "audio")  # the second as IS3's page writes it
@@ -69,7 +70,12 @@ def find_trees(folder: Path) -> Path | None:
     Raises:
         HearsightError: it holds several data sets.
     """
-    inside = {name: find_trees(folder / name) for name in SETS if (folder / name).is_dir()}
+    here = folder.resolve()
+    above = {here, *here.parents}  # where a link in a circle leads
+    sets = [name for name in SETS if (folder / name).is_dir()]
+    inside = {
+        name: find_trees(folder / name) for name in sets if (folder / name).resolve() not in above
+    }
     held = {name: place for name, place in inside.items() if place is not None}
     own = _subfolder(folder, PICTURES) and _subfolder(folder, SOUNDS)
     if own and not held:
@@ -92,21 +98,17 @@ def _tree(folder: Path, kind: str) -> dict[str, Found]:
     A frame `VIDEO.mp4_1` is called `VIDEO_1`.
 
     Raises:
-        HearsightError: two files have one name, in two layouts that lie in one folder.
+        HearsightError: two files have one name, in two layouts that lie in one folder; a folder
+            cannot be read.
     """
     found: dict[str, Found] = {}
-    waiting = [folder]
-    while waiting:
-        below = waiting.pop()
-        for path in sorted(below.iterdir()):
-            if path.name.startswith("."):
-                continue
-            if path.suffix.lower() not in KINDS[kind]:
-                if path.is_dir():
-                    waiting.append(path)
+    for below, names in walk(folder):
+        for name in names:
+            path = folder / below / name
+            if name.startswith(".") or path.suffix.lower() not in KINDS[kind]:
                 continue
             key = plain_name(path.stem)
-            before = found.setdefault(key, Found(path, path.relative_to(folder).parts[:-1]))
+            before = found.setdefault(key, Found(path, PurePosixPath(below).parts))
             if before.path != path:
                 raise HearsightError(
                     f"'{folder}' holds the {kind} '{key}' twice, as '{before.path}' and as "

@@ -1,7 +1,7 @@
-"""Folders and lists of a layout whose names are written in other letters than they are read by.
+"""Folders and lists of a layout that would not be read: in other letters, or broken links.
 
-File systems of Linux tell `Frame` from `frame`: what is called otherwise would not be read, and a
-data set without its annotations looks like one that nobody annotated.
+File systems of Linux tell `Frame` from `frame`, and a link leads nowhere while its disk is not
+there: a data set without its annotations looks like one that nobody annotated.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ from hearsight.datasets import (
 )
 from hearsight.datasets.masked_sets import AVATAR, REF_AVS, SEMANTIC, TREES, VPO
 from hearsight.errors import HearsightError
+from hearsight.files.walk import broken_links, check_link
 
 Names = tuple[str, ...]  # of one thing, of which one is enough
 
@@ -64,19 +65,36 @@ def respelt(folder: Path, things: Iterable[Names]) -> dict[str, str]:
 
 
 def check_spelling(folder: Path, kind: str) -> None:
-    """Refuse a data set of which a folder or list would not be read because of its name.
+    """Refuse a data set of which a folder or list would not be read because of its name or a link.
 
     kind: as of `layouts.kind_of`; of stores and videos nothing is checked.
 
     Raises:
         HearsightError: it has one.
     """
-    found = respelt(folder, NAMES.get(kind, ()))
+    things = NAMES.get(kind, ())
+    for names in things:
+        if not any((folder / name).exists() for name in names):
+            for name in names:
+                check_link(folder / name)
+    found = respelt(folder, things)
     if found:
         name, wanted = next(iter(found.items()))
         raise HearsightError(
             f"'{folder / name}' is read only if it is called '{wanted}': rename it."
         )
+
+
+def check_links(folder: Path) -> None:
+    """Refuse a folder in which something that a layout is known by is a link that leads nowhere.
+
+    Raises:
+        HearsightError: it has one.
+    """
+    for name in dict.fromkeys(
+        name for things in NAMES.values() for names in things for name in names
+    ):
+        check_link(folder / name)
 
 
 def spelling_hint(folder: Path) -> str:
@@ -86,3 +104,10 @@ def spelling_hint(folder: Path) -> str:
         return ""
     told = ", ".join(f"'{name}' as '{wanted}'" for name, wanted in found.items())
     return f" Names are read as they are written: {told}."
+
+
+def link_hint(folder: Path) -> str:
+    """What is said of a link that leads nowhere in a folder without any layout; or nothing."""
+    for path in broken_links(folder) if folder.is_dir() else ():
+        return f" '{path}' is a link to '{path.readlink()}', which is not there."
+    return ""

@@ -33,6 +33,7 @@ from hearsight.files.content import read_content
 from hearsight.files.text import one_line
 
 TRAINING_FRAMES, TRAINING_SOUNDS = "total_video_frames", "total_video_3s_audio"
+FAR = 2.0  # an edge beyond this is in pixels, or corrupt; of VGG-SS none is
 BOXES = ("vggss.json", "vggss_annotations.json", "annotations.json")  # the last two of vssl_eval
 
 
@@ -43,7 +44,8 @@ class VggSsBoxes:
     kept: protocols differ in how they treat them.
 
     Raises:
-        HearsightError: the file is missing, has another form, or a clip twice and differently.
+        HearsightError: the file is missing, has another form, a clip twice and differently, or
+            boxes in pixels.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -56,6 +58,12 @@ class VggSsBoxes:
             before = first.setdefault(one.ids[0], one)
             if (before.label, before.boxes) != (one.label, one.boxes):
                 raise HearsightError(f"'{path}' has the clip '{one.ids[0]}' twice, and differently")
+        every = [box for one in first.values() for box in one.boxes or ()]
+        if 2 * sum(max(box) > FAR for box in every) > len(every):
+            raise HearsightError(
+                f"Most boxes of '{path}' end beyond {FAR:g}: they are in pixels, where fractions "
+                "of the frame are wanted."
+            )
         self.labels = {id: one.label for id, one in first.items()}
         self._boxes = {id: one.boxes for id, one in first.items()}
 

@@ -11,7 +11,6 @@ shorter one its own middle; the sound is that of 3 s around it.
 Source: VGGSound, Chen et al., ICASSP 2020; VGG-SS, Chen et al., CVPR 2021.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from hearsight.datasets.vggsound import VggSsBoxes, lists_splits, read_vggsound_
 from hearsight.datasets.videos import SUFFIXES
 from hearsight.errors import HearsightError
 from hearsight.files.text import count_and_name, one_line
+from hearsight.files.walk import check_link, walk
 from hearsight.media.read import VideoReader
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.source import MediaError
@@ -103,23 +103,17 @@ def read_clip(path: Path) -> Reading:
 
 
 def video_files(folder: Path) -> Iterator[str]:
-    """The videos at any depth by their suffix, as paths below `folder`, in no order.
+    """The videos at any depth by their suffix, as paths below `folder`; no file is looked at.
 
-    Hidden files and folders are left out; links to folders are not followed. The kind of an entry
-    comes with its name, so that no file is looked at: 200,000 take about a second.
+    Hidden files and folders are left out, links followed as `walk` says.
+
+    Raises:
+        HearsightError: a folder cannot be read.
     """
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(folder / below) as entries:
-            for entry in entries:
-                name = entry.name
-                if name.startswith("."):
-                    continue
-                if name[name.rfind(".") :].lower() in SUFFIXES:
-                    yield below + name
-                elif entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{below}{name}/")
+    for below, names in walk(folder):
+        for name in names:
+            if name[name.rfind(".") :].lower() in SUFFIXES and not name.startswith("."):
+                yield below + name
 
 
 def is_vggsound_videos(folder: Path) -> bool:
@@ -144,11 +138,19 @@ def is_chosen_by(folder: Path, listed: Path) -> bool:
 
 
 def find_lists(folder: Path) -> tuple[Path | None, Path | None]:
-    """`vggsound.csv` and `vggss.json`, in the folder or in the one above it."""
+    """`vggsound.csv` and `vggss.json`, in the folder or in the one above it.
+
+    Raises:
+        HearsightError: one of them is a link that leads nowhere.
+    """
     places = (folder, folder.absolute().parent)
 
     def find(name: str) -> Path | None:
-        return next((place / name for place in places if (place / name).exists()), None)
+        for path in (place / name for place in places):
+            check_link(path)
+            if path.exists():
+                return path
+        return None
 
     return find(CSV), find(BOXES)
 
@@ -285,10 +287,7 @@ class _Matched(NamedTuple):
 
 def _match(folder: Path, ids: list[str]) -> _Matched:
     """Find the video of each clip; of several the first by its path."""
-    try:
-        files = sorted(video_files(folder))
-    except OSError as error:
-        raise HearsightError(f"'{folder}' cannot be read: {error.strerror}") from error
+    files = sorted(video_files(folder))
     held: dict[ClipName, str] = {}
     again: dict[ClipName, list[str]] = {}
     for name, path in zip(clip_names(files), files, strict=True):

@@ -17,6 +17,7 @@ from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
 from hearsight.files.text import one_line
+from hearsight.files.walk import walk
 from hearsight.media.read import LEAST, Excerpt, ExcerptReader, probe, read_sound_around
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.source import MediaError
@@ -59,7 +60,8 @@ class PassedOver:
         more = f" and {self.count - len(self.names):,} more" if self.count > len(self.names) else ""
         return [
             f"{self.count:,} of the files and folders there {'was' if self.count == 1 else 'were'} "
-            f"passed over, being hidden, links to folders, or {wanted} by their suffix: "
+            "passed over, being hidden, no files, links that lead back or nowhere, or "
+            f"{wanted} by their suffix: "
             f"{', '.join(self.names)}{more}."
         ]
 
@@ -72,8 +74,8 @@ def walk_media(
 ) -> Iterator[Path]:
     """Every path below a folder with one of the suffixes, except hidden files and hidden folders.
 
-    The files of a folder come sorted, before those of its subfolders. Links to folders are not
-    followed.
+    The files of a folder come sorted, before those of its subfolders; links are followed as `walk`
+    says.
 
     Args:
         folder: it.
@@ -85,20 +87,12 @@ def walk_media(
     def note(error: OSError) -> None:
         passed.add(f"{os.path.relpath(error.filename, folder)}/")
 
-    for parent, folders, names in os.walk(folder, onerror=closed or note):
-        below = Path(parent).relative_to(folder)
-        followed = []
-        for name in sorted(folders):
-            if name.startswith(".") or Path(parent, name).is_symlink():
-                passed.add(f"{below / name}/")
-            else:
-                followed.append(name)
-        folders[:] = followed
-        for name in sorted(names):
+    for below, names in walk(folder, closed or note, passed.add):
+        for name in names:
             if Path(name).suffix.lower() in suffixes and not name.startswith("."):
-                yield Path(parent, name)
+                yield folder / below / name
             else:
-                passed.add(below / name)
+                passed.add(below + name)
 
 
 def find_videos(folder: Path | str, passed: PassedOver) -> list[Path]:

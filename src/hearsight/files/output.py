@@ -154,6 +154,10 @@ def written_folder(folder: Path, last: str) -> Iterator[Path]:
         files = [file for file in sorted(part.rglob("*")) if file.is_file()]
         for file in sorted(files, key=lambda file: file == part / last):
             place = folder / file.relative_to(part)
+            if place.parent != folder and place.parent.is_symlink():
+                raise HearsightError(
+                    f"'{place.parent}' is a link: '{folder}' is not written there."
+                )
             place.parent.mkdir(exist_ok=True)
             file.replace(place)
     except OSError as error:

@@ -17,7 +17,7 @@ from hearsight.model.device import move
 from hearsight.progress import Progress, no_progress
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.object_guidance import ObjectGuide
-from hearsight.scoring.protocol_registry import evaluate_protocol
+from hearsight.scoring.protocol_registry import check_clips, evaluate_protocol
 from hearsight.scoring.results import MARKED, Results, is_reference
 
 NAMED = (".safetensors", ".npz")  # endings that say nothing beside a name
@@ -100,6 +100,8 @@ def score_checkpoints(
     names = run_names(sources)
     size = max(one.recipe.frame_size for one in models)
     clips, left_out, unknown = open_scored(data, ids, size)
+    for protocol in protocols:  # the last of them before the first work
+        check_clips(protocol, clips)
     several = len(models) * len(protocols) > 1
 
     def score(model: Model, name: str, own: Mapping[str, str], protocol: str) -> Results:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
-from hearsight.clips.frame_truth import FrameTruth, MaskedClips
+from hearsight.clips.frame_truth import FrameTruth, MaskedClips, frame_truth
 from hearsight.clips.shards import MASK, Store
 from hearsight.clips.truth import TruthMask, rasterise
 from hearsight.errors import HearsightError
@@ -157,6 +157,17 @@ def check_edges(id: str, boxes: Sequence[Box]) -> None:
     """Refuse a box with an edge that is not a finite number."""
     if not np.isfinite(np.array(boxes, np.float64)).all():
         raise HearsightError(f"Clip '{id}' has a box with an edge that is no number.")
+
+
+def check_masks(clips: Clips) -> None:
+    """Refuse clips that are not of a data set of masks, as far as their first one tells.
+
+    Raises:
+        HearsightError: it has no mask.
+    """
+    with suppress(UnreadableClip):
+        if len(clips) and frame_truth(clips, 0) is None:
+            no_mask(clips, clips.ids[0])
 
 
 def no_mask(clips: Clips, id: str) -> UnreadableClip:

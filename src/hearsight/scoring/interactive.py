@@ -99,6 +99,19 @@ def interactive_records(scores: MapScores, units: Sequence[Int64[np.ndarray, " _
     return found
 
 
+def check_groups(ids: Sequence[str]) -> None:
+    """Refuse clips of which no two share a frame by their ids.
+
+    Raises:
+        HearsightError: none do.
+    """
+    if not groups_of(ids):
+        raise HearsightError(
+            f"No two clips share a frame: '{ids[0]}' and the others need ids like STEM_0 and "
+            "STEM_1, as those of `pairs:toys` are."
+        )
+
+
 def evaluate_interactive(source: MapSource, clips: Clips, protocol: Protocol) -> Results:
     """Score maps of clips that share frames, ids `STEM_0`, `STEM_1`.
 
@@ -111,12 +124,8 @@ def evaluate_interactive(source: MapSource, clips: Clips, protocol: Protocol) ->
     with source.running():
         parts = [batch.scores for batch in score_clips(source, clips, protocol, evaluated)]
     ids, found = evaluated.ids, joined_scores(parts)
+    check_groups(ids)
     groups = groups_of(ids)
-    if not groups:
-        raise HearsightError(
-            f"No two clips share a frame: '{ids[0]}' and the others need ids like STEM_0 and "
-            "STEM_1, as those of `pairs:toys` are."
-        )
     rows = {source.name: found, **blind_scores(evaluated.boxes, protocol)}
     alone = sorted(set(range(len(ids))) - {int(i) for group in groups.values() for i in group})
     units = [*groups.values(), *(np.array([place]) for place in alone)]

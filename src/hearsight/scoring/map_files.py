@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from PIL import Image
 from hearsight.errors import HearsightError
 from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name
+from hearsight.files.walk import walk
 from hearsight.media.picture import open_picture
 
 ARRAYS, PICTURES = (".npy", ".npz"), (".png",)
@@ -117,18 +118,13 @@ class MapFiles:
             raise HearsightError(f"'{source}' does not tell which clip a map is of: {NO_MAPS}.")
 
     def _in_folder(self) -> Iterator[tuple[str, Place]]:
-        others, links = [], []
-        for path in sorted(self.source.rglob("*")):
-            ending, below = path.suffix.lower(), path.relative_to(self.source)
-            if any(part.startswith(".") for part in below.parts):
-                continue
-            if path.is_dir():
-                links += [below.as_posix()] if path.is_symlink() else []
-                continue
+        others, links = [], list[str]()
+        for file in sorted(self._files_below(links)):
+            ending = PurePath(file).suffix.lower()
             if ending not in (*ARRAYS, *PICTURES):
-                others.append(path.relative_to(self.source).as_posix())
+                others.append(file)
                 continue
-            name = path.relative_to(self.source).as_posix()[: -len(ending)]
+            path, name = self.source / file, file[: -len(ending)]
             keys = _keys(path) if ending == ".npz" else []
             if len(keys) > 1:
                 for key in keys:
@@ -136,7 +132,7 @@ class MapFiles:
             else:
                 yield name, Place(path=path, key=keys[0] if keys else None)
         self.passed_over += count_and_name(
-            links, "link to a folder is not followed", "links to folders are not followed"
+            links, "link to a folder leads back", "links to folders lead back"
         )
         if others:
             endings = f"in {', '.join((*ARRAYS, *PICTURES))}"
@@ -145,6 +141,15 @@ class MapFiles:
                 f"file in '{self.source}' is not read, since it does not end {endings}",
                 f"files in '{self.source}' are not read, since they do not end {endings}",
             )
+
+    def _files_below(self, links: list[str]) -> Iterator[str]:
+        """The files of a folder without hidden ones; `links` gets the links that lead back."""
+
+        def note(path: str) -> None:
+            links.extend([] if PurePath(path).name.startswith(".") else [path.rstrip("/")])
+
+        for below, names in walk(self.source, left_out=note):
+            yield from (below + name for name in names if not name.startswith("."))
 
     def _array(self, place: Place) -> Any:
         if place.key is None:

@@ -9,13 +9,13 @@ from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.scoring.avatar import evaluate_avatar
 from hearsight.scoring.avsbench_official import evaluate_avsbench
-from hearsight.scoring.clip_maps import MapSource
+from hearsight.scoring.clip_maps import MapSource, check_boxes, check_masks
 from hearsight.scoring.detection import evaluate_detection
 from hearsight.scoring.duets import evaluate_duets
 from hearsight.scoring.evaluation import evaluate_source
 from hearsight.scoring.fixed_thresholds import evaluate_fixed_thresholds
 from hearsight.scoring.inference import Inference
-from hearsight.scoring.interactive import evaluate_interactive
+from hearsight.scoring.interactive import check_groups, evaluate_interactive
 from hearsight.scoring.negatives import evaluate_negatives
 from hearsight.scoring.prompted import evaluate_prompted
 from hearsight.scoring.protocols import PROTOCOLS, Protocol, check_known, load_protocol
@@ -271,11 +271,39 @@ def check_maps_suffice(name: str) -> None:
         )
 
 
+def check_clips(name: str, clips: Clips) -> None:
+    """Refuse clips that a protocol cannot score, as far as it shows before they are read.
+
+    Raises:
+        HearsightError: there is no such protocol, or they have no boxes, no masks or no pairs where
+            it needs these.
+    """
+    check_name(name)
+    custom = next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
+    if custom is not None and MASKS in custom.needs:
+        check_masks(clips)
+    else:
+        check_boxes(clips)
+    if custom is not None and custom.run is evaluate_interactive:
+        check_groups(clips.ids)
+
+
 def takes_confidence(name: str) -> bool:
     """Whether a protocol uses a confidence per clip."""
     return any(
         custom.run is evaluate_detection for custom in CUSTOM_PROTOCOLS if custom.base.name == name
     )
+
+
+def base_of(name: str) -> Protocol:
+    """The up-sampling, scale and truths of any protocol.
+
+    Raises:
+        HearsightError: there is no such protocol.
+    """
+    check_name(name)
+    own = next((custom.base for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
+    return load_protocol(name) if own is None else own
 
 
 def evaluate_protocol(

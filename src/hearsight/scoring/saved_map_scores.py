@@ -19,6 +19,8 @@ from hearsight.scoring.checkpoint_scores import (
 )
 from hearsight.scoring.map_files import HeldMaps, MapFiles
 from hearsight.scoring.protocol_registry import (
+    base_of,
+    check_clips,
     check_maps_suffice,
     evaluate_protocol,
     takes_confidence,
@@ -111,6 +113,11 @@ def score_saved_maps(
     sure = None if confidence is None else read_confidences(confidence)
     names = run_names(sources)
     clips, left_out, unknown = open_scored(data, ids)
+    for protocol in protocols:
+        check_clips(protocol, clips)
+    for source, name in zip(sources, names, strict=True):  # the last of them before the first work
+        with MapFiles(source) as files:
+            SavedMaps(files=files, name=name, values=values).check(clips, map(base_of, protocols))
     several = len(sources) * len(protocols) > 1
 
     def score(source: str, name: str, protocol: str) -> Results:

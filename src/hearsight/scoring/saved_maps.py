@@ -1,7 +1,7 @@
 """Maps that other code wrote, as a source: checked, matched to clips, brought to a scale."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -25,7 +25,7 @@ from hearsight.scoring.clip_maps import (
     no_mask,
 )
 from hearsight.scoring.map_files import HeldMaps, MapFiles
-from hearsight.scoring.map_names import match_names
+from hearsight.scoring.map_names import Matches, match_names
 from hearsight.scoring.protocols import Protocol, Values
 from hearsight.scoring.results import EvaluatedClips
 
@@ -71,8 +71,7 @@ class SavedMaps:
         """
         if needs == "boxes":
             check_boxes(clips)
-        frames = frames_by_clip(clips) if isinstance(clips, MaskedClips) else {}
-        matches = match_names(self.files.names, clips.ids, frames=frames)
+        matches = self._matches(clips)
         sure = self._confidence_of(list(matches.names)) if rated else None
         scale = _Scale(self, protocol, rated=rated and sure is None)
         for index, id in enumerate(clips.ids):
@@ -101,6 +100,21 @@ class SavedMaps:
             ),
             *scale.notes(),
         ]
+
+    def check(self, clips: Clips, protocols: Iterable[Protocol]) -> None:
+        """Refuse, before anything is scored, maps of no clip, and such as their first one shows.
+
+        Raises:
+            HearsightError: no map is of any clip, two are of one, or the first is no map or has
+                other values than one of the protocols takes.
+        """
+        id, name = next(iter(self._matches(clips).names.items()))
+        for protocol in protocols:
+            _Scale(self, protocol, rated=False).brought(name, id)
+
+    def _matches(self, clips: Clips) -> Matches:
+        frames = frames_by_clip(clips) if isinstance(clips, MaskedClips) else {}
+        return match_names(self.files.names, clips.ids, frames=frames)
 
     def _confidence_of(self, ids: Sequence[str]) -> dict[str, float] | None:
         """The confidence of each clip that has a map, if any were given."""
