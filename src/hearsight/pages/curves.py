@@ -108,6 +108,8 @@ def bar_chart(title: str, groups: Sequence[str], series: Sequence[BarSeries], *,
         for number, (one, colour) in enumerate(zip(series, cycle(COLOURS), strict=False)):
             at = places + (number - (len(series) - 1) / 2) * thick
             axes.barh(at, one.values, thick, color=colour, label=one.name)
+        if not np.nan_to_num([one.values for one in series]).any():
+            axes.set_xlim(0.0, 1.0)  # of nothing but zeros the axis would begin below
         axes.set_yticks(places, labels)
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.15, color=INK)
