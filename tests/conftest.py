@@ -1,5 +1,6 @@
 """What the tests share: the field's real files, where they are at hand, and the command line."""
 
+import logging
 import os
 import shlex
 import sys
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import settings
 from made_commands import Hearsight
 
-from hearsight.commands import cli
+from hearsight.commands import cli, console
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub; read when huggingface_hub is imported
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
@@ -36,10 +37,26 @@ def hearsight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Hearsight]:
     """Run a command line in an empty folder: its exit code, stdout and stderr."""
+    yield from typed(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def hearsight_overheard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Hearsight]:
+    """The same, with what libraries in C and other processes print."""
+    yield from typed(tmp_path, monkeypatch, capfd)
+
+
+def typed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]
+) -> Iterator[Hearsight]:
+    """Runs command lines in a folder."""
     import torch
 
     threads = torch.get_num_threads()  # commands set it for the whole process
-    monkeypatch.chdir(tmp_path)
+    environment = dict(os.environ)  # as do those that are quiet
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(line: str) -> tuple[int, str, str]:
@@ -48,7 +65,13 @@ def hearsight(
             cli.main()
         code = ended.value.code
         assert isinstance(code, int)
-        return code, *capsys.readouterr()
+        return code, *captured.readouterr()
 
     yield run
     torch.set_num_threads(threads)
+    logging.disable(logging.NOTSET)
+    for logger in (console.LOGGER, console.CARDS):  # their handlers print to what pytest has closed
+        logger.handlers = [one for one in logger.handlers if not isinstance(one, console.Lines)]
+        logger.setLevel(logging.NOTSET)
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]

@@ -109,6 +109,8 @@ def test_bytes_files_and_arrays_give_the_moments_of_the_paths(
     pixels, samples = np.array(Image.open(image)), soundfile.read(sound, dtype="int16")
     assert model.localise_image(image.read_bytes(), sound.read_bytes()) == moment
     assert model.localise_image(io.BytesIO(image.read_bytes()), samples) == moment
+    content = bytearray(image.read_bytes()), memoryview(sound.read_bytes())
+    assert model.localise_image(*content) == moment
     assert model.localise_image(pixels, samples) == moment
 
 
@@ -148,6 +150,14 @@ def test_frames_and_times_that_do_not_fit_are_refused(
     frames = [np.zeros((*size, 3), np.uint8) for size in sizes]
     with pytest.raises(HearsightError, match=fault):
         list(model.localise_frames(frames, times, (np.zeros(16_000, np.float32), 16_000)))
+
+
+def test_floats_of_another_scale_are_refused(folder: Path, model: LoadedModel) -> None:
+    samples, rate = soundfile.read(folder / "street.wav")
+    over = model.localise_image(folder / "street.png", (4 * samples, rate))  # clipped
+    assert over.confidence
+    with pytest.raises(HearsightError, match=r"in \[-1, 1\], and these reach .*divide by 32768"):
+        model.localise_image(folder / "street.png", (32768 * samples, rate))
 
 
 def test_a_moment_is_json_and_its_map_peaks_at_its_confidence(

@@ -109,6 +109,50 @@ def test_the_page_lists_every_name_with_its_signature() -> None:
         )
 
 
+def public_calls() -> dict[str, Any]:
+    """Every public function, and every public method and property of a public class, by name."""
+    found: dict[str, Any] = {}
+    for name in hearsight.__all__:
+        value = getattr(hearsight, name)
+        if inspect.isfunction(value):
+            found[name] = value
+        elif inspect.isclass(value) and value is not hearsight.HearsightError:
+            for inner, member in vars(value).items():
+                callable_ = inspect.isroutine(member) or isinstance(member, property)
+                if callable_ and not inner.startswith("_"):
+                    found[f"{name}.{inner}"] = member
+    return found
+
+
+NEVER_RAISE = {
+    "Library.card",
+    "LoadedModel.device",
+    "Moment.to_dict",
+    "Recipe.least_clips",
+    "Recipe.needs_boxes",
+    "Recipe.needs_labels",
+    "Recipe.teaches_frames",
+}
+
+
+def test_every_public_call_says_what_it_raises() -> None:
+    calls = public_calls()
+    assert calls.keys() >= NEVER_RAISE
+    for name, called in calls.items():
+        said = inspect.getdoc(called) or ""
+        like = re.match(r"As `hearsight\.(\w+)`, errors included\.", said)
+        if like:
+            assert like[1] == name.partition(".")[2]
+            assert like[1] in calls
+        else:
+            raises = re.search(r"^Raises:\n    HearsightError: \S", said, re.M) is not None
+            assert raises == (name not in NEVER_RAISE), name
+            if inspect.isfunction(called) and "." not in name:
+                assert "`HearsightError`" in SECTIONS[name], f"docs/api.md: {name}"
+    for name in ("Library", "LoadedModel"):
+        assert "`HearsightError`" in SECTIONS[name]
+
+
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the examples of the page read."""

@@ -412,16 +412,16 @@ def test_the_exit_code_says_whether_there_is_a_leak(
         ("--against sibling --by clip", 0),
         ("--against apart test", 1),
         ("--against apart --against test", 1),
-        ("--against test --write clean", 1),
+        ("--against test --out clean", 1),
         ("--against classes", 2),
         ("--against nowhere", 2),
         ("--against test --by second", 2),
-        ("--against train --write none", 2),
+        ("--against train --out none", 2),
         ("", 2),
     ):
         found, out, err = command(f"check train {options}", monkeypatch, capsys)
         assert found == code, options
-        assert (out == "") == (code == 2 and "--write" not in options), options
+        assert (out == "") == (code == 2 and "--out" not in options), options
         assert code != 2 or err.count("\n") == 1
     assert Path("clean").read_text() == "BBBBBBBBBBB_000001\nCCCCCCCCCCC_000001\n"
     assert not Path("none").exists()

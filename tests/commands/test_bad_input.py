@@ -240,7 +240,7 @@ def test_lists_that_cannot_be_compared_are_refused_and_nothing_is_written(
     Path("vgg.txt").write_text("AAAAAAAAAAA_000001\n")
     Path("own.txt").write_text("films/party.mp4\n")
     said = "Nothing can be compared: 'flickr.txt' names clips as '10000130166', 'vgg.txt' names"
-    for form in ("", "--json", "--write clean.txt", "--by clip"):
+    for form in ("", "--json", "--out clean.txt", "--by clip"):
         refused(hearsight, f"data check flickr.txt --against vgg.txt {form}", said)
     refused(hearsight, "data check vgg.txt --against vgg.txt own.txt", "'own.txt' names clips")
     assert hearsight("data check own.txt --against own.txt")[0] == 1

@@ -17,7 +17,7 @@ from hearsight.pages import report
 from hearsight.studies import comparison, comparison_table
 
 FEW = "--seeds 4, --device cpu --workers 0 --threads 1 --out out"
-TOYS = f"compare --data toys --epoch 64 --count 2 --set batch_size=2 --classes 2 {FEW}"
+TOYS = f"compare --data toys --scenes 64 --count 2 --set batch_size=2 --classes 2 {FEW}"
 STORES = f"compare random:small --set batch_size=2 --data train --test test {FEW}"
 BOX = (0.1, 0.2, 0.6, 0.9)
 

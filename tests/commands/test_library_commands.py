@@ -1,6 +1,7 @@
 """`hearsight index`, `search` and `similar` as they are typed."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 from made_commands import Hearsight, refused
 from made_library import RATE, make_clip, tiny_model
 from made_media import numbered
+from made_pages import Page
 from PIL import Image
 
 from hearsight.checkpoints.checkpoint import shipped_models
@@ -63,13 +65,22 @@ def test_videos_are_indexed_and_searched(hearsight: Hearsight) -> None:
     line = "search lib --image q.png --to sound --exact"
     assert len(lines(hearsight(line)[1])) in (3, 4)  # of two videos; more only as the first three
     assert len(lines(hearsight(f"{line} --same-video keep")[1])) == 6
-    code, out, _ = hearsight("similar lib videos/a.mp4 --at 3 --same-video drop --to image")
+    code, out, err = hearsight("similar lib videos/a.mp4 --at 3 --same-video drop --to image")
+    assert "Nothing was found" not in err
     assert {str(line["file"])[-5:] for line in lines(out)} == {"b.mp4"}
     soundfile.write("silent.wav", np.zeros(RATE), RATE)
     code, out, err = hearsight("search lib --sound silent.wav -k 2")
     assert code == 0
     assert "Warning: 'silent.wav' is silent: its nearest moments are silent ones, too." in err
     assert len(lines(out)) == 2
+
+
+@pytest.mark.usefixtures("videos")
+def test_where_nothing_is_found_that_is_said(hearsight: Hearsight) -> None:
+    hearsight("index lib videos/a.mp4 --model tiny.safetensors --every 6")
+    code, out, err = hearsight("similar lib videos/a.mp4 --at 3")
+    assert (code, out) == (0, "")
+    assert err == "Nothing was found: 'lib' has no other sound to compare.\n"
 
 
 @pytest.mark.usefixtures("videos")
@@ -87,6 +98,38 @@ def test_numbers_are_printed_to_three_digits(hearsight: Hearsight) -> None:
     assert all(number == round(number, 3) for number in numbers)
     assert any(number != round(number, 2) for number in numbers)
     assert "-0.0" not in found + localised
+
+
+@pytest.mark.usefixtures("videos")
+def test_the_cards_of_a_page_are_in_the_order_of_what_is_printed(hearsight: Hearsight) -> None:
+    """That is the order of their scores, where silent moments come last among sounds."""
+    make_clip(Path("videos/silent.mp4"), 2, 6.0, gain=0.0)
+    hearsight("index lib videos --model tiny.safetensors --every 1")
+    Image.fromarray(numbered(16)).save("q.png")
+    for number, line in enumerate(
+        (
+            "search lib --video videos/a.mp4 --at 3",
+            "search lib --image q.png",
+            "similar lib videos/b.mp4 --at 2.5",
+            "similar lib videos/b.mp4 --at 2.5 --to image --same-video drop",
+        )
+    ):
+        code, out, _ = hearsight(f"{line} -k 12 --page p{number}.html")
+        printed = lines(out)
+        assert (code, len(printed) > 3) == (0, True)
+        text = Path(f"p{number}.html").read_text()
+        shown = re.findall(r"<strong>(.+?)</strong> 0:([\d.]+).*?>(\w+\.mp4)</a>", text)
+        assert [(float(score), float(time), name) for score, time, name in shown] == [
+            (one["score"], round(float(one["time"]), 1), Path(str(one["file"])).name)  # type: ignore[arg-type]
+            for one in printed
+        ]
+        assert [one["id"] for one in Page(text).all("figure")[-len(printed) :]] == [
+            f"moment-{rank}" for rank in range(1, len(printed) + 1)
+        ]
+        by_sound = "image" not in line
+        ranks = [(by_sound and one["silent"], -float(one["score"])) for one in printed]  # type: ignore[arg-type]
+        assert ranks == sorted(ranks)
+        assert any(one["silent"] for one in printed) or "drop" in line
 
 
 @pytest.mark.usefixtures("videos")

@@ -28,7 +28,7 @@ WRITERS = (
     ("search lib --sound a.wav --sheet s.png --page p.html", ("s.png", "p.html")),
     ("similar lib film.mp4 --at 1 --sheet s.jpg --page q.html", ("s.jpg", "q.html")),
     ("data show toys --count 2 -o toys.png", ("toys.png",)),
-    ("data check train.txt --against test.txt --write clean.txt", ("clean.txt",)),
+    ("data check train.txt --against test.txt --out clean.txt", ("clean.txt",)),
     ("data splits vggsound.csv --out lists", ("lists/unseen_35.csv", "lists/train_110.csv")),
     ("evaluate tiny.safetensors --data toys --out t.csv --scores s.csv", ("t.csv", "s.csv")),
     ("score maps.npz --data toys --out m.csv --scores n.csv", ("m.csv", "n.csv")),

@@ -212,7 +212,7 @@ def test_marks_stand_beside_plain_names_wherever_a_machine_reads(hearsight: Hear
     printed = [json.loads(one) for one in hearsight(f"{line} --threads 1 --json")[1].splitlines()]
     names = {row[column] for row in printed for column in ("name", "against") if column in row}
     assert not [name for name in names if set(name) & set(MARKS)]
-    board = hearsight("results --runs t.csv --out b.csv")[1].partition("scored: t.csv")[2]
+    board = hearsight("results --table t.csv --out b.csv")[1].partition("scored: t.csv")[2]
     assert "kept *" in board
     assert "* the epoch was chosen on the test set." in board
     with Path("b.csv").open() as file:

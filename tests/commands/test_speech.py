@@ -1,12 +1,16 @@
 """What the commands say on stderr: with `-v` what is done, with `--quiet` errors alone."""
 
+import json
 import logging
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 import typer.main
@@ -14,9 +18,13 @@ from made_commands import Hearsight
 from made_library import make_clip, tiny_model
 from made_media import sine
 from PIL import Image
+from test_cli import COMMANDS
 
 import hearsight as package
+from hearsight.clips.shard_writer import write_store
 from hearsight.commands.cli import app
+from hearsight.datasets.open import open_clips
+from hearsight.library.indexing import index_videos
 
 
 @pytest.fixture
@@ -70,6 +78,144 @@ def test_opposites_are_refused(hearsight: Hearsight, options: str) -> None:
     code, out, err = hearsight(f"protocols {options}")
     assert (code, out) == (2, "")
     assert err == "hearsight: -v and --quiet are opposites: give one of them.\n"
+
+
+TINY = (
+    "--set encoder.widths=[8,8,8,8] --set frame_size=48 --set batch_size=4 --set epochs=1"
+    " --threads 1 --device cpu"
+)
+SPOKEN = (  # the least that each command can do, of OUT
+    f"train ssl_tie:small_a --data scenes --validation held --out OUT --workers 1 {TINY}",
+    "evaluate model.safetensors --data scenes --protocols adaptive,lvs --out OUT.csv",
+    "score maps.npz --data scenes --out OUT.csv",
+    "protocols",
+    "results --out OUT.html",
+    "retrieve model.safetensors --data scenes --out OUT.csv --sheet OUT.png",
+    "index OUT films --model model.safetensors",
+    "search lib --sound a.wav --page OUT.html --sheet OUT.png",
+    "similar lib FILM --at 1 --page OUT.html",
+    "localise films/film.mp4 -o OUT.mp4 --export OUT.vtt",  # of the default model, with its card
+    "recipes",
+    "export-model model.safetensors OUT --license CC0-1.0",
+    pytest.param("export-onnx model.safetensors OUT", marks=pytest.mark.slow),
+    pytest.param(
+        f"ablate ssl_tie:small --data scenes --test held --out OUT --seeds 4, --workers 0 {TINY}",
+        marks=pytest.mark.slow,
+    ),
+    f"compare random:small lvs:small --data scenes --test held --out OUT --seeds 4, {TINY}",
+    "data import films --out OUT",
+    "data scenes toys --out OUT --count 2 --size 48",
+    "data show toys --count 2 -o OUT.png",
+    "data splits vggsound.csv --out OUT",
+    "data check train.txt --against test.txt --out OUT.txt",
+    "data stats scenes --decode",
+)
+UNSPOKEN = {  # tried by hand: they take minutes, fetch packages, or run until they are ended
+    *("demo", "data menagerie", "data bazaar", "data trunks", "import-weights", "serve"),
+}
+LOGGED = re.compile(r"hearsight\.[\w.]+: ")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that `SPOKEN` reads."""
+    folder = tmp_path_factory.mktemp("made")
+    tiny_model(folder / "model.safetensors")
+    (folder / "films").mkdir()
+    make_clip(folder / "films" / "film.mp4", 1, 2.0)
+    (folder / "films" / "torn.mp4").write_bytes((folder / "films" / "film.mp4").read_bytes()[:500])
+    soundfile.write(folder / "a.wav", sine(440.0, 2.0, 16_000), 16_000)
+    scenes = open_clips("toys", split="val", size=48, count=8, classes=2)
+    write_store(scenes, folder / "scenes")
+    write_store(open_clips("toys", split="val", size=48, count=4, seed=1), folder / "held")
+    np.savez(folder / "maps.npz", **dict.fromkeys(scenes.ids, np.eye(7)))
+    model = folder / "model.safetensors"
+    index_videos(folder / "lib", [folder / "films"], model=model, every=0.5)
+    (folder / "train.txt").write_text("--0PQM4-hq0_000030\n--0PQM4-hq1_000030\n")
+    (folder / "test.txt").write_text("--0PQM4-hq0_000030\n")
+    (folder / "vggsound.csv").write_text("--0PQM4-hqg,30,alarm clock ringing,train\n")
+    return folder
+
+
+@pytest.mark.parametrize("line", SPOKEN, ids=lambda line: str(line).partition(" -")[0])
+def test_quiet_says_nothing_and_v_says_each_step_once(
+    hearsight_overheard: Hearsight, made: Path, line: str
+) -> None:
+    run, line = hearsight_overheard, line.replace("FILM", str(made / "films" / "film.mp4"))
+    shutil.copytree(made, Path(), dirs_exist_ok=True)
+    code, out, err = run(f"{line.replace('OUT', 'quiet')} --quiet")
+    assert (code, err) == ("check" in line, "")
+    assert out
+    loud = run(f"{line.replace('OUT', 'loud')} -v")
+    assert loud[0] == code, loud[2]
+    assert loud[1].count("\n") == out.count("\n")
+    steps = [text for text in loud[2].splitlines() if LOGGED.match(text)]
+    assert len(steps) == len(set(steps))
+    others = [text for text in loud[2].splitlines() if not LOGGED.match(text)]
+    assert not [text for text in others if re.search(r"warn|torch|lance|accelerate", text, re.I)]
+    if not line.startswith(("protocols", "recipes", "results", "data splits", "data check")):
+        assert steps  # of those that only print or copy there is nothing to say
+
+
+def test_every_command_was_heard() -> None:
+    lines = [one if isinstance(one, str) else str(one.values[0]) for one in SPOKEN]
+    heard = {" ".join(line.split()[: 1 + line.startswith("data ")]) for line in lines}
+    assert heard | UNSPOKEN == set(COMMANDS)
+
+
+def test_a_quiet_run_asks_trackers_to_be_quiet(
+    hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_SILENT", raising=False)
+    for option, silent in (("", None), ("-v", None), ("--quiet", "true")):
+        assert hearsight(f"protocols {option}")[0] == 0
+        assert os.environ.get("WANDB_SILENT") == silent
+
+
+TALKATIVE = """
+import logging, sys, warnings
+from hearsight.commands import cli
+
+def warn():
+    warnings.warn("an argument is deprecated", UserWarning)
+    logging.getLogger("of.another.library").warning("a file is old")
+
+sys.argv = ["hearsight", *sys.argv[1:]]
+run = cli.app
+cli.app = lambda **options: (run(**options), warn())[0]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("option", "heard"), [("", True), ("--quiet", False)])
+def test_a_quiet_run_shows_no_warnings_of_other_libraries(option: str, heard: bool) -> None:
+    done = subprocess.run(
+        [*(sys.executable, "-c", TALKATIVE, "recipes"), *option.split()],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ssl_tie" in done.stdout
+    for said in ("an argument is deprecated", "a file is old"):
+        assert (said in done.stderr) == heard
+    assert (done.stderr != "") == heard
+
+
+def test_weights_and_biases_say_nothing_in_a_quiet_run(made: Path, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    line = f"train ssl_tie:small_a --data {made / 'scenes'} --out run --workers 0 {TINY}"
+    source = str(Path(package.__file__).parents[1])
+    done = subprocess.run(
+        [*(sys.executable, "-m", "hearsight"), *line.split(), "--tracker", "wandb", "--quiet"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": source, "WANDB_MODE": "offline"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["run"] == "run"
+    assert list(tmp_path.glob("wandb/offline-run-*"))
 
 
 def commands(group: Any) -> list[Any]:

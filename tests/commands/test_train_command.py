@@ -148,11 +148,11 @@ def test_own_validation_clips_leave_no_mark(hearsight: Hearsight) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (TRAIN.replace("--out run", "--out ''"), "Invalid value for '--out': a folder must be"),
-        (TRAIN.replace("--out run", "--out '' --resume"), "Invalid value for '--out': a folder"),
+        (TRAIN.replace("--out run", "--out ''"), "'--out': a folder must be"),
+        (TRAIN.replace("--out run", "--out '' --resume"), "'--out': a folder"),
         (TRAIN.replace("--out run", "--out . --resume"), "There is no run to resume in .: begin"),
         (TRAIN.replace("--out run", "--out own --resume"), "There is no run to resume in own: beg"),
-        ("ablate ssl_tie:small --data learned --out ''", "Invalid value for '--out': a folder"),
+        ("ablate ssl_tie:small --data learned --out ''", "'--out': a folder"),
     ],
 )
 def test_a_run_goes_only_where_one_was_named_or_has_begun(

@@ -15,7 +15,7 @@ HOSTILE = "<script>alert(1)</script>|"
 def test_files_and_tables_hold_every_number(hearsight: Hearsight) -> None:
     Path("t.csv").write_text(f"name,protocol,cIoU@0.5,AUC\n{HOSTILE},lvs,0.5,0.25\n")
     for ending in ("html", "md", "csv", "json"):
-        code, out, err = hearsight(f"results --runs VGG-SS=t.csv --out page.{ending}")
+        code, out, err = hearsight(f"results --table VGG-SS=t.csv --out page.{ending}")
         assert code == 0, err
         assert max(map(len, out.splitlines())) <= 80
         text = Path(f"page.{ending}").read_text(encoding="utf-8")
@@ -28,8 +28,8 @@ def test_files_and_tables_hold_every_number(hearsight: Hearsight) -> None:
     assert not [one for tag in ("link", "img", "a") for one in page.all(tag)]
     code, out, err = hearsight("results --wide")
     assert all(number["source"] in out for number in published_numbers())
-    refused(hearsight, "results --runs page.csv --out gone.html", "holds no scores")
-    refused(hearsight, "results --runs t.csv --out t.csv --force", "t.csv")
+    refused(hearsight, "results --table page.csv --out gone.html", "holds no scores")
+    refused(hearsight, "results --table t.csv --out t.csv --force", "t.csv")
 
 
 @needs_browser

@@ -178,6 +178,12 @@ def test_the_alternative_text_of_bars_says_every_value() -> None:
     assert bar_chart("By class", [], [], unit="") == ""
 
 
+def test_bars_of_nothing_begin_at_zero() -> None:
+    svg = bar_chart("By class", ["a", "b"], [BarSeries(name="x", values=[0.0, 0.0])], unit="%")
+    ticks = [float(text) for text in re.findall(r">([\d.]+|\u2212[\d.]+)</text>", svg)]
+    assert (min(ticks), max(ticks)) == (0.0, 1.0)
+
+
 def test_long_curves_are_averaged() -> None:
     values = np.arange(100_003, dtype=float)
     thin = downsampled(values)

@@ -57,6 +57,12 @@ def test_scores_do_not_depend_on_batches(protocol: object) -> None:
         assert a.ciou == pytest.approx(b.ciou, abs=1e-3)
 
 
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"workers": 0}])
+def test_fewer_than_one_clip_or_thread_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(HearsightError, match=f"`{next(iter(options))}` must be at least 1, not 0"):
+        evaluate(Model(encoders(), recipe()), MadeClips(2), device="cpu", **options)  # type: ignore[arg-type]
+
+
 def test_every_row_says_which_protocol_it_is_of() -> None:
     found = evaluated(protocol="ez-vsl")
     rows = found.rows()

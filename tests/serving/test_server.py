@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from made_library import make_clip
+from made_pages import Page
 from made_server import Served, serving
 
-from hearsight import localise_video
+from hearsight import Library, localise_video
+from hearsight.library.indexing import index_videos
 
 
 def wait(served: Served, key: str, *states: str) -> dict[str, Any]:
@@ -170,6 +173,26 @@ def test_a_basket_is_saved_as_moments_are(served: Served, folder: Path) -> None:
     assert (first["time"], first["box"], second["box"]) == (1.235, box, None)
     assert served.ask("library/basket", b'{"form": "csv", "moments": []}')[0] == 200
     assert served.ask("library/basket", b'{"form": "xml", "moments": []}')[0] == 400
+
+
+def test_cards_of_a_search_are_in_the_order_of_the_library(tmp_path: Path, folder: Path) -> None:
+    for number in range(3):
+        make_clip(tmp_path / f"{number}.mp4", number, 5.0, gain=float(number > 0))
+    sound, films = folder / "s.wav", sorted(tmp_path.glob("*.mp4"))
+    index_videos(tmp_path / "lib", films, model=folder / "tiny.safetensors", every=1.0)
+    with serving(tmp_path, "lib") as server:
+        asked = {"upload": server.send(sound), "to": "sound"}
+        _, body, _ = server.ask("library/queries", json.dumps(asked).encode())
+        page = Page(server.ask(json.loads(body)["page"])[1].decode())
+    cards = [json.loads(str(one["data-moment"])) for one in page.all("li") if "data-moment" in one]
+    found = Library.open(tmp_path / "lib", device="cpu").search(sound=sound, k=len(cards))
+    assert len(cards) > 3
+    assert [(one["name"], one["time"]) for one in cards] == [
+        (one.file.name, one.time) for one in found
+    ]
+    assert [one["score"] for one in cards] == pytest.approx([one.score for one in found])
+    ranks = [(one.silent, -one.score) for one in found]
+    assert ranks == sorted(ranks)
 
 
 def test_progress_comes_as_events(served: Served, folder: Path) -> None:

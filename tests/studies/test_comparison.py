@@ -580,7 +580,7 @@ def test_seeds_are_counted_or_named() -> None:
         ("lvs:small --data toys --protocols adaptiv", "'adaptive'"),
         ("lvs:small --data toys --seeds many", "--seeds"),
         ("lvs:small --data toys --set contrast.margn=1", "lvs:small does not take"),
-        ("lvs:small --data store --epoch 2", "--test"),
+        ("lvs:small --data store --scenes 2", "--test"),
         ("lvs:small --data boxed --test store", "None of the 2 clips of 'store' has boxes"),
         ("lvs:small --data boxed --test boxed --scenes 2", "--scenes is for composed scenes"),
         ("lvs:small --data toys --test boxed --count 600", "--count is for composed scenes"),

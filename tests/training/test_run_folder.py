@@ -129,6 +129,18 @@ def test_a_resumed_run_reads_its_last_checkpoint_once_and_ends_by_writing_it_onc
     assert used == [f"read {LAST}", f"write {LAST}", f"write {BEST}"]
 
 
+def test_a_resumed_run_removes_what_a_killed_one_left_half_written(tmp_path: Path) -> None:
+    recipe, clips, folder = replace(tiny_recipe(), epochs=1), few_scenes(), tmp_path / "run"
+    train(recipe, clips, folder, options=QUIET)
+    left = [folder / f".{name}.4000000.part" for name in (LAST, BEST, LOG)]
+    others = [folder / ".last.safetensors.mine.part", folder / ".painted.mp4.4000000.part"]
+    for file in (*left, *others):
+        file.write_text("half")
+    train(replace(recipe, epochs=2), clips, folder, options=replace(QUIET, resume=True))
+    assert not any(file.exists() for file in left)
+    assert all(file.exists() for file in others)
+
+
 def test_an_interrupt_while_the_threshold_is_chosen_does_not_cost_the_last_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

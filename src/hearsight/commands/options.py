@@ -29,10 +29,29 @@ Epochs = Annotated[
     int | None,
     typer.Option("--epochs", help="Epochs of training; by default the recipe's.", min=1),
 ]
+Scenes = Annotated[
+    int | None,
+    typer.Option(
+        "--scenes", help="Scenes in an epoch, if they are composed; by default 10,000.", min=1
+    ),
+]
+Looks = Annotated[
+    int,
+    typer.Option(
+        "--looks", help="Looks in which each cut-out of the scenes to train on appears.", min=1
+    ),
+]
+Classes = Annotated[
+    int | None, typer.Option("--classes", help="Classes of composed scenes; by default all.", min=1)
+]
 Device = Annotated[
     str | None, typer.Option(help="`cpu` or `cuda`; by default a GPU if there is one.")
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads of the model.", min=1, max=1024)]
+BatchSize = Annotated[
+    int,
+    typer.Option(help="Clips or moments computed together.", min=1, max=1024),
+]
 Workers = Annotated[int, typer.Option(help="Processes that load data.", min=0)]
 
 Protocols = Annotated[

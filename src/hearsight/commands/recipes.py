@@ -72,7 +72,9 @@ def import_weights(
             "`ssl-align`."
         ),
     ] = "ssl-tie",
-    out: Annotated[Path | None, typer.Option(help="By default FILE with .safetensors.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="By default FILE with .safetensors.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Turn weights that authors released into a checkpoint of this package.

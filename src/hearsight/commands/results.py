@@ -17,9 +17,10 @@ ENDINGS = (".html", ".md", ".csv", ".json")
 
 
 def results(
-    runs: Annotated[
+    tables: Annotated[
         list[str] | None,
         typer.Option(
+            "--table",
             metavar="FILE",
             help="Scores of `evaluate` or `score` (.csv of --out, .json or .jsonl of --json), as "
             "FILE, or as 'VGG-SS=FILE' to stand among that test set's rows. May be given several "
@@ -27,7 +28,8 @@ def results(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write all of it as one file: .html, .md, .csv or .json.")
+        Path | None,
+        typer.Option("-o", "--out", help="Write all of it as one file: .html, .md, .csv or .json."),
     ] = None,
     wide: Wide = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON lines.")] = False,
@@ -35,11 +37,11 @@ def results(
 ) -> None:
     """Show the published numbers of the field, each with its source, beside what was scored here.
 
-    Example: hearsight results --runs VGG-SS=table.csv --out results.html
+    Example: hearsight results --table VGG-SS=table.csv --out results.html
     """
     from hearsight.scoring.published import board_notes, boards, published_numbers, scored_numbers
 
-    given = runs or []
+    given = tables or []
     files = [Path(each) for name in given for each in (name, name.partition("=")[2]) if each]
     with writing((out, ENDINGS), force=force, sources=files):
         scored = [number for name in given for number in scored_numbers(name)]

@@ -4,17 +4,23 @@
 """
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hearsight.commands.console import Bars, table_width, tell
 from hearsight.commands.data import data
-from hearsight.commands.options import Data, Device, Threads, parse_folder
+from hearsight.commands.options import BatchSize, Classes, Data, Device, Threads, parse_folder
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
 from hearsight.files.text import counted
+
+if TYPE_CHECKING:
+    from hearsight.clips.clip import Clips
+    from hearsight.retrieval.benchmark import RetrievalResults
 
 LISTS = ("unseen_35", "trainval_274", "train_110")
 
@@ -23,7 +29,10 @@ LISTS = ("unseen_35", "trainval_274", "train_110")
 def splits(
     table: Annotated[Path, typer.Argument(help="VGGSound's csv: id, second, label, split.")],
     out: Annotated[
-        Path, typer.Option(help="Folder of the lists.", metavar="PATH", parser=parse_folder)
+        Path,
+        typer.Option(
+            "-o", "--out", help="Folder of the lists.", metavar="PATH", parser=parse_folder
+        ),
     ] = Path("splits"),
     force: Force = False,
 ) -> None:
@@ -67,7 +76,10 @@ def splits(
 def retrieve(
     checkpoints: Annotated[
         list[str],
-        typer.Argument(help="Checkpoints, run folders, model folders or names; one row each."),
+        typer.Argument(
+            metavar="MODEL...",
+            help="Checkpoints, run folders, model folders or names; one row each.",
+        ),
     ],
     data: Data,
     task: Annotated[
@@ -88,17 +100,14 @@ def retrieve(
     ] = [],  # noqa: B006 typer reads the default, nobody changes it
     seed: Annotated[int, typer.Option(help="Of the untrained encoders.", min=0, max=2**63 - 1)] = 0,
     count: Annotated[int | None, typer.Option(help="Scenes, if they are composed.", min=1)] = None,
-    classes: Annotated[
-        int | None,
-        typer.Option(help="Classes of composed scenes; by default all there are.", min=1),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the table: .csv.")] = None,
+    classes: Classes = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the table: .csv.")] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Draw some queries with what the first model found.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")] = False,
     force: Force = False,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024)] = 32,
+    batch_size: BatchSize = 32,
     device: Device = None,
     threads: Threads = 2,
 ) -> None:
@@ -111,31 +120,18 @@ def retrieve(
     """
     import torch
 
-    from hearsight.clips.clip import Clips, list_unreadable
+    from hearsight.clips.clip import Clips
     from hearsight.clips.selection import name_left_out
-    from hearsight.datasets.open import is_composed, open_joined
-    from hearsight.files.tables import write_rows
+    from hearsight.datasets.open import open_joined
     from hearsight.localising.painting import PICTURES
-    from hearsight.pages.retrieval_sheet import save_retrieval_sheet
     from hearsight.retrieval.benchmark import ENDINGS, RetrievalOptions, run_benchmark
     from hearsight.retrieval.embeddings import check_pooling
-    from hearsight.retrieval.scores import notes, table_text
-    from hearsight.retrieval.tasks import check_task
 
     torch.set_num_threads(threads)
-    check_task(task)
-    if pooling is not None and "image" not in task:
-        raise HearsightError(f"--pooling is of frames, and '{task}' has none: leave it out.")
-    if same_video not in ("keep", "drop"):
-        raise HearsightError(f"--same-video may be keep or drop, not '{same_video}'.")
-    for option, given in (("--count", count), ("--classes", classes)):
-        if given is not None and not any(map(is_composed, data)):
-            raise HearsightError(
-                f"{option} is for composed scenes, such as toys or menagerie, and '{data[0]}' is"
-                " none: leave it out."
-            )
+    check_options(task, pooling, same_video, data, count=count, classes=classes)
     left_out: list[str] = []
 
+    @cache  # each model asks for them, mostly at the same size
     def open_at(size: int) -> Clips:
         clips = open_joined(data, split="val", size=size, count=count, classes=classes)
         left_out[:] = name_left_out(clips, " ".join(data))  # the same whatever the size
@@ -157,17 +153,70 @@ def retrieve(
                     progress=bars,
                 ),
             )
-        if out is not None:
-            write_rows([row.row() for row in found.rows], out, ENDINGS)
-        if sheet is not None:
-            save_retrieval_sheet(
-                found.task,
-                found.neighbours.scores,
-                found.neighbours.indices,
-                open_at(224),
-                found.places,
-                sheet,
-            )
+        write(found, open_at, out, sheet)
+    show(found, left_out, as_json=as_json)
+
+
+def check_options(
+    task: str,
+    pooling: str | None,
+    same_video: str,
+    data: list[str],
+    *,
+    count: int | None,
+    classes: int | None,
+) -> None:
+    """Refuse options that are wrong, or of no use for the task or the clips.
+
+    Raises:
+        HearsightError: one is.
+    """
+    from hearsight.datasets.open import check_composed
+    from hearsight.retrieval.tasks import check_task
+
+    check_task(task)
+    if pooling is not None and "image" not in task:
+        raise HearsightError(f"--pooling is of frames, and '{task}' has none: leave it out.")
+    if same_video not in ("keep", "drop"):
+        raise HearsightError(f"--same-video may be keep or drop, not '{same_video}'.")
+    check_composed(data, {"--count": count, "--classes": classes})
+
+
+def write(
+    found: "RetrievalResults",
+    open_at: "Callable[[int], Clips]",
+    out: Path | None,
+    sheet: Path | None,
+) -> None:
+    """Write the table and the sheet, where they are asked for.
+
+    open_at: opens the clips of the benchmark with frames of so many pixels.
+    """
+    from hearsight.files.tables import write_rows
+    from hearsight.pages.retrieval_sheet import save_retrieval_sheet
+    from hearsight.retrieval.benchmark import ENDINGS
+
+    if out is not None:
+        write_rows([row.row() for row in found.rows], out, ENDINGS)
+    if sheet is not None:
+        save_retrieval_sheet(
+            found.task,
+            found.neighbours.scores,
+            found.neighbours.indices,
+            open_at(224),
+            found.places,
+            sheet,
+        )
+
+
+def show(found: "RetrievalResults", left_out: list[str], *, as_json: bool) -> None:
+    """Print the rows, and on stderr what they do not count.
+
+    left_out: what was left out of the clips when they were opened.
+    """
+    from hearsight.clips.clip import list_unreadable
+    from hearsight.retrieval.scores import notes, table_text
+
     if as_json:
         for row in found.rows:
             print(json.dumps(row.row()))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hearsight.commands.console import Bars, table_width, tell
-from hearsight.commands.options import Data, Device, Protocols, Threads, Wide, parse_protocols
+from hearsight.commands.options import (
+    BatchSize,
+    Data,
+    Device,
+    Protocols,
+    Threads,
+    Wide,
+    parse_protocols,
+)
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError
 
@@ -19,7 +27,9 @@ Ids = Annotated[Path | None, typer.Option(help="Score only the clips that this l
 Scores = Annotated[
     Path | None, typer.Option(help="Write the score of each clip: .parquet or .csv.")
 ]
-Out = Annotated[Path | None, typer.Option(help="Write the whole table: .parquet or .csv.")]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Write the whole table: .parquet or .csv.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print rows as JSON lines.")]
 
 
@@ -34,7 +44,10 @@ class Kind(StrEnum):
 def evaluate(
     checkpoints: Annotated[
         list[str],
-        typer.Argument(help="Checkpoints, run folders, model folders or names; one row each."),
+        typer.Argument(
+            metavar="MODEL...",
+            help="Checkpoints, run folders, model folders or names; one row each.",
+        ),
     ],
     data: Data,
     protocols: Protocols = "adaptive",
@@ -60,7 +73,7 @@ def evaluate(
     wide: Wide = False,
     as_json: Json = False,
     force: Force = False,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    batch_size: BatchSize = 32,
     device: Device = None,
     threads: Threads = 2,
 ) -> None:

@@ -26,7 +26,9 @@ def serve(
         list[Path] | None,
         typer.Option(help="Where to look for runs and reports; by default the current folder."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Checkpoint, run folder or name.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint, run folder, model folder or name.")
+    ] = None,
     port: Annotated[int, typer.Option(help="0: any that is free.", min=0, max=65535)] = PORT,
     host: Annotated[
         str, typer.Option(help="An address of this machine; others than 127.0.0.1 need a token.")

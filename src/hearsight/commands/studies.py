@@ -10,11 +10,14 @@ import typer
 
 from hearsight.commands.console import Bars, note, table_width, tell
 from hearsight.commands.options import (
+    Classes,
     Data,
     Device,
     Epochs,
+    Looks,
     Protocols,
     RecipeChanges,
+    Scenes,
     Threads,
     Wide,
     Workers,
@@ -33,6 +36,7 @@ from hearsight.version import __version__
 
 if TYPE_CHECKING:
     from hearsight.clips.clip import Clips
+    from hearsight.scoring.score_table import ScoreTable
     from hearsight.studies.comparison import ComparedMethod, Comparison, HeldOutClips
 
     Writer = Callable[[Comparison, list[ComparedMethod], HeldOutClips, Progress], None]
@@ -44,6 +48,10 @@ Test = Annotated[
     typer.Option(
         "--test", help="Annotated clips to score; by default the held-out ones of a pack."
     ),
+]
+HeldOutScenes = Annotated[
+    int | None,
+    typer.Option("--count", help="Held-out scenes, if composed; by default 600.", min=1),
 ]
 Seeds = Annotated[
     str,
@@ -73,25 +81,19 @@ def compare(
     seeds: Seeds = "3",
     out: Annotated[
         Path,
-        typer.Option(help="Runs, table.csv, report.html.", metavar="PATH", parser=parse_folder),
+        typer.Option(
+            *("-o", "--out"),
+            help="Folder of runs, table.csv and report.html.",
+            metavar="PATH",
+            parser=parse_folder,
+        ),
     ] = Path("comparison"),
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
     epochs: Epochs = None,
-    scenes: Annotated[
-        int | None,
-        typer.Option(
-            "--scenes", "--epoch", help="Scenes in an epoch, if they are composed.", min=1
-        ),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option(help="Held-out scenes, if composed; by default 600.", min=1)
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(help="Classes of composed scenes; by default all.")
-    ] = None,
-    looks: Annotated[
-        int, typer.Option(help="Looks in which each cut-out of composed scenes appears.", min=1)
-    ] = 1,
+    scenes: Scenes = None,
+    count: HeldOutScenes = None,
+    classes: Classes = None,
+    looks: Looks = 1,
     validation: Annotated[
         str | None, typer.Option(help="Clips with boxes that choose the epoch.")
     ] = None,
@@ -113,28 +115,12 @@ def compare(
     """
     import torch
 
-    from hearsight.pages.report import write_report
     from hearsight.scoring.score_table import ScoreTable
-    from hearsight.studies import comparison_page, comparison_table
-    from hearsight.studies.comparison import Comparison, reference_scores
+    from hearsight.studies.comparison import Comparison
+    from hearsight.studies.comparison_table import table_text
 
     torch.set_num_threads(threads)
-    command, tables = command_line(), list[ScoreTable]()
-
-    def write(
-        comparison: Comparison,
-        methods: list["ComparedMethod"],
-        held_out: "HeldOutClips",
-        progress: Progress,
-    ) -> None:
-        references = reference_scores(out, methods, held_out, comparison.protocols, progress)
-        tables[:] = comparison_table.tabulate_methods(methods, comparison.protocols)
-        comparison_table.write_table(tables, out / "table.csv")
-        page = comparison_page.describe(
-            comparison, methods, held_out.clips, references, tables, command=command
-        )
-        write_report(page, out / "report.html")
-
+    tables = list[ScoreTable]()
     comparison = Comparison(
         recipes=tuple(dict.fromkeys(recipes)),
         seeds=choose_seeds(seeds),
@@ -147,7 +133,7 @@ def compare(
         comparison,
         data,
         test,
-        write,
+        partial(write_comparison, tables=tables, command=command_line()),
         counts={"epoch": scenes, "count": count, "classes": classes},
         looks=looks,
         validation=validation,
@@ -155,8 +141,53 @@ def compare(
         device=device,
         workers=workers,
     )
-    print(comparison_table.table_text(methods, tables, wide=wide, width=table_width()))
+    print(table_text(methods, tables, wide=wide, width=table_width()))
     tell_written(out / "table.csv", out / "report.html")
+
+
+def write_comparison(
+    comparison: "Comparison",
+    methods: list["ComparedMethod"],
+    held_out: "HeldOutClips",
+    progress: Progress,
+    *,
+    tables: list["ScoreTable"],
+    command: str,
+) -> None:
+    """Write table.csv and report.html into the folder of a comparison.
+
+    tables: filled with those of the methods. command: that made the comparison.
+    """
+    from hearsight.pages.report import write_report
+    from hearsight.studies import comparison_page, comparison_table
+    from hearsight.studies.comparison import reference_scores
+
+    out, protocols = comparison.folder, comparison.protocols
+    references = reference_scores(out, methods, held_out, protocols, progress)
+    tables[:] = comparison_table.tabulate_methods(methods, protocols)
+    comparison_table.write_table(tables, out / "table.csv")
+    page = comparison_page.describe(
+        comparison, methods, held_out.clips, references, tables, command=command
+    )
+    write_report(page, out / "report.html")
+
+
+def check_choosers(
+    comparison: "Comparison", *, validation: str | None, select_on_test: bool
+) -> None:
+    """Refuse what chooses the epoch where nothing is trained.
+
+    Raises:
+        HearsightError: it would have no effect.
+    """
+    from hearsight.studies.comparison import trains
+
+    for chooser, given in (
+        ("--validation", validation is not None),
+        ("--select-on-test", select_on_test),
+    ):
+        if given and not trains(comparison):
+            raise HearsightError(f"{chooser} has no effect: none of these methods is trained.")
 
 
 def run_comparison(
@@ -191,23 +222,12 @@ def run_comparison(
     """
     from hearsight.datasets.open import is_composed
     from hearsight.scoring.evaluation import check_truths
-    from hearsight.studies.comparison import (
-        check,
-        compare_methods,
-        open_data,
-        read_held_out,
-        trains,
-    )
+    from hearsight.studies.comparison import check, compare_methods, open_data, read_held_out
     from hearsight.studies.comparison_folder import SCENE_SIZE, scene_size
     from hearsight.training.run_folder import TrainingOptions
 
     size, scenes = check(comparison), dict[str, int]()
-    for chooser, given in (
-        ("--validation", validation is not None),
-        ("--select-on-test", select_on_test),
-    ):
-        if given and not trains(comparison):
-            raise HearsightError(f"{chooser} has no effect: none of these methods is trained.")
+    check_choosers(comparison, validation=validation, select_on_test=select_on_test)
     if any(map(is_composed, [*data, test or "", validation or ""])):
         size = scene_size(comparison.folder, size)
         scenes[SCENE_SIZE] = size
@@ -291,28 +311,24 @@ def open_validation(
 
 
 def ablate(
-    method: Annotated[str, typer.Argument(help="`ssl_tie` or `ssl_tie:small`.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="`ssl_tie` or `ssl_tie:small`.")],
     data: Data,
     test: Test = None,
     out: Annotated[
         Path,
-        typer.Option(help="Run folders, table and plot.", metavar="PATH", parser=parse_folder),
+        typer.Option(
+            *("-o", "--out"),
+            help="Folder of runs, table.md and ladder.png.",
+            metavar="PATH",
+            parser=parse_folder,
+        ),
     ] = Path("ablation"),
     seeds: Seeds = "3",
     changes: RecipeChanges = [],  # noqa: B006 typer reads the default, nobody changes it
     epochs: Epochs = None,
-    scenes: Annotated[
-        int | None,
-        typer.Option(
-            "--scenes", "--epoch", help="Scenes in an epoch, if they are composed.", min=1
-        ),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option(help="Held-out scenes, if composed; by default 600.", min=1)
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(help="Classes of composed scenes; by default all.")
-    ] = None,
+    scenes: Scenes = None,
+    count: HeldOutScenes = None,
+    classes: Classes = None,
     device: Device = None,
     workers: Workers = 1,
     threads: Threads = 2,
@@ -330,7 +346,7 @@ def ablate(
     torch.set_num_threads(threads)
     run_comparison(
         make_ablation(
-            method, seeds=choose_seeds(seeds), changes=add_epochs(changes, epochs), folder=out
+            recipe, seeds=choose_seeds(seeds), changes=add_epochs(changes, epochs), folder=out
         ),
         data,
         test,
@@ -345,7 +361,10 @@ def ablate(
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="Folder of all files.", metavar="PATH", parser=parse_folder)
+        Path,
+        typer.Option(
+            "-o", "--out", help="Folder of all files.", metavar="PATH", parser=parse_folder
+        ),
     ] = Path("demo"),
     minutes: Annotated[
         float,
@@ -357,10 +376,8 @@ def demo(
             help="`menagerie`, `menagerie:FOLDER` or `toys`; by default menagerie if there."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 4,
-    looks: Annotated[
-        int, typer.Option(help="Variants of each training cut-out; 8 suit an hour.", min=1)
-    ] = 1,
+    seed: Annotated[int, typer.Option(help="Of scenes, weights and order.", min=0)] = 4,
+    looks: Looks = 1,
     trunks: Annotated[
         bool, typer.Option(help="Pretrained trunks where they can be had, or small networks.")
     ] = True,

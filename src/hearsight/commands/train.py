@@ -12,7 +12,9 @@ from hearsight.commands.options import (
     Data,
     Device,
     Epochs,
+    Looks,
     RecipeChanges,
+    Scenes,
     Threads,
     Workers,
     above_zero,
@@ -27,11 +29,15 @@ from hearsight.version import __version__
 if TYPE_CHECKING:
     from hearsight.clips.clip import Clips
     from hearsight.recipes.recipe import Recipe
+    from hearsight.training.run_folder import TrainingOptions, TrainingResult
 
 
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="The run folder.", metavar="PATH", parser=parse_folder)],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="The run folder.", metavar="PATH", parser=parse_folder),
+    ],
     recipe: Annotated[
         str | None, typer.Argument(help="Name of a recipe: see `hearsight recipes`.")
     ] = None,
@@ -63,18 +69,8 @@ def train(
             "--select-on-test", help="Let the test set choose the epoch; tables will mark it."
         ),
     ] = False,
-    scenes: Annotated[
-        int | None,
-        typer.Option(
-            "--scenes",
-            "--epoch",
-            help="Scenes in an epoch, if they are composed; by default 10,000.",
-            min=1,
-        ),
-    ] = None,
-    looks: Annotated[
-        int, typer.Option(help="Looks in which each cut-out of composed scenes appears.", min=1)
-    ] = 1,
+    scenes: Scenes = None,
+    looks: Looks = 1,
     start: Annotated[
         str | None,
         typer.Option(
@@ -128,13 +124,10 @@ def train(
     started = time.monotonic()  # importing torch and opening the data take minutes too
     import torch
 
-    from hearsight.datasets.open import is_videos, name_as_test, open_joined
-    from hearsight.scoring.evaluation import check_truths
+    from hearsight.datasets.open import is_videos
     from hearsight.scoring.protocol_registry import check_validation
     from hearsight.scoring.protocols import DEFAULT_PROTOCOL
-    from hearsight.training.batches import COMPOSED
     from hearsight.training.run_folder import TrainingOptions
-    from hearsight.training.trainer import train as run_training
 
     torch.set_num_threads(threads)
     if protocol is not None:
@@ -142,34 +135,19 @@ def train(
         if validation is None and not select_on_test:
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
     changes = add_epochs(changes, epochs)
-    method = choose_recipe(recipe, config, changes, seed, resumed=out if resume else None)
-    ours = all(map(is_videos, data))
-    begun = choose_start(start, method, own_videos=ours, resumed=out if resume else None)
-    compared = ours and begun is not None
-    if compared:
-        from hearsight.datasets.held_out_videos import EVERY, open_videos
-
-        clips = open_videos(data, every or EVERY)
-    else:
-        size = round(method.frame_size * COMPOSED)
-        clips = open_joined(
-            data,
-            split="train",
-            size=size,
-            seed=method.seed,
-            count=scenes,
-            looks=looks,
-            every=every,
-        )
-    opened = [
-        None
-        if spec is None
-        else (name_as_test(spec), open_joined([spec], split="val", size=method.frame_size))
-        for spec in (validation, test)
-    ]
-    held_out, known = check_data((" ".join(data), clips), *opened, select_on_test=select_on_test)
-    if held_out is not None:
-        tell(check_truths(held_out, validation or test or ""))
+    resumed = out if resume else None
+    method = choose_recipe(recipe, config, changes, seed, resumed=resumed)
+    own_videos = all(map(is_videos, data))
+    begun = choose_start(start, method, own_videos=own_videos, resumed=resumed)
+    moments = own_videos and begun is not None  # many of each film, some of them held out
+    clips = open_training(data, method, scenes=scenes, looks=looks, every=every, moments=moments)
+    held_out, known = open_scored(
+        validation,
+        test,
+        (" ".join(data), clips),
+        size=method.frame_size,
+        select_on_test=select_on_test,
+    )
     with Bars() as bars:
         options = TrainingOptions(
             resume=resume,
@@ -181,44 +159,124 @@ def train(
             workers=workers,
             protocol=protocol or DEFAULT_PROTOCOL,
             start=begun,
-            facts={
-                "command": command_line(),
-                "data": data,
-                "version": __version__,
-                **known,
-            },
+            facts={"command": command_line(), "data": data, "version": __version__, **known},
             progress=bars,
             notice=note,
             report=bars.report,
             tell_time=True,
         )
-        told: dict[str, Any] = {}
-        if compared:
-            from hearsight.studies.own_videos import train_on_videos
-
-            assert begun is not None
-            done = train_on_videos(method, clips, out, begun, options, validation=held_out)
-            result, told = done.training, done.numbers()
-        else:
-            result = run_training(method, clips, out, validation=held_out, options=options)
+        result, told = run_training(method, clips, out, held_out, options, moments=moments)
     tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())
-    if not result.main:
-        return
-    print(
-        json.dumps(
-            {
-                "run": str(result.folder),
-                "steps": result.steps,
-                "seconds": round(result.seconds, 1),
-                "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
-                "skipped": len(result.unreadable),
-                "finished": result.finished,
-                **({} if result.best is None else {"best": round(result.best, 4)}),
-                **({"shortened": result.shortened} if result.shortened else {}),
-                **told,
-            }
-        )
+    if result.main:
+        print(json.dumps(result_facts(result) | told))
+
+
+def open_training(
+    data: list[str],
+    recipe: "Recipe",
+    *,
+    scenes: int | None,
+    looks: int,
+    every: float | None,
+    moments: bool,
+) -> "Clips":
+    """The clips to train on.
+
+    Args:
+        data: their names.
+        recipe: that is trained.
+        scenes: composed ones in an epoch; None for the usual number.
+        looks: of their cut-outs.
+        every: seconds between clips of one's own videos; None for the usual number.
+        moments: whether they are many moments of each of one's own videos.
+
+    Raises:
+        HearsightError: there are none such, or what is said of scenes or videos is of others.
+    """
+    from hearsight.datasets.held_out_videos import EVERY, open_videos
+    from hearsight.datasets.open import check_composed, open_joined
+    from hearsight.training.batches import COMPOSED
+
+    check_composed(data, {"--scenes": scenes, "--looks": None if looks == 1 else looks})
+    if moments:
+        return open_videos(data, every or EVERY)
+    return open_joined(
+        data,
+        split="train",
+        size=round(recipe.frame_size * COMPOSED),
+        seed=recipe.seed,
+        count=scenes,
+        looks=looks,
+        every=every,
     )
+
+
+def open_scored(
+    validation: str | None,
+    test: str | None,
+    training: tuple[str, "Clips"],
+    *,
+    size: int,
+    select_on_test: bool,
+) -> tuple["Clips | None", dict[str, Any]]:
+    """The clips that choose the epoch, if any, and facts for the checkpoint; as `check_data`.
+
+    Args:
+        validation: name of clips that choose the epoch.
+        test: name of clips of a later test.
+        training: name and clips.
+        size: of the frames of composed scenes, pixels.
+        select_on_test: whether the test set may choose the epoch.
+    """
+    from hearsight.datasets.open import name_as_test, open_joined
+    from hearsight.scoring.evaluation import check_truths
+
+    opened = [
+        None if spec is None else (name_as_test(spec), open_joined([spec], split="val", size=size))
+        for spec in (validation, test)
+    ]
+    held_out, known = check_data(training, *opened, select_on_test=select_on_test)
+    if held_out is not None:
+        tell(check_truths(held_out, validation or test or ""))
+    return held_out, known
+
+
+def run_training(
+    recipe: "Recipe",
+    clips: "Clips",
+    out: Path,
+    validation: "Clips | None",
+    options: "TrainingOptions",
+    *,
+    moments: bool,
+) -> tuple["TrainingResult", dict[str, Any]]:
+    """Train; the outcome, and what else the command prints.
+
+    moments: whether the clips are moments of one's own videos, some of which are held out.
+    """
+    if moments:
+        from hearsight.studies.own_videos import train_on_videos
+
+        assert options.start is not None
+        done = train_on_videos(recipe, clips, out, options.start, options, validation=validation)
+        return done.training, done.numbers()
+    from hearsight.training.trainer import train
+
+    return train(recipe, clips, out, validation=validation, options=options), {}
+
+
+def result_facts(result: "TrainingResult") -> dict[str, Any]:
+    """What the command prints of a run."""
+    return {
+        "run": str(result.folder),
+        "steps": result.steps,
+        "seconds": round(result.seconds, 1),
+        "curriculum_share": round(result.curriculum_seconds / result.seconds, 4),
+        "skipped": len(result.unreadable),
+        "finished": result.finished,
+        **({} if result.best is None else {"best": round(result.best, 4)}),
+        **({"shortened": result.shortened} if result.shortened else {}),
+    }
 
 
 def choose_recipe(

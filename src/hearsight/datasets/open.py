@@ -1,6 +1,7 @@
 """Opening clips by what `--data` names: a folder, `FOLDER@LIST`, or a pack of composed scenes."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from hearsight.datasets.layouts import kind_of, masked_kind
 from hearsight.datasets.masked_sets import DIVIDED, has_parts, open_masked
 from hearsight.datasets.spelling import link_hint, spelling_hint
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.text import counted
 from hearsight.scenes.pack import PACKS
 
+LOGGER = logging.getLogger(__name__)
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
 HARD = "hard"  # a prefix, of scenes to train on as well
 NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
@@ -114,9 +117,29 @@ def open_clips(
         HearsightError: it names nothing of these, it is damaged, there is no such split, `every`
             is given for clips that are not videos, or what is said of scenes for others.
     """
+    if is_composed(spec):
+        if every is not None:
+            raise HearsightError(NO_VIDEOS.format(spec))
+        clips = _open_composed(spec, split, seed, size, count, classes, silent, looks)
+    else:
+        given: dict[str, Any] = {"seed": seed, "size": size, "count": count, "classes": classes}
+        clips = _open_recorded(spec, split, every, given | {"silent": silent, "looks": looks})
+    LOGGER.info("opened %s: %s", spec, counted(len(clips), "clip"))
+    return clips
+
+
+def _open_composed(
+    spec: str,
+    split: str,
+    seed: int,
+    size: int,
+    count: int | None,
+    classes: int | None,
+    silent: tuple[int, int] | None,
+    looks: int,
+) -> Clips:
+    """Scenes of a pack, which `is_composed` has found; else as `open_clips`."""
     name, colon, pack = spec.partition(":")
-    if every is not None and is_composed(spec):
-        raise HearsightError(NO_VIDEOS.format(spec))
     if colon and name in MIXED:
         if looks != 1:
             raise HearsightError(f"'{spec}' has one look of each cut-out: leave --looks out.")
@@ -124,33 +147,37 @@ def open_clips(
         options |= {} if silent is None else {"silent": silent}
         count = COUNTS["val"] if count is None else count
         return _open_others(name, pack, split, count, classes, **options)
-    if is_pack(spec) or (colon and name == HARD):
-        from hearsight.scenes.hard_scenes import HardScenes
-        from hearsight.scenes.scenes import Scenes, open_scenes
+    from hearsight.scenes.hard_scenes import HardScenes
+    from hearsight.scenes.scenes import Scenes, open_scenes
 
-        hard = name == HARD
-        name, _, folder = (pack if hard else spec).partition(":")
-        return open_scenes(
-            name,
-            Path(folder) if folder else None,
-            split=split,
-            seed=seed,
-            size=size,
-            count=COUNTS.get(split, COUNTS["train"]) if count is None else count,
-            classes=classes,
-            silent=(0, 3) if silent is None else silent,
-            endless=split == "train",
-            looks=looks,
-            kind=HardScenes if hard else Scenes,
-        )
+    hard = bool(colon) and name == HARD
+    name, _, folder = (pack if hard else spec).partition(":")
+    return open_scenes(
+        name,
+        Path(folder) if folder else None,
+        split=split,
+        seed=seed,
+        size=size,
+        count=COUNTS.get(split, COUNTS["train"]) if count is None else count,
+        classes=classes,
+        silent=(0, 3) if silent is None else silent,
+        endless=split == "train",
+        looks=looks,
+        kind=HardScenes if hard else Scenes,
+    )
+
+
+def _open_recorded(spec: str, split: str, every: float | None, given: dict[str, Any]) -> Clips:
+    """Clips of a folder, or of a list in it; else as `open_clips`.
+
+    given: what was said of scenes, which must be as in `OF_SCENES`.
+    """
     folder, _, listed = spec.rpartition("@")
     chosen = bool(folder) and not Path(spec).is_dir()
     if not chosen and (not spec or not Path(spec).is_dir()):
         hint = nearest(spec, PACKS)
         raise HearsightError(f"'{spec}' names no clips: it may be {KINDS}.{hint}")
     _check_known(split)
-    given: dict[str, Any] = {"seed": seed, "size": size, "count": count, "classes": classes}
-    given |= {"silent": silent, "looks": looks}
     for option, value in given.items():
         if value != OF_SCENES[option]:
             raise HearsightError(NO_SCENES.format(spec, option))
@@ -196,6 +223,22 @@ def is_composed(spec: str) -> bool:
     """Whether the clips are composed from a pack, not read from a folder."""
     name, colon, _ = spec.partition(":")
     return is_pack(spec) or bool(colon and name in (*MIXED, HARD))
+
+
+def check_composed(specs: Sequence[str], options: Mapping[str, object]) -> None:
+    """Refuse what is said of scenes where none of the sources is composed.
+
+    options: what is given, by its option; None where it is not.
+
+    Raises:
+        HearsightError: one is given in vain.
+    """
+    for option, given in options.items():
+        if given is not None and not any(map(is_composed, specs)):
+            raise HearsightError(
+                f"{option} is for composed scenes, such as toys or menagerie, and '{specs[0]}' is "
+                "none: leave it out."
+            )
 
 
 def is_pack(spec: str) -> bool:

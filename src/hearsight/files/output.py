@@ -4,8 +4,10 @@ A file is written under a hidden name ending in `.part` beside its own and then 
 whatever ends the writer, the file under its own name is whole.
 """
 
+import glob
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -58,6 +60,16 @@ def hidden_part(path: Path) -> Path:
         digest = hashlib.sha256(name).hexdigest()[:16]
         name = name[: most - len(digest)].decode(errors="ignore").encode() + digest.encode()
     return path.with_name(f".{os.fsdecode(name)}{ending}")
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed processes left of writing a file; under the lock of its only writer."""
+    mine = hidden_part(path).name
+    stem = mine.removesuffix(f".{os.getpid()}.part")
+    for left in path.parent.glob(f"{glob.escape(stem)}.*.part"):
+        if re.fullmatch(r"\.\d+\.part", left.name[len(stem) :]):
+            with suppress(OSError):
+                left.unlink()
 
 
 class PartFile:

@@ -8,6 +8,7 @@
 one space; a score is the cosine of two embeddings, from -1 to 1.
 """
 
+import logging
 import math
 import os
 import warnings
@@ -20,6 +21,7 @@ from jaxtyping import Float32, UInt8
 
 from hearsight.checkpoints.card import ModelCard, card_of
 from hearsight.errors import HearsightError, nearest
+from hearsight.files.text import counted
 from hearsight.library.lance_table import (
     EVERY_MOMENT,
     MODALITIES,
@@ -40,6 +42,7 @@ from hearsight.media.sound_windows import QUIET, SoundWindow, loudest_window, so
 if TYPE_CHECKING:  # it imports torch, which a search by a moment of the library does not need
     from hearsight.retrieval.embeddings import Embedder
 
+LOGGER = logging.getLogger(__name__)
 MOST_RESULTS = 10_000  # of one search
 SAME_VIDEO = ("drop", "one", "keep")  # what is done with further moments of a file
 FREE = 3  # results of any files, before `one` takes effect
@@ -124,6 +127,7 @@ class Library:
             raise HearsightError(
                 f"There is no library '{path}': `hearsight index {path} VIDEOS` makes one."
             )
+        LOGGER.info("opened %s: %s", path, counted(len(table), "moment"))
         return cls(table, model=model, device=device)
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from hearsight.localising.localise import (
     localise_video,
 )
 from hearsight.localising.moments import Moment
-from hearsight.media.in_memory import MediaFile, PictureSource, SoundSource
+from hearsight.media.in_memory import Content, MediaFile, PictureSource, SoundSource
 from hearsight.model.device import move
 
 LOGGER = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def localise_many(
     Raises:
         HearsightError: at once, for a wrong option or model, or one file instead of several.
     """
-    if isinstance(sources, str | bytes | Path):
+    if isinstance(sources, str | Content | Path):
         raise HearsightError(
             f"`sources` must be several, such as a list: {_named(sources)} is one."
         )
@@ -90,7 +90,7 @@ def localise_many(
                 image, sound = source
                 found = localise_image(image, sound, model=shared, threshold=threshold, maps=maps)
                 return LocalisedFile(source=source, moments=(found,))
-            if not (isinstance(source, str | bytes | Path) or hasattr(source, "read")):
+            if not (isinstance(source, str | Content | Path) or hasattr(source, "read")):
                 raise HearsightError(f"{_named(source)} is no video: neither path, bytes nor file.")
             moments = localise_video(
                 source, model=shared, every=every, threshold=threshold, maps=maps, batch=batch

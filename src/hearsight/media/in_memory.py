@@ -36,7 +36,8 @@ class ArrayLike(Protocol):
     def __array__(self) -> Any: ...
 
 
-MediaFile: TypeAlias = Path | str | bytes | OpenFile
+Content: TypeAlias = bytes | bytearray | memoryview
+MediaFile: TypeAlias = Path | str | Content | OpenFile
 """A file by its path, its content, or open for reading bytes."""
 PixelSource: TypeAlias = np.ndarray | ArrayLike | Image.Image
 """RGB pixels: height x width x 3, uint8, also as a tensor on the CPU; or a picture of Pillow."""
@@ -48,14 +49,15 @@ shape (samples,) or (samples, channels), int16 or floats in [-1, 1], also as a t
 
 MOST_CHANNELS = 64
 MOST_RATE = 1_000_000  # hertz
+LOUDEST = 16.0  # of floats; a decoded sound may exceed 1, but not by 24 dB
 
 
 def source_name(source: PictureSource | SoundSource) -> str:
     """What a source is called in messages: its path or file name if it has one."""
     if isinstance(source, str | Path):
         return f"'{source}'"
-    if isinstance(source, bytes):
-        return f"The file of {len(source):,} bytes"
+    if isinstance(source, Content):
+        return f"The file of {memoryview(source).nbytes:,} bytes"
     if isinstance(source, ArrayLike | Image.Image | tuple):
         return "The array"
     name = getattr(source, "name", None)
@@ -76,14 +78,14 @@ def as_file(source: MediaFile) -> Iterator[Path]:
     if isinstance(source, str | Path):
         yield Path(source)
         return
-    if not isinstance(source, bytes | OpenFile):
+    if not isinstance(source, Content | OpenFile):
         raise HearsightError(
             f"{reprlib.repr(source)} is no file: give its path, its bytes, or a file open for "
             "reading bytes."
         )
     with NamedTemporaryFile(prefix="hearsight-") as copy:
         try:
-            if isinstance(source, bytes):
+            if isinstance(source, Content):
                 copy.write(source)
             else:
                 shutil.copyfileobj(source, copy)
@@ -173,11 +175,12 @@ def mono_at_rate(samples: np.ndarray | ArrayLike, rate: int) -> Samples:
 
     Args:
         samples: (samples,) or (samples, channels), int16, or floats in [-1, 1]; what lies beyond
-            is clipped.
+            is clipped, as far as `LOUDEST`.
         rate: hertz.
 
     Raises:
-        HearsightError: another kind or shape, no sample, NaN or infinity, or no such rate.
+        HearsightError: another kind or shape, no sample, NaN or infinity, floats of another scale,
+            or no such rate.
     """
     samples = _as_array(samples)
     if samples.ndim not in (1, 2) or not samples.size or samples[0].size > MOST_CHANNELS:
@@ -195,6 +198,12 @@ def mono_at_rate(samples: np.ndarray | ArrayLike, rate: int) -> Samples:
         values /= 1 << 15
     if not np.isfinite(values).all():
         raise HearsightError("A sound holds a sample that is NaN or infinite.")
+    peak = np.abs(values).max()
+    if peak > LOUDEST:
+        raise HearsightError(
+            f"Samples as floats are in [-1, 1], and these reach {peak:,.0f}: if they were int16, "
+            "divide by 32768."
+        )
     mono = values.reshape(len(values), -1).mean(1).astype(np.float32)
     if rate != RATE:
         mono = soxr.resample(mono, rate, RATE, quality="HQ")

@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,6 +26,8 @@ COLOURS = (
 )
 GREY = "#8b93a1"
 INK = "#010203"  # replaced by the page's text colour in the finished SVG
+LINE, KEY, LABEL = 66, 6, 28  # characters: that fit a chart, of a line's key, of a bar's label
+MOST_COLUMNS = 3  # of a legend
 POINTS = 400  # of a curve; longer ones are averaged in bins
 STYLE: Any = {  # Any, since matplotlib's stubs have a literal type for every key
     "svg.fonttype": "none",
@@ -67,8 +70,8 @@ def plot(title: str, curves: Sequence[Curve], *, unit: str, x_label: str = "step
     if not curves:
         return ""
     with matplotlib.rc_context(STYLE):
-        legend = -(-len(curves) // 3) if len(curves) > 1 else 0
-        figure, axes = _chart(title, unit, 3.3 + 0.2 * max(0, legend - 2))
+        legend = _Legend([curve.name for curve in curves])
+        figure, axes = _chart(title, unit, 3.3 + 0.2 * max(0, legend.lines - 2))
         colours, dashes = cycle(COLOURS), cycle(("--", ":", "-."))
         for curve in curves:
             if curve.dashed:
@@ -78,8 +81,7 @@ def plot(title: str, curves: Sequence[Curve], *, unit: str, x_label: str = "step
         axes.set_xlabel(x_label)
         axes.margins(x=0.02)
         axes.grid(alpha=0.15, color=INK)
-        if len(curves) > 1:
-            figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        legend.draw(figure)
         return _svg(figure, title, _description(title, curves, unit, x_label))
 
 
@@ -91,18 +93,28 @@ def bar_chart(title: str, groups: Sequence[str], series: Sequence[BarSeries], *,
     if not groups or not series:
         return ""
     thick = 0.8 / len(series)
+    labels = [_wrapped(group, LABEL) for group in groups]
+    lines = max(label.count("\n") + 1 for label in labels)
+    legend = _Legend([one.name for one in series])
     with matplotlib.rc_context(STYLE):
-        figure, axes = _chart(title, unit, 0.9 + len(groups) * (0.16 + 0.13 * len(series)))
+        figure, axes = _chart(
+            title,
+            unit,
+            0.9
+            + len(groups) * max(0.16 + 0.13 * len(series), 0.17 * lines)
+            + 0.2 * max(0, legend.lines - 2),
+        )
         places = np.arange(len(groups))
         for number, (one, colour) in enumerate(zip(series, cycle(COLOURS), strict=False)):
             at = places + (number - (len(series) - 1) / 2) * thick
             axes.barh(at, one.values, thick, color=colour, label=one.name)
-        axes.set_yticks(places, groups)
+        if not np.nan_to_num([one.values for one in series]).any():
+            axes.set_xlim(0.0, 1.0)  # of nothing but zeros the axis would begin below
+        axes.set_yticks(places, labels)
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.15, color=INK)
         axes.set_axisbelow(True)
-        if len(series) > 1:
-            figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+        legend.draw(figure)
         values = "; ".join(
             f"{one.name}: "
             + ", ".join(
@@ -111,6 +123,34 @@ def bar_chart(title: str, groups: Sequence[str], series: Sequence[BarSeries], *,
             for one in series
         )
         return _svg(figure, title, f"{title}{f' in {unit}' if unit else ''}: {values}.")
+
+
+def _wrapped(name: str, width: int) -> str:
+    """A name over as many lines as it needs."""
+    return "\n".join(textwrap.wrap(name, width)) or name
+
+
+class _Legend:
+    """The names below a chart, none if there is one alone, in columns that fit its width."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = [_wrapped(name, LINE - KEY) for name in names] if len(names) > 1 else []
+        longest = max((len(line) for name in self.names for line in name.split("\n")), default=1)
+        self.columns = min(MOST_COLUMNS, LINE // (longest + KEY))
+        tall = max((name.count("\n") + 1 for name in self.names), default=0)
+        self.lines = tall * -(-len(self.names) // self.columns)
+
+    def draw(self, figure: Figure) -> None:
+        if self.names:
+            handles, _ = figure.axes[0].get_legend_handles_labels()
+            figure.legend(
+                handles,
+                self.names,
+                loc="outside lower center",
+                ncols=self.columns,
+                frameon=False,
+                fontsize=9,
+            )
 
 
 def _chart(title: str, unit: str, height: float) -> tuple[Figure, Axes]:

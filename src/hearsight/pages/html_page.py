@@ -92,7 +92,8 @@ STYLE = """
     --accent: #ffc42e; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
+  overflow-wrap: break-word; }
 main { max-width: 66rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: clamp(1.6rem, 4vw, 2.3rem); line-height: 1.15; letter-spacing: -0.02em;
   margin: 0 0 0.6rem; text-wrap: balance; }
@@ -133,13 +134,13 @@ figcaption { margin-top: 0.35rem; overflow-wrap: anywhere; line-height: 1.35; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 1.5rem; }
 .plots svg { display: block; width: 100%; height: auto; color: var(--ink); }
-dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: 0.35rem 1.2rem;
+dl { display: grid; grid-template-columns: fit-content(16rem) minmax(0, 1fr); gap: 0.35rem 1.2rem;
   margin: 0; font-size: 0.925rem; }
-dt { color: var(--soft); }
+dt { color: var(--soft); overflow-wrap: anywhere; min-width: 6rem; }
 dd { margin: 0; font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
   font-size: 0.85rem; overflow-wrap: anywhere; white-space: pre-wrap; }
 @media (max-width: 34rem) {
-  dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.5rem; }
+  dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: 0.5rem; }
   th, td { padding: 0.4rem 0.45rem; }
   .scroll tbody th, .scroll thead th:first-child { width: 7rem; min-width: 7rem;
     white-space: normal; overflow-wrap: anywhere; font-size: 0.75rem; line-height: 1.35; }

@@ -1,5 +1,6 @@
 """The retrieval benchmark: models and baselines embed the same clips and are scored by class."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError
+from hearsight.files.text import counted
 from hearsight.model.encoders import Encoders
 from hearsight.progress import Progress, no_progress, renamed
 from hearsight.recipes.recipe import Recipe
@@ -25,6 +27,7 @@ from hearsight.retrieval.tasks import (
     own_pair_rules,
 )
 
+LOGGER = logging.getLogger(__name__)
 ENDINGS = (".csv",)  # of a file with the table
 
 
@@ -180,7 +183,7 @@ def _embed(
     open_at: Callable[[int], Clips],
     options: RetrievalOptions,
 ) -> ClipEmbeddings:
-    return embed_clips(
+    embedded = embed_clips(
         encoders,
         recipe,
         open_at(recipe.frame_size),
@@ -190,6 +193,8 @@ def _embed(
         workers=options.workers,
         progress=renamed(options.progress, after=f", {name}"),
     )
+    LOGGER.info("embedded %s by %s", counted(len(embedded.ids), "clip"), name)
+    return embedded
 
 
 def _statistics(open_at: Callable[[int], Clips], options: RetrievalOptions) -> ClipEmbeddings:

@@ -185,9 +185,12 @@ def evaluate(
         progress: of the stage `scoring`, in clips.
 
     Raises:
-        HearsightError: no clip with boxes that can be read, no such protocol or device, or
-            response maps that are not finite.
+        HearsightError: no clip with boxes that can be read, no such protocol or device, fewer than
+            one clip or thread, or response maps that are not finite.
     """
+    for name_of, number in (("batch_size", batch_size), ("workers", workers)):
+        if number < 1:
+            raise HearsightError(f"`{name_of}` must be at least 1, not {number}.")
     if isinstance(protocol, str):
         protocol = load_protocol(protocol)
     place = move(model.encoders, device)

@@ -1,5 +1,6 @@
 """Every protocol by its name: those on boxes, and those with an evaluation of their own."""
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from hearsight.scoring.ref_avs import evaluate_ref_avs
 from hearsight.scoring.results import Results
 from hearsight.scoring.segmentation import evaluate_segmentation
 
+LOGGER = logging.getLogger(__name__)
 UPSAMPLINGS = {
     "linear": "bilinear, centres",
     "linear corners": "bilinear, corners",
@@ -322,6 +324,13 @@ def evaluate_protocol(
     """
     guided = isinstance(source, Inference) and source.guide is not None
     check_options(name, guided=guided, draws=draws)
+    found = _evaluate(source, clips, name, draws)
+    LOGGER.info("scored %s under %s", source.name, name)
+    return found
+
+
+def _evaluate(source: MapSource, clips: Clips, name: str, draws: int | None) -> Results:
+    """As `evaluate_protocol`, with options that fit."""
     custom = next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
     if custom is None:
         return evaluate_source(source, clips, load_protocol(name)).results()

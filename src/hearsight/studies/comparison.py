@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips
 from hearsight.clips.leaks import MARKS, SCRATCH, marks
-from hearsight.datasets.open import is_composed, is_pack, open_joined
+from hearsight.datasets.open import check_composed, is_composed, is_pack, open_joined
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import EMA_NETWORKS, RESNETS, Encoders
@@ -211,17 +211,9 @@ def scene_counts(
     Raises:
         HearsightError: one of the numbers is given, but what it counts is not composed.
     """
-    for option, given, specs in (
-        ("--scenes", epoch, data),
-        ("--count", count, held_out[:1]),
-        ("--classes", classes, [*data, *held_out]),
-        ("--looks", None if looks == 1 else looks, data),
-    ):
-        if given is not None and not any(map(is_composed, specs)):
-            raise HearsightError(
-                f"{option} is for composed scenes, such as toys or menagerie, and '{specs[0]}' is "
-                "none: leave it out."
-            )
+    check_composed(data, {"--scenes": epoch, "--looks": None if looks == 1 else looks})
+    check_composed(held_out[:1], {"--count": count})
+    check_composed([*data, *held_out], {"--classes": classes})
     held = {"count": count or HELD_OUT} if is_composed(held_out[0]) else {}
     varied = {} if looks == 1 else {"looks": looks}
     return {"epoch": epoch, "classes": classes, **varied, **held}

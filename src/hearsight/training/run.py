@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hearsight.checkpoints.checkpoint import LAST, Checkpoint, Model, save_checkpoint
+from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
 from hearsight.checkpoints.frame_network import load_trunk
 from hearsight.checkpoints.pretrained_trunks import load_pretrained
 from hearsight.checkpoints.start import begin_from, start_of_run, write_start
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
+from hearsight.files.output import remove_parts
 from hearsight.model.device import place
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
@@ -39,6 +40,7 @@ from hearsight.training.pace import (
 )
 from hearsight.training.report import TrainingReport
 from hearsight.training.run_folder import (
+    LOG,
     Log,
     TrainingOptions,
     TrainingPosition,
@@ -159,6 +161,8 @@ class Run:
             if self.accelerator.is_main_process:
                 kept.enter_context(sole_writer(folder))
                 check_unchanged(folder, state)
+                for name in (LAST, BEST, LOG):
+                    remove_parts(folder / name)
                 if start is not None and previous is None:
                     write_start(folder, start)
             self.log = Log(
