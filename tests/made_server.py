@@ -29,6 +29,7 @@ class Served:
 
     address: str  # with the last slash
     process: "subprocess.Popen[str]"
+    token: str = ""  # that an address of other machines needs
 
     def ask(
         self, path: str, data: bytes | None = None, method: str | None = None, **headers: str
@@ -78,7 +79,8 @@ def serving(folder: Path, *words: str) -> Iterator[Served]:
         try:
             address = process.stdout.readline().strip()
             assert address, (folder / "stderr.txt").read_text()
-            yield Served(address.partition("?")[0], process)
+            address, _, token = address.partition("?token=")
+            yield Served(address, process, token)
         finally:
             process.terminate()
             process.wait(30)
