@@ -109,3 +109,19 @@ def browsing(profile: Path, *arguments: str) -> Iterator[Any]:
             yield context
         finally:
             context.close()
+
+
+def index_folder(page: Any) -> None:
+    """Index the first folder from the library's page, and wait for the page that tells of it.
+
+    Not for a navigation: a script that sets the address counts as one.
+    """
+    page.click("[data-index]")
+    page.wait_for_selector("#said:has-text('the library holds')")
+
+
+def show_library(page: Any, served: Served) -> None:
+    """The library's page, with something in it."""
+    page.goto(f"{served.address}library")
+    if not page.query_selector("#find"):
+        index_folder(page)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_server import Served, needs_browser
+from made_server import Served, needs_browser, show_library
 
 from hearsight.exports.export import export_pieces, film_facts
 from hearsight.exports.formats import FORMATS
@@ -42,6 +42,7 @@ def test_every_export_that_is_saved_is_the_one_that_is_written(
     facts = replace(film_facts(counted), path=Path("counted.mp4"))
     for name in offered:
         watched.select_option("#format", name)
+        watched.wait_for_timeout(100)  # browsers save ten files in a second, and no more
         called, path = saved(watched, "#export")
         assert called == f"counted{FORMATS[name].ending}"
         written = "".join(export_pieces(name, moments, facts, every=0.5))
@@ -98,10 +99,7 @@ def test_moments_of_films_and_of_the_library_leave_the_basket_together(
     watched.wait_for_selector("#said:has-text('2 in the basket')")
     watched.click("#take")  # the same again
     watched.wait_for_selector("#said:has-text('2 in the basket')")
-    watched.goto(f"{served.address}library")
-    if not watched.query_selector("#find"):
-        with watched.expect_navigation():
-            watched.click("[data-index]")
+    show_library(watched, served)
     watched.set_input_files("#files", folder / "s.wav")
     watched.click(".card[data-moment] [data-act=take]")
     watched.wait_for_selector("#basket li:nth-child(3)")

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 from made_media import make_video, numbered, sine
-from made_server import Served, needs_browser
+from made_server import Served, needs_browser, show_library
 
 pytestmark = needs_browser
 NAME = """it's "x" & <img src=x onerror="document.title='ran'"> ü 漢字 🎺 100% #1?{name}.mp4"""
@@ -60,10 +60,7 @@ def test_a_wrong_file_to_search_by_is_told_in_a_sentence(
     context: Any, served: Served, wrong: dict[str, Path]
 ) -> None:
     page = context.new_page()
-    page.goto(f"{served.address}library")
-    if not page.query_selector("#find"):
-        with page.expect_navigation():
-            page.click("[data-index]")
+    show_library(page, served)
     for name, sentence in (
         ("text", "'text.mp4' "),
         ("zero", "'zero.mp4' is empty"),

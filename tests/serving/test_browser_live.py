@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 from made_media import sine
-from made_server import Served, browsing, needs_browser
+from made_server import Served, browsing, needs_browser, show_library
 
 pytestmark = needs_browser
 RATE = 48_000
@@ -62,10 +62,8 @@ def test_silence_is_shown_as_silence(served: Served, tmp_path: Path) -> None:
 
 
 def test_what_the_microphone_hears_is_searched_by(served: Served, tmp_path: Path) -> None:
-    with hearing(tmp_path, sine(440.0, 3.0, RATE), f"{served.address}library") as page:
-        if not page.query_selector("#find"):
-            with page.expect_navigation():
-                page.click("[data-index]")
+    with hearing(tmp_path, sine(440.0, 3.0, RATE), served.address) as page:
+        show_library(page, served)
         page.click("#record")
         page.wait_for_selector("#record:has-text('1 s')")
         page.click("#record")

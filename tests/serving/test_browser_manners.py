@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_server import Served, needs_browser
+from made_server import Served, needs_browser, show_library
 
 pytestmark = needs_browser
 CONTROLS = {  # roles that must have a name, by WAI-ARIA
@@ -67,10 +67,7 @@ FOCUS = """() => {
 def addresses(context: Any, served: Served, film: str, folder: Path) -> dict[str, str]:
     """Every kind of page by its name."""
     opened = context.new_page()
-    opened.goto(f"{served.address}library")
-    if not opened.query_selector("#find"):
-        with opened.expect_navigation():
-            opened.click("[data-index]")
+    show_library(opened, served)
     opened.set_input_files("#files", folder / "s.wav")
     opened.wait_for_url("**/library?key=*")
     found = opened.url

@@ -6,8 +6,14 @@ export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-export function say(sentence) {
+const SHOWN = 10_000; // milliseconds that a sentence is shown
+let clearing = 0;
+
+// Shows a sentence at the foot of the page for a while. stays: until another one comes.
+export function say(sentence, stays = false) {
+  clearTimeout(clearing);
   document.getElementById("said").textContent = sentence;
+  if (!stays) clearing = setTimeout(() => say(""), SHOWN);
 }
 
 export function clock(seconds) {
@@ -98,7 +104,7 @@ export function watchJobs(watcher) {
     newest = JSON.parse(event.data);
     for (const each of watchers) each(newest);
   });
-  stream.addEventListener("error", () => say(texts.stopped)); // the browser tries again by itself
+  stream.addEventListener("error", () => say(texts.stopped, true)); // the browser tries again by itself
   stream.addEventListener("open", () => {
     if (document.getElementById("said").textContent === texts.stopped) say("");
   });

@@ -196,7 +196,7 @@ async function copy() {
     return;
   }
   copied = true;
-  say(texts.making_copy);
+  say(texts.making_copy, true);
   try {
     await begin("playable", undefined, () => {
       media.src = `/films/${id}/media?copy`;
@@ -219,7 +219,7 @@ get("link").addEventListener("click", async () => {
     await navigator.clipboard.writeText(link);
     say(texts.link_copied);
   } catch {
-    say(fill(texts.link_here, { link }));
+    say(fill(texts.link_here, { link }), true);
   }
 });
 get("take").addEventListener("click", () => {
