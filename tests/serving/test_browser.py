@@ -11,6 +11,7 @@ from made_media import make_video, numbered, sine
 from made_server import Served, index_folder, needs_browser, serving, show_library
 
 from hearsight import Library
+from hearsight.serving.texts import TEXTS
 
 pytestmark = needs_browser
 RATE = 25
@@ -238,6 +239,39 @@ def test_a_search_is_filtered_chained_and_gone_back_through(
     page.go_back()
     page.wait_for_selector("#film[data-ready]")
     wait_at(page, 1.0)  # the moment that was left
+
+
+def test_a_part_of_a_page_that_is_refused_or_lost_is_told_and_what_was_there_stays(
+    other: Any, served: Served, folder: Path
+) -> None:
+    show_library(other, served)
+    other.set_input_files("#files", folder / "s.wav")
+    other.wait_for_selector(".card[data-moment]")
+    other.wait_for_selector("#held li")
+    other.fill("input[name=part]", "street")
+    other.press("input[name=part]", "Enter")
+    other.wait_for_url("**part=street**")
+    other.wait_for_selector(".card[data-moment] canvas.map[data-drawn=heat]")  # of new cards, too
+    for pattern, place, put in (
+        ("**/library/files?*", "#held", "#find"),
+        ("**/library?*", "#found", "input[name=part]"),
+    ):
+        before = other.inner_text(place)
+        for answer, sentence in (
+            (lambda route: route.fulfill(status=400, body='{"error": "Not so."}'), "Not so."),
+            (lambda route: route.abort(), "The connection to hearsight was lost."),
+        ):
+            other.route(pattern, answer)
+            other.press(put, "ControlOrMeta+a")
+            other.type(put, sentence[:3])
+            other.press(put, "Enter")
+            other.wait_for_selector(f"#said:has-text('{sentence}')")
+            assert other.inner_text(place) == before
+            other.unroute(pattern)
+    status, body, _ = served.ask("library/files?find=x", Hx_Request="true", Accept="text/html")
+    assert status == 200
+    status, body, _ = served.ask("library/play/x", Hx_Request="true", Accept="text/html")
+    assert (status, json.loads(body)) == (404, {"error": TEXTS["refused"]["gone"]})
 
 
 def test_the_curve_of_a_training_moves(page: Any, folder: Path) -> None:

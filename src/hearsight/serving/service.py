@@ -187,7 +187,8 @@ async def refused(request: Request, error: Exception) -> Response:
     """The answer to what raised: a page where one looks at it, a sentence for the page's code."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     sentence = error.detail if isinstance(error, HTTPException) else str(error)
-    if "text/html" in request.headers.get("accept", "") and request.method == "GET":
+    shown = "text/html" in request.headers.get("accept", "") and request.method == "GET"
+    if shown and not request.headers.get("hx-request"):  # a part of a page is no page
         titles = TEXTS["missing"]
         title = titles["title"] if status == 404 else titles["refused"]
         return page(request, "missing.html", status=status, title=title, sentence=sentence)

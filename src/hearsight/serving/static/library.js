@@ -118,7 +118,7 @@ if (drawn) {
     localStorage.setItem(DRAWN, drawn.value);
     paintAll();
   });
-  addEventListener("htmx:load", paintAll); // the found ones are new
+  addEventListener("htmx:after:swap", paintAll); // the found ones are new
   addEventListener("resize", paintAll);
   paintAll();
 }

@@ -33,8 +33,10 @@ document.addEventListener("keydown", (event) => {
   }
 });
 // What a part of a page asks for by itself fails in a sentence, too.
-document.addEventListener("htmx:sendError", () => say(texts.stopped));
-document.addEventListener("htmx:responseError", (event) => {
-  const { responseText, statusText } = event.detail.xhr;
-  say(sentenceOf(responseText) || statusText);
+document.addEventListener("htmx:error", (event) => {
+  if (event.detail.error?.name !== "AbortError") say(texts.stopped); // a later one took its place
+});
+document.addEventListener("htmx:response:error", (event) => {
+  const { response, text } = event.detail.ctx;
+  say(sentenceOf(text) || `${response.status}`);
 });
