@@ -29,6 +29,7 @@ class Served:
 
     address: str  # with the last slash
     process: "subprocess.Popen[str]"
+    token: str = ""  # that an address of other machines needs
 
     def ask(
         self, path: str, data: bytes | None = None, method: str | None = None, **headers: str
@@ -78,7 +79,8 @@ def serving(folder: Path, *words: str) -> Iterator[Served]:
         try:
             address = process.stdout.readline().strip()
             assert address, (folder / "stderr.txt").read_text()
-            yield Served(address.partition("?")[0], process)
+            address, _, token = address.partition("?token=")
+            yield Served(address, process, token)
         finally:
             process.terminate()
             process.wait(30)
@@ -107,3 +109,19 @@ def browsing(profile: Path, *arguments: str) -> Iterator[Any]:
             yield context
         finally:
             context.close()
+
+
+def index_folder(page: Any) -> None:
+    """Index the first folder from the library's page, and wait for the page that tells of it.
+
+    Not for a navigation: a script that sets the address counts as one.
+    """
+    page.click("[data-index]")
+    page.wait_for_selector("#said:has-text('the library holds')")
+
+
+def show_library(page: Any, served: Served) -> None:
+    """The library's page, with something in it."""
+    page.goto(f"{served.address}library")
+    if not page.query_selector("#find"):
+        index_folder(page)

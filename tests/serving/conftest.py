@@ -1,14 +1,16 @@
-"""One server for all tests of it, with a tiny model: beginning one takes seconds."""
+"""One server for all tests of it, with a tiny model, and a browser for each module of them."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 from made_library import RATE, make_clip, tiny_model
-from made_media import sine
-from made_server import Served, serving
+from made_media import make_video, numbered, sine
+from made_server import Served, browsing, serving
 from PIL import Image
 
 
@@ -40,3 +42,64 @@ def served(folder: Path) -> Iterator[Served]:
         *("--largest", "0.01", "--model", "tiny.safetensors"),
     ) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory, served: Served) -> Iterator[Any]:
+    """A browser that may use a made-up camera and microphone; it asks nobody but the server."""
+    profile = tmp_path_factory.mktemp("profile")
+    fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    asked: list[str] = []
+    with browsing(profile, *fake) as opened:
+        opened.grant_permissions(["camera", "microphone"])
+        opened.on("request", lambda request: asked.append(request.url))
+        opened.set_default_timeout(60_000)
+        yield opened
+    here = ("http://127.0.0.1:", "data:", "blob:", "about:")
+    outside = [one for one in asked if not one.startswith(here)]
+    assert outside == []
+    assert asked
+
+
+@pytest.fixture
+def page(context: Any, served: Served) -> Iterator[Any]:
+    """A new page at the first address; whatever it logs as an error fails the test."""
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    opened.goto(served.address)
+    yield opened
+    opened.close()
+    assert [one for one in errors if not one.startswith("Blocked script execution")] == []
+
+
+@pytest.fixture
+def other(context: Any) -> Iterator[Any]:
+    """A page that may log what it likes: some of what it shows is refused on purpose."""
+    opened = context.new_page()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def counted(folder: Path) -> Path:
+    """A film of 3 s, the last of them silent, whose frames tell their numbers by their colours."""
+    frames = [numbered(number, 96, 48) for number in range(75)]
+    sound = np.concatenate([sine(440.0, 2.0, 16_000), np.zeros(16_000, np.float32)])
+    path = folder / "counted.mp4"
+    return make_video(path, frames, rate=Fraction(25), sound=sound, sound_rate=16_000, group=5)
+
+
+@pytest.fixture(scope="module")
+def film(context: Any, served: Served, counted: Path) -> str:
+    """The address of that film, sent and localised in the browser."""
+    opened = context.new_page()
+    opened.goto(served.address)
+    opened.fill("#every", "0.5")
+    opened.set_input_files("#files", counted)
+    opened.wait_for_url("**/films/*")
+    opened.wait_for_selector("#film[data-ready]")
+    address = str(opened.url).partition("#")[0]
+    opened.close()
+    return address

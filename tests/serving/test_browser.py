@@ -3,24 +3,19 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from made_media import make_video, numbered, sine
-from made_server import Served, browsing, needs_browser, serving
+from made_server import Served, index_folder, needs_browser, serving, show_library
 
 from hearsight import Library
+from hearsight.serving.texts import TEXTS
 
 pytestmark = needs_browser
 RATE = 25
 SECONDS = 3
-BARE = """() => [...document.querySelectorAll('input, select, button, a, video, canvas[role], img')]
-  .filter(e => e.type !== 'hidden' && !e.labels?.length && !e.ariaLabel && e.alt === undefined
-    && !e.textContent.trim()).map(e => e.outerHTML)"""
 NUMBER = """() => {
   const small = new OffscreenCanvas(96, 48).getContext('2d', {willReadFrequently: true});
   small.drawImage(document.getElementById('media'), 0, 0, 96, 48);
@@ -43,59 +38,6 @@ CHECK_FRAMES = f"""count => new Promise(done => {{
   video.requestVideoFrameCallback(look);
   video.play();
 }})"""
-
-
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory, served: Served) -> Iterator[Any]:
-    """A browser that may use a made-up camera and microphone; it asks nobody but the server."""
-    profile = tmp_path_factory.mktemp("profile")
-    fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    asked: list[str] = []
-    with browsing(profile, *fake) as opened:
-        opened.grant_permissions(["camera", "microphone"])
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.set_default_timeout(60_000)
-        yield opened
-    here = ("http://127.0.0.1:", "data:", "blob:", "about:")
-    outside = [one for one in asked if not one.startswith(here)]
-    assert outside == []
-    assert len(asked) > 50
-
-
-@pytest.fixture
-def page(context: Any, served: Served) -> Iterator[Any]:
-    """A new page at the first address; whatever it logs as an error fails the test."""
-    opened = context.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    opened.goto(served.address)
-    yield opened
-    opened.close()
-    assert [one for one in errors if not one.startswith("Blocked script execution")] == []
-
-
-@pytest.fixture(scope="module")
-def counted(folder: Path) -> Path:
-    """A film each frame of which tells its number by its colour."""
-    frames = [numbered(number, 96, 48) for number in range(SECONDS * RATE)]
-    sound = np.concatenate([sine(440.0, 2.0, 16_000), np.zeros(16_000, np.float32)])
-    path = folder / "counted.mp4"
-    return make_video(path, frames, rate=Fraction(RATE), sound=sound, sound_rate=16_000, group=5)
-
-
-@pytest.fixture(scope="module")
-def film(context: Any, served: Served, counted: Path) -> str:
-    """The address of that film, sent and localised in the browser."""
-    opened = context.new_page()
-    opened.goto(served.address)
-    opened.fill("#every", "0.5")
-    opened.set_input_files("#files", counted)
-    opened.wait_for_url("**/films/*")
-    opened.wait_for_selector("#film[data-ready]")
-    address = str(opened.url).partition("#")[0]
-    opened.close()
-    return address
 
 
 def at(page: Any) -> float:
@@ -226,8 +168,7 @@ def test_a_film_is_painted_to_a_file(page: Any, film: str, tmp_path: Path) -> No
 def test_the_library_is_indexed_searched_and_taken_along(page: Any, folder: Path) -> None:
     page.click("nav a:has-text('Library')")
     page.wait_for_url("**/library", wait_until="load")  # by then its scripts listen
-    with page.expect_navigation():
-        page.click("[data-index]")
+    index_folder(page)
     page.wait_for_selector("#held li:has-text('street.mp4')")
     assert Library.open(folder / "made.library").table.info.model.endswith("tiny.safetensors")
     page.set_input_files("#files", folder / "s.wav")
@@ -259,24 +200,78 @@ def test_the_library_is_indexed_searched_and_taken_along(page: Any, folder: Path
     assert page.url == before
 
 
-@pytest.mark.slow
-def test_the_microphone_is_searched_by_and_the_camera_localised_live(
-    page: Any, served: Served
+def test_a_search_is_filtered_chained_and_gone_back_through(
+    page: Any, served: Served, film: str, folder: Path
 ) -> None:
-    page.goto(f"{served.address}library")
-    with page.expect_navigation():  # the page comes anew when that is done
-        page.click("[data-index]")
-    page.wait_for_selector("#held li:has-text('street.mp4')")
-    page.click("#record")
-    page.wait_for_selector("#record:has-text('1 s')")
-    page.click("#record")
-    page.wait_for_selector(".card .file:has-text('recording.wav')")
-    page.click("nav a:has-text('Live')")
-    page.click("#start")
-    page.wait_for_function("() => document.getElementById('map').dataset.shown >= 2")
-    assert "confidence" in page.inner_text("#now") or "silence" in page.inner_text("#now")
-    page.click("#start")
-    page.wait_for_function("() => !document.getElementById('camera').srcObject.active")
+    show_library(page, served)
+    page.goto(f"{film}#t=1.000")
+    page.wait_for_selector("#film[data-ready]")
+    wait_at(page, 1.0)
+    page.click("#like-sound")
+    page.wait_for_selector(".card .file:has-text('counted.mp4')")
+    addresses = [page.url]
+    assert "at=1.0" in page.url
+    times = "all => all.map(one => Number(one.dataset.time))"
+    for name, value in (("part", "STREET"), ("from", "1"), ("until", "2")):
+        page.fill(f"input[name={name}]", value)
+        page.press(f"input[name={name}]", "Enter")
+        page.wait_for_url(f"**{name}={value}**")
+        addresses.append(page.url)
+    page.wait_for_function(
+        "() => { const all = [...document.querySelectorAll('.card[data-moment]')];"
+        " return all.length && all.every(one => one.dataset.time >= 1 && one.dataset.time <= 2); }"
+    )
+    page.fill("input[name=from]", "9")
+    page.press("input[name=from]", "Enter")
+    page.wait_for_selector("#found:has-text('Nothing was found')")
+    addresses.append(page.url)
+    page.go_back()
+    page.wait_for_selector(".card[data-moment]")
+    for way in ("picture", "sound"):
+        page.click(f".card[data-moment] .like a:has-text('{way}')")
+        page.wait_for_url(f"**/library?row=*{'image' if way == 'picture' else way}")
+        page.wait_for_selector(".card[data-moment]")
+    for address in ["image", *reversed(addresses[:-1])]:
+        page.go_back()
+        page.wait_for_url(f"**{address}" if address == "image" else address)
+        page.wait_for_selector(".card[data-moment]")
+    assert page.eval_on_selector_all(".card[data-moment]", times)
+    page.go_back()
+    page.wait_for_selector("#film[data-ready]")
+    wait_at(page, 1.0)  # the moment that was left
+
+
+def test_a_part_of_a_page_that_is_refused_or_lost_is_told_and_what_was_there_stays(
+    other: Any, served: Served, folder: Path
+) -> None:
+    show_library(other, served)
+    other.set_input_files("#files", folder / "s.wav")
+    other.wait_for_selector(".card[data-moment]")
+    other.wait_for_selector("#held li")
+    other.fill("input[name=part]", "street")
+    other.press("input[name=part]", "Enter")
+    other.wait_for_url("**part=street**")
+    other.wait_for_selector(".card[data-moment] canvas.map[data-drawn=heat]")  # of new cards, too
+    for pattern, place, put in (
+        ("**/library/files?*", "#held", "#find"),
+        ("**/library?*", "#found", "input[name=part]"),
+    ):
+        before = other.inner_text(place)
+        for answer, sentence in (
+            (lambda route: route.fulfill(status=400, body='{"error": "Not so."}'), "Not so."),
+            (lambda route: route.abort(), "The connection to hearsight was lost."),
+        ):
+            other.route(pattern, answer)
+            other.press(put, "ControlOrMeta+a")
+            other.type(put, sentence[:3])
+            other.press(put, "Enter")
+            other.wait_for_selector(f"#said:has-text('{sentence}')")
+            assert other.inner_text(place) == before
+            other.unroute(pattern)
+    status, body, _ = served.ask("library/files?find=x", Hx_Request="true", Accept="text/html")
+    assert status == 200
+    status, body, _ = served.ask("library/play/x", Hx_Request="true", Accept="text/html")
+    assert (status, json.loads(body)) == (404, {"error": TEXTS["refused"]["gone"]})
 
 
 def test_the_curve_of_a_training_moves(page: Any, folder: Path) -> None:
@@ -292,16 +287,32 @@ def test_the_curve_of_a_training_moves(page: Any, folder: Path) -> None:
     assert page.title() == "r"  # what a report brings along is not run
 
 
-def test_every_page_fits_a_phone_and_everything_on_it_has_a_name(
-    page: Any, served: Served, film: str
+def test_a_film_and_a_training_of_very_many_entries_are_shown(
+    page: Any, served: Served, film: str, folder: Path
 ) -> None:
-    page.set_viewport_size({"width": 320, "height": 640})
-    for address in (served.address, film, f"{served.address}library", f"{served.address}live"):
-        page.goto(address)
-        page.wait_for_load_state()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
-        assert page.evaluate(BARE) == [], address
-        assert page.evaluate("document.querySelectorAll('h1').length") == 1
+    many = 130_000  # more than a function takes as its arguments
+
+    def with_many(route: Any) -> None:
+        held = route.fetch().json()
+        one = held["moments"][0]
+        held["moments"] = [{**one, "time": 3 * number / many} for number in range(many)]
+        route.fulfill(json=held | {"grid": [1, 1]})
+
+    page.route("**/facts", with_many)
+    page.route("**/maps", lambda route: route.fulfill(body=b"\xff" * many))
+    page.goto(film)
+    page.wait_for_selector("#film[data-ready]")
+    page.click("#timeline")
+    page.wait_for_function("() => document.getElementById('map').dataset.time > 1")
+    (folder / "runs" / "long").mkdir()
+    line = '{"kind": "train", "step": %d, "loss": %g}\n'
+    log = "".join(line % (step, 1e6 if step == 77_777 else 1) for step in range(many))
+    (folder / "runs" / "long" / "log.jsonl").write_text(log)
+    page.goto(f"{served.address}runs")
+    page.click("[aria-label='Curve: runs/long']")
+    page.wait_for_selector("#run:has-text('Step 129999')")
+    assert page.text_content(".curves text >> nth=0") == "1.0e+6"  # no peak is lost
+    assert len(page.get_attribute(".curve", "d")) < 30_000
 
 
 @pytest.mark.slow
@@ -328,3 +339,35 @@ def test_a_server_that_is_killed_and_started_again_shows_what_was_finished(
         wait_at(page, 1.0)
         assert page.evaluate("document.getElementById('media').videoWidth") == 96
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "sentence"),
+    [
+        ("delete Navigator.prototype.mediaDevices", "browsers lend it only to pages at"),
+        ("navigator.mediaDevices.getUserMedia = refuse('NotAllowedError')", "not allowed"),
+        ("navigator.mediaDevices.getUserMedia = refuse('NotFoundError')", "there is none."),
+    ],
+)
+@pytest.mark.parametrize(("page_of", "button"), [("live", "#start"), ("library", "#record")])
+def test_a_camera_or_microphone_that_cannot_be_used_is_told_in_a_sentence(
+    page: Any, served: Served, page_of: str, button: str, prepare: str, sentence: str
+) -> None:
+    show_library(page, served)
+    page.goto(f"{served.address}{page_of}")
+    page.evaluate(
+        "prepare => new Function('refuse', prepare)(name => () =>"
+        " Promise.reject(new DOMException('of the browser', name)))",
+        prepare,
+    )
+    page.click(button)
+    page.wait_for_selector(f".failed[role=alert]:has-text('{sentence}')")
+    assert "of the browser" not in page.inner_text(".failed[role=alert]")
+
+
+def test_a_camera_whose_server_ends_is_told_in_a_sentence(other: Any, served: Served) -> None:
+    other.goto(f"{served.address}live")
+    other.route("**/live?*", lambda route: route.abort())
+    other.click("#start")
+    other.wait_for_selector("#failed:has-text('The connection to hearsight was lost.')")
+    assert other.inner_text("#start") == "Start"

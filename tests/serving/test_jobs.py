@@ -55,7 +55,7 @@ def job(key: str, work: Callable[[Progress], Awaitable[Any]], undone: list[str])
 
 def test_jobs_run_one_after_the_other_and_end_as_they_do(tmp_path: Path) -> None:
     async def then(worker: Worker) -> None:
-        queue, undone = JobQueue(worker=worker), list[str]()
+        queue, undone = JobQueue(), list[str]()
         begun = tmp_path / "begun"
         calls: dict[str, tuple[str, dict[str, object]]] = {
             "good": ("answer", {"value": 1}),
@@ -94,6 +94,42 @@ def test_jobs_run_one_after_the_other_and_end_as_they_do(tmp_path: Path) -> None
     with_worker(then)
 
 
+def test_a_job_that_waits_for_the_worker_is_cancelled_and_ends_no_work_but_its_own(
+    tmp_path: Path,
+) -> None:
+    async def then(worker: Worker) -> None:
+        queue, undone = JobQueue(), list[str]()
+        first, second = tmp_path / "first", tmp_path / "second"
+        other = asyncio.create_task(worker.call("wait", {"begun": str(first)}))
+        while not first.exists():  # as a model that is loaded before anybody asks
+            await asyncio.sleep(0.01)
+        queue.submit(job("early", partial(worker.call, "wait", {"begun": str(second)}), undone))
+        running = asyncio.create_task(queue.run())
+        while queue.jobs["early"].state != "running":
+            await asyncio.sleep(0.01)
+        assert queue.cancel("early")
+        while not queue.jobs["early"].over:
+            await asyncio.sleep(0.01)
+        assert (queue.jobs["early"].state, undone, second.exists()) == (
+            "cancelled",
+            ["early"],
+            False,
+        )
+        assert not other.done()
+        assert psutil.pid_exists(worker.pid or 0)
+        worker.kill()
+        with pytest.raises(WorkEndedError, match="SIGKILL"):
+            await other
+        queue.submit(job("next", partial(worker.call, "answer", {"value": 1}), undone))
+        while not queue.jobs["next"].over:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        assert queue.jobs["next"].state == "done"
+        assert not second.exists()
+
+    with_worker(then)
+
+
 def test_old_jobs_are_forgotten_and_readers_see_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "KEPT", 2)
     monkeypatch.setattr(jobs, "PAUSE", 0.0)
@@ -102,7 +138,7 @@ def test_old_jobs_are_forgotten_and_readers_see_changes(monkeypatch: pytest.Monk
         progress("doing", 1, 1)
 
     async def then(worker: Worker) -> None:
-        queue = JobQueue(worker=worker)
+        queue = JobQueue()
         snapshots = queue.snapshots()
         assert await anext(snapshots) == []
         running = asyncio.create_task(queue.run())

@@ -1,5 +1,6 @@
 """Texts, colours and tables that the page shares with the package."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def test_no_text_stands_in_a_template_or_loads_from_elsewhere() -> None:
     for name, text in {**TEMPLATES, **SCRIPTS, "style.css": STYLE}.items():
         addresses = set(re.findall(r"https?://[^\s\"']+", text))
         assert addresses <= {"http://www.w3.org/2000/svg"}, name
+
+
+def test_scripts_listen_to_events_that_htmx_has() -> None:
+    htmx = (ROOM / "static" / "htmx.min.js").read_text(encoding="utf-8")
+    heard = re.findall(r"\"(htmx:[\w:]+)\"", "".join(SCRIPTS.values()))
+    assert len(heard) >= 3
+    assert [one for one in heard if f'"{one}"' not in htmx] == []
+    config = re.findall(r"htmx-config\" content='(.*?)'", TEMPLATES["base.html"])
+    assert [one for one in json.loads(config[0]) if f"{one}:" not in htmx] == []
 
 
 def test_without_scripts_a_page_says_that_it_needs_them() -> None:

@@ -18,6 +18,7 @@ from made_server import Served, serving
 
 from hearsight import Library, localise_video
 from hearsight.library.indexing import index_videos
+from hearsight.serving.collection import MOST_BASKET
 
 
 def wait(served: Served, key: str, *states: str) -> dict[str, Any]:
@@ -171,6 +172,9 @@ def test_a_basket_is_saved_as_moments_are(served: Served, folder: Path) -> None:
     status, body, _ = served.ask("library/basket", json.dumps(asked | {"form": "jsonl"}).encode())
     first, second = map(json.loads, body.splitlines())
     assert (first["time"], first["box"], second["box"]) == (1.235, box, None)
+    whole = {"form": "csv", "moments": moments[:1] * MOST_BASKET}
+    status, body, _ = served.ask("library/basket", json.dumps(whole).encode())
+    assert (status, len(body.splitlines())) == (200, MOST_BASKET + 1)
     assert served.ask("library/basket", b'{"form": "csv", "moments": []}')[0] == 200
     assert served.ask("library/basket", b'{"form": "xml", "moments": []}')[0] == 400
 

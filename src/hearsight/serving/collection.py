@@ -31,6 +31,7 @@ from hearsight.serving.texts import TEXTS
 COUNT, MOST_COUNT = 24, 200  # moments shown of a search
 BASKETS = ("jsonl", "csv")  # formats in which a basket is saved
 MOST_BASKET = 10_000  # moments
+BASKET_BODY = 16 << 20  # bytes of so many
 
 
 async def library_page(request: Request) -> Response:
@@ -172,7 +173,7 @@ async def clip(request: Request) -> Response:
 
 async def basket(request: Request) -> Response:
     """Moments that were taken along, as a file."""
-    service, asked = service_of(request), await read_object(request)
+    service, asked = service_of(request), await read_object(request, BASKET_BODY)
     moments, form = asked.get("moments"), word(asked, "form", "jsonl")
     if not isinstance(moments, list) or len(moments) > MOST_BASKET or form not in BASKETS:
         raise HTTPException(400, TEXTS["refused"]["body"])

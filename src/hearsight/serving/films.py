@@ -59,7 +59,6 @@ async def first_page(request: Request) -> Response:
         "localise.html",
         folders=len(service.folders.folders),
         results=service.results.newest(SHOWN),
-        most=service.uploads.most,
     )
 
 
@@ -187,6 +186,7 @@ async def film_page(request: Request) -> Response:
             film=facts,
             gone=film is None or not film.is_file(),
             formats=export_formats(facts["kind"]),
+            stem=Path(facts["name"]).stem,
             styles=STYLES,
             card=card_of(facts["model"]),
             painted=[style for style in STYLES if _painted(service, facts, style).is_file()],

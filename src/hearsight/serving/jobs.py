@@ -9,7 +9,6 @@ from typing import Any, Literal
 from hearsight.errors import HearsightError
 from hearsight.progress import Progress
 from hearsight.serving.texts import TEXTS
-from hearsight.serving.worker import Worker
 
 LOGGER = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ class Job:
     id: str
     title: str  # what a person calls it
     page: str  # address where its result will be
-    work: Callable[[Progress], Awaitable[Any]]  # a text that it gives is shown
+    work: Callable[[Progress], Awaitable[Any]]  # a text that it gives is shown; may be cancelled
     undo: Callable[[], None]  # removes what it wrote and took, if it is not done
     state: JobState = "waiting"
     stage: str = ""
@@ -50,8 +49,8 @@ class Job:
 class JobQueue:
     """Jobs in the order in which they came; `run` does them, one after the other."""
 
-    worker: Worker  # killed where its job is cancelled
     jobs: dict[str, Job] = field(default_factory=dict)
+    _running: "asyncio.Future[Any] | None" = None  # the work of the job that runs
     _waiting: "asyncio.Queue[Job]" = field(default_factory=asyncio.Queue)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,8 +69,8 @@ class JobQueue:
         if job is None or job.over:
             return False
         job.cancelled = True
-        if job.state == "running":
-            self.worker.kill()  # `_do` says the rest, when it has ended
+        if job.state == "running" and self._running is not None:
+            self._running.cancel()  # also where it waits for its turn; `_do` says the rest
         else:
             self._end(job, "cancelled")
         return True
@@ -89,10 +88,16 @@ class JobQueue:
             self._tell()
 
         job.state = "running"
+        self._running = asyncio.ensure_future(job.work(progress))
         self._tell()
         try:
-            given = await job.work(progress)
+            given = await self._running
             job.said = given if isinstance(given, str) else ""
+        except asyncio.CancelledError:
+            queue = asyncio.current_task()
+            if not job.cancelled or (queue is not None and queue.cancelling()):
+                raise  # the server ends
+            self._end(job, "cancelled")
         except HearsightError as error:
             self._end(job, "failed", str(error))
         except OSError as error:
@@ -107,8 +112,6 @@ class JobQueue:
         """Clean up after a job, and then say how it ended."""
         if state != "done":
             job.undo()
-        if state != "done" and job.cancelled:
-            state, error = "cancelled", ""
         job.state, job.error = state, error
         self._tell()
 

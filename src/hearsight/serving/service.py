@@ -71,7 +71,7 @@ class Service:
             options=options,
             worker=worker,
             searcher=Worker(settings),
-            queue=JobQueue(worker=worker),
+            queue=JobQueue(),
             uploads=Uploads(folder=options.state / "uploads", most=options.most_upload),
             results=Results(folder=options.state / "results", most=options.most_kept),
             folders=Folders(folders=[folder.absolute() for folder in options.folders]),
@@ -130,8 +130,9 @@ def service_of(request: Request) -> Service:
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A page or a part of one, with the values that it shows."""
-    made = service_of(request).templates.get_template(template)
-    text = made.render(here=request.url.path, **values)
+    service = service_of(request)
+    made = service.templates.get_template(template)
+    text = made.render(here=request.url.path, most=service.uploads.most, **values)
     headers = {"cache-control": "no-store"}
     return HTMLResponse(text, status_code=status, headers=headers)
 
@@ -146,10 +147,10 @@ async def read_body(request: Request, most: int = MOST_BODY) -> bytes:
     return bytes(body)
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent."""
+async def read_object(request: Request, most: int = MOST_BODY) -> dict[str, Any]:
+    """The JSON object that was sent, of at most so many bytes."""
     try:
-        held = parse_json(await read_body(request))
+        held = parse_json(await read_body(request, most))
     except ValueError as error:
         raise HTTPException(400, TEXTS["refused"]["body"]) from error
     if not isinstance(held, dict):
@@ -186,6 +187,9 @@ async def refused(request: Request, error: Exception) -> Response:
     """The answer to what raised: a page where one looks at it, a sentence for the page's code."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     sentence = error.detail if isinstance(error, HTTPException) else str(error)
-    if "text/html" in request.headers.get("accept", "") and request.method == "GET":
-        return page(request, "missing.html", status=status, sentence=sentence)
+    shown = "text/html" in request.headers.get("accept", "") and request.method == "GET"
+    if shown and not request.headers.get("hx-request"):  # a part of a page is no page
+        titles = TEXTS["missing"]
+        title = titles["title"] if status == 404 else titles["refused"]
+        return page(request, "missing.html", status=status, title=title, sentence=sentence)
     return JSONResponse({"error": sentence}, status)

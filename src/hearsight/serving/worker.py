@@ -55,6 +55,8 @@ class Worker:
     ) -> Any:
         """What a task of `TASKS` of the module gives, after the tasks that were called before.
 
+        Cancelled, it ends the process if its task runs there, and none but that.
+
         Raises:
             HearsightError: as the task.
             WorkEndedError: the process ended before.
@@ -62,10 +64,12 @@ class Worker:
         """
         async with self._turn:
             connection = self._begin()
+            receiving: asyncio.Future[Any] | None = None
             try:
                 connection.send((task, dict(arguments)))
                 while True:
-                    kind, value = await asyncio.to_thread(connection.recv)
+                    receiving = asyncio.ensure_future(asyncio.to_thread(connection.recv))
+                    kind, value = await asyncio.shield(receiving)
                     if kind == "progress":
                         progress(*value)
                     elif kind == "refused":
@@ -79,7 +83,9 @@ class Worker:
                 raise WorkEndedError(_ending(code)) from error
             except asyncio.CancelledError:
                 self.kill()
-                self._end()
+                if receiving is not None:  # its thread holds the connection until it sees the end
+                    await asyncio.gather(receiving, return_exceptions=True)
+                await asyncio.to_thread(self._end)
                 raise
 
     def kill(self) -> None:

@@ -1,6 +1,6 @@
 // A localised film: it plays, and the map of the very frame that is shown lies over it.
 
-import { ask, clock, element, fill, say, texts, watchJobs } from "./common.js";
+import { ask, clock, element, fill, followJobs, request, save, say, texts } from "./common.js";
 import { keep } from "./basket.js";
 import { Overlay, between } from "./overlay.js";
 import { Timeline, isSilent } from "./timeline.js";
@@ -15,7 +15,7 @@ const get = (name) => document.getElementById(name);
 
 const [facts, maps] = await Promise.all([
   ask("GET", `/films/${id}/facts`),
-  fetch(`/films/${id}/maps`).then((answer) => answer.arrayBuffer()).then((held) => new Uint8Array(held)),
+  request(`/films/${id}/maps`).then((answer) => answer.arrayBuffer()).then((held) => new Uint8Array(held)),
 ]);
 stage.style.aspectRatio = stage.dataset.ratio;
 stage.style.setProperty("--ratio", facts.size[1] / facts.size[0]);
@@ -83,8 +83,14 @@ function followClock() {
 if (kind === "video" && "requestVideoFrameCallback" in media) media.requestVideoFrameCallback(follow);
 else followClock();
 
+// Why a film does not play. One that is paused before it began, or gets a copy, is no fault.
+function tellUnplayable(error) {
+  if (error.name === "NotAllowedError") say(texts.not_allowed);
+  else if (error.name !== "AbortError" && kind !== "video") say(texts.cannot_play_sound);
+}
+
 function toggle() {
-  if (media.paused) media.play().catch((error) => say(error.message));
+  if (media.paused) media.play().catch(tellUnplayable);
   else media.pause();
 }
 for (const name of ["play", "pause", "ended"]) {
@@ -124,8 +130,10 @@ const KEYS = {
   ".": () => step(1),
 };
 document.addEventListener("keydown", (event) => {
-  const taken = event.target.closest("input, select, textarea, button, a, summary");
-  if (taken || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+  const writes = event.target.closest("input, select, textarea");
+  const presses = event.key === " " && event.target.closest("button, a, summary");
+  const taken = writes || presses || event.ctrlKey || event.metaKey || event.altKey;
+  if (taken || !(event.key in KEYS)) return;
   const paging = ["PageUp", "PageDown", "Home", "End"].includes(event.key);
   if (paging && event.target !== timelineCanvas) return; // they scroll the page
   event.preventDefault();
@@ -143,6 +151,42 @@ new ResizeObserver(() => {
   again();
 }).observe(canvas);
 
+// What is at work on this film is told beside the button; what was painted the server lists.
+const ends = new Map(); // what is to be done after the jobs that were asked for here
+const expect = followJobs(`/films/${id}`, get("film-jobs"), (job) => (ends.get(job.id) ?? showPainted)());
+
+async function begin(part, body, then) {
+  const { job } = await ask("POST", `/films/${id}/${part}`, body);
+  ends.set(job, then);
+  expect(job);
+}
+
+// Lists the painted films anew. style: of the one that was asked for here, which gets the focus.
+async function showPainted(style) {
+  const answer = await request(`/films/${id}`).catch((error) => say(error.message));
+  if (!answer) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("painted");
+  if (fresh) get("painted").replaceWith(fresh);
+  if (style) get("painted").querySelector(`[data-painted=${style}]`)?.focus();
+}
+
+get("paint").addEventListener("click", async () => {
+  const chosen = style() === "none" ? "heat" : style();
+  try {
+    await begin("painted", { style: chosen }, () => showPainted(chosen));
+  } catch (error) {
+    say(error.message);
+  }
+});
+get("export").addEventListener("click", async () => {
+  const [chosen] = get("format").selectedOptions;
+  try {
+    await save(`/films/${id}/export/${chosen.value}`, chosen.dataset.file);
+  } catch (error) {
+    say(error.message);
+  }
+});
+
 // Films that the browser does not show: no error is told, only that the picture has no width.
 let copied = false;
 async function copy() {
@@ -152,10 +196,9 @@ async function copy() {
     return;
   }
   copied = true;
-  say(texts.making_copy);
+  say(texts.making_copy, true);
   try {
-    const { job } = await ask("POST", `/films/${id}/playable`);
-    whenDone(job, () => {
+    await begin("playable", undefined, () => {
       media.src = `/films/${id}/media?copy`;
       say("");
     });
@@ -169,34 +212,6 @@ media.addEventListener("loadedmetadata", () => {
 media.addEventListener("error", copy);
 if (media.error || (kind === "video" && media.readyState >= 1 && !media.videoWidth)) copy();
 
-function whenDone(key, then) {
-  watchJobs((jobs) => {
-    const job = jobs.find((each) => each.id === key);
-    if (job?.state === "done") then();
-    else if (job?.state === "failed") say(job.error);
-  });
-}
-
-get("paint").addEventListener("click", async () => {
-  const chosen = style() === "none" ? "heat" : style();
-  try {
-    const { job } = await ask("POST", `/films/${id}/painted`, { style: chosen });
-    let told = false;
-    whenDone(job, () => {
-      if (told) return;
-      told = true;
-      const link = element("a", { href: `/films/${id}/painted/${chosen}`, download: "" },
-        fill(texts.painted, { style: document.querySelector(`input[value=${chosen}]`).parentElement.textContent.trim() }));
-      film.querySelector("fieldset ul").append(element("li", {}, link));
-      link.focus();
-    });
-  } catch (error) {
-    say(error.message);
-  }
-});
-get("export").addEventListener("click", () => {
-  location.assign(`/films/${id}/export/${get("format").value}`);
-});
 get("link").addEventListener("click", async () => {
   const link = `${location.origin}${location.pathname}#t=${shown.toFixed(3)}`;
   history.replaceState(null, "", link);
@@ -204,7 +219,7 @@ get("link").addEventListener("click", async () => {
     await navigator.clipboard.writeText(link);
     say(texts.link_copied);
   } catch {
-    say(fill(texts.link_here, { link }));
+    say(fill(texts.link_here, { link }), true);
   }
 });
 get("take").addEventListener("click", () => {
@@ -215,12 +230,15 @@ get("take").addEventListener("click", () => {
   say(fill(texts.taken, { count }));
 });
 
-const rows = facts.moments.map((moment) => element("tr", {},
-  element("th", { scope: "row" }, element("a", { href: `#t=${moment.time.toFixed(3)}` }, clock(moment.time))),
-  element("td", {}, isSilent(moment) ? texts.silence : moment.confidence.toFixed(2)),
-  element("td", {}, moment.box ? moment.box.join(", ") : "–"),
-  element("td", {}, moment.box ? `${(100 * moment.share).toFixed(0)} %` : "–")));
-get("moments").replaceChildren(...rows);
+// A row for each moment, made when the table is opened: a long film has very many.
+get("table").addEventListener("toggle", () => {
+  const rows = facts.moments.map((moment) => element("tr", {},
+    element("th", { scope: "row" }, element("a", { href: `#t=${moment.time.toFixed(3)}` }, clock(moment.time))),
+    element("td", {}, isSilent(moment) ? texts.silence : moment.confidence.toFixed(2)),
+    element("td", {}, moment.box ? moment.box.join(", ") : "–"),
+    element("td", {}, moment.box ? `${(100 * moment.share).toFixed(0)} %` : "–")));
+  get("moments").replaceChildren(...rows);
+}, { once: true });
 
 function fromAddress() {
   const wanted = /^#t=([\d.]+)$/.exec(location.hash);

@@ -1,13 +1,14 @@
 // The library: search by what is dropped, chosen or recorded; play what was found; a basket.
 
-import { ask, clock, element, fill, say, send, texts, watchJobs } from "./common.js";
+import { ask, clock, element, fill, followJobs, save, say, send, tell, texts } from "./common.js";
 import * as basket from "./basket.js";
-import { listen, toWav } from "./microphone.js";
+import { listen, openDevices, reason, toWav } from "./microphone.js";
 import { Overlay } from "./overlay.js";
 
 const LONGEST = 10; // seconds of a recording
 const form = document.getElementById("send");
 const said = document.getElementById("send-said");
+const percent = document.getElementById("send-percent");
 const failed = document.getElementById("send-failed");
 
 function modality() {
@@ -18,13 +19,14 @@ async function search(file, name, to) {
   failed.textContent = "";
   try {
     const upload = await send(file, name, (share) => {
-      said.textContent = fill(texts.sending, { name, percent: Math.floor(100 * share) });
+      tell(said, fill(texts.sending, { name }));
+      percent.textContent = fill(texts.percent, { percent: Math.floor(100 * share) });
     });
     location.assign((await ask("POST", "/library/queries", { upload, to })).page);
   } catch (error) {
     failed.textContent = error.message;
   }
-  said.textContent = "";
+  said.textContent = percent.textContent = "";
 }
 
 const isPicture = (file) => file.type.startsWith("image/") || /\.(heic|heif|tiff?)$/i.test(file.name);
@@ -66,11 +68,11 @@ async function record() {
   asking = true;
   const button = document.getElementById("record");
   try {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    const stream = await openDevices({ audio: true });
     const blocks = [];
-    const context = await listen(stream, (block) => {
+    const context = await listen(stream, (block, rate) => {
       blocks.push(block);
-      const seconds = (blocks.length * block.length) / context.sampleRate;
+      const seconds = (blocks.length * block.length) / rate;
       button.textContent = fill(texts.recording, { seconds: Math.floor(seconds) });
       if (seconds >= LONGEST) finish?.();
     });
@@ -82,7 +84,7 @@ async function record() {
       search(toWav(blocks, context.sampleRate), "recording.wav", modality());
     };
   } catch (error) {
-    failed.textContent = fill(texts.no_microphone, { why: error.message });
+    failed.textContent = fill(texts.no_microphone, { why: reason(error) });
   }
   asking = false;
 }
@@ -116,7 +118,7 @@ if (drawn) {
     localStorage.setItem(DRAWN, drawn.value);
     paintAll();
   });
-  addEventListener("htmx:load", paintAll); // the found ones are new
+  addEventListener("htmx:after:swap", paintAll); // the found ones are new
   addEventListener("resize", paintAll);
   paintAll();
 }
@@ -143,13 +145,15 @@ async function play(card) {
     });
     player.addEventListener("ended", stop);
     card.querySelector(".frame").append(player);
-    await player.play().catch(() => {
+    await player.play().catch((error) => {
+      if (error.name !== "NotAllowedError") throw error;
       player.muted = true; // before a first click browsers play no sound
       return player.play();
     });
   } catch (error) {
-    if (playing === mine) stop();
-    if (error.name !== "AbortError") say(error.message);
+    if (playing !== mine) return; // it was left before it began
+    stop();
+    say(error instanceof DOMException ? texts.cannot_play_moment : error.message);
   }
 }
 
@@ -180,17 +184,22 @@ found.addEventListener("click", async (event) => {
       const at = localiseRow ? "" : `#t=${card.dataset.time}`;
       location.assign((await ask("POST", "/films", { row })).page + at);
     } else if (index !== undefined) {
-      const { job } = await ask("POST", "/library/index", { folder: Number(index) });
-      watchJobs((jobs) => {
-        const mine = jobs.find((each) => each.id === job);
-        if (mine?.state === "done") location.reload();
-        else if (mine?.state === "failed") say(mine.error);
-      });
+      expect((await ask("POST", "/library/index", { folder: Number(index) })).job);
     }
   } catch (error) {
     say(error.message);
   }
 });
+
+// What is being indexed, also by another page; what came of it is said by the page that comes then.
+const INDEXED = "hearsight-indexed";
+const expect = followJobs("/library", document.getElementById("indexing"), (job) => {
+  sessionStorage.setItem(INDEXED, job.said);
+  location.reload();
+});
+const indexed = sessionStorage.getItem(INDEXED);
+if (indexed) say(indexed);
+sessionStorage.removeItem(INDEXED);
 
 // The basket.
 function show() {
@@ -223,13 +232,12 @@ document.getElementById("basket-clear")?.addEventListener("click", () => {
 for (const button of document.querySelectorAll("[data-save]")) {
   button.addEventListener("click", async () => {
     const form = button.dataset.save;
-    const answer = await fetch("/library/basket", {
-      method: "POST",
-      body: JSON.stringify({ form, moments: basket.held() }),
-    });
-    const link = element("a", { href: URL.createObjectURL(await answer.blob()), download: `moments.${form}` });
-    link.click();
-    URL.revokeObjectURL(link.href);
+    const body = JSON.stringify({ form, moments: basket.held() });
+    try {
+      await save("/library/basket", `moments.${form}`, { method: "POST", body });
+    } catch (error) {
+      say(error.message);
+    }
   });
 }
 addEventListener("storage", show);

@@ -1,7 +1,7 @@
 // The camera and the microphone, live: the last seconds of sound and the picture in their middle.
 
-import { fill, texts } from "./common.js";
-import { listen, toInt16 } from "./microphone.js";
+import { fill, request, tell, texts } from "./common.js";
+import { listen, openDevices, reason, toInt16 } from "./microphone.js";
 import { Overlay } from "./overlay.js";
 
 const SECONDS = 3; // of sound that a moment hears
@@ -10,7 +10,10 @@ const get = (name) => document.getElementById(name);
 const camera = get("camera");
 const canvas = get("map");
 
+const CALM = 3000; // milliseconds between two things that are read aloud at least
 let live = null; // what runs now
+let asking = false; // the browser asks whether it may
+let told = -CALM;
 
 // The last samples of a microphone, and when they were heard.
 class Heard {
@@ -56,8 +59,10 @@ function show(found) {
     : found.box ? fill(texts.source, { box: found.box.join(", "), confidence })
       : fill(texts.no_source, { confidence });
   const level = found.level === null ? "" : fill(texts.loudness, { level: found.level.toFixed(0) });
-  const said = [what, level].filter(Boolean).join(", ");
-  if (get("now").textContent !== said) get("now").textContent = said;
+  get("now").textContent = [what, level].filter(Boolean).join(", ");
+  if (performance.now() - told < CALM) return;
+  told = performance.now();
+  tell(get("told"), silent ? texts.silence : found.box ? texts.found : texts.unfound);
 }
 
 async function run(mine) {
@@ -75,10 +80,8 @@ async function run(mine) {
     while (frames.length > 1 && frames[1].at <= middle) frames.shift();
     const body = new Blob([frames[0].file, toInt16(mine.heard.whole())]);
     const address = `/live?rate=${rate}&picture=${frames[0].file.size}`;
-    const answer = await fetch(address, { method: "POST", body });
-    const found = await answer.json();
+    const found = await (await request(address, { method: "POST", body })).json();
     if (live !== mine) return;
-    if (!answer.ok) throw new Error(found.error);
     show(found);
     const took = performance.now() - begun;
     get("pace").textContent = fill(texts.rate, { ms: Math.round(took) });
@@ -89,7 +92,7 @@ async function run(mine) {
 
 async function start() {
   get("failed").textContent = "";
-  const stream = await navigator.mediaDevices.getUserMedia({
+  const stream = await openDevices({
     video: { width: { ideal: 640 } },
     audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
   });
@@ -99,10 +102,9 @@ async function start() {
   await camera.play();
   get("stage").style.aspectRatio = `${camera.videoWidth}/${camera.videoHeight}`;
   get("stage").style.setProperty("--ratio", camera.videoWidth / camera.videoHeight);
-  mine.context = await listen(stream, (block) =>
-    mine.heard.add(block, SECONDS * mine.context.sampleRate));
+  mine.context = await listen(stream, (block, rate) => mine.heard.add(block, SECONDS * rate));
   get("start").textContent = texts.stop;
-  await run(mine);
+  return mine;
 }
 
 function stop() {
@@ -110,16 +112,31 @@ function stop() {
   for (const track of live?.stream?.getTracks() ?? []) track.stop();
   live = null;
   get("start").textContent = texts.start;
+  for (const name of ["now", "told", "pace"]) get(name).textContent = "";
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
 }
 
-get("start").addEventListener("click", () => {
+get("start").addEventListener("click", async () => {
+  if (asking) return;
   if (live) {
     stop();
     return;
   }
-  start().catch((error) => {
+  asking = true;
+  let mine = null;
+  try {
+    mine = await start();
+  } catch (error) {
     stop();
-    get("failed").textContent = fill(texts.no_camera, { why: error.message });
-  });
+    get("failed").textContent = fill(texts.no_camera, { why: reason(error) });
+  }
+  asking = false;
+  try {
+    if (mine) await run(mine);
+  } catch (error) {
+    if (live !== mine) return; // it was stopped
+    stop();
+    get("failed").textContent = error.message;
+  }
 });
 addEventListener("pagehide", stop);

@@ -1,9 +1,10 @@
 // The first page: files that are dropped or chosen are sent and localised.
 
-import { ask, fill, send, texts } from "./common.js";
+import { ask, check, fill, send, tell, texts } from "./common.js";
 
 const form = document.getElementById("send");
 const said = document.getElementById("send-said");
+const percent = document.getElementById("send-percent");
 const failed = document.getElementById("send-failed");
 const bar = document.getElementById("sending");
 
@@ -31,24 +32,21 @@ async function localise(files) {
     failed.textContent = texts.wrong_files;
     return;
   }
-  const large = Object.values(parts).find((file) => file.size > Number(form.dataset.most));
-  if (large) {
-    failed.textContent = fill(texts.too_large, { name: large.name });
-    return;
-  }
-  bar.hidden = false;
   form.toggleAttribute("data-busy", true);
   try {
+    for (const file of Object.values(parts)) await check(file);
+    bar.hidden = false;
     const body = { every: document.getElementById("every").value };
     for (const [part, file] of Object.entries(parts)) {
       body[part] = await send(file, file.name, (share) => {
         bar.value = 100 * share;
-        said.textContent = fill(texts.sending, { name: file.name, percent: Math.floor(100 * share) });
+        tell(said, fill(texts.sending, { name: file.name }));
+        percent.textContent = fill(texts.percent, { percent: Math.floor(100 * share) });
       });
     }
     location.assign((await ask("POST", "/films", body)).page);
   } catch (error) {
-    said.textContent = "";
+    said.textContent = percent.textContent = "";
     failed.textContent = error.message;
   } finally {
     bar.hidden = true;

@@ -1,13 +1,26 @@
 // The microphone as samples, from an audio worklet: they can be cut anywhere, which what a
 // MediaRecorder gives cannot.
 
-// Calls with each block of samples (Float32Array). The audio context, to be closed.
+import { texts } from "./common.js";
+
+// The stream of a camera or microphone; browsers lend none to addresses that are not secure.
+export async function openDevices(wanted) {
+  if (!navigator.mediaDevices) throw new Error(texts.insecure);
+  return navigator.mediaDevices.getUserMedia(wanted);
+}
+
+// Why a device cannot be used, in a sentence.
+export function reason(error) {
+  return texts.device[error.name] ?? error.message;
+}
+
+// Calls with each block of samples (Float32Array) and their rate. The audio context, to be closed.
 export async function listen(stream, taken) {
   const context = new AudioContext();
   await context.audioWorklet.addModule("/static/samples-worklet.js");
   const source = context.createMediaStreamSource(stream);
   const tap = new AudioWorkletNode(context, "samples", { numberOfOutputs: 0 });
-  tap.port.onmessage = (event) => taken(event.data);
+  tap.port.onmessage = (event) => taken(event.data, context.sampleRate);
   source.connect(tap);
   await context.resume();
   return context;

@@ -1,46 +1,42 @@
 // The header of every page: what is at work, with progress, and a way to cancel it.
 
-import { ask, element, fill, jobSentence, say, texts, watchJobs } from "./common.js";
+import { ask, element, fill, isOver, listJobs, say, sentenceOf, tell, texts,
+  watchJobs } from "./common.js";
 
 const list = document.getElementById("work-list");
 const count = document.getElementById("work-count");
 const none = list.textContent;
 const SHOWN = 8;
-
-function row(job) {
-  const made = element("li", { class: job.state }, element("a", { href: job.page }, job.title));
-  if (job.state === "running") {
-    made.append(element("progress", { max: job.total || 1, value: job.total ? job.done : undefined,
-      "aria-label": job.title }));
-  }
-  made.append(element("span", { class: "soft" }, jobSentence(job)));
-  if (job.state === "running" || job.state === "waiting") {
-    const button = element("button", { type: "button", class: "small", "data-cancel": job.id,
-      "aria-label": `${texts.cancel}: ${job.title}` }, texts.cancel);
-    made.append(button);
-  }
-  return made;
-}
+let known = false; // how much is at work
 
 watchJobs((jobs) => {
-  const busy = jobs.filter((job) => job.state === "running" || job.state === "waiting").length;
+  const busy = jobs.filter((job) => !isOver(job)).length;
   const words = busy === 0 ? texts.jobs.none : busy === 1 ? texts.jobs.one : texts.jobs.many;
   const said = fill(words, { count: busy });
-  if (count.textContent !== said) count.textContent = said;
-  const held = document.activeElement?.dataset?.cancel;
-  list.replaceChildren(...jobs.slice(-SHOWN).reverse().map(row));
+  count.textContent = said;
+  if (known) tell(document.getElementById("work-told"), said); // apart: a status gives no name
+  known = true;
+  listJobs(list, jobs.slice(-SHOWN).reverse());
   if (!jobs.length) list.append(element("li", {}, none));
-  if (held) list.querySelector(`[data-cancel="${held}"]`)?.focus(); // the list was made anew
 });
 
-list.addEventListener("click", (event) => {
-  const key = event.target.dataset.cancel;
+const panel = document.getElementById("work");
+document.addEventListener("click", (event) => {
+  if (!panel.contains(event.target)) panel.open = false; // it lies over the page
+  const key = event.target.dataset?.cancel;
   if (key) ask("DELETE", `/jobs/${key}`).catch((error) => say(error.message));
 });
 document.addEventListener("keydown", (event) => {
-  const panel = document.getElementById("work");
   if (event.key === "Escape" && panel.open) {
     panel.open = false;
     panel.querySelector("summary").focus();
   }
+});
+// What a part of a page asks for by itself fails in a sentence, too.
+document.addEventListener("htmx:error", (event) => {
+  if (event.detail.error?.name !== "AbortError") say(texts.stopped); // a later one took its place
+});
+document.addEventListener("htmx:response:error", (event) => {
+  const { response, text } = event.detail.ctx;
+  say(sentenceOf(text) || `${response.status}`);
 });

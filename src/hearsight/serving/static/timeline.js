@@ -94,7 +94,8 @@ export class Timeline {
 
   paintConfidence(pen, width, foot, scale, colour) {
     const { moments, threshold } = this.facts;
-    const most = Math.max(...moments.map((one) => one.confidence), 1.5 * threshold, 0.001);
+    const least = Math.max(1.5 * threshold, 0.001);
+    const most = moments.reduce((high, one) => Math.max(high, one.confidence), least);
     const high = (value) => foot - 2 - Math.min(Math.max(value / most, 0), 1) * (foot - 8);
     moments.forEach((moment, at) => {
       const begin = this.facts.kind === "picture" ? 0 : moment.time; // a picture's lasts all through

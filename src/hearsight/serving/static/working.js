@@ -1,22 +1,20 @@
 // A film that is not localised yet: how far it is, until it is there.
 
-import { ask, jobSentence, watchJobs } from "./common.js";
+import { ask, isOver, jobCount, jobStage, showProgress, tell, watchJobs } from "./common.js";
 
 const held = document.getElementById("job");
 const bar = document.getElementById("job-progress");
-const said = document.getElementById("job-said");
 
 if (bar) {
   watchJobs((jobs) => {
     const job = jobs.find((each) => each.id === held.dataset.job);
-    if (!job) return;
-    if (!["waiting", "running"].includes(job.state)) {
-      location.reload();
+    if (!job || isOver(job)) {
+      location.reload(); // a server that was started anew knows the film, or says that it does not
       return;
     }
-    if (job.total) bar.value = (100 * job.done) / job.total;
-    else bar.removeAttribute("value");
-    if (said.textContent !== jobSentence(job)) said.textContent = jobSentence(job);
+    showProgress(bar, job);
+    tell(document.getElementById("job-said"), jobStage(job));
+    document.getElementById("job-count").textContent = jobCount(job);
   });
   document.getElementById("job-cancel").addEventListener("click", () => {
     ask("DELETE", `/jobs/${held.dataset.job}`).catch(() => location.reload());

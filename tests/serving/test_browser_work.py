@@ -1,0 +1,160 @@
+"""What is at work, in a real browser: seen, cancelled, and ended from outside."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from made_server import Served, index_folder, needs_browser, serving
+
+pytestmark = needs_browser
+
+
+def workers(served: Served) -> list[psutil.Process]:
+    """The processes that do the work of a server."""
+    below = psutil.Process(served.process.pid).children()
+    return [one for one in below if "spawn_main" in " ".join(one.cmdline())]
+
+
+@contextmanager
+def halted(served: Served, film: Path) -> Iterator[list[psutil.Process]]:
+    """The workers, which stand still: what is asked for stays at work.
+
+    film: localised before, so that there is a worker; one whose job is cancelled ends.
+    """
+    key = served.localise(upload=served.send(film))
+    while served.jobs()[key]["state"] != "done":
+        time.sleep(0.05)
+    stopped = workers(served)
+    for one in stopped:
+        one.suspend()
+    try:
+        yield stopped
+    finally:
+        for one in stopped:
+            if one.is_running():
+                one.resume()
+
+
+def send(context: Any, served: Served, file: Path) -> Any:
+    """A new page that has sent a file and waits for its film."""
+    page = context.new_page()
+    page.goto(served.address)
+    page.set_input_files("#files", file)
+    page.wait_for_url("**/films/*")
+    return page
+
+
+def test_the_queue_is_seen_on_every_page_and_a_running_job_is_cancelled_in_it(
+    context: Any, page: Any, served: Served, folder: Path
+) -> None:
+    with halted(served, folder / "film.mp4"):
+        first = send(context, served, folder / "film.mp4")
+        first.wait_for_selector("#job-said:has-text('Starting')")
+        second = send(context, served, folder / "films" / "street.mp4")
+        second.wait_for_selector("#job-said:has-text('waits')")
+        page.wait_for_selector("#work-count:has-text('2 at work')")
+        page.click("#work summary")
+        page.wait_for_selector("#work-list li.running:has-text('film.mp4') progress")
+        page.wait_for_selector("#work-list li.waiting:has-text('street.mp4')")
+        row = page.query_selector("#work-list li.running")
+        page.wait_for_timeout(500)
+        assert row.is_visible()  # rows stay while they are told anew, or clicks are lost
+        page.click("#work-list li.running button")
+        first.wait_for_selector("[role=alert]:has-text('This was cancelled.')")
+        second.wait_for_selector("#film[data-ready]")  # by a worker that was begun anew
+        page.wait_for_selector("#work-list li.cancelled:has-text('cancelled')")
+    first.close()
+    second.close()
+
+
+def test_a_film_is_cancelled_where_one_waits_for_it(
+    context: Any, served: Served, folder: Path
+) -> None:
+    with halted(served, folder / "film.mp4"):
+        page = send(context, served, folder / "film.mp4")
+        key = page.url.rpartition("/")[2]
+        page.wait_for_selector("#job-said:has-text('Starting')")
+        page.click("#job-cancel")
+        page.wait_for_selector("[role=alert]:has-text('This was cancelled.')")
+        assert not (folder / "state" / "results" / key).exists()
+    page.click("a:has-text('Try another file')")
+    page.wait_for_url(served.address)
+    page.close()
+
+
+def test_indexing_shows_how_far_it_is_and_is_cancelled_beside_its_button(
+    page: Any, other: Any, served: Served, folder: Path
+) -> None:
+    for each in (page, other):
+        each.goto(f"{served.address}library")
+    with halted(served, folder / "film.mp4"):
+        page.click("[data-index]")
+        page.wait_for_selector("#indexing li.running progress")
+        other.click("#indexing li.running button")  # another page shows it, too
+        page.wait_for_selector("#said:has-text('cancelled')")
+    index_folder(page)
+
+
+def test_painting_shows_that_it_is_cancelled(
+    page: Any, film: str, served: Served, folder: Path
+) -> None:
+    page.goto(film)
+    page.wait_for_selector("#film[data-ready]")
+    with halted(served, folder / "film.mp4"):
+        page.click("#paint")
+        page.wait_for_selector("#film-jobs li.running progress")
+        page.click("#film-jobs button")
+        page.wait_for_selector("#said:has-text('cancelled')")
+        assert page.query_selector_all("#film-jobs li") == []
+    assert page.query_selector_all("#painted a") == []
+
+
+def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_server_goes_on(
+    context: Any, film: str, served: Served, folder: Path
+) -> None:
+    with halted(served, folder / "film.mp4") as stopped:
+        page = send(context, served, folder / "film.mp4")
+        page.wait_for_selector("#job-said:has-text('Starting')")
+        for one in stopped:
+            one.kill()
+        page.wait_for_selector("[role=alert]:has-text('nothing else was lost')")
+    page.close()
+    page = send(context, served, folder / "film.mp4")
+    page.wait_for_selector("#film[data-ready]")
+    page.goto(film)
+    page.wait_for_selector("#film[data-ready]")
+    page.close()
+
+
+def test_pages_that_are_open_when_the_server_is_killed_say_so_and_find_the_next_one(
+    context: Any, folder: Path, tmp_path: Path
+) -> None:
+    tiny = ("--model", str(folder / "tiny.safetensors"))
+    with serving(tmp_path, *tiny) as first:
+        mine = first.address
+        done = send(context, first, folder / "film.mp4")
+        done.wait_for_selector("#film[data-ready]")
+        link = f"{done.url}#t=1.000"
+        with halted(first, folder / "film.mp4"):
+            waiting = send(context, first, folder / "film.mp4")
+            waiting.wait_for_selector("#job-said:has-text('Starting')")
+            first.process.kill()
+            first.process.wait()
+        for page in (done, waiting):
+            page.wait_for_selector("#said:has-text('The connection to hearsight was lost.')")
+        done.click("#export")
+        done.wait_for_selector("#said:has-text('The connection to hearsight was lost.')")
+    with serving(tmp_path, *tiny, "--port", mine.strip("/").rpartition(":")[2]):
+        waiting.wait_for_selector("text=There is no such thing here, or not any more.")
+        done.wait_for_selector("#said", state="hidden")  # connected again
+        done.goto(link)
+        done.wait_for_selector("#film[data-ready]")
+        done.wait_for_function(
+            "() => Math.abs(document.getElementById('map').dataset.time - 1) < 0.3"
+        )
+        assert "film.mp4" in done.inner_text("h1")
+    done.close()
+    waiting.close()
