@@ -20,7 +20,7 @@ CONTROLS = {  # roles that must have a name, by WAI-ARIA
         "Audio",
         "DisclosureTriangle",
     ),
-    *("navigation", "region", "figure"),
+    *("navigation", "region"),
 }
 LOW_CONTRAST = """() => {
   const numbers = text => text.match(/[\\d.]+/g).map(Number);
