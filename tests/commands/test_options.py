@@ -5,9 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
+import pytest
 import typer.main
 
 from hearsight.commands.cli import app
+from hearsight.commands.options import FORMER, present_name
 
 ALIASES = {"--out": "-o", "--count": "-k", "--verbose": "-v"}
 
@@ -60,6 +62,34 @@ def test_a_short_option_means_the_same_everywhere() -> None:
     for name, option in parameters("option"):
         if "--out" in option.opts:
             assert "-o" in option.opts, f"`{name}` --out"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "localise FILM --output PAINTED",
+        "data check A --against B --write CLEAN",
+        "data menagerie --debs FOLDER",
+        "data trunks --wheels FOLDER",
+        "ablate ssl_tie:small --data D --held-out T",
+    ],
+)
+def test_options_are_taken_by_the_names_they_had(line: str) -> None:
+    """As lines of earlier versions have them; `--help` and errors know the present one alone."""
+    name = " ".join(line.split()[: 2 if line.startswith("data") else 1])
+    settings = {"token_normalize_func": present_name}
+    context = COMMANDS[name].make_context(name, line.removeprefix(name).split(), **settings)
+    former, value = line.split()[-2:]
+    (taken,) = (one for one in COMMANDS[name].params if f"--{present_name(former[2:])}" in one.opts)
+    given = context.params[taken.name]
+    assert str(given) == value
+    assert former not in COMMANDS[name].get_help(context)
+
+
+def test_no_option_has_a_name_that_another_had() -> None:
+    words = {word for _, option in parameters("option") for word in option.opts}
+    assert not words & {f"--{word}" for word in FORMER}
+    assert {f"--{word}" for word in FORMER.values()} <= words
 
 
 def test_what_is_written_is_named_by_out() -> None:

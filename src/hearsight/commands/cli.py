@@ -17,7 +17,7 @@ from hearsight.commands.data import data
 from hearsight.commands.export_models import export_model, export_onnx
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
-from hearsight.commands.options import WholeSentences, field_hint
+from hearsight.commands.options import WholeSentences, field_hint, present_name
 from hearsight.commands.recipes import import_weights, recipes
 from hearsight.commands.results import results
 from hearsight.commands.retrieve import retrieve
@@ -43,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     cls=WholeSentences,
+    context_settings={"token_normalize_func": present_name},
     rich_markup_mode=None,  # plain help: importing rich for it takes longer than all else
 )
 app.add_typer(data, name="data")

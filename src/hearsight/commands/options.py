@@ -25,6 +25,14 @@ Data = Annotated[
 RecipeChanges = Annotated[
     list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
 ]
+FORMER = {  # names of options, each with that of today
+    "output": "out",
+    "write": "out",
+    "debs": "packages",
+    "wheels": "packages",
+    "held-out": "test",
+}
+
 Epochs = Annotated[
     int | None,
     typer.Option("--epochs", help="Epochs of training; by default the recipe's.", min=1),
@@ -198,6 +206,11 @@ def add_epochs(changes: list[str], epochs: int | None) -> list[str]:
         if changed_field(change) == "epochs":
             raise HearsightError(f"--epochs {epochs} and --set {change}: leave one of them out.")
     return [*changes, f"epochs={epochs}"]
+
+
+def present_name(word: str) -> str:
+    """The name of an option, without dashes, for one that it had in an earlier version."""
+    return FORMER.get(word, word)
 
 
 def field_hint(option: str, options: list[str]) -> str:
