@@ -4,8 +4,8 @@ import logging
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -245,13 +245,13 @@ def write_store(
         wanted = [index for index, id in enumerate(clips.ids) if id not in writer]
         present = len(clips) - len(wanted)
         others = _others(clips, Store(folder)) if present else ()
-        read = zip(wanted, _read_all(clips, wanted, workers), strict=True)
-        for done, (index, clip) in enumerate(read, start=present + 1):
-            if isinstance(clip, UnreadableClip):
-                unreadable.append(clip)
-            else:
-                added += writer.add(clip, fingerprint(clips, index))
-            progress(stage, done, len(clips))
+        with closing(_read_all(clips, wanted, workers)) as read:
+            for done, (index, clip) in enumerate(zip(wanted, read, strict=True), start=present + 1):
+                if isinstance(clip, UnreadableClip):
+                    unreadable.append(clip)
+                else:
+                    added += writer.add(clip, fingerprint(clips, index))
+                progress(stage, done, len(clips))
     if unreadable and not added + present:
         raise HearsightError(
             f"None of the {len(clips):,} clips can be read, so '{folder}' is not written: the "
@@ -277,32 +277,25 @@ def _others(clips: Clips, store: Store) -> tuple[str, ...]:
     )
 
 
-def _read_all(clips: Clips, wanted: Sequence[int], workers: int) -> Iterator[Clip | UnreadableClip]:
+def _read_all(
+    clips: Clips, wanted: Sequence[int], workers: int
+) -> Generator[Clip | UnreadableClip, None, None]:
     """The clips at some indices, encoded and checked, in order."""
     ahead = 2 * workers
     if workers < 2 or not isinstance(clips, FilmedClips):
         yield from read_ahead(partial(_read_checked, clips), wanted, workers=workers, ahead=ahead)
         return
-    runs = clips.runs(wanted)
-    read = read_apart(_read_run, clips, runs, workers=workers, ahead=ahead)
-    for run, found in zip(runs, read, strict=True):
-        for index, (clip, flaws) in zip(run, found, strict=True):
-            if isinstance(clips, RemarkedClips):
-                clips.note_flaws(index, flaws)
-            yield clip
+    found = read_apart(_read_remarked, clips, clips.runs(wanted), workers=workers, ahead=ahead)
+    for index, (clip, flaws) in zip(wanted, found, strict=True):
+        if isinstance(clips, RemarkedClips):
+            clips.note_flaws(index, flaws)
+        yield clip
 
 
-def _read_run(
-    clips: FilmedClips, run: list[int]
-) -> list[tuple[Clip | UnreadableClip, frozenset[str]]]:
-    """The clips of a run, and what is unusual about each."""
-    return [
-        (
-            _read_checked(clips, index),
-            clips.flaws(index) if isinstance(clips, RemarkedClips) else frozenset(),
-        )
-        for index in run
-    ]
+def _read_remarked(clips: FilmedClips, index: int) -> tuple[Clip | UnreadableClip, frozenset[str]]:
+    """The clip at an index, and what is unusual about it."""
+    clip = _read_checked(clips, index)
+    return clip, clips.flaws(index) if isinstance(clips, RemarkedClips) else frozenset()
 
 
 def _read_checked(clips: Clips, index: int) -> Clip | UnreadableClip:

@@ -8,7 +8,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from hearsight.clips.read_ahead import end_with_parent
 from hearsight.errors import HearsightError
 from hearsight.progress import Progress, no_progress
 from hearsight.serving.state import Settings, State
@@ -138,9 +138,7 @@ def _ending(code: int | None) -> str:
 def do_tasks(connection: Connection, tasks: str, settings: Settings) -> None:
     """What the process does: task after task, until the server closes the connection or ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to the server too, which ends us
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent()
     # threads that wait do not compute: where others use the processors, they took ten times as long
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     known = import_module(tasks).TASKS
@@ -162,12 +160,6 @@ def _answer(
         return "refused", "There is not enough memory for this."
     except Exception:
         return "fault", traceback.format_exc()
-
-
-def _end_with(parent: Any) -> None:
-    """End this process when the server's has ended, whatever ended it."""
-    parent.join()
-    os._exit(1)
 
 
 class _Reporter:
