@@ -209,6 +209,12 @@ def test_a_recipe_that_was_written_is_compared_before_any_checkpoint(hearsight: 
         ("compare lvs --data toys --tau 3", "by --set contrast.temperature=VALUE or --set contr"),
         (f"{TRAIN} --set lr=3", "Did you mean 'learning_rate'?"),
         ("localise a.mp4 --lr 3", "No such option: --lr"),
+        ("train ssl_tie --data own --out run --looks 2", "--looks is for composed scenes"),
+        (
+            f"{TRAIN} --epoch 3",
+            "No such option: --epoch. It is now --scenes, the scenes of an epoch",
+        ),
+        ("results --runs own.csv", "No such option: --runs. It is now --table."),
         ("recipes own", "'own' holds no run."),
         ("recipes nowhere", "There is no recipe 'nowhere'"),
     ],

@@ -17,7 +17,7 @@ from hearsight.commands.data import data
 from hearsight.commands.export_models import export_model, export_onnx
 from hearsight.commands.library import index, search, similar
 from hearsight.commands.localise import localise
-from hearsight.commands.options import WholeSentences, field_hint, present_name
+from hearsight.commands.options import WholeSentences, option_hint, present_name
 from hearsight.commands.recipes import import_weights, recipes
 from hearsight.commands.results import results
 from hearsight.commands.retrieve import retrieve
@@ -102,7 +102,7 @@ def hint(error: Any) -> str:
     option, context = getattr(error, "option_name", None), error.ctx
     if option is None or context is None:
         return ""
-    return field_hint(option, [each for one in context.command.params for each in one.opts])
+    return option_hint(option, [each for one in context.command.params for each in one.opts])
 
 
 def run() -> int:

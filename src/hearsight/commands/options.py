@@ -32,6 +32,10 @@ FORMER = {  # names of options, each with that of today
     "wheels": "packages",
     "held-out": "test",
 }
+REPLACED = {  # former names that mean something else in another command, or may be taken for it
+    "--epoch": "--scenes, the scenes of an epoch (--epochs is the number of epochs)",
+    "--runs": "--table",
+}
 
 Epochs = Annotated[
     int | None,
@@ -213,11 +217,19 @@ def present_name(word: str) -> str:
     return FORMER.get(word, word)
 
 
-def field_hint(option: str, options: list[str]) -> str:
-    """What to write in place of an option that a command has not, if it names a recipe's field.
+def option_hint(option: str, options: list[str]) -> str:
+    """What to write in place of an option that a command has not: its present name, or --set.
 
     options: those of the command.
     """
+    present = REPLACED.get(option, option)
+    if present != option and present.partition(",")[0] in options:
+        return f" It is now {present}."
+    return _field_hint(option, options)
+
+
+def _field_hint(option: str, options: list[str]) -> str:
+    """How to set the field of a recipe that an option names, if it names one."""
     if "--set" not in options:
         return ""
     from hearsight.recipes.catalogue import load_recipe

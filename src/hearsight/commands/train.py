@@ -124,7 +124,7 @@ def train(
     started = time.monotonic()  # importing torch and opening the data take minutes too
     import torch
 
-    from hearsight.datasets.open import is_videos
+    from hearsight.datasets.open import check_composed, is_videos
     from hearsight.scoring.protocol_registry import check_validation
     from hearsight.scoring.protocols import DEFAULT_PROTOCOL
     from hearsight.training.run_folder import TrainingOptions
@@ -134,6 +134,7 @@ def train(
         check_validation(protocol)  # a wrong name is said now, not at the end of the first epoch
         if validation is None and not select_on_test:
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
+    check_composed(data, {"--scenes": scenes, "--looks": None if looks == 1 else looks})
     changes = add_epochs(changes, epochs)
     resumed = out if resume else None
     method = choose_recipe(recipe, config, changes, seed, resumed=resumed)
@@ -191,13 +192,12 @@ def open_training(
         moments: whether they are many moments of each of one's own videos.
 
     Raises:
-        HearsightError: there are none such, or what is said of scenes or videos is of others.
+        HearsightError: there are none such, or what is said of videos is of others.
     """
     from hearsight.datasets.held_out_videos import EVERY, open_videos
-    from hearsight.datasets.open import check_composed, open_joined
+    from hearsight.datasets.open import open_joined
     from hearsight.training.batches import COMPOSED
 
-    check_composed(data, {"--scenes": scenes, "--looks": None if looks == 1 else looks})
     if moments:
         return open_videos(data, every or EVERY)
     return open_joined(
