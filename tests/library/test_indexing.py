@@ -785,3 +785,23 @@ def test_a_folder_behind_a_link_is_indexed_once_and_known_by_the_path_through_it
     assert places == {(here / "again").parts}
     assert {"disk/", "again/up/"} <= set(done.passed_over.names)
     assert index_videos(tmp_path / "library", [here], model=model).unchanged == 4
+
+
+@pytest.mark.parametrize("linked_first", [False, True])
+def test_a_film_with_a_second_way_through_a_link_is_indexed_once(
+    linked_first: bool, videos: Path, model: Path, tmp_path: Path
+) -> None:
+    here, library = tmp_path / "here", tmp_path / "library"
+    here.mkdir()
+    (here / "disk").symlink_to(videos)
+    first, second = (here, videos) if linked_first else (videos, here)
+    done = index_videos(tmp_path / "together", [first, second], model=model)
+    assert (done.added, done.copied, done.videos) == (4, 0, 4)
+    index_videos(library, [first], model=model)
+    held = {row["file"] for row in read(library)}
+    done = index_videos(library, [second])
+    assert (done.unchanged, done.added, done.copied, done.videos) == (4, 0, 0, 4)
+    assert {row["file"] for row in read(library)} == held
+    assert {Path(name).is_relative_to(here) for name in held} == {linked_first}
+    shutil.copy(next(videos.rglob("*.mp4")), videos / "a copy.mp4")  # is another file
+    assert index_videos(library, [second]).copied == 1

@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -158,7 +159,7 @@ def index_videos(
         files = table.files()
         writer = _Writer(table=table, files=files, summary=summary, seconds=commit_seconds)
         with writer:
-            new = writer.skip_known(paths)
+            new = writer.skip_known(one_way_each(paths, files))
             if new:
                 if embedder is None:
                     embedder = Library(table, model=None, device=device).embedder
@@ -232,6 +233,23 @@ def find_files(
             raise HearsightError(f"'{source}' holds no {' or '.join(suffixes)} ({listed}).")
         found.update(dict.fromkeys(held))
     return [path for path in found if _is_indexable(path, unreadable)]
+
+
+def one_way_each(paths: Iterable[Path], known: Collection[str]) -> list[Path]:
+    """The paths without a second way, through a link to a folder, to the same file.
+
+    A file that a library knows by another path keeps that one.
+
+    known: the paths of the library's files.
+    """
+    real = cache(os.path.realpath)
+
+    def place(path: Path) -> tuple[str, str]:
+        return real(str(path.parent)), path.name
+
+    held = {place(Path(name)): Path(name) for name in known}
+    ways = (path if str(path) in known else held.setdefault(place(path), path) for path in paths)
+    return list(dict.fromkeys(ways))
 
 
 def missing_files(known: Collection[str], sources: Sequence[str | Path]) -> list[str]:
