@@ -232,7 +232,8 @@ def write_store(
         clips: what to write.
         folder: the store.
         clips_per_shard: fewer only in the last shard.
-        workers: threads that read ahead; processes for `FilmedClips`.
+        workers: threads that read ahead; processes for `FilmedClips`, for more than one of which a
+            script must call this under `if __name__ == "__main__":`, since they import it.
         progress: called after each clip with (`stage`, done, total).
         stage: its name in `progress`.
 
