@@ -393,10 +393,11 @@ def test_a_failure_before_the_first_file_leaves_nothing(
     assert not (tmp_path / "library").exists()
 
 
-def test_pipes_and_impossible_durations_are_reported(
+def test_pipes_broken_links_and_impossible_durations_are_reported(
     videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(videos / "pipe.mp4")
+    (videos / "gone.mp4").symlink_to("/nowhere/film.mp4")
     honest = extraction.probe
 
     def claim(path: Path) -> Any:
@@ -406,6 +407,8 @@ def test_pipes_and_impossible_durations_are_reported(
     done = index_videos(tmp_path / "library", [videos], model=model)
     assert done.unreadable == {
         str(videos / "pipe.mp4"): "It is a pipe or a device, not a file.",
+        str(videos / "gone.mp4"): f"'{videos / 'gone.mp4'}' is a link to '/nowhere/film.mp4', which"
+        " is not there.",
         str(videos / "0.mp4"): "It claims to last 10000000000000 seconds.",
     }
     assert done.added == 3

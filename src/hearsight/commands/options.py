@@ -128,7 +128,7 @@ def speech_options() -> list[Any]:
                 "--quiet",
                 callback=be_quiet,
                 expose_value=False,
-                help="Show neither progress nor notes on stderr, only errors.",
+                help="Show neither progress, notes nor warnings on stderr, only errors.",
             ),
         ] = False,
     ) -> None: ...

@@ -25,6 +25,7 @@ import numpy as np
 from hearsight.datasets.videos import SUFFIXES, PassedOver, walk_media
 from hearsight.errors import HearsightError, needs
 from hearsight.files.text import counted
+from hearsight.files.walk import check_link
 from hearsight.library.extraction import (
     PICTURE_SUFFIXES,
     SOUND_SUFFIXES,
@@ -304,11 +305,15 @@ def _is_indexable(path: Path, unreadable: dict[str, str]) -> bool:
     """Whether the path can be stored as text and is a regular file, as far as can be seen."""
     try:
         str(path).encode()
+        check_link(path)
         if not S_ISREG(path.stat().st_mode):
             unreadable[str(path)] = "It is a pipe or a device, not a file."
             return False
     except UnicodeEncodeError:
         unreadable[str(path)] = "Its name is not UTF-8."
+        return False
+    except HearsightError as error:
+        unreadable[str(path)] = str(error)
         return False
     except OSError:
         pass  # reported when the file is read
