@@ -111,6 +111,8 @@ def test_bytes_files_and_arrays_give_the_moments_of_the_paths(
     assert model.localise_image(io.BytesIO(image.read_bytes()), samples) == moment
     content = bytearray(image.read_bytes()), memoryview(sound.read_bytes())
     assert model.localise_image(*content) == moment
+    strided = memoryview(np.repeat(np.frombuffer(content[0], np.uint8), 2).tobytes())[::2]
+    assert model.localise_image(strided, content[1]) == moment
     assert model.localise_image(pixels, samples) == moment
 
 

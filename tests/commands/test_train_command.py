@@ -214,6 +214,8 @@ def test_a_recipe_that_was_written_is_compared_before_any_checkpoint(hearsight: 
             f"{TRAIN} --epoch 3",
             "No such option: --epoch. It is now --scenes, the scenes of an epoch",
         ),
+        ("localise none.mp4 --output b.mp4", "'none.mp4' does not exist"),
+        ("ablate ssl_tie --data toys --held-out nowhere", "'nowhere' names no clips"),
         ("results --runs own.csv", "No such option: --runs. It is now --table."),
         ("recipes own", "'own' holds no run."),
         ("recipes nowhere", "There is no recipe 'nowhere'"),

@@ -86,7 +86,7 @@ def as_file(source: MediaFile) -> Iterator[Path]:
     with NamedTemporaryFile(prefix="hearsight-") as copy:
         try:
             if isinstance(source, Content):
-                copy.write(source)
+                copy.write(source if memoryview(source).c_contiguous else bytes(source))
             else:
                 shutil.copyfileobj(source, copy)
             copy.flush()
