@@ -70,6 +70,25 @@ def test_the_queue_is_seen_on_every_page_and_a_running_job_is_cancelled_in_it(
     second.close()
 
 
+def test_of_a_long_queue_all_that_is_not_over_is_listed(
+    page: Any, served: Served, folder: Path
+) -> None:
+    with halted(served, folder / "film.mp4"):
+        for _ in range(12):
+            served.localise(upload=served.send(folder / "film.mp4"))
+        page.wait_for_selector("#work-count:has-text('12 at work')")
+        page.click("#work summary")
+        page.wait_for_selector("#work-list li.running button")  # it is the oldest of them
+        assert page.locator("#work-list li.waiting").count() == 11
+        last = page.locator("#work-list li button").last
+        last.scroll_into_view_if_needed()
+        last.click()
+        page.wait_for_selector("#work-list li.cancelled")
+        while waiting := [key for key, job in served.jobs().items() if job["state"] == "waiting"]:
+            for key in waiting:
+                served.ask(f"jobs/{key}", method="DELETE")
+
+
 def test_a_film_is_cancelled_where_one_waits_for_it(
     context: Any, served: Served, folder: Path
 ) -> None:

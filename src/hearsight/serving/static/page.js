@@ -6,7 +6,7 @@ import { ask, element, fill, isOver, listJobs, say, sentenceOf, tell, texts,
 const list = document.getElementById("work-list");
 const count = document.getElementById("work-count");
 const none = list.textContent;
-const SHOWN = 8;
+const SHOWN = 8; // of those that are over
 let known = false; // how much is at work
 
 watchJobs((jobs) => {
@@ -16,7 +16,8 @@ watchJobs((jobs) => {
   count.textContent = said;
   if (known) tell(document.getElementById("work-told"), said); // apart: a status gives no name
   known = true;
-  listJobs(list, jobs.slice(-SHOWN).reverse());
+  const old = new Set(jobs.filter(isOver).slice(0, -SHOWN));
+  listJobs(list, jobs.filter((job) => !old.has(job)).reverse());
   if (!jobs.length) list.append(element("li", {}, none));
 });
 
