@@ -76,7 +76,8 @@ PROBES = 40  # partitions searched; at least, and at least one for every two res
 REFINE = {"IVF_PQ": 40}  # times k moments, best by the index, whose exact cosine is computed
 REFINE_CODES = 4  # the same for what `build_vector_index` makes; older libraries have the one above
 EVERY_PARTITION = 2**31 - 1  # probes
-TRIES = (2, 8)  # times k moments among which k are hoped for that are not left out
+TRIES = (1, 4)  # times k moments among which k are hoped for that are not left out
+SPARE_TRIES = (2, 8)  # the same where more than k are of use: a second search costs more than they
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
@@ -404,7 +405,7 @@ class MomentTable:
         without = sorted(without)
         kind = None if exact else self._vector_index(modality)
         if kind is not None and only == EVERY_MOMENT and silent is not True:
-            for times in TRIES:
+            for times in SPARE_TRIES if more else TRIES:
                 found = self._search(vector, modality, times * k, [], kind, spare=times)
                 kept = found.filter(_remaining(without, silent))
                 if len(kept) >= k or len(found) < times * k:

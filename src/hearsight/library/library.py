@@ -378,7 +378,7 @@ class Library:
                 without=without,
                 silent=silent,
                 only=only,
-                more=True,
+                more=same_video == "one",
             ).to_pylist()
             for row in rows:
                 if len(found) == k:
