@@ -245,6 +245,7 @@ def test_a_part_of_a_page_that_is_refused_or_lost_is_told_and_what_was_there_sta
     other: Any, served: Served, folder: Path
 ) -> None:
     show_library(other, served)
+    other.select_option("#drawn", "heat")  # a browser remembers what was chosen before
     other.set_input_files("#files", folder / "s.wav")
     other.wait_for_selector(".card[data-moment]")
     other.wait_for_selector("#held li")
