@@ -288,6 +288,7 @@ def test_the_curve_of_a_training_moves(page: Any, folder: Path) -> None:
     assert page.title() == "r"  # what a report brings along is not run
 
 
+@pytest.mark.slow
 def test_a_film_and_a_training_of_very_many_entries_are_shown(
     page: Any, served: Served, film: str, folder: Path
 ) -> None:
