@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain
+from math import ceil, floor, inf
 
 import av
 from av.audio.frame import AudioFrame
@@ -11,7 +12,6 @@ from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from hearsight.media.edit_list import Edit
 from hearsight.media.settle import OVERLAP, ROUNDING, Settler, Stamped, settled
 from hearsight.media.source import BLIND, MP4, Encoded, Source
 from hearsight.media.stated_colours import hevc_parts, note_colours, own_colours
@@ -74,15 +74,13 @@ def decode_frames(
     if until is not None:
         packets = _needed(stream, packets, until)
     frames = _in_order(stream, packets) if source.reordered else _own_frames(stream, packets)
-    edit = source.edit(stream)
     stamped = _stamped(stream, frames, first or 0)
     if source.kind in BLIND:
         stamped = _evened(stream, stamped)
-    for frame in _rising(stream, stamped):
-        begin = timestamp(frame)
-        end = begin + (frame.duration or usual_ticks(stream)) * Fraction(frame.time_base or 0)
-        if _is_shown(edit, begin, end):
-            yield frame
+    shown = _shown_part(source, stream)
+    return (
+        frame for frame in _rising(stream, stamped) if shown(frame.pts or 0, frame.duration or 0)
+    )
 
 
 def _own_frames(
@@ -102,11 +100,16 @@ def _by_parts(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[Video
         yield from decode(stream, part)
 
 
-def _is_shown(edit: Edit | None, begin: Fraction, end: Fraction) -> bool:
-    """Whether a picture with these times (seconds) lies in the part of its track that is shown."""
+def _shown_part(source: Source, stream: VideoStream) -> Callable[[int, int], bool]:
+    """Whether a picture of some ticks, from a stamp on, lies in the part that is shown."""
+    edit = source.edit(stream)
     if edit is None:
-        return True
-    return end > edit.start + TRACE and (edit.end is None or begin < edit.end - TRACE)
+        return lambda stamp, ticks: True
+    # in whole ticks, which are many times as fast as fractions of seconds
+    tick, usual = Fraction(stream.time_base or 1), usual_ticks(stream)
+    begin = floor((edit.start + TRACE) / tick)
+    end = inf if edit.end is None else ceil((edit.end - TRACE) / tick)
+    return lambda stamp, ticks: stamp + (ticks or usual) > begin and stamp < end
 
 
 def shown_stamps(source: Source, packets: Iterator[Encoded]) -> Iterator[int | None]:
@@ -116,13 +119,12 @@ def shown_stamps(source: Source, packets: Iterator[Encoded]) -> Iterator[int | N
     """
     stream = source.picture
     assert stream is not None
-    edit, tick = source.edit(stream), Fraction(stream.time_base or 0)
+    shown = _shown_part(source, stream)
     hides = stream.codec_context.codec.canonical_name == "vp8"  # pictures only for reference
     for packet in packets if source.kind == MP4 else _trusted(stream, packets):
         if packet.is_discard or (hides and not bytes(packet)[0] & VP8_SHOWN):
             continue
-        begin = (packet.pts or 0) * tick
-        if _is_shown(edit, begin, begin + (packet.duration or usual_ticks(stream)) * tick):
+        if shown(packet.pts or 0, packet.duration or 0):
             yield packet.pts
 
 

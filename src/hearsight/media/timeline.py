@@ -77,7 +77,10 @@ class Timeline:
 
     def time_of(self, frame: VideoFrame) -> float:
         """Seconds from time 0 to when a frame is shown."""
-        return max(0.0, float(timestamp(frame) - self.zero))
+        assert frame.pts is not None
+        tick, zero = frame.time_base or Fraction(0), self.zero
+        over = frame.pts * tick.numerator * zero.denominator - zero.numerator * tick.denominator
+        return max(0.0, over / (tick.denominator * zero.denominator))  # as of fractions, but faster
 
 
 def timeline_of(source: Source) -> Timeline:
