@@ -1,15 +1,16 @@
 """A part of a sound is that part of the whole, whatever the index of its file tells of places."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from made_media import add_sound
+from made_media import add_sound, make_video, numbered
 
 from hearsight.media import sound_part
-from hearsight.media.read import read_sound
+from hearsight.media.read import ExcerptReader, read_sound
 from hearsight.media.source import open_media
 
 RATE, SECONDS = 44_100, 9
@@ -94,3 +95,25 @@ def test_an_index_that_ends_before_the_sound_is_not_taken_for_the_whole(whole: P
 
 def test_other_containers_have_no_such_index(whole: Path) -> None:
     assert step(copied(whole, "sound.mka", lambda _: True)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "bits"),
+    [("a.mp4", "aac", 32_000), ("a.mkv", "aac", 32_000), ("a.mp4", "ac3", 64_000)],
+)
+def test_what_is_heard_at_a_time_does_not_depend_on_what_was_heard_before(
+    tmp_path: Path, name: str, codec: str, bits: int
+) -> None:
+    hiss = 0.1 * np.random.default_rng(0).standard_normal(12 * 44_100).astype(np.float32)
+    frames = [numbered(0, 64, 48)] * 300
+    path = make_video(tmp_path / name, frames, sound=hiss, sound_codec=codec, sound_bits=bits)
+
+    def heard(*times: float) -> np.ndarray:
+        with closing(ExcerptReader(path, seconds=2.0)) as reader:
+            return [reader.read(time).sound for time in times][-1]
+
+    alone = heard(9.0)
+    assert np.array_equal(heard(4.0, 6.5, 9.0), alone)
+    assert np.array_equal(heard(7.0, 9.0), alone)
+    assert np.array_equal(read_sound(path, start=8.0, seconds=2.0), alone)
+    assert not np.array_equal(read_sound(path)[8 * 16_000 : 10 * 16_000], alone)  # so it is noise

@@ -7,6 +7,7 @@ from itertools import chain
 from math import ceil, floor, inf
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
@@ -22,13 +23,19 @@ VP8_SHOWN = 0x10  # in the first byte of a picture of VP8: it is shown
 
 
 def decode(
-    stream: VideoStream | AudioStream, packets: Iterator[Encoded]
+    stream: VideoStream | AudioStream,
+    packets: Iterator[Encoded],
+    decoder: AudioCodecContext | None = None,
 ) -> Iterator[VideoFrame | AudioFrame]:
-    """Decode packets of a stream to their end; those that the decoder refuses are skipped."""
+    """Decode packets of a stream to their end; those that the decoder refuses are skipped.
+
+    decoder: by default that of the stream, which may have decoded before.
+    """
+    context = stream.codec_context if decoder is None else decoder
     for packet in chain(packets, [None]):
         frames: list[VideoFrame] | list[AudioFrame] = []  # those of before are let go
         try:
-            frames = stream.codec_context.decode(packet)
+            frames = context.decode(packet)
         except av.FFmpegError:
             continue
         yield from frames

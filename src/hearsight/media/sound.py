@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import soxr  # type: ignore[import-untyped]
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
@@ -169,8 +170,16 @@ def _all_of(joined: AudioFifo) -> Samples:
     return mono(frame)
 
 
-def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> Iterator[Block]:
-    """What the decoder gives, at the rate of the first block, within the edit of its track."""
+def sound_blocks(
+    source: Source,
+    packets: Iterator[Encoded],
+    zero: Fraction,
+    decoder: AudioCodecContext | None = None,
+) -> Iterator[Block]:
+    """What the decoder gives, at the rate of the first block, within the edit of its track.
+
+    decoder: as of `decode`.
+    """
     stream = source.sound
     assert stream is not None
     edit = source.edit(stream)
@@ -178,7 +187,7 @@ def sound_blocks(source: Source, packets: Iterator[Encoded], zero: Fraction) -> 
     grid: Grid | None = None
     first, last = 0, None  # places between which samples are shown
     held: AudioFrame | None = None
-    for frame in chain(decode(stream, packets), [None]):
+    for frame in chain(decode(stream, packets, decoder), [None]):
         assert frame is None or isinstance(frame, AudioFrame)
         if frame is not None and not frame.samples:
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from jaxtyping import Int64
 
@@ -37,6 +38,8 @@ COUNTED = {*BARE, "flac"}
 EVEN = {"aac"}  # sounds of which every packet holds as many samples
 # FFmpeg's names of sounds of which every packet depends on all before
 UNFORGETTING = {"adpcm_yamaha", "adpcm_ima_qt", "nellymoser"}
+# sounds whose decoder makes up noise, by numbers that go on after a seek
+NOISY = {"aac"}
 REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
 
 
@@ -90,13 +93,27 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
         )
     except (av.FFmpegError, OverflowError):
         return None
-    blocks = sound_blocks(source, source.packets(stream), timeline.zero)
+    packets, decoder = source.packets(stream), _new_decoder(stream)
+    blocks = sound_blocks(source, packets, timeline.zero, decoder)
     next(blocks, None)  # may be cut short
     pieces = averaged(_placed(blocks, places))
     landed = next(pieces, None)
     if landed is None or landed.place > (start - CONTEXT) * landed.rate:
         return None
     return chain([landed], pieces)
+
+
+def _new_decoder(stream: AudioStream) -> AudioCodecContext | None:
+    """A decoder that has heard nothing yet, where what was heard before would change the sound."""
+    known = stream.codec_context
+    if known.name not in NOISY:
+        return None
+    decoder = av.CodecContext.create(known.codec.name, "r")
+    assert isinstance(decoder, AudioCodecContext)
+    decoder.extradata = known.extradata
+    decoder.sample_rate = known.sample_rate
+    decoder.layout = known.layout.name
+    return decoder
 
 
 def _counts_samples(source: Source, stream: AudioStream) -> bool:
