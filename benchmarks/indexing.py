@@ -61,7 +61,7 @@ def read_media(path: Path) -> None:
     given: Any = SimpleNamespace(
         embedder=SimpleNamespace(side=SIDE),
         info=SimpleNamespace(every=EVERY, seconds=EVERY, keyed=True),
-        batch=16,
+        batch_size=16,
     )
     _, _, moments = extraction._read(path, given)
     deque(moments, 0)

@@ -124,10 +124,10 @@ def test_frames_in_memory_give_the_moments_of_their_video(
     sound = (read_sound(film), 16_000)
     found = list(
         model.localise_frames(
-            (one.pixels for one in shown), (one.time for one in shown), sound, batch=3
+            (one.pixels for one in shown), (one.time for one in shown), sound, batch_size=3
         )
     )
-    expected = list(model.localise_video(film, batch=3))
+    expected = list(model.localise_video(film, batch_size=3))
     assert [one.time for one in found] == [one.time for one in expected]
     assert [one.box for one in found] == [one.box for one in expected]
     assert np.allclose(
@@ -262,7 +262,7 @@ def test_many_files_are_taken_only_as_results_are(folder: Path, model: LoadedMod
 
 
 @pytest.mark.parametrize(
-    "options", [{"workers": 0}, {"every": 0.0}, {"threshold": 2.0}, {"batch": 0}]
+    "options", [{"workers": 0}, {"every": 0.0}, {"threshold": 2.0}, {"batch_size": 0}]
 )
 def test_wrong_options_are_refused_at_once(model: LoadedModel, options: dict[str, Any]) -> None:
     with pytest.raises(HearsightError):

@@ -72,7 +72,7 @@ class LoadedModel(Model):
         strip: str | None = None,
         threshold: float | None = None,
         maps: bool = False,
-        batch: int = 16,
+        batch_size: int = 16,
         progress: Progress = no_progress,
         notice: Notice = warn,
     ) -> Iterator[Moment]:
@@ -86,7 +86,7 @@ class LoadedModel(Model):
             strip=strip,
             threshold=threshold,
             maps=maps,
-            batch=batch,
+            batch_size=batch_size,
             progress=progress,
             notice=notice,
         )
@@ -120,11 +120,11 @@ class LoadedModel(Model):
         *,
         threshold: float | None = None,
         maps: bool = False,
-        batch: int = 16,
+        batch_size: int = 16,
     ) -> Iterator[Moment]:
         """As `hearsight.localise_frames`, errors included."""
         return localise_frames(
-            frames, times, sound, model=self, threshold=threshold, maps=maps, batch=batch
+            frames, times, sound, model=self, threshold=threshold, maps=maps, batch_size=batch_size
         )
 
     def localise_many(
@@ -135,7 +135,7 @@ class LoadedModel(Model):
         every: float = 1.0,
         threshold: float | None = None,
         maps: bool = False,
-        batch: int = 16,
+        batch_size: int = 16,
     ) -> Iterator[LocalisedFile]:
         """As `hearsight.localise_many`, errors included."""
         return localise_many(
@@ -145,7 +145,7 @@ class LoadedModel(Model):
             every=every,
             threshold=threshold,
             maps=maps,
-            batch=batch,
+            batch_size=batch_size,
         )
 
     def embed(

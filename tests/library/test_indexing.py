@@ -586,8 +586,8 @@ def test_mistakes_are_refused_and_leave_nothing(
     for every in (0.0, 1e-9, -1.0, float("nan"), float("inf")):
         with pytest.raises(HearsightError, match=r"`every` must be .* from 0\.01 up"):
             index_videos(library, [videos], model=model, every=every)
-    with pytest.raises(HearsightError, match="`batch` must be at least 1"):
-        index_videos(library, [videos], model=model, batch=0)
+    with pytest.raises(HearsightError, match="`batch_size` must be at least 1"):
+        index_videos(library, [videos], model=model, batch_size=0)
     with pytest.raises(HearsightError, match="neither a checkpoint file nor a model"):
         index_videos(library, [videos], model="ssl_tie:smal")
 

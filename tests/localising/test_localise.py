@@ -132,7 +132,7 @@ def test_no_digit_of_a_moment_depends_on_the_batch_or_on_threads(film: Path, nam
     for batch, threads in ((16, 1), (1, 2), (2, 3)):
         torch.set_num_threads(threads)
         try:
-            moments = localise_video(film, model=model, every=1.9, batch=batch, maps=True)
+            moments = localise_video(film, model=model, every=1.9, batch_size=batch, maps=True)
             found.append([(m.box, m.confidence, m.response.tolist()) for m in moments])
         finally:
             torch.set_num_threads(before)
@@ -143,7 +143,7 @@ def test_no_digit_of_a_moment_depends_on_the_batch_or_on_threads(film: Path, nam
 
 def test_leaving_in_the_middle_of_a_film_ends_its_reading(film: Path) -> None:
     before = threading.active_count()
-    moments = localise_video(film, every=0.1, batch=2)
+    moments = localise_video(film, every=0.1, batch_size=2)
     assert next(moments).time == 0
     moments.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
@@ -365,7 +365,7 @@ def files(folder: Path, film: Path) -> dict[str, Path]:
         ("film", {"threshold": 40.0}, "cosine"),
         ("film", {"threshold": float("nan")}, "cosine"),
         ("film", {"device": "toaster"}, "toaster"),
-        ("film", {"batch": 0}, "batch"),
+        ("film", {"batch_size": 0}, "batch_size"),
         ("film", {"overlay": "painted.txt"}, "must end in"),
         ("film", {"overlay": "nowhere/painted.mp4"}, "folder"),
     ],

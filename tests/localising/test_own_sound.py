@@ -85,7 +85,7 @@ def test_peaks_are_the_confidences_of_localise() -> None:
     torch.manual_seed(0)
     mine, clips = model(Encoders), moments()
     peaks = own_sound_peaks(mine, clips)
-    localiser = load_localiser(mine, threshold=-1.0, maps=False, device="cpu", batch=1)
+    localiser = load_localiser(mine, threshold=-1.0, maps=False, device="cpu", batch_size=1)
     for row, seen in enumerate(clips):
         for column, heard in enumerate(clips):
             samples = heard.sound.astype(np.float32) / 32768

@@ -97,7 +97,7 @@ def index(
             optimize=optimize,
             engine=extract_locally if engine == "local" else extract_with_ray,
             device=device,
-            batch=batch_size,
+            batch_size=batch_size,
             progress=bars,
             notice=note,
         )

@@ -88,7 +88,7 @@ class Extractor:
 
     info: LibraryInfo
     embedder: Embedder
-    batch: int = 16  # moments embedded together
+    batch_size: int = 16  # moments embedded together
 
 
 Engine = Callable[[Sequence[Path], Extractor, Progress], Iterator[tuple[Path, FileMoments | str]]]
@@ -153,8 +153,8 @@ def extract_moments(
     rows, done = row_buffer(), 0
     try:
         with pa.ipc.new_stream(rows, columns) as stream:
-            batches = in_batches(moments, extractor.batch)
-            numbers = range(math.ceil(count / extractor.batch))
+            batches = in_batches(moments, extractor.batch_size)
+            numbers = range(math.ceil(count / extractor.batch_size))
             for batch in read_ahead(lambda _: next(batches), numbers, workers=1, ahead=1):
                 stream.write_batch(_rows(batch, version, kind, done, extractor, columns))
                 done += len(batch)
@@ -299,7 +299,7 @@ def _embedded(batch: list[MomentInput], embedder: Embedder) -> dict[str, pa.Arra
         recipe=embedder.recipe,
         threshold=embedder.threshold,
         device=embedder.device,
-        batch=len(batch),
+        batch_size=len(batch),
     )
     mapped = [localiser.moment(*one) for one in zip(responses, frames, sounds, strict=True)]
     moments = [one.moment for one in mapped]

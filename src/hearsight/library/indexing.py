@@ -97,7 +97,7 @@ def index_videos(
     optimize: bool = False,
     engine: Engine = extract_locally,
     device: str | None = None,
-    batch: int = 16,
+    batch_size: int = 16,
     commit_seconds: float = COMMIT_SECONDS,
     index_from: int = INDEX_FROM,
     progress: Progress = no_progress,
@@ -121,7 +121,7 @@ def index_videos(
             `index_from` moments.
         engine: extracts the moments; by default in this process.
         device: such as `cpu` or `cuda`; by default a GPU if there is one.
-        batch: moments embedded together.
+        batch_size: moments embedded together.
         commit_seconds: a commit is made after so long, or `COMMIT_ROWS` moments.
         index_from: moments from which on there is a vector index.
         progress: called with the stage, the work done in it, and the whole work.
@@ -137,8 +137,8 @@ def index_videos(
         raise HearsightError(
             f"`every` must be a number of seconds from {LEAST:g} up, not {every:g}."
         )
-    if batch < 1:
-        raise HearsightError(f"`batch` must be at least 1, not {batch}.")
+    if batch_size < 1:
+        raise HearsightError(f"`batch_size` must be at least 1, not {batch_size}.")
     if device is not None:
         find_device(device)
     if not (sources or prune or optimize):
@@ -164,7 +164,7 @@ def index_videos(
             if new:
                 if embedder is None:
                     embedder = Library(table, model=None, device=device).embedder
-                extractor = Extractor(info=table.info, embedder=embedder, batch=batch)
+                extractor = Extractor(info=table.info, embedder=embedder, batch_size=batch_size)
                 for path, extracted in engine(new, extractor, progress):
                     writer.add(path, extracted)
         if prune:  # last, since a file that was moved is copied from its old rows

@@ -28,12 +28,12 @@ def localise_frames(
     threshold: float | None = None,
     maps: bool = False,
     device: str | None = None,
-    batch: int = 16,
+    batch_size: int = 16,
 ) -> Iterator[Moment]:
     """A `Moment` for each frame of a video in memory, in order; options as in `localise_video`.
 
     The frame number of a moment is the frame's place among those given, from 0; no rate is known.
-    Frames and times are taken as moments are, `batch` at once.
+    Frames and times are taken as moments are, `batch_size` at once.
 
     frames: RGB pixels, height x width x 3, uint8, all of one size. times: rising, of each frame, in
     seconds from the start of the sound. sound: as in `localise_image`.
@@ -43,7 +43,9 @@ def localise_frames(
             size, more frames than times or the reverse, times that do not rise, and a sound that
             cannot be read.
     """
-    localiser = load_localiser(model, threshold=threshold, maps=maps, device=device, batch=batch)
+    localiser = load_localiser(
+        model, threshold=threshold, maps=maps, device=device, batch_size=batch_size
+    )
     return _frame_moments(frames, times, sound, localiser)
 
 
@@ -53,7 +55,7 @@ def _frame_moments(
     with open_sound(sound) as blocks:
         prepared = _prepare_alike(frames, localiser.recipe.frame_size)
         windows = sound_windows(blocks, _rising(times), localiser.seconds)
-        for part in in_batches(_pairs(prepared, windows), localiser.batch):
+        for part in in_batches(_pairs(prepared, windows), localiser.batch_size):
             yield from (one.moment for one in localiser(*zip(*part, strict=True)))
 
 

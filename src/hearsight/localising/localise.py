@@ -99,7 +99,7 @@ def localise_video(
     threshold: float | None = None,
     maps: bool = False,
     device: str | None = None,
-    batch: int = 16,
+    batch_size: int = 16,
     progress: Progress = no_progress,
     notice: Notice = warn,
 ) -> Iterator[Moment]:
@@ -125,7 +125,7 @@ def localise_video(
         maps: give each moment with its response map, as a `MappedMoment`.
         device: such as `cpu` or `cuda`; by default a GPU if there is one, and where a loaded model
             is.
-        batch: moments computed together.
+        batch_size: moments computed together.
         progress: called with the stage, what is done of it, and of how much.
         notice: called if the painted video cannot hold the original sound, which is then encoded
             anew; by default that is a warning.
@@ -149,7 +149,7 @@ def localise_video(
             check_output(target, SUFFIXES, path)
             check_paint(info, target)
         localiser = load_localiser(
-            model, threshold=threshold, maps=maps, device=device, batch=batch
+            model, threshold=threshold, maps=maps, device=device, batch_size=batch_size
         )
         reading = opened.pop_all()
     painter = VideoPainter(
@@ -233,7 +233,9 @@ def localise_image(
         check_output(target, PICTURES, *files)
     with open_sound(sound) as blocks:
         pixels = open_picture(image)
-        localiser = load_localiser(model, threshold=threshold, maps=maps, device=device, batch=1)
+        localiser = load_localiser(
+            model, threshold=threshold, maps=maps, device=device, batch_size=1
+        )
         heard = loudest_window(blocks, localiser.seconds)
     localised = localiser([prepare_whole_frame(pixels, localiser.recipe.frame_size)], [heard])[0]
     if target is not None:
@@ -264,7 +266,7 @@ class Localiser:
     recipe: Recipe
     threshold: float  # cosine
     device: torch.device
-    batch: int  # moments computed together
+    batch_size: int  # moments computed together
     maps: bool = False  # moments carry their response maps
 
     @property
@@ -295,7 +297,7 @@ class Localiser:
     ) -> Float[Tensor, "b h w"]:
         """The response map of each frame to its own sound, the same to the last digit on a CPU.
 
-        There each moment is computed by itself, several at the same time, whatever `batch` is.
+        There each moment is computed by itself, several at the same time, whatever `batch_size` is.
         """
 
         def respond(frames: Tensor, sounds: Tensor) -> Tensor:
@@ -399,7 +401,7 @@ def _moments(
         sounds = sound_windows(stream_sound(info.path, rate=RATE), times, localiser.seconds)
         pairs = zip(frames, sounds, strict=True)
         done = 0
-        with closing(one_ahead(in_batches(pairs, localiser.batch))) as parts:
+        with closing(one_ahead(in_batches(pairs, localiser.batch_size))) as parts:
             for part in parts:
                 localised = localiser(*zip(*part, strict=True))
                 done += len(part)
@@ -462,15 +464,15 @@ def load_localiser(
     threshold: float | None,
     maps: bool,
     device: str | None,
-    batch: int,
+    batch_size: int,
 ) -> Localiser:
     """A model ready to localise; arguments as in `localise_video`.
 
     Raises:
         HearsightError: there is no such model or device, or a number is out of range.
     """
-    if batch < 1:
-        raise HearsightError(f"`batch` must be at least 1, not {batch}.")
+    if batch_size < 1:
+        raise HearsightError(f"`batch_size` must be at least 1, not {batch_size}.")
     if isinstance(model, Model):
         encoders, recipe, facts = model
         place = device_of(encoders) if device is None else move(encoders, device)
@@ -486,6 +488,6 @@ def load_localiser(
         recipe=recipe,
         threshold=threshold,
         device=place,
-        batch=batch,
+        batch_size=batch_size,
         maps=maps,
     )

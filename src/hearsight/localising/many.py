@@ -55,7 +55,7 @@ def localise_many(
     threshold: float | None = None,
     maps: bool = False,
     device: str | None = None,
-    batch: int = 16,
+    batch_size: int = 16,
 ) -> Iterator[LocalisedFile]:
     """The moments of many videos, or pictures with their sounds, in the order of the sources.
 
@@ -78,7 +78,7 @@ def localise_many(
     if not isinstance(model, Model):
         model = load_model(MODEL if model is None else model)
         move(model.encoders, device)
-    load_localiser(model, threshold=threshold, maps=maps, device=device, batch=batch)
+    load_localiser(model, threshold=threshold, maps=maps, device=device, batch_size=batch_size)
     check_every(every)
     shared = model
 
@@ -93,7 +93,12 @@ def localise_many(
             if not (isinstance(source, str | Content | Path) or hasattr(source, "read")):
                 raise HearsightError(f"{_named(source)} is no video: neither path, bytes nor file.")
             moments = localise_video(
-                source, model=shared, every=every, threshold=threshold, maps=maps, batch=batch
+                source,
+                model=shared,
+                every=every,
+                threshold=threshold,
+                maps=maps,
+                batch_size=batch_size,
             )
             return LocalisedFile(source=source, moments=tuple(moments))
         except HearsightError as error:

@@ -126,7 +126,7 @@ def compare_on(
     others = names[:, None] != names[None]
     peaks, thresholds = [], []
     for model, title in ((before, "before"), (after, "after")):
-        localiser = load_localiser(model, threshold=None, maps=False, device=device, batch=1)
+        localiser = load_localiser(model, threshold=None, maps=False, device=device, batch_size=1)
         peaks.append(own_sound_peaks(model, clips, renamed(progress, after=f", {title}")))
         thresholds.append(localiser.threshold)
     told = [told_apart(one, others) for one in peaks]

@@ -71,7 +71,7 @@ def localise_film(
             "frame_rate": None if info.frame_rate is None else str(info.frame_rate),
             "every": every,
             "threshold": load_localiser(
-                state.model, threshold=None, maps=False, device=None, batch=1
+                state.model, threshold=None, maps=False, device=None, batch_size=1
             ).threshold,
             "model": state.settings.model or state.model.recipe.name,
         }
@@ -122,7 +122,9 @@ def localise_picture(
         duration = probe(heard).duration
         if not is_playable_sound(heard):
             (target / SOUND).write_bytes(make_sound_clip(heard, 0.0, duration))
-        localiser = load_localiser(state.model, threshold=None, maps=False, device=None, batch=1)
+        localiser = load_localiser(
+            state.model, threshold=None, maps=False, device=None, batch_size=1
+        )
         facts = {
             "kind": "picture",
             "duration": duration,

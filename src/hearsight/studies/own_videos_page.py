@@ -47,7 +47,8 @@ def before_and_after(
     """
     titles = [f"before: {names[0]}", f"after: {names[1]}"]
     localisers = [
-        load_localiser(model, threshold=None, maps=False, device=None, batch=1) for model in models
+        load_localiser(model, threshold=None, maps=False, device=None, batch_size=1)
+        for model in models
     ]
     places = np.unique(np.linspace(0, len(moments) - 1, min(SHOWN, len(moments))).astype(int))
     return Report(
