@@ -1,12 +1,14 @@
 """The served page, started as its user starts it, and a browser of its own to look at it with."""
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,13 +90,15 @@ def serving(folder: Path, *words: str) -> Iterator[Served]:
 
 
 @contextmanager
-def browsing(profile: Path, *arguments: str) -> Iterator[Any]:
-    """Debian's Chromium with a fresh profile, as a browser context of playwright."""
+def browsing(*arguments: str) -> Iterator[Any]:
+    """Debian's Chromium, as a browser of playwright, whose contexts know nothing of each other.
+
+    While it lasts, `asyncio.run` works in other threads only: see `finished`.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            profile,
+        started = driver.chromium.launch(
             executable_path=CHROMIUM,
             headless=True,
             args=[
@@ -106,9 +110,15 @@ def browsing(profile: Path, *arguments: str) -> Iterator[Any]:
             ],
         )
         try:
-            yield context
+            yield started
         finally:
-            context.close()
+            started.close()
+
+
+def finished(work: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine gives, in a thread of its own: playwright keeps a loop in the first one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def index_folder(page: Any) -> None:

@@ -24,19 +24,48 @@ EXTRAS = (
 )
 
 
-def run(folder: Path, code: str, *, without: tuple[str, ...] = ()) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a program that lacks some packages."""
-    lacks = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in without)
-    program = [sys.executable, "-c", lacks + code]
+FORKED = """
+import json, os, sys
+for name in {without!r}:
+    sys.modules[name] = None
+{first}
+for number, code in enumerate({codes!r}):
+    if os.fork() == 0:  # each in a process of its own, which has imported only what is above
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{{number}}.{{name}}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        exec(code, {{"sys": sys}})
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+    sys.stdout.flush()
+"""
+
+Ended = tuple[int, str, str]
+
+
+def run(
+    folder: Path, *codes: str, without: tuple[str, ...] = (), first: str = "import torch"
+) -> list[Ended]:
+    """Exit code, stdout and stderr of programs that lack some packages.
+
+    first: what they all import, once, as torch takes most of their time.
+    """
+    program = FORKED.format(without=without, first=first, codes=codes)
     done = subprocess.run(
-        program,
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": SOURCE},
         check=False,
     )
-    return done.returncode, done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    ended = [int(code) for code in done.stdout.split()]
+    assert len(ended) == len(codes)
+    said = [
+        [(folder / f"{at}.{name}").read_text() for name in ("out", "err")]
+        for at in range(len(codes))
+    ]
+    return [(code, out, err) for code, (out, err) in zip(ended, said, strict=True)]
 
 
 def command(line: str) -> str:
@@ -57,48 +86,41 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_the_base_installation_localises_and_evaluates(folder: Path) -> None:
+    lines = (
         "hearsight localise street.png --sound street.wav -o painted.png",
         "hearsight localise film.mp4 --style heat -o painted.mp4",
         "hearsight recipes",
         "hearsight protocols",
-    ],
-)
-def test_the_base_installation_localises(folder: Path, line: str) -> None:
-    code, out, err = run(folder, command(line), without=EXTRAS)
-    assert (code, "Traceback" in err) == (0, False), err
-    assert out
-
-
-def test_the_base_installation_evaluates(folder: Path) -> None:
-    program = (
+    )
+    evaluates = (
         "import hearsight\nmodel = hearsight.load_model('model.safetensors')\n"
         "clips = hearsight.open_clips('toys', size=48, count=4, classes=2)\n"
         "print(len(hearsight.evaluate(model, clips, 'adaptive').rows()))"
     )
-    code, out, err = run(folder, program, without=EXTRAS)
+    *localised, evaluated = run(folder, *map(command, lines), evaluates, without=EXTRAS)
+    for line, (code, out, err) in zip(lines, localised, strict=True):
+        assert (code, "Traceback" in err) == (0, False), (line, err)
+        assert out, line
+    code, out, err = evaluated
     assert (code, err) == (0, "")
     assert int(out) > 2
 
 
-@pytest.mark.parametrize(
-    ("line", "extra"),
-    [
-        ("hearsight train ssl_tie:small --data toys --out run", "train"),
-        ("hearsight index made.library film.mp4", "library"),
-        ("hearsight search made.library --sound street.wav", "library"),
-        ("hearsight index made.library film.mp4 --engine ray", "library"),
-        ("hearsight serve --port 0 --state state", "web"),
-    ],
-)
-def test_what_needs_an_extra_names_it_in_one_sentence(folder: Path, line: str, extra: str) -> None:
-    code, _, err = run(folder, command(line), without=EXTRAS)
-    assert code == 2
-    assert "Traceback" not in err
-    assert err.strip().endswith(f"which is not installed: {install_command(extra)}")
-    assert f"[{extra}]" in install_command(extra)
+def test_what_needs_an_extra_names_it_in_one_sentence(folder: Path) -> None:
+    lines = {
+        "hearsight train ssl_tie:small --data toys --out run": "train",
+        "hearsight index made.library film.mp4": "library",
+        "hearsight search made.library --sound street.wav": "library",
+        "hearsight index made.library film.mp4 --engine ray": "library",
+        "hearsight serve --port 0 --state state": "web",
+    }
+    ended = run(folder, *map(command, lines), without=EXTRAS)
+    for (line, extra), (code, _, err) in zip(lines.items(), ended, strict=True):
+        assert (code, "Traceback" in err) == (2, False), (line, err)
+        said = f"which is not installed: {install_command(extra)}"
+        assert err.strip().endswith(said), (line, err)
+        assert f"[{extra}]" in install_command(extra)
 
 
 def test_loading_a_model_compiles_nothing(folder: Path) -> None:
@@ -108,10 +130,11 @@ def test_loading_a_model_compiles_nothing(folder: Path) -> None:
         "print(json.dumps([name for name in sys.modules if name in "
         "('sympy', 'torch._dynamo', 'torch._inductor', 'matplotlib', 'accelerate', 'pyarrow')]))"
     )
-    assert json.loads(run(folder, code)[1]) == []
+    [(_, out, _)] = run(folder, code)
+    assert json.loads(out) == []
 
 
 def test_moments_like_one_of_the_library_are_found_without_torch(folder: Path) -> None:
     line = "hearsight similar made.library film.mp4 --at 1 --sheet sheet.png --page page.html"
-    code, _, err = run(folder, command(line), without=("torch",))
+    [(code, _, err)] = run(folder, command(line), without=("torch",), first="")
     assert (code, err) == (0, "wrote sheet.png\nwrote page.html\n")

@@ -1,13 +1,13 @@
 """Pages at a phone's width: nothing is cut without a way to scroll, and scores are seen first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_server import browsing, needs_browser
+from made_server import needs_browser
 
 from hearsight.checkpoints.card import ModelCard
 from hearsight.clips.clip import encode_picture
@@ -116,12 +116,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "search": search_page,
     "leaderboard": lambda: leaderboard_page(boards([])),
 }
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with browsing(tmp_path_factory.mktemp("profile")) as context:
-        yield context
 
 
 @pytest.mark.parametrize("name", PAGES)

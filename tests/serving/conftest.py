@@ -1,6 +1,7 @@
-"""One server for all tests of it, with a tiny model, and a browser for each module of them."""
+"""One server for all tests of it, with a tiny model, and one browser, anew for each module."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -44,21 +45,42 @@ def served(folder: Path) -> Iterator[Served]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory, served: Served) -> Iterator[Any]:
-    """A browser that may use a made-up camera and microphone; it asks nobody but the server."""
-    profile = tmp_path_factory.mktemp("profile")
+@pytest.fixture(scope="package")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sound file that the browser's microphone hears over and over, read whenever it begins."""
+    path = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    soundfile.write(path, sine(440.0, 3.0, 48_000), 48_000)
+    return path
+
+
+@pytest.fixture(scope="package")
+def browser(heard: Path) -> Iterator[Any]:
+    """A browser with a made-up camera and microphone."""
     fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with browsing(*fake, f"--use-file-for-fake-audio-capture={heard}") as started:
+        yield started
+
+
+@contextmanager
+def visiting(browser: Any) -> Iterator[Any]:
+    """A context of the browser, which may use both; it asks nobody but the server."""
     asked: list[str] = []
-    with browsing(profile, *fake) as opened:
-        opened.grant_permissions(["camera", "microphone"])
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.set_default_timeout(60_000)
-        yield opened
+    opened = browser.new_context(permissions=["camera", "microphone"])
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.close()
     here = ("http://127.0.0.1:", "data:", "blob:", "about:")
     outside = [one for one in asked if not one.startswith(here)]
     assert outside == []
     assert asked
+
+
+@pytest.fixture(scope="module")
+def context(browser: Any, served: Served) -> Iterator[Any]:
+    """What the pages of a module share: cookies and what the page keeps."""
+    with visiting(browser) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -91,15 +113,14 @@ def counted(folder: Path) -> Path:
     return make_video(path, frames, rate=Fraction(25), sound=sound, sound_rate=16_000, group=5)
 
 
-@pytest.fixture(scope="module")
-def film(context: Any, served: Served, counted: Path) -> str:
+@pytest.fixture(scope="package")
+def film(browser: Any, served: Served, counted: Path) -> str:
     """The address of that film, sent and localised in the browser."""
-    opened = context.new_page()
-    opened.goto(served.address)
-    opened.fill("#every", "0.5")
-    opened.set_input_files("#files", counted)
-    opened.wait_for_url("**/films/*")
-    opened.wait_for_selector("#film[data-ready]")
-    address = str(opened.url).partition("#")[0]
-    opened.close()
-    return address
+    with visiting(browser) as context:
+        opened = context.new_page()
+        opened.goto(served.address)
+        opened.fill("#every", "0.5")
+        opened.set_input_files("#files", counted)
+        opened.wait_for_url("**/films/*")
+        opened.wait_for_selector("#film[data-ready]")
+        return str(opened.url).partition("#")[0]

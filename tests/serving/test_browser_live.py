@@ -8,28 +8,26 @@ from typing import Any
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 from made_media import sine
-from made_server import Served, browsing, needs_browser, show_library
+from made_server import Served, needs_browser, show_library
 
 pytestmark = needs_browser
 RATE = 48_000
 
 
 @contextmanager
-def hearing(folder: Path, sound: np.ndarray, address: str) -> Iterator[Any]:
-    """A page in a browser whose microphone hears a sound over and over; its camera is made up."""
-    path = folder / "heard.wav"
-    soundfile.write(path, sound, RATE)
-    fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    heard = f"--use-file-for-fake-audio-capture={path}"
-    with browsing(folder / "profile", *fake, heard) as opened:
-        opened.set_default_timeout(60_000)
-        page = opened.pages[0]
-        page.goto(address)
-        yield page
+def hearing(context: Any, heard: Path, sound: np.ndarray, address: str) -> Iterator[Any]:
+    """A page whose microphone hears a sound over and over; its camera is made up."""
+    soundfile.write(heard, sound, RATE)
+    page = context.new_page()
+    page.goto(address)
+    yield page
+    page.close()
 
 
-def test_a_source_is_shown_as_heat_and_read_aloud_seldom(served: Served, tmp_path: Path) -> None:
-    with hearing(tmp_path, sine(440.0, 3.0, RATE), f"{served.address}live") as page:
+def test_a_source_is_shown_as_heat_and_read_aloud_seldom(
+    context: Any, heard: Path, served: Served
+) -> None:
+    with hearing(context, heard, sine(440.0, 3.0, RATE), f"{served.address}live") as page:
         page.click("#start")
         page.wait_for_selector("#start:has-text('Stop')")
         page.wait_for_function("() => document.getElementById('map').dataset.shown >= 1")
@@ -53,16 +51,18 @@ def test_a_source_is_shown_as_heat_and_read_aloud_seldom(served: Served, tmp_pat
         assert page.evaluate("document.getElementById('camera').srcObject.active") is False
 
 
-def test_silence_is_shown_as_silence(served: Served, tmp_path: Path) -> None:
-    with hearing(tmp_path, np.zeros(3 * RATE, np.float32), f"{served.address}live") as page:
+def test_silence_is_shown_as_silence(context: Any, heard: Path, served: Served) -> None:
+    with hearing(context, heard, np.zeros(3 * RATE, np.float32), f"{served.address}live") as page:
         page.click("#start")
         page.wait_for_selector("#now:has-text('silence')")
         assert page.get_attribute("#map", "data-drawn") == ""
         assert page.inner_text("#told") == "silence"
 
 
-def test_what_the_microphone_hears_is_searched_by(served: Served, tmp_path: Path) -> None:
-    with hearing(tmp_path, sine(440.0, 3.0, RATE), served.address) as page:
+def test_what_the_microphone_hears_is_searched_by(
+    context: Any, heard: Path, served: Served
+) -> None:
+    with hearing(context, heard, sine(440.0, 3.0, RATE), served.address) as page:
         show_library(page, served)
         page.click("#record")
         page.wait_for_selector("#record:has-text('1 s')")

@@ -1,8 +1,10 @@
 """What is at work, in a real browser: seen, cancelled, and ended from outside."""
 
+import shutil
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +20,40 @@ def workers(served: Served) -> list[psutil.Process]:
     return [one for one in below if "spawn_main" in " ".join(one.cmdline())]
 
 
-@contextmanager
-def halted(served: Served, film: Path) -> Iterator[list[psutil.Process]]:
-    """The workers, which stand still: what is asked for stays at work.
+def at_work(served: Served) -> list[str]:
+    """The jobs that wait or run."""
+    return [key for key, job in served.jobs().items() if job["state"] in ("waiting", "running")]
 
-    film: localised before, so that there is a worker; one whose job is cancelled ends.
-    """
-    key = served.localise(upload=served.send(film))
-    while served.jobs()[key]["state"] != "done":
+
+@contextmanager
+def halted(served: Served) -> Iterator[list[psutil.Process]]:
+    """The workers, which stand still, those too that begin: what is asked for stays at work."""
+    stopped: list[psutil.Process] = []
+    over = threading.Event()
+
+    def stop() -> None:
+        with suppress(psutil.NoSuchProcess):  # the server or a worker has ended meanwhile
+            for one in workers(served):
+                if one not in stopped:
+                    one.suspend()
+                    stopped.append(one)
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            stop()
+
+    while at_work(served):  # what was asked for before has the worker
         time.sleep(0.05)
-    stopped = workers(served)
-    for one in stopped:
-        one.suspend()
+    stop()
+    watching = threading.Thread(target=watch)
+    watching.start()
     try:
         yield stopped
     finally:
+        over.set()
+        watching.join()
         for one in stopped:
-            if one.is_running():
+            with suppress(psutil.NoSuchProcess):
                 one.resume()
 
 
@@ -50,7 +69,7 @@ def send(context: Any, served: Served, file: Path) -> Any:
 def test_the_queue_is_seen_on_every_page_and_a_running_job_is_cancelled_in_it(
     context: Any, page: Any, served: Served, folder: Path
 ) -> None:
-    with halted(served, folder / "film.mp4"):
+    with halted(served):
         first = send(context, served, folder / "film.mp4")
         first.wait_for_selector("#job-said:has-text('Starting')")
         second = send(context, served, folder / "films" / "street.mp4")
@@ -64,8 +83,8 @@ def test_the_queue_is_seen_on_every_page_and_a_running_job_is_cancelled_in_it(
         assert row.is_visible()  # rows stay while they are told anew, or clicks are lost
         page.click("#work-list li.running button")
         first.wait_for_selector("[role=alert]:has-text('This was cancelled.')")
-        second.wait_for_selector("#film[data-ready]")  # by a worker that was begun anew
         page.wait_for_selector("#work-list li.cancelled:has-text('cancelled')")
+    second.wait_for_selector("#film[data-ready]")  # by a worker that was begun anew
     first.close()
     second.close()
 
@@ -73,7 +92,7 @@ def test_the_queue_is_seen_on_every_page_and_a_running_job_is_cancelled_in_it(
 def test_of_a_long_queue_all_that_is_not_over_is_listed(
     page: Any, served: Served, folder: Path
 ) -> None:
-    with halted(served, folder / "film.mp4"):
+    with halted(served):
         for _ in range(12):
             served.localise(upload=served.send(folder / "film.mp4"))
         page.wait_for_selector("#work-count:has-text('12 at work')")
@@ -84,15 +103,15 @@ def test_of_a_long_queue_all_that_is_not_over_is_listed(
         last.scroll_into_view_if_needed()
         last.click()
         page.wait_for_selector("#work-list li.cancelled")
-        while waiting := [key for key, job in served.jobs().items() if job["state"] == "waiting"]:
-            for key in waiting:
+        while keys := at_work(served):
+            for key in keys:
                 served.ask(f"jobs/{key}", method="DELETE")
 
 
 def test_a_film_is_cancelled_where_one_waits_for_it(
     context: Any, served: Served, folder: Path
 ) -> None:
-    with halted(served, folder / "film.mp4"):
+    with halted(served):
         page = send(context, served, folder / "film.mp4")
         key = page.url.rpartition("/")[2]
         page.wait_for_selector("#job-said:has-text('Starting')")
@@ -109,7 +128,7 @@ def test_indexing_shows_how_far_it_is_and_is_cancelled_beside_its_button(
 ) -> None:
     for each in (page, other):
         each.goto(f"{served.address}library")
-    with halted(served, folder / "film.mp4"):
+    with halted(served):
         page.click("[data-index]")
         page.wait_for_selector("#indexing li.running progress")
         other.click("#indexing li.running button")  # another page shows it, too
@@ -117,12 +136,13 @@ def test_indexing_shows_how_far_it_is_and_is_cancelled_beside_its_button(
     index_folder(page)
 
 
-def test_painting_shows_that_it_is_cancelled(
-    page: Any, film: str, served: Served, folder: Path
-) -> None:
-    page.goto(film)
+def test_painting_shows_that_it_is_cancelled(page: Any, served: Served, folder: Path) -> None:
+    key = served.localise(upload=served.send(folder / "film.mp4"))  # nobody has painted this one
+    while key in at_work(served):
+        time.sleep(0.05)
+    page.goto(f"{served.address}films/{key}")
     page.wait_for_selector("#film[data-ready]")
-    with halted(served, folder / "film.mp4"):
+    with halted(served):
         page.click("#paint")
         page.wait_for_selector("#film-jobs li.running progress")
         page.click("#film-jobs button")
@@ -134,9 +154,11 @@ def test_painting_shows_that_it_is_cancelled(
 def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_server_goes_on(
     context: Any, film: str, served: Served, folder: Path
 ) -> None:
-    with halted(served, folder / "film.mp4") as stopped:
+    with halted(served) as stopped:
         page = send(context, served, folder / "film.mp4")
         page.wait_for_selector("#job-said:has-text('Starting')")
+        while not any(one.is_running() for one in stopped):
+            page.wait_for_timeout(20)
         for one in stopped:
             one.kill()
         page.wait_for_selector("[role=alert]:has-text('nothing else was lost')")
@@ -149,15 +171,18 @@ def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_server_goes_on(
 
 
 def test_pages_that_are_open_when_the_server_is_killed_say_so_and_find_the_next_one(
-    context: Any, folder: Path, tmp_path: Path
+    context: Any, served: Served, film: str, folder: Path, tmp_path: Path
 ) -> None:
+    results, key = tmp_path / "state" / "results", film.rpartition("/")[2]
+    shutil.copytree(folder / "state" / "results" / key, results / key)
     tiny = ("--model", str(folder / "tiny.safetensors"))
     with serving(tmp_path, *tiny) as first:
         mine = first.address
-        done = send(context, first, folder / "film.mp4")
+        done = context.new_page()
+        done.goto(f"{mine}films/{key}")
         done.wait_for_selector("#film[data-ready]")
         link = f"{done.url}#t=1.000"
-        with halted(first, folder / "film.mp4"):
+        with halted(first):
             waiting = send(context, first, folder / "film.mp4")
             waiting.wait_for_selector("#job-said:has-text('Starting')")
             first.process.kill()
@@ -174,6 +199,6 @@ def test_pages_that_are_open_when_the_server_is_killed_say_so_and_find_the_next_
         done.wait_for_function(
             "() => Math.abs(document.getElementById('map').dataset.time - 1) < 0.3"
         )
-        assert "film.mp4" in done.inner_text("h1")
+        assert "counted.mp4" in done.inner_text("h1")
     done.close()
     waiting.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
+from made_server import finished
 
 from hearsight.errors import HearsightError
 from hearsight.progress import Progress
@@ -25,7 +26,7 @@ def with_worker(then: Callable[[Worker], Awaitable[None]]) -> None:
         finally:
             worker.close()
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_a_worker_answers_and_survives_what_tasks_do() -> None:

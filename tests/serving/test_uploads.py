@@ -1,10 +1,10 @@
 """Uploads: on disk as they come, bounded, named safely, and removed."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from made_server import finished
 
 from hearsight.errors import HearsightError
 from hearsight.serving import uploads
@@ -17,7 +17,8 @@ async def blocks(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 def receive(into: Uploads, name: str, *parts: bytes, length: int | None = None) -> Upload:
-    return asyncio.run(into.receive(name, blocks(*parts), length))
+    taken: Upload = finished(into.receive(name, blocks(*parts), length))
+    return taken
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_sender_who_goes_away_leaves_nothing(held: Uploads) -> None:
         raise ConnectionError
 
     with pytest.raises(HearsightError):
-        asyncio.run(held.receive("a.mp4", cut(), 10))
+        finished(held.receive("a.mp4", cut(), 10))
     with pytest.raises(HearsightError, match="is empty"):
         receive(held, "a.mp4")
     assert list(held.folder.iterdir()) == []

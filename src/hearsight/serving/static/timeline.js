@@ -62,6 +62,7 @@ export class Timeline {
   paintLoudness(pen, width, top, height, colour) {
     const { step, values } = this.facts.levels;
     const silent = new Path2D();
+    const loud = colour("--loud"); // asking for a colour takes longer than painting with it
     let begun = -1;
     for (let x = 0; x <= width; x++) {
       const from = Math.floor(((x / width) * this.length) / step);
@@ -76,7 +77,7 @@ export class Timeline {
       }
       if (quiet || x === width) continue;
       const share = Math.min(Math.max((level - DEEPEST) / -DEEPEST, 0), 1);
-      pen.fillStyle = colour("--loud");
+      pen.fillStyle = loud;
       pen.fillRect(x, height - share * (height - top - 2), 1, height);
     }
     pen.save();
@@ -97,13 +98,14 @@ export class Timeline {
     const least = Math.max(1.5 * threshold, 0.001);
     const most = moments.reduce((high, one) => Math.max(high, one.confidence), least);
     const high = (value) => foot - 2 - Math.min(Math.max(value / most, 0), 1) * (foot - 8);
+    const [found, rest] = [colour("--found"), colour("--rest")];
     moments.forEach((moment, at) => {
       const begin = this.facts.kind === "picture" ? 0 : moment.time; // a picture's lasts all through
       const left = (begin / this.length) * width;
       const next = moments[at + 1]?.time ?? this.length;
       const right = Math.max(left + 1, (next / this.length) * width);
       if (isSilent(moment)) return; // a gap: silence has no confidence
-      pen.fillStyle = colour(moment.box ? "--found" : "--rest");
+      pen.fillStyle = moment.box ? found : rest;
       pen.globalAlpha = moment.box ? 0.9 : 0.6;
       pen.fillRect(left, high(moment.confidence), right - left, foot - high(moment.confidence));
     });

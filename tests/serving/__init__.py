@@ -1,0 +1,1 @@
+"""A package, for fixtures of its scope: the browser ends with it."""
