@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
-from made_media import make_video, sine
+from made_media import made_once, make_video, sine
 
 from hearsight.media import decode
 from hearsight.media.near_frames import frames_near
@@ -32,6 +32,7 @@ def moving() -> list[np.ndarray]:
     return [np.roll(field[y : y + 48, x : x + 64], n % 3, 0) for n, (y, x) in enumerate(places)]
 
 
+@made_once
 def film(
     path: Path,
     codec: str = "libx264",

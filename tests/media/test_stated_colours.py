@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from made_media import made_once
 
 from hearsight.media.read import frames_at, stream_frames
 from hearsight.media.stated_colours import Stated, stated_in
@@ -18,6 +19,7 @@ LIMITED, FULL = 1, 2
 Part = tuple[int, int, bool]  # matrix, range, whether they are stated
 
 
+@made_once
 def make_part(path: Path, part: Part, codec: str = "libx264", **options: str) -> Path:
     """A second of red in MPEG-TS, 64 x 48, with B-frames."""
     matrix, stated_range, states = part
