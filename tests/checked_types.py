@@ -1,10 +1,11 @@
 """How types are checked on every test run: shapes of arrays by jaxtyping, all else by beartype.
 
-jaxtyping binds the arguments of every call and opens a scope for the letters of its shapes, which
-costs far more than the check. A function that names no array has no shape to check: beartype alone
-checks its types, as jaxtyping would have it do.
+jaxtyping binds the arguments of every call, opens a scope for the letters of its shapes and checks
+them twice, for better words, which costs far more than the check. A function that names no array
+has no shapes: beartype alone checks its types. In the others, beartype checks once in such a scope.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any, get_args
@@ -26,21 +27,31 @@ def names_array(hint: object) -> bool:
     return any(names_array(part) for part in parts)
 
 
-def is_plain(thing: object) -> bool:
-    """Whether a thing is a function whose types beartype checks like jaxtyping: at its call."""
-    if not inspect.isfunction(thing) or inspect.isgeneratorfunction(thing):
-        return False
-    if inspect.iscoroutinefunction(thing) or inspect.isasyncgenfunction(thing):
-        return False
-    return not any(names_array(hint) for hint in thing.__annotations__.values())
+def is_called_whole(thing: object) -> bool:
+    """Whether a thing is a function that returns what it states, not an iterator over it."""
+    return inspect.isfunction(thing) and not (
+        inspect.isgeneratorfunction(thing)
+        or inspect.iscoroutinefunction(thing)
+        or inspect.isasyncgenfunction(thing)
+    )
 
 
-def check_types(thing: Any = inspect.Parameter.empty, /, **how: Any) -> Any:
+def checked(thing: Any, jaxtyped: Callable[[Any], Any]) -> Any:
+    """A function or class with its types checked; `jaxtyped` is jaxtyping's own decorator."""
+    if inspect.isclass(thing) and dataclasses.is_dataclass(thing) and "__init__" in vars(thing):
+        thing.__init__ = checked(thing.__init__, jaxtyped)  # type: ignore[misc]
+        return thing
+    if not is_called_whole(thing):
+        return jaxtyped(thing)
+    if any(names_array(hint) for hint in thing.__annotations__.values()):
+        return JAXTYPED(beartype(thing), typechecker=None)
+    return beartype(thing)
+
+
+def check_types(*, typechecker: Any) -> Callable[[Any], Any]:
     """The decorator that the import hook of jaxtyping writes before functions and classes."""
-    if thing is inspect.Parameter.empty:
-        jaxtyped: Callable[[Any], Any] = JAXTYPED(**how)
-        return lambda each: beartype(each) if is_plain(each) else jaxtyped(each)
-    return JAXTYPED(thing, **how)
+    jaxtyped = JAXTYPED(typechecker=typechecker)
+    return lambda thing: checked(thing, jaxtyped)
 
 
 jaxtyping.jaxtyped = check_types  # for modules that are imported from here on

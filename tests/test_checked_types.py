@@ -10,7 +10,7 @@ from beartype import beartype
 from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float64, TypeCheckError
 
-from hearsight.clips.lists import clip_names, without_suffix
+from hearsight.clips.lists import ClipList, clip_names, without_suffix
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,18 +35,29 @@ def test_letters_of_shapes_mean_one_number_in_a_call() -> None:
         pass
 
     @checked
+    def doubled(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        return np.concatenate([values, values])
+
+    @checked
     def passed(size: int) -> int:
         both(np.zeros(size), np.zeros(size))
         return size
 
     both(np.zeros(3), np.zeros(3))
-    with pytest.raises(TypeCheckError):
+    with pytest.raises(BeartypeCallHintViolation):
         both(np.zeros(3), np.zeros(4))
-    with pytest.raises(TypeCheckError):
+    with pytest.raises(BeartypeCallHintViolation):
         within([np.zeros((3, 3))])
+    with pytest.raises(BeartypeCallHintViolation):
+        doubled(np.zeros(3))
     assert [passed(3), passed(4)] == [3, 4]  # each call has letters of its own
     with pytest.raises(BeartypeCallHintViolation):
         passed("3")
+
+
+def test_fields_are_checked() -> None:
+    with pytest.raises(BeartypeCallHintViolation):
+        ClipList(name="a", entries=(7,))  # type: ignore[arg-type]
 
 
 def test_generators_are_checked_when_they_are_called() -> None:
