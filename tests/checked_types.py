@@ -7,8 +7,8 @@ has no shapes: beartype alone checks its types. In the others, beartype checks o
 
 import dataclasses
 import inspect
-from collections.abc import Callable
-from typing import Any, get_args
+from collections.abc import Callable, Iterator
+from typing import Any, ForwardRef, Literal, get_args, get_origin
 
 import jaxtyping
 from beartype import beartype
@@ -17,14 +17,17 @@ from jaxtyping import AbstractArray
 JAXTYPED = jaxtyping.jaxtyped
 
 
-def names_array(hint: object) -> bool:
-    """Whether a type is one of arrays or holds one; one that is written as a string may be."""
-    if isinstance(hint, str):
-        return True
-    if inspect.isclass(hint) and issubclass(hint, AbstractArray):
-        return True
-    parts = hint if isinstance(hint, list) else get_args(hint)  # a list: arguments of a callable
-    return any(names_array(part) for part in parts)
+def parts_of(hint: object) -> Iterator[object]:
+    """A type and all that stand in its brackets."""
+    yield hint
+    if get_origin(hint) is Literal:  # whose strings are values
+        return
+    for part in hint if isinstance(hint, list) else get_args(hint):  # a list: of a callable
+        yield from parts_of(part)
+
+
+def is_array(hint: object) -> bool:
+    return inspect.isclass(hint) and issubclass(hint, AbstractArray)
 
 
 def is_called_whole(thing: object) -> bool:
@@ -43,7 +46,10 @@ def checked(thing: Any, jaxtyped: Callable[[Any], Any]) -> Any:
         return thing
     if not is_called_whole(thing):
         return jaxtyped(thing)
-    if any(names_array(hint) for hint in thing.__annotations__.values()):
+    hints = [part for hint in thing.__annotations__.values() for part in parts_of(hint)]
+    if any(isinstance(hint, str | ForwardRef) for hint in hints):  # jaxtyping finds what is there
+        return jaxtyped(thing)
+    if any(map(is_array, hints)):
         return JAXTYPED(beartype(thing), typechecker=None)
     return beartype(thing)
 
