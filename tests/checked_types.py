@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, ForwardRef, Literal, get_args, get_origin
 
 import jaxtyping
-from beartype import beartype
-from jaxtyping import AbstractArray
+from beartype import BeartypeConf, beartype
+from jaxtyping import AbstractArray, TypeCheckError
 
 JAXTYPED = jaxtyping.jaxtyped
+CHECK = beartype(conf=BeartypeConf(violation_type=TypeCheckError))  # raises what jaxtyping does
 
 
 def parts_of(hint: object) -> Iterator[object]:
@@ -50,8 +51,8 @@ def checked(thing: Any, jaxtyped: Callable[[Any], Any]) -> Any:
     if any(isinstance(hint, str | ForwardRef) for hint in hints):  # jaxtyping finds what is there
         return jaxtyped(thing)
     if any(map(is_array, hints)):
-        return JAXTYPED(beartype(thing), typechecker=None)
-    return beartype(thing)
+        return JAXTYPED(CHECK(thing), typechecker=None)
+    return CHECK(thing)
 
 
 def check_types(*, typechecker: Any) -> Callable[[Any], Any]:
