@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import checked_types  # noqa: F401 - before the package, whose types it has checked
 import pytest
 from hypothesis import settings
 from made_commands import Hearsight

@@ -1,9 +1,13 @@
 """Small media files made for tests: a frame's colour is its number, a sound is a sine."""
 
-from collections.abc import Sequence
+import pickle
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import wraps
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 import av
 import numpy as np
@@ -13,6 +17,27 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 OLD_CODECS = ("mpeg4", "mpeg2video", "wmv2", "flv")  # that need a bit rate
+HELD = 1 << 20  # bytes of a file up to which it is remembered
+Given = ParamSpec("Given")
+Maker = Callable[Concatenate[Path, Given], Path]
+
+
+def made_once(make: Maker[Given]) -> Maker[Given]:
+    """Encode a file once in a process; for the same arguments and suffix its bytes are written."""
+    made: dict[bytes, bytes] = {}
+
+    @wraps(make)
+    def write(path: Path, *given: Given.args, **settings: Given.kwargs) -> Path:
+        key = blake2b(pickle.dumps((path.suffix, given, settings))).digest()
+        if key in made:
+            path.write_bytes(made[key])
+            return path
+        make(path, *given, **settings)
+        if path.stat().st_size <= HELD:
+            made[key] = path.read_bytes()
+        return path
+
+    return write
 
 
 def numbered(number: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -74,6 +99,7 @@ def frequency_of(samples: np.ndarray, rate: int) -> float:
     return float(np.argmax(spectrum) * rate / len(samples))
 
 
+@made_once
 def make_video(
     path: Path,
     frames: Sequence[np.ndarray],
@@ -194,6 +220,7 @@ def join_pictures(path: Path, *parts: bytes) -> Path:
     return path
 
 
+@made_once
 def coloured_video(
     path: Path,
     colour: tuple[int, int, int],
@@ -231,6 +258,7 @@ def coloured_video(
     return path
 
 
+@made_once
 def make_sound(
     path: Path, rows: np.ndarray, rate: int, codec: str, *, cover: bytes | None = None
 ) -> Path:

@@ -117,6 +117,7 @@ def fill(network: nn.Module, seed: int = 3) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
+            value.zero_()
             continue
         if value.dim() > 1:
             fan = value[0].numel()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,10 +16,19 @@ RATE = 16_000  # hertz
 Moved = Callable[[str, int, Fraction], Fraction]  # kind, number, seconds: seconds
 
 
-def noise(seconds: float = 40.0) -> np.ndarray:
+@cache
+def noise(seconds: float = 10.0) -> np.ndarray:
     """A sound of which every stretch is found again in the whole."""
     values = np.random.default_rng(7).standard_normal(round(seconds * RATE) + 8)
-    return (0.1 * np.convolve(values, np.ones(4) / 2, "same")).astype(np.float32)
+    sound = (0.1 * np.convolve(values, np.ones(4) / 2, "same")).astype(np.float32)
+    sound.flags.writeable = False
+    return sound
+
+
+@cache
+def _spectrum(size: int) -> np.ndarray:
+    """Of all of `noise`."""
+    return np.fft.rfft(noise(), size)
 
 
 def make_film(path: Path, seconds: float = 6.0, *, first: int = 0, **how: object) -> Path:
@@ -111,7 +121,7 @@ def place_of(part: np.ndarray) -> float:
     """Where in `noise` a stretch of sound comes from, in seconds."""
     whole = noise()
     size = 1 << (len(part) + len(whole)).bit_length()
-    alike = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size)), size)
+    alike = np.fft.irfft(_spectrum(size) * np.conj(np.fft.rfft(part, size)), size)
     first = int(np.argmax(alike[: len(whole)]))
     stretch = whole[first : first + len(part)]
     assert np.corrcoef(stretch, part[: len(stretch)])[0, 1] > 0.7, "the sound is not found"

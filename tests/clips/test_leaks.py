@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from hearsight.clips.leaks import (
     marks,
     names_test_set,
 )
-from hearsight.clips.lists import ClipName, clip_names, read_list
+from hearsight.clips.lists import ClipList, ClipName, clip_names, read_list
 from hearsight.commands import cli
 from hearsight.datasets.open import read_clips
 from hearsight.datasets.vggsound import read_vggsound_list
@@ -337,6 +338,11 @@ def test_what_was_never_trained_is_not_marked() -> None:
 # The field's own lists
 
 
+@lru_cache(maxsize=3)  # the long ones are tested against several
+def read_once(path: Path, split: str) -> ClipList:
+    return read_clips(str(path), split)
+
+
 @pytest.mark.parametrize(
     ("train", "test", "clips", "videos"),
     [
@@ -365,17 +371,16 @@ def test_what_was_never_trained_is_not_marked() -> None:
 def test_leaks_of_the_fields_lists(
     shared: Shared, train: str, test: str, clips: int, videos: int
 ) -> None:
-    learned = read_clips(str(shared(f"metadata/{train}")), "train")
-    tested = read_clips(str(shared(f"metadata/{test}")), "val")
+    learned = read_once(shared(f"metadata/{train}"), "train")
+    tested = read_once(shared(f"metadata/{test}"), "val")
     leak = find_leak(train, learned.ids, test, tested.ids)
     assert (len(leak.clips), len(leak.videos)) == (clips, videos)
     check_comparable(leak, learned.ids, tested.ids)
 
 
 def test_a_cleaned_real_list_is_clean(shared: Shared, tmp_path: Path) -> None:
-    train = read_clips(str(shared("metadata/ssltie/openset/openset_train_110_70k.txt")), "train")
-    heard = shared("metadata/ssltie/openset/openset_test_110_heard_2425.txt")
-    tested = read_clips(str(heard), "val")
+    train = read_once(shared("metadata/ssltie/openset/openset_train_110_70k.txt"), "train")
+    tested = read_once(shared("metadata/ssltie/openset/openset_test_110_heard_2425.txt"), "val")
     leak = find_leak("train", train.ids, "test", tested.ids)
     train.write(tmp_path / "clean.txt", clean(train, [leak], by="video"))
     kept = (tmp_path / "clean.txt").read_text()

@@ -716,12 +716,12 @@ def test_a_vector_index_is_built_when_needed(videos: Path, model: Path, tmp_path
     def has_index() -> bool:
         return any((library / "moments.lance" / "_indices").glob("*"))
 
-    index_videos(library, [videos], model=model, every=0.05)
+    index_videos(library, [videos], model=model, every=0.075)
     assert not has_index()
     done = index_videos(library, [], optimize=True)
     assert not has_index()
-    assert done.moments == 420
-    index_videos(library, [videos], index_from=400)
+    assert done.moments == 282
+    index_videos(library, [videos], index_from=270)
     assert has_index()
 
 

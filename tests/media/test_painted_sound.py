@@ -142,6 +142,7 @@ class Made(NamedTuple):
     rate: int  # hertz
     sound: np.ndarray
     copied: list[str]
+    start: float  # of its pictures, in seconds
 
 
 @pytest.fixture(scope="module", params=FILMS, ids=lambda row: f"{row[1]}-{row[0]}-{len(row[2])}")
@@ -149,12 +150,12 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name, codec, more, copied = request.param
     path, rate = tmp_path_factory.mktemp("film") / name, more.get("rate", 48_000)
     film(path, codec, **more)
-    return Made(path, rate, read_sound(path, rate=rate), copied.split())
+    return Made(path, rate, read_sound(path, rate=rate), copied.split(), picture_start(path))
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_sound_of_a_painted_film(made: Made, target: str, tmp_path: Path) -> None:
-    original, rate, before, copied = made
+    original, rate, before, copied, start = made
     painted, said = tmp_path / f"b{target}", list[str]()
     paint_video(original, painted, shown, notice=said.append)
     with av.open(str(painted)) as container:
@@ -167,7 +168,6 @@ def test_the_sound_of_a_painted_film(made: Made, target: str, tmp_path: Path) ->
         assert said[0].endswith(f"from '{original}': it is encoded anew.")
         assert codec == ("opus" if target == ".webm" else "aac")
     after = read_sound(painted, rate=rate)
-    start = picture_start(original)
     late = round((picture_start(painted) - start) * rate)
     # the picture of these begins between two milliseconds
     coarse = target in MATROSKA and original.suffix in (".ts", ".mpg", ".m2ts")

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
-from made_media import make_video, sine
+from made_media import made_once, make_video, sine
 
 from hearsight.media import decode
 from hearsight.media.near_frames import frames_near
@@ -32,6 +32,7 @@ def moving() -> list[np.ndarray]:
     return [np.roll(field[y : y + 48, x : x + 64], n % 3, 0) for n, (y, x) in enumerate(places)]
 
 
+@made_once
 def film(
     path: Path,
     codec: str = "libx264",
@@ -150,7 +151,7 @@ def test_a_sought_frame_is_that_of_a_whole_decode(tmp_path: Path, name: str) -> 
 
 def test_a_seek_into_a_refresh_is_not_trusted(tmp_path: Path) -> None:
     path = FILMS["refresh.mp4"](tmp_path / "refresh.mp4")
-    for frame in stream_frames(path):
+    for frame in list(stream_frames(path))[::3]:  # at every place of the 20 frames of a refresh
         [found] = frames_at(path, [frame.time])
         assert found.time == frame.time
         assert (found.pixels == frame.pixels).all()

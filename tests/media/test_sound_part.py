@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_media import add_sound, make_video, numbered
+from made_media import add_sound, made_once, make_video, numbered
 
 from hearsight.media import sound_part
 from hearsight.media.read import ExcerptReader, read_sound
@@ -18,12 +18,16 @@ RATE, SECONDS = 44_100, 9
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
+    return rising_tones(tmp_path / "whole.m4a")
+
+
+@made_once
+def rising_tones(path: Path) -> Path:
     """Two tones that rise, so that every part is unlike all others."""
     times = np.arange(SECONDS * RATE) / RATE
     rising = np.sin(2 * np.pi * (200 * times + 90 * times**2))
     faster = np.sin(2 * np.pi * (900 * times + 200 * times**2))
     rows = np.stack([0.2 * rising, 0.2 * faster]).astype(np.float32)
-    path = tmp_path / "whole.m4a"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("aac", rate=RATE, layout="stereo")
         stream.options = {"aac_pns": "0"}  # whose noise a decoder makes up as it comes along

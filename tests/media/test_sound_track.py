@@ -254,8 +254,11 @@ def test_a_stream_that_begins_in_mid_file_does_not_disturb_the_others(tmp_path: 
     with_sound = film(tmp_path / "b.ts", "mp2", **DISC)
     both = tmp_path / "c.ts"
     nothing = (b"\x47\x1f\xff\x10" + bytes(184)) * 30_000  # more than FFmpeg looks at first
-    after = plain.read_bytes()
-    after *= 300_000 // len(after) + 1  # it looks at the end, too
+    random = np.random.default_rng(0)
+    noisy = [random.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in FRAMES]
+    large = make_video(tmp_path / "large.ts", noisy, group=1, **DISC)  # type: ignore[arg-type]
+    after = 2 * large.read_bytes()
+    assert len(after) > 300_000  # it looks at the end, too
     both.write_bytes(plain.read_bytes() + nothing + with_sound.read_bytes() + after)
     with av.open(str(both)) as container:
         assert len(container.streams) == 1

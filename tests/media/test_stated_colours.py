@@ -7,19 +7,22 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from made_media import made_once
 
 from hearsight.media.read import frames_at, stream_frames
 from hearsight.media.stated_colours import Stated, stated_in
 from hearsight.media.write import paint_video
 
 RED = (200, 40, 40)
+LENGTH = 15  # frames of a part
 BT709, BT601 = 1, 6
 LIMITED, FULL = 1, 2
 Part = tuple[int, int, bool]  # matrix, range, whether they are stated
 
 
+@made_once
 def make_part(path: Path, part: Part, codec: str = "libx264", **options: str) -> Path:
-    """A second of red in MPEG-TS, 64 x 48, with B-frames."""
+    """Red in MPEG-TS, 64 x 48, with B-frames and two key frames."""
     matrix, stated_range, states = part
     quiet = {"x265-params": "log-level=none:keyint=12"} if codec == "libx265" else {"g": "12"}
     with av.open(str(path), "w", format="mpegts") as output:
@@ -29,7 +32,7 @@ def make_part(path: Path, part: Part, codec: str = "libx264", **options: str) ->
         if states:
             context.colorspace, context.color_range = matrix, stated_range
             context.color_primaries = context.color_trc = matrix
-        for number in range(25):
+        for number in range(LENGTH):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), RED, np.uint8))
             frame = frame.reformat(
                 format="yuv420p", dst_colorspace=matrix, dst_color_range=stated_range
@@ -60,7 +63,7 @@ def test_every_part_of_a_joined_film_is_shown_in_its_own_colours(
 ) -> None:
     film = joined(tmp_path / "joined.ts", codec, *parts)
     shown = list(stream_frames(film))
-    assert len(shown) == 25 * len(parts)
+    assert len(shown) == LENGTH * len(parts)
     for frame in shown:
         assert np.abs(frame.pixels.astype(int) - RED).max() <= 4
     times = [frame.time for frame in shown]

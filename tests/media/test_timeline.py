@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from made_media import add_sound, make_sound, make_video, number_of, numbered, sine
+from made_media import add_sound, made_once, make_sound, make_video, number_of, numbered, sine
 from made_timed import (
     RATE,
     add_track,
@@ -351,7 +351,7 @@ def test_a_cut_inside_a_frame_leaves_picture_and_sound_together(
 def test_the_own_time_of_a_frame_gives_that_frame(
     tmp_path: Path, rate: Fraction, name: str
 ) -> None:
-    path = make_video(tmp_path / name, [numbered(i) for i in range(60)], rate=rate)
+    path = make_video(tmp_path / name, [numbered(i) for i in range(40)], rate=rate)
     shown = [(frame.time, number_of(frame.pixels)) for frame in stream_frames(path)]
     for order in (1, -1):
         times = [time for time, _ in shown][::order]
@@ -442,6 +442,7 @@ def test_where_a_decoder_invents_noise_a_part_differs_by_no_more_than_stated(
         assert np.std(part - expected) < min(moved)
 
 
+@made_once
 def coded(path: Path, codec: str, form: str, sound: np.ndarray, rate: int) -> Path:
     """A sound without a container, of `noise`, at another rate."""
     with av.open(str(path), "w", format=form) as output:

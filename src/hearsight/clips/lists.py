@@ -79,7 +79,8 @@ def clip_names(ids: Iterable[str]) -> list[ClipName]:
     """
     names = []
     for id in ids:
-        bare = without_suffix(re.split(r"[/\\]", id)[-1])
+        bare = re.split(r"[/\\]", id)[-1] if "/" in id or "\\" in id else id
+        bare = without_suffix(bare) if "." in bare else bare
         if FLICKR.fullmatch(bare):
             names.append(ClipName("flickr", bare))
         elif found := YOUTUBE.fullmatch(bare):
