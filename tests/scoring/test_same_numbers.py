@@ -26,7 +26,7 @@ from hearsight.scoring.protocol_registry import evaluate_protocol, protocol_tabl
 from hearsight.scoring.protocols import load_protocol
 
 NAMES = [row["protocol"] for row in protocol_table()]
-SETTINGS = [(32, 2, 1), (7, 3, 3), (1, 1, 2)]  # batch size, workers, threads
+SETTINGS = [(32, 2, 1), (1, 3, 3), (7, 1, 2)]  # batch size, workers, threads
 EVERY_SETTING = ("ssl-tie", "negatives", "duets", "interactive", "masks", "avatar")
 """One protocol of each way to read clips and to score; the others are tried with two settings."""
 MODEL = "ssl_tie:small"
