@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -20,8 +21,13 @@ ROOMS = (
 SOURCE = Path(hearsight.__file__).parent
 
 
-def imported(text: str, module: str, modules: set[str]) -> Iterator[str]:
+@cache
+def imported(text: str, module: str) -> list[str]:
     """The modules of the package that a file imports, in whatever form and wherever in it."""
+    return list(walked(text, module, MODULES))
+
+
+def walked(text: str, module: str, modules: set[str]) -> Iterator[str]:
     package = module if module.endswith("__init__") else module.rpartition(".")[0]
     tree = ast.parse(text)
     importers = {"__import__"}.union(
@@ -79,7 +85,7 @@ def faults(files: dict[str, str]) -> list[str]:
         if room not in ROOMS:
             found.append(f"{module} is in no room")
             continue
-        for used in imported(text, module, MODULES):
+        for used in imported(text, module):
             if ROOMS.index(room_of(used)) > ROOMS.index(room):
                 found.append(f"{module} imports {used}, of a later room")
             elif room_of(used) == room:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
 from made_embedded import Objective, made
+from made_processes import in_two_processes
 from torch import Tensor
 
 from hearsight.datasets.open import open_clips
@@ -211,9 +211,6 @@ def results(rank: int, processes: int) -> list[list[Tensor]]:
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    meeting = f"file://{folder}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     found = results(rank, 2)
     for values in found:
         for value in values:
@@ -221,14 +218,11 @@ def one_of_two(rank: int, folder: str) -> None:
             value /= 2
     if rank == 0:
         torch.save(found, f"{folder}/found.pt")
-    dist.destroy_process_group()
 
 
-def test_two_processes_find_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
     """The mean of their losses and gradients is that of the joined batch."""
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    torch.multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    in_two_processes(one_of_two, str(tmp_path), folder=tmp_path)
     found = torch.load(tmp_path / "found.pt", weights_only=True)
     for shared, alone in zip(found, results(0, 1), strict=True):
         for one, other in zip(shared, alone, strict=True):

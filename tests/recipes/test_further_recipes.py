@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
+from made_processes import in_two_processes
 from torch import Tensor
 
 from hearsight.datasets.open import open_clips
@@ -176,9 +176,6 @@ TOGETHER = ("sspl", "attention10k", "dmc", "coarse_to_fine")
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    meeting = f"file://{folder}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     found = [exact_step(name, rank, 2) for name in TOGETHER]
     for values in found:
         for value in values.values():
@@ -186,15 +183,10 @@ def one_of_two(rank: int, folder: str) -> None:
             value /= 2
     if rank == 0:
         torch.save(found, f"{folder}/found.pt")
-    dist.destroy_process_group()
 
 
-def test_two_processes_take_the_step_of_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    torch.multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
+    in_two_processes(one_of_two, str(tmp_path), folder=tmp_path)
     found = torch.load(tmp_path / "found.pt", weights_only=True)
     for name, values in zip(TOGETHER, found, strict=True):
         expected = exact_step(name, 0, 1)

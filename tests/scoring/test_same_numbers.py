@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_commands import Hearsight
 from made_models import MadeClips
 from made_networks import resnet_18
 
@@ -25,7 +26,9 @@ from hearsight.scoring.protocol_registry import evaluate_protocol, protocol_tabl
 from hearsight.scoring.protocols import load_protocol
 
 NAMES = [row["protocol"] for row in protocol_table()]
-SETTINGS = [(32, 2, 1), (1, 1, 2), (7, 3, 3)]  # batch size, workers, threads
+SETTINGS = [(32, 2, 1), (1, 3, 3), (7, 1, 2)]  # batch size, workers, threads
+EVERY_SETTING = ("ssl-tie", "negatives", "duets", "interactive", "masks", "avatar")
+"""One protocol of each way to read clips and to score; the others are tried with two settings."""
 MODEL = "ssl_tie:small"
 
 
@@ -80,8 +83,9 @@ def scored(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_batches_workers_and_threads_change_no_digit(name: str) -> None:
-    first, *others = (scored(name, *setting) for setting in SETTINGS)
-    for setting, other in zip(SETTINGS[1:], others, strict=True):
+    settings = SETTINGS if name in EVERY_SETTING else SETTINGS[:2]
+    first, *others = (scored(name, *setting) for setting in settings)
+    for setting, other in zip(settings[1:], others, strict=True):
         assert other == first, f"{setting} and {SETTINGS[0]} differ"
 
 
@@ -89,8 +93,8 @@ def test_batches_workers_and_threads_change_no_digit(name: str) -> None:
 def test_nor_where_an_object_network_is_mixed_in(name: str, tmp_path: Path) -> None:
     torch.save(resnet_18(), tmp_path / "resnet18.pth")
     guide = load_guide(tmp_path / "resnet18.pth")
-    first, *others = (scored(name, *setting, guide=guide) for setting in SETTINGS)
-    assert all(other == first for other in others)
+    first, other = (scored(name, *setting, guide=guide) for setting in SETTINGS[:2])
+    assert other == first
 
 
 def test_the_order_of_the_clips_changes_no_negative_sound() -> None:
@@ -110,23 +114,25 @@ def test_the_order_of_the_clips_changes_no_negative_sound() -> None:
         assert all(map(torch.equal, own, heard[1][id]))
 
 
-def test_processes_print_and_write_the_same(tmp_path: Path) -> None:
+def test_processes_print_and_write_the_same(hearsight: Hearsight, tmp_path: Path) -> None:
+    """This process, and one of another order of sets, with other threads and batches."""
     with StoreWriter(tmp_path / "store") as writer:
         for clip in clips_for("boxes").clips:
             if isinstance(clip, DecodedClip):
                 kept = {"label": clip.label, "boxes": clip.boxes}
                 assert writer.add(encode_clip(clip.id, clip.frame, clip.sound, **kept))
-    written = []
-    for number in ("1", "2"):
-        words = ["evaluate", MODEL, "--data", "store", "--device", "cpu", "--json"]
-        words += ["--protocol", "negatives", "--threads", number, "--batch-size", number]
-        ended = subprocess.run(
-            [sys.executable, "-m", "hearsight", *words, "--scores", f"{number}.csv"],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONHASHSEED": number, "OMP_NUM_THREADS": number},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        written.append((ended.stdout, (tmp_path / f"{number}.csv").read_text()))
-    assert written[0] == written[1]
+    words = ["evaluate", MODEL, "--data", "store", "--device", "cpu", "--json"]
+    words += ["--protocol", "negatives"]
+    code, here, _ = hearsight(f"{' '.join(words)} --threads 1 --batch-size 1 --scores 1.csv")
+    assert code == 0
+    options = ["--threads", "2", "--batch-size", "2", "--scores", "2.csv"]
+    there = subprocess.run(
+        [sys.executable, "-m", "hearsight", *words, *options],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert here == there.stdout
+    assert (tmp_path / "1.csv").read_text() == (tmp_path / "2.csv").read_text()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
+from made_processes import in_two_processes
 from made_steps import clips, loss_of
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -234,9 +234,6 @@ def shared_step(recipe: Recipe, rank: int, processes: int) -> dict[str, Tensor]:
 
 
 def one_of_two(rank: int, recipes: list[Recipe], folder: str) -> None:
-    torch.set_num_threads(1)
-    meeting = f"file://{folder}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     results = []
     for recipe in recipes:
         exact, single = exact_step(recipe, rank, 2), shared_step(recipe, rank, 2)
@@ -247,25 +244,20 @@ def one_of_two(rank: int, recipes: list[Recipe], folder: str) -> None:
         results.append((exact, single))
     if rank == 0:
         torch.save(results, f"{folder}/results.pt")
-    dist.destroy_process_group()
 
 
-def test_two_processes_take_the_step_of_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
     """Losses, every gradient and every running statistic are those of the joined batch.
 
     In single precision a decision of ReLU that rounding turns changes gradients by hundredths.
     """
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     recipes = [
         shared_recipe("trimap", "released"),
         shared_recipe("trimap", "per_image"),
         shared_recipe("paper", "per_image"),
         replace(shared_recipe("trimap", "released"), activation_checkpointing=True),
     ]
-    torch.multiprocessing.spawn(one_of_two, args=(recipes, str(tmp_path)), nprocs=2)
+    in_two_processes(one_of_two, recipes, str(tmp_path), folder=tmp_path)
     results = torch.load(tmp_path / "results.pt", weights_only=True)
     for recipe, (exact, single) in zip(recipes, results, strict=True):
         same_step(exact, exact_step(recipe, 0, 1), terms=1e-10, others=1e-10)

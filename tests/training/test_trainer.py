@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,7 +75,7 @@ def test_one_seed_one_result(tiny: Recipe, scenes: Scenes, tmp_path: Path) -> No
 
 
 KILLED = """
-import sys, torch
+import os, sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from hearsight.checkpoints.checkpoint import load_checkpoint
@@ -83,10 +84,17 @@ from hearsight.training.run_folder import TrainingOptions
 from hearsight.training.trainer import train
 recipe = load_checkpoint(Path(sys.argv[2])).recipe
 scenes = Scenes(load_pack("toys", split="train", classes=4), 12, size=40, endless=True)
-print("ready", flush=True)
-resume = Path(sys.argv[1]).exists()
-options = TrainingOptions(device="cpu", workers=0, log_every=1, save_every=2, resume=resume)
-train(recipe, scenes, Path(sys.argv[1]), options=options)
+folder = Path(sys.argv[1])
+for _ in sys.stdin:  # a line asks for a process that trains, which is cheap to fork from here
+    process = os.fork()
+    if not process:
+        options = TrainingOptions(
+            device="cpu", workers=0, log_every=1, save_every=2, resume=folder.exists()
+        )
+        train(recipe, scenes, folder, options=options)
+        os._exit(0)
+    print(process, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
 
 
@@ -100,29 +108,31 @@ def test_a_run_killed_again_and_again_ends_with_the_weights_of_an_undisturbed_on
     whole = train(tiny, scenes, tmp_path / "whole", options=QUIET).folder
     torch.set_num_threads(threads)
     folder = tmp_path / "killed"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    kills = 0
-    while True:
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(folder), str(whole / LAST)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        wanted = 5 * (kills + 1)  # steps after which this attempt is killed
-        while process.poll() is None and kills < 2:
-            if any(entry["step"] >= wanted for entry in read_log(folder)):
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.01)
-        code = process.wait()
-        process.stdout.close()
-        if code == 0:
-            break
-        assert code == -signal.SIGKILL
-        kills += 1
+    kills, code = 0, -1
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder), str(whole / LAST)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        while code:
+            print(file=server.stdin)
+            process = int(server.stdout.readline())
+            wanted = 5 * (kills + 1)  # steps after which this attempt is killed
+            with suppress(ProcessLookupError):  # it has ended
+                while kills < 2:
+                    os.kill(process, 0)
+                    if any(entry["step"] >= wanted for entry in read_log(folder)):
+                        os.kill(process, signal.SIGKILL)
+                        break
+                    time.sleep(0.01)
+            code = int(server.stdout.readline())
+            assert code in (0, -signal.SIGKILL)
+            kills += code != 0
     assert kills >= 1
     assert same(weights_of(whole), weights_of(folder))
     steps = [entry["step"] for entry in read_log(folder) if entry["kind"] == "train"]

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -259,16 +260,12 @@ class Encoders(nn.Module):
         self, encoder: Encoder, *, generator: torch.Generator | None = None, bare: bool = False
     ) -> None:
         super().__init__()
-
-        def norm(momentum: float) -> Norm:
-            return lambda channels: BatchNorm(
-                channels, momentum=momentum, synchronised=encoder.sync_batch_norm, device=BARE
-            )
-
+        norm = partial(BatchNorm, synchronised=encoder.sync_batch_norm, device=BARE)
         self.widths, self.heads, self.dropout = encoder.widths, encoder.heads, encoder.dropout
         self.noise = encoder.noise
         self.momentum, self.ema_eval = encoder.ema, encoder.ema_eval
-        frames, sounds = norm(encoder.momentum), norm(encoder.sound_momentum)
+        frames = partial(norm, momentum=encoder.momentum)
+        sounds = partial(norm, momentum=encoder.sound_momentum)
         self.frames: nn.Module = (
             residual_trunk(encoder, "frames", frames)
             if encoder.frame_trunk in RESNETS
@@ -290,8 +287,8 @@ class Encoders(nn.Module):
             self.frame_projection = nn.Conv2d(seen, channels, 1, device=BARE)
             self.sound_projection = nn.Linear(heard, channels, device=BARE)
         if encoder.predictor is not None:
-            self.projector = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
-            self.predictor = Perceptron(channels, encoder.predictor, norm(encoder.momentum))
+            self.projector = Perceptron(channels, encoder.predictor, frames)
+            self.predictor = Perceptron(channels, encoder.predictor, frames)
         if encoder.classes:
             self.classifier = nn.Linear(channels, encoder.classes, device=BARE)
         self.sound_prototypes: Tensor | None

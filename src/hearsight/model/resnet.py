@@ -33,12 +33,9 @@ def _activated(
     checkpointing: bool,
 ) -> Float[Tensor, "b outer h2 w2"]:
     """Convolve what is normalised and activated; with checkpointing `values` alone are kept."""
-
-    def activate(values: Tensor) -> Tensor:
-        result: Tensor = convolution(relu(norm(values), inplace=True))
-        return result
-
-    return recomputed(activate, values, active=checkpointing)
+    return recomputed(
+        lambda inputs: convolution(relu(norm(inputs), inplace=True)), values, active=checkpointing
+    )
 
 
 def _added(

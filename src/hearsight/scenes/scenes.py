@@ -18,6 +18,7 @@ from hearsight.media.samples import RATE
 from hearsight.scenes import bazaar, menagerie, toys
 from hearsight.scenes.composing import Sprite, cover, draw_layout, draw_light, paste, relight
 from hearsight.scenes.cutout_variants import vary
+from hearsight.scenes.kept import Kept
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
 from hearsight.scenes.sound_bank import CUTOFF, SoundBank
 
@@ -239,11 +240,14 @@ def _check(
         raise HearsightError(f"a scene lasts up to {LONGEST} seconds, not {seconds}")
 
 
+_SPRITES = Kept(Sprite)
+
+
 def _looks(
     pixels: UInt8[np.ndarray, "height width 4"], at: int, seed: int, looks: int, size: int
 ) -> list[Sprite]:
     """The sprites of a cut-out in all its looks, seeded by `at`, its index in the pack."""
-    sprites = [Sprite(pixels)]
+    sprites = [_SPRITES(pixels)]
     if looks > 1:
         image = Image.fromarray(pixels)
         image.thumbnail((2 * size, 2 * size))  # the largest size in a scene: `LONGEST`

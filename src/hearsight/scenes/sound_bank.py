@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int16, Int64
 
 from hearsight.media.samples import RATE, round_samples
+from hearsight.scenes.kept import Kept
 
 Samples = TypeVar("Samples", Int16[np.ndarray, " _"], Float32[np.ndarray, " _"])
 
@@ -39,10 +40,8 @@ class SoundBank:
     def __init__(
         self, recordings: Iterable[Int16[np.ndarray, " _"]], *, cutoff: float = CUTOFF
     ) -> None:
-        self.loops = [_loop(recording, cutoff / (1 + PITCH)) for recording in recordings]
-        white = np.random.Generator(np.random.Philox(key=[0x50FA, 0])).standard_normal(2**18)
-        noise = _low_passed(white, cutoff, 1)
-        self.noise = (noise / noise.std()).astype(np.float32)
+        self.loops = [_LOOPS(recording, cutoff / (1 + PITCH)) for recording in recordings]
+        self.noise = _noise(cutoff)
 
     def play(
         self, generator: np.random.Generator, number: int, samples: int
@@ -108,7 +107,22 @@ def _loop(recording: Int16[np.ndarray, " samples"], cutoff: float) -> Int16[np.n
     sound[:fade] *= ramp
     sound[len(sound) - fade :] *= ramp[::-1]
     sound = _low_passed(sound - sound.mean(), cutoff, OVERSAMPLING)
-    return scale_to_loudness(sound, LOUDNESS)
+    loop = scale_to_loudness(sound, LOUDNESS)
+    loop.flags.writeable = False  # shared by all banks
+    return loop
+
+
+_LOOPS = Kept(_loop)
+
+
+@lru_cache(maxsize=4)
+def _noise(cutoff: float) -> Float32[np.ndarray, " samples"]:
+    """A loop of white noise, low-passed, with a root mean square of 1."""
+    white = np.random.Generator(np.random.Philox(key=[0x50FA, 0])).standard_normal(2**18)
+    noise = _low_passed(white, cutoff, 1)
+    loop: Float32[np.ndarray, " samples"] = (noise / noise.std()).astype(np.float32)
+    loop.flags.writeable = False
+    return loop
 
 
 def scale_to_loudness(

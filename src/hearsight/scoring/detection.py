@@ -64,21 +64,25 @@ def precision_recall(
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
-
-    def at_least(which: Bool[np.ndarray, " n"]) -> Float64[np.ndarray, " t"]:
-        ordered = np.sort(found.confidence[which])
-        counts: Float64[np.ndarray, " t"] = np.subtract(
-            len(ordered), np.searchsorted(ordered, thresholds), dtype=np.float64
-        )
-        return counts
-
     localised = found.ciou >= least
-    right = at_least(found.sounding & localised)
-    wrong = at_least(~(found.sounding & localised))
+    right = _at_least(found.confidence[found.sounding & localised], thresholds)
+    wrong = _at_least(found.confidence[~(found.sounding & localised)], thresholds)
     missed = found.sounding.sum() - right
     if not misplaced_is_missed:
-        missed = missed - at_least(found.sounding & ~localised)
+        misplaced = found.confidence[found.sounding & ~localised]
+        missed = missed - _at_least(misplaced, thresholds)
     return _share(right, right + wrong), _share(right, right + missed)
+
+
+def _at_least(
+    confidence: Float[np.ndarray, " n"], thresholds: Float[np.ndarray, " t"]
+) -> Float64[np.ndarray, " t"]:
+    """How many of the clips have at least each confidence."""
+    ordered = np.sort(confidence)
+    counts: Float64[np.ndarray, " t"] = np.subtract(
+        len(ordered), np.searchsorted(ordered, thresholds), dtype=np.float64
+    )
+    return counts
 
 
 def _share(

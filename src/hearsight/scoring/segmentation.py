@@ -42,16 +42,17 @@ def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Float64[np.n
     Source: Zhou et al., ECCV 2022, as released: beta squared is 0.3, levels from 0 to 1.
     """
     reached = np.searchsorted(LEVELS, values, side="right")  # levels at or below each pixel
-
-    def from_each_level(counted: Int64[np.ndarray, " pixels"]) -> Float64[np.ndarray, " levels"]:
-        counts = np.bincount(counted, minlength=len(LEVELS) + 1)
-        from_above: Float64[np.ndarray, " levels"] = counts[::-1].cumsum()[::-1][1:].astype(float)
-        return from_above
-
-    marked = from_each_level(reached.ravel())
-    right = from_each_level(reached[truth.inside])
+    marked = _from_each_level(reached.ravel())
+    right = _from_each_level(reached[truth.inside])
     # F = (1 + b) P R / (b P + R), with P = right / marked and R = right / pixels
     return (1 + BETA_SQUARED) * right / (BETA_SQUARED * truth.pixels + marked)
+
+
+def _from_each_level(reached: Int64[np.ndarray, " pixels"]) -> Float64[np.ndarray, " levels"]:
+    """How many pixels reach each of `LEVELS`, from how many levels each pixel reaches."""
+    counts = np.bincount(reached, minlength=len(LEVELS) + 1)
+    from_above: Float64[np.ndarray, " levels"] = counts[::-1].cumsum()[::-1][1:].astype(float)
+    return from_above
 
 
 def marked_f_score(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
