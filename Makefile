@@ -25,10 +25,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 test: setup lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow"
 
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q -m slow
 
 # The tests as other processors compute: torch without vector instructions and with AVX2, oneDNN
 # with AVX2 at most, one and two threads. Threads wait passively, which changes no number and is
@@ -37,7 +37,7 @@ test-machines: setup
 	@for capability in default avx2; do for threads in 1 2; do \
 		export ATEN_CPU_CAPABILITY=$$capability ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=$$threads; \
 		echo "== ATEN_CPU_CAPABILITY=$$capability OMP_NUM_THREADS=$$threads"; \
-		OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $$((2 / threads)) -q -m "not slow" || exit 1; \
+		OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $$((2 / threads)) --dist worksteal -q -m "not slow" || exit 1; \
 	done; done
 
 lint: setup

@@ -10,13 +10,9 @@ from pathlib import Path
 import checked_types  # noqa: F401 - before the package, whose types it has checked
 import pytest
 from hypothesis import settings
-from made_checks import check_shapes_alone
+from made_commands import Hearsight
 
-check_shapes_alone()  # before anything of the package is imported
-
-from made_commands import Hearsight  # noqa: E402
-
-from hearsight.commands import cli, console  # noqa: E402
+from hearsight.commands import cli, console
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub; read when huggingface_hub is imported
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code

@@ -305,8 +305,9 @@ def small_disk() -> Iterator[None]:
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_a_full_disk_is_said_plainly(tmp_path: Path, name: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
-    with pytest.raises(MediaError, match=rf"{name}' cannot be written: File too large\.$"):
+    with pytest.raises(MediaError) as said:
         write_video(tmp_path / name, noise, frame_rate=Fraction(25))
+    assert str(said.value).endswith(f"{name}' cannot be written: File too large.")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -194,11 +194,15 @@ def settled(
 ) -> Iterator[tuple[Thing, Settled]]:
     """Each packet, frame or block with its settled place; arguments as of `Settler`."""
     kept: deque[Thing] = deque()
-
-    def stamps() -> Iterator[Stamped]:
-        for thing in things:
-            kept.append(thing)
-            yield stated(thing)
-
-    for each in Settler(stamps(), rate, rounding=rounding, sparse=sparse):
+    stamps = _stamps(things, stated, kept)
+    for each in Settler(stamps, rate, rounding=rounding, sparse=sparse):
         yield kept.popleft(), each
+
+
+def _stamps(
+    things: Iterable[Thing], stated: Callable[[Thing], Stamped], kept: deque[Thing]
+) -> Iterator[Stamped]:
+    """The stamps of things, each of which is kept until its place is settled."""
+    for thing in things:
+        kept.append(thing)
+        yield stated(thing)

@@ -11,6 +11,7 @@ const media = document.getElementById("media");
 const canvas = document.getElementById("map");
 const timelineCanvas = document.getElementById("timeline");
 const stage = document.getElementById("stage");
+const UNTOLD = 200; // milliseconds after a seek within which a frame is told
 const get = (name) => document.getElementById(name);
 
 const [facts, maps] = await Promise.all([
@@ -82,6 +83,12 @@ function followClock() {
 }
 if (kind === "video" && "requestVideoFrameCallback" in media) media.requestVideoFrameCallback(follow);
 else followClock();
+
+// Chromium does not always tell the frame after a seek, if it comes with the first one of a page.
+function catchUp() {
+  if (media.paused && !media.seeking && Math.abs(media.currentTime - shown) > frame) show(media.currentTime);
+}
+media.addEventListener("seeked", () => setTimeout(catchUp, UNTOLD));
 
 // Why a film does not play. One that is paused before it began, or gets a copy, is no fault.
 function tellUnplayable(error) {
