@@ -12,7 +12,7 @@ from made_media import frequency_of, make_video, number_of, numbered, sine
 from hearsight.clips.clip import UnreadableClip, encoded
 from hearsight.clips.fingerprint import fingerprint
 from hearsight.clips.leaks import find_leak
-from hearsight.clips.selection import name_left_out, remarks_in
+from hearsight.clips.selection import choose, name_left_out, remarks_in
 from hearsight.clips.shard_writer import write_store
 from hearsight.clips.shards import Store
 from hearsight.datasets.open import name_as_test, open_clips, read_clips, tells_splits
@@ -122,6 +122,21 @@ def test_an_import_by_processes_equals_reading_and_goes_on(mirror: Path, tmp_pat
         assert store.clip(index) == encoded(clips, clips.ids.index(id))
     again = write_store(open_clips(str(mirror)), tmp_path / "store", workers=1)
     assert (again.added, again.present) == (0, 2)
+
+
+def test_what_is_unusual_about_clips_of_a_list_is_told_by_processes_too(
+    mirror: Path, tmp_path: Path
+) -> None:
+    clips = open_clips(str(mirror))
+    (tmp_path / "list.txt").write_text(f"{SILENT}_000484\n{SHORT}_000004")
+    for workers in (1, 2):
+        chosen = choose(open_clips(str(mirror)), tmp_path / "list.txt")
+        written = write_store(chosen, tmp_path / f"{workers}", workers=workers)
+        assert written.added == 2
+        assert len(remarks_in(chosen)) == 3
+        store = Store(tmp_path / f"{workers}")
+        for index, id in enumerate((f"{SILENT}_000484", f"{SHORT}_000004")):
+            assert store.clip(index) == encoded(clips, clips.ids.index(id))
 
 
 def test_leaks_are_found_by_the_ids_of_the_lists(mirror: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from made_commands import Hearsight
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine
 
-from hearsight.clips.clip import FilmedClips, StoredClips, UnreadableClip
+from hearsight.clips.clip import FilmedClips, UnreadableClip, encoded
 from hearsight.clips.selection import JoinedClips, choose, name_left_out
 from hearsight.clips.shard_writer import write_store
 from hearsight.clips.shards import Store
@@ -40,7 +41,6 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_middle_frame_and_the_sound_around_it(folder: Path) -> None:
     clips = VideoClips(folder)
-    assert isinstance(clips, StoredClips)
     assert clips.ids == ["deeper/short.mkv", "long.mp4"]
     short, long = clips[0], clips[1]
     assert number_of(long.frame) in (49, 50, 51)
@@ -126,10 +126,23 @@ def test_processes_write_the_store_that_one_thread_writes(folder: Path, tmp_path
     assert [one.clip(index) for index in range(24)] == [two.clip(index) for index in range(24)]
 
 
+def test_films_that_a_list_names_are_read_in_runs_too(folder: Path, tmp_path: Path) -> None:
+    clips = VideoClips(folder, every=0.5)
+    (tmp_path / "list.txt").write_text("\n".join([*clips.ids[20:3:-1], *clips.ids[:3]]))
+    chosen = choose(clips, tmp_path / "list.txt")
+    assert isinstance(chosen, FilmedClips)
+    assert chosen.runs([1, 2, 16, 17, 18, 19]) == [[1, 2, 16], [17, 18, 19]]
+    for name, workers in (("one", 1), ("two", 2)):
+        assert write_store(chosen, tmp_path / name, workers=workers).added == 20
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    assert list(two.ids) == chosen.ids
+    assert [one.clip(index) for index in range(20)] == [two.clip(index) for index in range(20)]
+
+
 def test_a_video_gone_since_is_reported(folder: Path) -> None:
     clips = VideoClips(folder, every=2.0)
     (folder / "long.mp4").unlink()
-    for read in (clips.sound, clips.__getitem__, clips.clip):
+    for read in (clips.sound, clips.__getitem__, partial(encoded, clips)):
         with pytest.raises(UnreadableClip, match=r"clip 'long\.mp4@1\.00' cannot be read"):
             read(1)
     assert clips[0].id == "deeper/short.mkv@1.00"

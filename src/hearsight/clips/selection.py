@@ -1,6 +1,7 @@
 """Several sources of clips as one, and the clips of a source that a list names."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hearsight.clips.clip import (
     Clips,
     DecodedClip,
     EndlessClips,
+    FilmedClips,
     RemarkedClips,
     annotation,
     encoded,
@@ -110,6 +112,33 @@ class ChosenClips(JoinedClips):
         self.passed_over = []
 
 
+class ChosenFilms(ChosenClips):
+    """The same of clips that are decoded from films, as `FilmedClips` and `RemarkedClips` are."""
+
+    def __init__(self, clips: FilmedClips, indices: Sequence[int]) -> None:
+        super().__init__(clips, indices)
+        self._films = clips
+
+    def runs(self, indices: Sequence[int]) -> list[list[int]]:
+        left = iter(indices)
+        runs = self._films.runs([self._places[index][1] for index in indices])
+        return [[*islice(left, len(run))] for run in runs]
+
+    def flaws(self, index: int) -> frozenset[str]:
+        films = self._films
+        inside = self._places[index][1]
+        return films.flaws(inside) if isinstance(films, RemarkedClips) else frozenset()
+
+    def note_flaws(self, index: int, flaws: frozenset[str]) -> None:
+        if isinstance(self._films, RemarkedClips):
+            self._films.note_flaws(self._places[index][1], flaws)
+
+
+def _chosen(clips: Clips, indices: Sequence[int]) -> ChosenClips:
+    films = isinstance(clips, FilmedClips)
+    return ChosenFilms(clips, indices) if films else ChosenClips(clips, indices)
+
+
 def find_listed(clips: Clips, listed: Path) -> tuple[list[int], list[str]]:
     """Indices of the clips that a list names, in its order, and its ids that no clip has.
 
@@ -155,7 +184,7 @@ def choose(clips: Clips, listed: Path) -> ChosenClips:
             f"{len(missing):,} of {len(found) + len(missing):,} clips in '{listed}' are not there, "
             f"the first of them '{missing[0]}'"
         )
-    return ChosenClips(clips, found)
+    return _chosen(clips, found)
 
 
 def restrict(clips: Clips, listed: Path) -> tuple[ChosenClips, list[str]]:
@@ -170,7 +199,7 @@ def restrict(clips: Clips, listed: Path) -> tuple[ChosenClips, list[str]]:
             f"None of the {len(missing):,} ids in '{listed}' is among the {len(clips):,} clips; "
             f"they look like '{missing[0]}' there and like '{clips.ids[0]}' here."
         )
-    return ChosenClips(clips, sorted(found)), missing
+    return _chosen(clips, sorted(found)), missing
 
 
 def repeated_in(clips: Clips) -> Sequence[str]:

@@ -225,8 +225,9 @@ def write_store(
 ) -> StoreSummary:
     """Write every readable clip to a store, except those that it already has.
 
-    Encoded clips keep their bytes; composed ones are encoded here. Each is decoded once, to be
-    sure that it can be; of a clip whose id is already there only the fingerprint is compared.
+    Encoded clips keep their bytes; composed ones are encoded here. Each that does not come from a
+    film is decoded once, to be sure that it can be; of a clip whose id is already there only the
+    fingerprint is compared.
 
     Args:
         clips: what to write.
@@ -302,7 +303,8 @@ def _read_remarked(clips: FilmedClips, index: int) -> tuple[Clip | UnreadableCli
 def _read_checked(clips: Clips, index: int) -> Clip | UnreadableClip:
     try:
         clip = encoded(clips, index)
-        clip.decode()
+        if not isinstance(clips, FilmedClips):  # which were encoded here, from what was decoded
+            clip.decode()
         _clip_files(clip)
         return clip
     except UnreadableClip as error:

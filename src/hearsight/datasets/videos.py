@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int16, UInt8
 from PIL import Image
 
-from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
+from hearsight.clips.clip import DecodedClip, UnreadableClip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
 from hearsight.files.text import one_line
@@ -188,11 +188,6 @@ class VideoClips:
         except MediaError as error:
             raise UnreadableClip(self.ids[index], str(error)) from error
         return self._samples(index, time, sound)
-
-    def clip(self, index: int) -> Clip:
-        """The clip encoded for a store: JPEG of quality 90 and FLAC."""
-        clip = self[index]
-        return encode_clip(clip.id, clip.frame, clip.sound, source=clip.source, time=clip.time)
 
     def fingerprint(self, index: int) -> str:
         """The fingerprint of the video file."""
