@@ -74,7 +74,7 @@ def test_an_import_tells_another_video_from_the_one_that_is_there(
     assert counts == [1, 0, 1]
     assert "skipped clip.mp4: another clip has this id\n" in err
     assert Store("store").clip(0) == kept
-    monkeypatch.setattr(VideoClips, "clip", lambda *_: pytest.fail("a video was decoded"))
+    monkeypatch.setattr(VideoClips, "__getitem__", lambda *_: pytest.fail("a video was decoded"))
     for source in ("va", "moved"):
         assert imported(source)[0] == [0, 1, 0]
     assert imported("vb")[0] == [0, 1, 1]
