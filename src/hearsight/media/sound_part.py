@@ -38,8 +38,8 @@ COUNTED = {*BARE, "flac"}
 EVEN = {"aac"}  # sounds of which every packet holds as many samples
 # FFmpeg's names of sounds of which every packet depends on all before
 UNFORGETTING = {"adpcm_yamaha", "adpcm_ima_qt", "nellymoser"}
-# sounds whose decoder makes up noise, by numbers that go on after a seek
-NOISY = {"aac"}
+LC = ("aac", "LC")  # a sound and its profile
+LC_PREROLL = 0.3  # seconds; of LC a packet depends on the one before alone
 REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
 
 
@@ -87,9 +87,10 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
         if places is None:
             return None
     tick = Fraction(stream.time_base or 1)
+    before = Fraction(LC_PREROLL if _profile(stream) == LC else PREROLL)
     try:
         source.container.seek(
-            int((Fraction(start - PREROLL) + timeline.zero) // tick), stream=stream
+            int((Fraction(start) - before + timeline.zero) // tick), stream=stream
         )
     except (av.FFmpegError, OverflowError):
         return None
@@ -103,10 +104,18 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
     return chain([landed], pieces)
 
 
+def _profile(stream: AudioStream) -> tuple[str, str | None]:
+    return stream.codec_context.name, stream.codec_context.profile
+
+
 def _new_decoder(stream: AudioStream) -> AudioCodecContext | None:
-    """A decoder that has heard nothing yet, where what was heard before would change the sound."""
+    """A decoder that has heard nothing yet, where what was heard before would change the sound.
+
+    The decoder of AAC makes up noise by numbers that go on after a seek. One of HE-AAC also needs
+    heads that are seldom repeated, and is kept.
+    """
     known = stream.codec_context
-    if known.name not in NOISY:
+    if _profile(stream) != LC:
         return None
     decoder = av.CodecContext.create(known.codec.name, "r")
     assert isinstance(decoder, AudioCodecContext)
