@@ -243,3 +243,29 @@ def test_a_sheet_of_clips_shows_their_truth(tmp_path: Path) -> None:
     assert turquoise[:, sheet.shape[1] // 2 :].sum() > 100
     with pytest.raises(HearsightError, match="no clip"):
         painting.save_sheet([], tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("side", [60, 150, 199, 224, 400])
+def test_the_outline_of_a_mask_is_coloured_on_a_frame_of_any_size(
+    tmp_path: Path, side: int
+) -> None:
+    mask = np.zeros((side, side), bool)
+    mask[side // 4 : side // 2, side // 3 : 2 * side // 3] = True
+    clip = DecodedClip(
+        id="one",
+        frame=np.zeros((side, side, 3), np.uint8),
+        sound=np.zeros(100, np.int16),
+        label=None,
+        boxes=None,
+        mask=mask,
+        source="",
+        time=None,
+    )
+    painted = painting.contour(clip.frame, mask.astype(np.float32), colour=painting.TRUTH, least=2)
+    around = 2 * (side // 2 - side // 4 + 2 * side // 3 - side // 3)
+    green = painted[..., 1].astype(int)
+    assert (green > 0.45 * painting.TRUTH[1]).sum() > 0.9 * around
+    painting.save_sheet([clip], tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+    coloured = (sheet[..., 1] > 90) & (sheet[..., 0] < 0.5 * sheet[..., 1])
+    assert coloured.sum() > around

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_models import Follower, make_model, make_pairs
 
-from hearsight.clips.clip import UnreadableClip
+from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.errors import HearsightError
+from hearsight.scoring import detection
 from hearsight.scoring.detection import (
     Detections,
     average_precision,
@@ -173,6 +174,26 @@ def test_a_model_that_is_dark_in_silence_detects() -> None:
     assert any("torn" in note for note in found.notes)
     silent = [clip["confidence"] for clip in found.clips if not clip["sounding"]]
     assert max(silent) < 1e-6
+
+
+def test_clips_of_one_kind_are_refused_before_a_map_is_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(clips: Clips, index: int) -> tuple[str | None, tuple[Box, ...] | None]:
+        return clips[index].label, clips[index].boxes
+
+    monkeypatch.setattr(type(make_pairs(1)), "annotation", told, raising=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(detection, "score_clips", lambda *_, **__: pytest.fail("it was computed"))
+        for clips, words in (
+            (make_pairs(2), "Every clip has a visible source"),
+            (make_pairs(1).change(0, boxes=()).change(1, boxes=()), "No clip has a visible source"),
+        ):
+            with pytest.raises(HearsightError, match=words):
+                evaluate_protocol(make_model(Follower), clips, "slavc-extended")
+    torn = make_pairs(6).change(1, boxes=())
+    torn.clips[3], torn.ids[3] = UnreadableClip("torn", "its frame is damaged"), "torn"
+    assert evaluate_protocol(make_model(Follower), torn, "slavc-extended").rows[0]["clips"] == 11
 
 
 def test_clips_of_one_kind_are_refused() -> None:

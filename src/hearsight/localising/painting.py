@@ -103,8 +103,13 @@ def contour(
     *,
     level: float = LEVEL,
     colour: Colour = FOUND,
+    least: int = 1,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """A smooth line of even width where the heatmap passes `level`, with a dark rim."""
+    """A smooth line of even width where the heatmap passes `level`, with a dark rim.
+
+    least: pixels that the line is wide at least; it lies between pixels where a heatmap rises from
+    0 to 1 from one to the next, as a mask does, and is seen from 2 on.
+    """
     wide = upsample(heatmap, *frame.shape[:2])
     if min(wide.shape) < 2:
         return frame.copy()
@@ -112,7 +117,7 @@ def contour(
     steepness = np.sqrt(down * down + across * across)
     # The distance to the line in pixels, to first order.
     distance = np.abs(wide - np.float32(level)) / np.maximum(steepness, 1e-6)
-    half = _line_width(*frame.shape[:2]) / 2
+    half = max(least, _line_width(*frame.shape[:2])) / 2
     near = distance < half + 1.5
     distance = distance[near][:, None]
     rim = np.clip(half + 1.5 - distance, 0, 1) * np.float32(0.6)
@@ -356,7 +361,7 @@ def save_sheet(clips: Sequence[DecodedClip], path: Path) -> None:
     for clip in clips:
         frame = clip.frame
         if clip.mask is not None and clip.mask.any():
-            frame = contour(frame, clip.mask.astype(np.float32), colour=TRUTH)
+            frame = contour(frame, clip.mask.astype(np.float32), colour=TRUTH, least=2)
         frames.append(true_boxes(frame, clip.boxes or ()))
         captions.append(f"{clip.label}  {clip.id}" if clip.label else clip.id)
     save_picture(gallery(frames, captions, columns=6 if len(clips) > 8 else 4), path)

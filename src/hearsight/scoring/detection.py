@@ -5,13 +5,14 @@ another clip. A map should be confident on the others alone.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Shaped
 
-from hearsight.clips.clip import Box, Clips
+from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.truth import SIZES, rasterise, size_class
 from hearsight.errors import HearsightError
 from hearsight.files.tables import rounded
@@ -212,6 +213,7 @@ def evaluate_detection(source: MapSource, clips: Clips, protocol: Protocol) -> R
 
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
+    _check_told(clips)
     evaluated, parts = EvaluatedClips(), list[tuple[MapScores, Float[np.ndarray, " b"]]]()
     with source.running():
         for batch in score_clips(source, clips, protocol, evaluated, rated=True):
@@ -282,12 +284,31 @@ def _check_both(found: Detections, evaluated: EvaluatedClips) -> None:
             f"{counted(len(skipped), 'clip was', 'clips were')} left out, the first, "
             f"'{skipped[0].id}', because {skipped[0].reason.rstrip('.')}."
         )
-    if found.sounding.all():
+    _check_kinds(set(found.sounding.tolist()))
+
+
+def _check_told(clips: Clips) -> None:
+    """Refuse clips whose annotations tell already that they are all sounding, or none of them."""
+    if not isinstance(clips, AnnotatedClips):
+        return
+    told = set[bool]()
+    for index in range(len(clips)):
+        with suppress(UnreadableClip):
+            _, boxes = clips.annotation(index)
+            if boxes is not None:
+                told.add(bool(boxes))
+        if len(told) == 2:
+            return
+    _check_kinds(told)
+
+
+def _check_kinds(sounding: set[bool]) -> None:
+    if sounding == {True}:
         raise HearsightError(
             "Every clip has a visible source, but detection needs clips with and clips without "
             "one: add offscreen:toys, or FOLDER@LIST with a list of video, audio, label."
         )
-    if not found.sounding.any():
+    if sounding == {False}:
         raise HearsightError(
             "No clip has a visible source, but detection needs clips with and clips without one: "
             "add annotated clips."
