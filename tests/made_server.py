@@ -23,6 +23,8 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+# a browser that hangs holds its driver in a loop that no signal's exception leaves
+in_browser = [needs_browser, pytest.mark.timeout(300, method="thread")]
 
 
 @dataclass

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from made_media import make_video, numbered, sine
-from made_server import Served, index_folder, needs_browser, serving, show_library
+from made_server import Served, in_browser, index_folder, serving, show_library
 
 from hearsight import Library
 from hearsight.serving.texts import TEXTS
 
-pytestmark = needs_browser
+pytestmark = in_browser
 RATE = 25
 SECONDS = 3
 NUMBER = """() => {

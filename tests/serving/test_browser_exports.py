@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_server import Served, needs_browser, show_library
+from made_server import Served, in_browser, show_library
 
 from hearsight.exports.export import export_pieces, film_facts
 from hearsight.exports.formats import FORMATS
@@ -15,7 +15,7 @@ from hearsight.media.picture import read_picture
 from hearsight.media.read import probe
 from hearsight.serving.result_files import read_moment
 
-pytestmark = needs_browser
+pytestmark = in_browser
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 from made_media import make_video, numbered, sine
-from made_server import Served, needs_browser, show_library
+from made_server import Served, in_browser, show_library
 
-pytestmark = needs_browser
+pytestmark = in_browser
 NAME = """it's "x" & <img src=x onerror="document.title='ran'"> ü 漢字 🎺 100% #1?{name}.mp4"""
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 from made_media import sine
-from made_server import Served, needs_browser, show_library
+from made_server import Served, in_browser, show_library
 
-pytestmark = needs_browser
+pytestmark = in_browser
 RATE = 48_000
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_server import Served, needs_browser, show_library
+from made_server import Served, in_browser, show_library
 
-pytestmark = needs_browser
+pytestmark = in_browser
 CONTROLS = {  # roles that must have a name, by WAI-ARIA
     *("button", "checkbox", "combobox", "img", "image", "link", "listbox", "option", "progressbar"),
     *(

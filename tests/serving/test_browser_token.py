@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_server import Served, needs_browser, serving
+from made_server import Served, in_browser, serving
 
-pytestmark = needs_browser
+pytestmark = in_browser
 
 
 @pytest.fixture(scope="module")

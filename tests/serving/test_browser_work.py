@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from made_server import Served, index_folder, needs_browser, serving
+from made_server import Served, in_browser, index_folder, serving
 
-pytestmark = needs_browser
+pytestmark = in_browser
 
 
 def workers(served: Served) -> list[psutil.Process]:
