@@ -29,6 +29,7 @@ from hearsight.media.sound import (
     sound_blocks,
     sound_pieces,
 )
+from hearsight.media.sound_frames import HEADED
 from hearsight.media.source import MP4, Encoded, Source, file_state, open_media
 from hearsight.media.timeline import Timeline
 
@@ -101,6 +102,8 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
     landed = next(pieces, None)
     if landed is None or landed.place > (start - CONTEXT) * landed.rate:
         return None
+    if places is not None and places.rate != landed.rate:
+        return None
     return chain([landed], pieces)
 
 
@@ -154,8 +157,11 @@ class Places:
     Packets that share a stamp, being shorter than a tick, are not told apart by it.
     """
 
-    def __init__(self, stamps: Int64[np.ndarray, " n"], places: Int64[np.ndarray, " n"]) -> None:
-        """`stamps` in ticks; `places` in samples from time 0."""
+    def __init__(
+        self, stamps: Int64[np.ndarray, " n"], places: Int64[np.ndarray, " n"], rate: int
+    ) -> None:
+        """`stamps` in ticks; `places` in samples of `rate` (hertz) from time 0."""
+        self.rate = rate
         self._stamps, first, count = np.unique(stamps, return_index=True, return_counts=True)
         self._places, self._alone = places[first], count == 1
 
@@ -184,7 +190,7 @@ def _remembered_places(path: Path, zero: Fraction, *_: int) -> Places | None:
         stamps, lengths = array("q", [first.stamp]), array("q", [first.length])
         for packet in chain(head, packets):
             length = exact_length(stream, packet)
-            if length is None or packet.pts is None:
+            if length is None or packet.pts is None or _differs(stream, packet, rate):
                 return None
             if packet.pts > first.stamp:
                 stamps.append(packet.pts)
@@ -193,7 +199,16 @@ def _remembered_places(path: Path, zero: Fraction, *_: int) -> Places | None:
     stated = (grid.place(stamp) for stamp in stamps[1:])
     items = map(Stamped, chain([first.place], stated), lengths)
     places = [settled.place for settled in Settler(items, float(rate))]
-    return Places(np.array(stamps, np.int64), np.array(places, np.int64))
+    return Places(np.array(stamps, np.int64), np.array(places, np.int64), rate)
+
+
+def _differs(stream: AudioStream, packet: Encoded, rate: int) -> bool:
+    """Whether a packet is coded otherwise than the file states, since recordings were joined."""
+    if packet.has_sidedata("new_extradata"):  # which may change how much a packet holds
+        return True
+    read_head = HEADED.get(stream.codec_context.codec.canonical_name)
+    head = None if read_head is None else read_head(bytes(memoryview(packet)[:6]))
+    return head is not None and head.rate != rate
 
 
 def _kept(packets: Iterator[Encoded], kept: list[Encoded]) -> Iterator[Encoded]:
