@@ -8,7 +8,7 @@ has no shapes: beartype alone checks its types. In the others, beartype checks o
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, ForwardRef, Literal, get_args, get_origin
+from typing import Any, ForwardRef, Literal, TypeVar, get_args, get_origin
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -19,11 +19,14 @@ CHECK = beartype(conf=BeartypeConf(violation_type=TypeCheckError))  # raises wha
 
 
 def parts_of(hint: object) -> Iterator[object]:
-    """A type and all that stand in its brackets."""
+    """A type and all that stand in its brackets, or that it stands for."""
     yield hint
     if get_origin(hint) is Literal:  # whose strings are values
         return
-    for part in hint if isinstance(hint, list) else get_args(hint):  # a list: of a callable
+    inside = hint if isinstance(hint, list) else get_args(hint)  # a list: of a callable
+    if isinstance(hint, TypeVar):
+        inside = (*hint.__constraints__, hint.__bound__)
+    for part in inside:
         yield from parts_of(part)
 
 

@@ -1,15 +1,17 @@
 """Shapes and types of every call are checked while the tests run, with and without arrays."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jaxtyping
 import numpy as np
 import pytest
 from beartype import beartype
-from jaxtyping import Float64, TypeCheckError
+from jaxtyping import Float32, Float64, TypeCheckError
 
 from hearsight.clips.lists import ClipList, clip_names, without_suffix
+
+Values = TypeVar("Values", Float32[np.ndarray, " n"], Float64[np.ndarray, " n"])
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +54,20 @@ def test_letters_of_shapes_mean_one_number_in_a_call() -> None:
     assert [passed(3), passed(4)] == [3, 4]  # each call has letters of its own
     with pytest.raises(TypeCheckError):
         passed("3")
+
+
+def test_letters_inside_of_what_a_type_variable_stands_for_are_those_of_its_own_call() -> None:
+    @checked
+    def same(values: Values, more: Values) -> Values:
+        return values
+
+    @checked
+    def half(values: Float64[np.ndarray, " n"]) -> int:
+        return len(same(values[::2], values[::2]))
+
+    assert half(np.zeros(4)) == 2
+    with pytest.raises(TypeCheckError):
+        same(np.zeros(3), np.zeros(4))
 
 
 def test_fields_are_checked() -> None:

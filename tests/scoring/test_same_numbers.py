@@ -81,6 +81,10 @@ def scored(
     return json.dumps([found.rows, found.notes, found.clips])
 
 
+def test_protocols_that_are_tried_with_every_setting_are_there() -> None:
+    assert {*EVERY_SETTING} <= {*NAMES}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_batches_workers_and_threads_change_no_digit(name: str) -> None:
     settings = SETTINGS if name in EVERY_SETTING else SETTINGS[:2]
