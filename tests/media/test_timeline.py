@@ -312,9 +312,20 @@ def test_painting_keeps_picture_and_sound_together(tmp_path: Path, name: str, ta
     assert apart[1] == pytest.approx(apart[0], abs=2e-3)
 
 
-def test_a_bare_stream_of_pictures_has_a_length(tmp_path: Path) -> None:
-    film = make_video(tmp_path / "a.h264", [numbered(i) for i in range(50)])
-    assert probe(film).duration == pytest.approx(2.0, abs=1e-3)
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.h264", "libx264"), ("a.hevc", "libx265"), ("a.m2v", "mpeg2video")]
+)
+@pytest.mark.parametrize("rate", [25, 30, 50])
+def test_a_bare_stream_of_pictures_has_the_rate_of_its_head(
+    tmp_path: Path, name: str, codec: str, rate: int
+) -> None:
+    frames = [numbered(i) for i in range(2 * rate)]
+    film = make_video(tmp_path / name, frames, codec=codec, rate=Fraction(rate))
+    info = probe(film)
+    assert info.frame_rate == rate
+    assert info.duration == pytest.approx(2.0, abs=1e-3)
+    times = [frame.time for frame in stream_frames(film)]
+    assert times == pytest.approx([number / rate for number in range(2 * rate)], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["a.mpg", "a.ts"])

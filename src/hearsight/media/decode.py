@@ -199,8 +199,10 @@ def _in_order(stream: VideoStream, packets: Iterator[Encoded]) -> Iterator[Video
     stamps: list[int] = []
 
     def noted() -> Iterator[Encoded]:
-        for number, packet in enumerate(packets):
-            place = number * usual_ticks(stream) if packet.dts is None else packet.dts
+        following = 0
+        for packet in packets:
+            place = following if packet.dts is None else packet.dts
+            following = place + (packet.duration or usual_ticks(stream))
             heappush(stamps, place)
             yield packet
 

@@ -330,7 +330,7 @@ class VideoReader:
             first = self._first()
             self._frames = chain([first], self._frames)
             width, height = Display(picture, first).size
-            frame_rate = picture.average_rate or picture.guessed_rate
+            frame_rate = self._source.frame_rate
         known = sound_format(sound, self._again()) if sound else None
         rate, channels = known or (None, None)
         return MediaInfo(

@@ -36,6 +36,7 @@ MATROSKA = "matroska,webm"
 EXACT = {MP4, MATROSKA, "wav", "flac"}
 # containers without presentation times: FFmpeg guesses them in the order of decoding
 UNSTAMPED = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
+RATELESS = UNSTAMPED - {"avi"}  # pictures without a container: FFmpeg states 25 a second of all
 # sounds without a container: FFmpeg counts their times by the rate of the first packet
 UNTIMED = {"aac", "mp3", "ac3", "eac3", "dts"}
 PRIMING = 2112  # samples; no encoder of AAC or MP3 begins earlier than this before its sound
@@ -139,6 +140,15 @@ class Source:
             and picture is not None
             and bool(picture.codec_context.has_b_frames)
         )
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        """Frames per second, the mean where they vary; None without moving pictures."""
+        picture = self.picture
+        if picture is None:
+            return None
+        mean, guess = picture.average_rate, picture.guessed_rate
+        return guess or mean if self.kind in RATELESS else mean or guess
 
     @cached_property
     def even_sound(self) -> int | None:

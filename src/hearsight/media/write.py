@@ -353,8 +353,7 @@ def _begin_track(
     stream = original.picture
     assert stream is not None
     assert stream.time_base is not None
-    rate = stream.average_rate or stream.guessed_rate
-    track = _Track.begin(video, size, rate, stream.time_base, meaning)
+    track = _Track.begin(video, size, original.frame_rate, stream.time_base, meaning)
     with _said_plainly(video.target):
         sound.add_to(video.output, video.mux_if_whole)
     video.start()
