@@ -28,6 +28,18 @@ def test_of_an_array_that_is_read_only_it_is_made_once_as_long_as_the_array_is_t
     assert not kept.made
 
 
+def test_a_part_of_an_array_that_can_be_written_to_may_change() -> None:
+    kept, whole = Kept(lambda values: float(values.sum())), np.arange(4.0)
+    part = whole[1:]
+    part.flags.writeable = False
+    assert kept(part) == 6.0
+    whole[1] = 11
+    assert kept(part) == 16.0
+    whole.flags.writeable = False
+    assert (kept(part), kept(part)) == (16.0, 16.0)
+    assert len(kept.made) == 1
+
+
 def test_what_scenes_share_cannot_be_written_to() -> None:
     one, other = (
         Scenes(load_pack("toys", split="val", classes=2), 2, size=size) for size in (40, 64)

@@ -13,7 +13,8 @@ Made = TypeVar("Made")
 class Kept(Generic[Made]):
     """A function of an array, remembered by which array it was: two packs of toys share theirs.
 
-    An array that can be written to may change, and what is made of it is not kept.
+    An array that can be written to, itself or as a part of another, may change: what is made of it
+    is not kept.
     """
 
     def __init__(self, make: Callable[..., Made]) -> None:
@@ -22,7 +23,7 @@ class Kept(Generic[Made]):
 
     def __call__(self, values: Shaped[np.ndarray, "..."], *options: float) -> Made:
         """`make(values, *options)`."""
-        if values.flags.writeable:
+        if _may_change(values):
             return self.make(values, *options)
         key = (id(values), *options)
         if key not in self.made:
@@ -30,3 +31,13 @@ class Kept(Generic[Made]):
             weakref.finalize(values, self.made.pop, key, None).atexit = False
             self.made[key] = made
         return self.made[key]
+
+
+def _may_change(values: Shaped[np.ndarray, "..."]) -> bool:
+    """Whether an array, or one of those that it is a part of, can be written to."""
+    part: Any = values
+    while isinstance(part, np.ndarray):
+        if part.flags.writeable:
+            return True
+        part = part.base
+    return False
