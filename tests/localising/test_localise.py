@@ -384,7 +384,7 @@ def test_a_moving_picture_is_told_to_name_a_sound(tmp_path: Path, form: str) -> 
     frames = [Image.fromarray(np.full((48, 64, 3), 40 * n, np.uint8)) for n in range(3)]
     path = tmp_path / "moving"
     frames[0].save(path, form, save_all=True, append_images=frames[1:], duration=40)
-    with pytest.raises(HearsightError, match=r"moving' is a picture: name the sound .* --sound"):
+    with pytest.raises(HearsightError, match=r"moving' is a picture: name the sound .* `sound`"):
         localise_video(path)
 
 

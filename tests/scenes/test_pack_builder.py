@@ -192,7 +192,7 @@ def test_a_machine_that_cannot_download_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    with pytest.raises(HearsightError, match=r"Debian or Ubuntu system: give .* --packages DIR"):
+    with pytest.raises(HearsightError, match=r"Debian or Ubuntu system: give .* as `packages`"):
         download_debs([SCRATCH], tmp_path)
     write_apt(tmp_path / "bin", 'echo "E: Unable to locate package scratch" >&2; exit 100')
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

@@ -91,7 +91,7 @@ def test_a_pack_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_toys_is_refused() -> None:
-    with pytest.raises(HearsightError, match=r"--pack toys:here: toys .* have no folder"):
+    with pytest.raises(HearsightError, match=r"`pack=toys:here`: toys .* have no folder"):
         choose_pack("toys:here", lambda *_: None)
 
 

@@ -135,8 +135,9 @@ class ChosenFilms(ChosenClips):
 
 
 def _chosen(clips: Clips, indices: Sequence[int]) -> ChosenClips:
-    films = isinstance(clips, FilmedClips)
-    return ChosenFilms(clips, indices) if films else ChosenClips(clips, indices)
+    if isinstance(clips, FilmedClips):
+        return ChosenFilms(clips, indices)
+    return ChosenClips(clips, indices)
 
 
 def find_listed(clips: Clips, listed: Path) -> tuple[list[int], list[str]]:

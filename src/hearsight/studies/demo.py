@@ -90,7 +90,7 @@ def choose_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | Non
     if name == "toys":
         if colon:
             raise HearsightError(
-                f"--pack {wanted}: toys are made in code and have no folder; say --pack toys."
+                f"`pack={wanted}`: toys are made in code and have no folder; say `pack=toys`."
             )
         return "toys", None, "made-up shapes and synthesised sounds (toys)"
     real = "real photographs and recordings (menagerie)"

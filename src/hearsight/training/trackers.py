@@ -66,8 +66,10 @@ def check_trackers(names: Sequence[str]) -> None:
     """Refuse trackers that accelerate does not know, or that are not installed.
 
     Raises:
-        HearsightError: one of them is.
+        HearsightError: one of them is, or one name is given alone.
     """
+    if isinstance(names, str):
+        raise HearsightError(f"`trackers` must be several, such as a tuple: '{names}' is one.")
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
             known = ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
