@@ -354,7 +354,7 @@ def files(folder: Path, film: Path) -> dict[str, Path]:
         ("text.mp4", {}, "not a media file"),
         ("mute.mp4", {}, "no sound track"),
         ("sound.wav", {}, "no moving pictures"),
-        ("grey.png", {}, r"grey\.png' is a picture: name .* by --sound"),
+        ("grey.png", {}, r"grey\.png' is a picture: name .* by `sound`"),
         ("film", {"every": 0.0}, "every"),
         ("film", {"every": float("nan")}, "every"),
         ("film", {"every": 1e-320}, "from 0.01 up"),

@@ -569,7 +569,7 @@ def test_seeds_are_counted_or_named() -> None:
     assert choose_seeds("7,") == (7,)
     assert choose_seeds("1, 9") == (1, 9)
     for wrong in ("three", "0", "1,1", "-1", "", "1.5"):
-        with pytest.raises(HearsightError, match="`seeds`"):
+        with pytest.raises(HearsightError, match="--seeds"):
             choose_seeds(wrong)
 
 
