@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from hearsight.checkpoints.checkpoint import LAST, load_checkpoint
@@ -36,3 +37,11 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def hurry_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Demos of as little of everything as shows the same."""
+    monkeypatch.setattr("hearsight.studies.demo_plan.EPOCH", 2)
+    monkeypatch.setattr("hearsight.studies.demo_plan.fit_epochs", lambda *_: 1)
+    monkeypatch.setattr("hearsight.studies.demo_plan.HELD_OUT", 24)
+    monkeypatch.setattr("hearsight.studies.demo.SECONDS", 3)

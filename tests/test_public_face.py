@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -179,3 +180,73 @@ def test_the_examples_of_the_page_run() -> None:
             exec(compile(block, "api.md", "exec"), known)
     assert Path("painted.mp4").stat().st_size > 1000
     assert Path("runs/first/best.safetensors").exists()
+
+
+CONFUSED = """
+from pathlib import Path
+
+import hearsight
+from hearsight.library.indexing import index_videos
+from hearsight.training.run_folder import TrainingOptions
+from hearsight.training.trackers import check_trackers
+
+clips = hearsight.open_clips("toys", split="val", count=2, size=48)
+model, recipe = hearsight.load_model(), hearsight.load_recipe("ssl_tie:small")
+for call in (
+    lambda: hearsight.evaluate("compose", clips),
+    lambda: hearsight.evaluate(model, "toys"),
+    lambda: hearsight.evaluate_maps({}, "toys"),
+    lambda: hearsight.train("ssl_tie:small", clips, "run"),
+    lambda: hearsight.train(recipe, Path("stores/toys"), "run"),
+    lambda: hearsight.train(recipe, clips, "run", validation="toys"),
+    lambda: hearsight.train(recipe, clips, "run", options=TrainingOptions(start="composed")),
+    lambda: check_trackers("wandb"),
+    lambda: hearsight.open_clips(Path("nowhere")),
+    lambda: hearsight.load_recipe(recipe),
+    lambda: index_videos("library", "films"),
+    lambda: hearsight.write_export("a.vtt", None, "film.mp4", "film.mp4"),
+):
+    try:
+        call()
+    except hearsight.HearsightError as error:
+        print(error)
+"""
+
+
+def test_a_name_where_an_object_is_wanted_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    # in a process of its own: in this one the types of arguments are checked before
+    done = subprocess.run(
+        [sys.executable, "-c", CONFUSED],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(hearsight.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    for sentence, part in zip(
+        said,
+        (
+            "'compose' is neither a checkpoint file nor a model",
+            "`clips` is only a name, 'toys': give what open_clips('toys') returns.",
+            "`clips` is only a name, 'toys'",
+            "`recipe` is only a name, 'ssl_tie:small': give what load_recipe('ssl_tie:small')",
+            "`clips` is only a name, 'stores/toys'",
+            "`validation` is only a name, 'toys'",
+            "`start` is only a name, 'composed': give what load_start('composed') returns.",
+            "`trackers` must be several, such as a tuple: 'wandb' is one.",
+            "'nowhere' names no clips",
+            "A recipe is found by its name, not by Recipe.",
+            "`sources` must be several, such as a list: 'films' is one.",
+            "`moments` is only a name, 'film.mp4'",
+        ),
+        strict=True,
+    ):
+        assert part in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_scored_by_its_name_as_when_it_is_loaded() -> None:
+    clips = hearsight.open_clips("toys", split="val", count=4, size=64)
+    found = hearsight.evaluate("composed", clips)
+    assert found.rows() == hearsight.evaluate(hearsight.load_model("composed"), clips).rows()

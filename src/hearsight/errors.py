@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 
 
 class HearsightError(Exception):
     """A mistake in the input: its text is one sentence that names the file, option or value.
 
-    The command prints it to stderr and ends with exit code 2; no traceback is shown.
+    An argument is named in backticks (`every`, `batch_size=8`). The command prints its options in
+    place of them (--every, --set batch_size=8) to stderr and ends with exit code 2; no traceback is
+    shown.
     """
 
 
@@ -17,6 +19,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'contrast.margin'?` if one of the `known` names is close, else nothing."""
     close = get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def refuse_name(argument: str, value: object, opening: str) -> None:
+    """Refuse the name of something where the thing itself is wanted.
+
+    opening: the function that gives it for a name.
+
+    Raises:
+        HearsightError: the value is a text or a path.
+    """
+    if isinstance(value, str | PurePath):
+        raise HearsightError(
+            f"`{argument}` is only a name, '{value}': give what {opening}('{value}') returns."
+        )
 
 
 @contextmanager

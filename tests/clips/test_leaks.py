@@ -290,7 +290,7 @@ def test_the_epoch_is_not_chosen_on_the_test_set_unasked() -> None:
     assert check_selection("val", same, allowed=True)
     assert not check_selection("val", apart, allowed=True)
     assert not check_selection("val", None, allowed=False)
-    with pytest.raises(HearsightError, match="--select-on-test") as caught:
+    with pytest.raises(HearsightError, match="`select_on_test`") as caught:
         check_selection("val", same, allowed=False)
     assert "\n" not in str(caught.value)
     with pytest.raises(HearsightError, match="'my_test' names a test set"):

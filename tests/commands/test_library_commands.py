@@ -150,7 +150,7 @@ def test_missing_files_are_pruned_and_reported(hearsight: Hearsight) -> None:
 def test_wrong_options_are_refused_before_the_work(hearsight: Hearsight) -> None:
     index = "index lib videos --model tiny.safetensors"
     for every in ("1e-9", "0", "-1", "nan", "inf"):
-        refused(hearsight, f"{index} --every {every}", "`every` must be")
+        refused(hearsight, f"{index} --every {every}", "--every must be")
     for device in ("abacus", "meta", "cuda:99"):
         refused(hearsight, f"{index} --device {device}", f"There is no device '{device}' here")
     for number in ("0", "-3", "99999", f"{10**30}", "many"):
@@ -200,7 +200,7 @@ def test_mistakes(hearsight: Hearsight) -> None:
     refused(hearsight, "search lib --video videos/a.mp4", "given together")
     refused(hearsight, "search lib --sound videos/a.mp4 --at 1", "given together")
     refused(hearsight, "search lib --sound videos/a.mp4 --image q.png", "Give one thing")
-    refused(hearsight, "search lib --sound videos/a.mp4 --to picture", "`to` is sound or image")
+    refused(hearsight, "search lib --sound videos/a.mp4 --to picture", "--to is sound or image")
     refused(hearsight, "search lib --sound videos/a.mp4 --page p.txt", "must end in .html")
     refused(hearsight, "search lib --sound videos/a.mp4 --sheet p.gif", "must end in")
     refused(hearsight, "similar lib videos/b.mp4 --at 1", "is not in the library 'lib'")

@@ -40,6 +40,16 @@ def test_every_option_and_argument_says_what_it_is() -> None:
             assert one.help, f"`{name}` does not say what {one.opts[0]} is"
 
 
+def test_what_stands_for_a_value_is_in_capitals() -> None:
+    for kind in ("option", "argument"):
+        for name, one in parameters(kind):
+            shown = one.metavar or ""
+            assert shown == shown.upper(), f"`{name} --help` shows {shown}"
+    for name, one in parameters("argument"):  # what may be left out or repeated is shown by typer
+        assert one.metavar, f"`{name}` does not name its argument"
+        assert not set("[]{}.") & set(one.metavar), f"`{name} --help` brackets {one.metavar} twice"
+
+
 def test_one_word_takes_values_of_one_type() -> None:
     """`--every` is a number of seconds in every command, `--model` a name."""
     types = defaultdict(set)

@@ -5,26 +5,36 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
+import torch
 import typer.main
 from made_commands import Hearsight
 from made_library import make_clip, tiny_model
 from made_media import sine
+from made_packages import ENTRIES, known_trunks, make_debs, make_wheels
+from made_released import released_entries
+from made_runs import hurry_demo
+from made_server import serving
 from PIL import Image
 from test_cli import COMMANDS
 
 import hearsight as package
+from hearsight.checkpoints.pretrained_trunks import TRUNKS
 from hearsight.clips.shard_writer import write_store
+from hearsight.commands import console
 from hearsight.commands.cli import app
 from hearsight.datasets.open import open_clips
 from hearsight.library.indexing import index_videos
+from hearsight.scenes import pack_builder
 
 
 @pytest.fixture
@@ -109,10 +119,16 @@ SPOKEN = (  # the least that each command can do, of OUT
     "data splits vggsound.csv --out OUT",
     "data check train.txt --against test.txt --out OUT.txt",
     "data stats scenes --decode",
+    "data menagerie --packages debs --out OUT",
+    "data bazaar --packages debs --out OUT",
+    "data trunks --packages wheels",
+    "import-weights released.pth.tar --out OUT.safetensors",
+    pytest.param(
+        "demo --pack toys --minutes 5 --workers 0 --threads 1 --device cpu --out OUT",
+        marks=pytest.mark.slow,
+    ),
 )
-UNSPOKEN = {  # tried by hand: they take minutes, fetch packages, or run until they are ended
-    *("demo", "data menagerie", "data bazaar", "data trunks", "import-weights", "serve"),
-}
+SERVED = "serve"  # runs until it is ended: tried as a process
 LOGGED = re.compile(r"hearsight\.[\w.]+: ")
 
 
@@ -134,18 +150,33 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train.txt").write_text("--0PQM4-hq0_000030\n--0PQM4-hq1_000030\n")
     (folder / "test.txt").write_text("--0PQM4-hq0_000030\n")
     (folder / "vggsound.csv").write_text("--0PQM4-hqg,30,alarm clock ringing,train\n")
+    make_debs(folder / "debs")
+    make_wheels(folder / "wheels")
+    torch.save(released_entries(), folder / "released.pth.tar")
     return folder
 
 
+@pytest.fixture
+def few(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catalogues and trunks of the packages that were made, and a demo of as little as it can."""
+    monkeypatch.setattr(pack_builder, "read_catalogue", lambda pack: ENTRIES)
+    for name, source in known_trunks(made / "wheels").items():
+        monkeypatch.setitem(TRUNKS, name, source)
+    hurry_demo(monkeypatch)
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("line", SPOKEN, ids=lambda line: str(line).partition(" -")[0])
 def test_quiet_says_nothing_and_v_says_each_step_once(
-    hearsight_overheard: Hearsight, made: Path, line: str
+    hearsight_overheard: Hearsight, made: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     run, line = hearsight_overheard, line.replace("FILM", str(made / "films" / "film.mp4"))
     shutil.copytree(made, Path(), dirs_exist_ok=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache of quiet").absolute()))
     code, out, err = run(f"{line.replace('OUT', 'quiet')} --quiet")
     assert (code, err) == ("check" in line, "")
     assert out
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache of loud").absolute()))
     loud = run(f"{line.replace('OUT', 'loud')} -v")
     assert loud[0] == code, loud[2]
     assert loud[1].count("\n") == out.count("\n")
@@ -157,10 +188,97 @@ def test_quiet_says_nothing_and_v_says_each_step_once(
         assert steps  # of those that only print or copy there is nothing to say
 
 
+ARGUMENTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
+    # a call, with an indexed film, the command that makes the same mistake, and what the call says
+    (
+        lambda film: package.localise_video("a.png"),
+        "localise a.png --every 1",
+        "name the sound it is seen with by `sound`",
+    ),
+    (
+        lambda film: package.localise_video("films/film.mp4", every=0.0),
+        "localise films/film.mp4 --every 0",
+        "`every` must be a number",
+    ),
+    (
+        lambda film: package.open_clips("scenes", every=1.0),
+        "data import scenes --every 1 --out OUT",
+        "leave `every` out",
+    ),
+    (
+        lambda film: package.open_clips("pairs:toys", looks=2),
+        "data scenes pairs:toys --looks 2 --out OUT",
+        "leave `looks` out",
+    ),
+    (
+        lambda film: package.Library.open("lib").similar(film, to="picture"),
+        "similar lib FILM --to picture",
+        "`to` is sound or image",
+    ),
+    (
+        lambda film: package.Library.open("lib").similar(film),
+        "similar lib FILM",
+        "say by `at` which",
+    ),
+    (
+        lambda film: package.train(
+            package.load_recipe("ssl_tie:small_a"), package.open_clips("scenes"), "OUT"
+        ),
+        "train ssl_tie:small_a --data scenes --out OUT",
+        "use `batch_size=8` or more data",
+    ),
+)
+
+
+@pytest.mark.parametrize(("call", "line", "said"), ARGUMENTS, ids=[one for _, one, _ in ARGUMENTS])
+def test_an_error_names_arguments_to_callers_and_options_to_users(
+    hearsight: Hearsight, made: Path, call: Callable[[str], object], line: str, said: str
+) -> None:
+    shutil.copytree(made, Path(), dirs_exist_ok=True)
+    Image.new("RGB", (64, 48), "red").save("a.png")
+    film = str(made / "films" / "film.mp4")
+    with pytest.raises(package.HearsightError) as error:
+        call(film)
+    assert said in str(error.value)
+    assert "--" not in str(error.value)
+    code, out, err = hearsight(line.replace("FILM", film))
+    assert (code, out) == (2, "")
+    assert (
+        re.sub("`batch_size=8`", "--set batch_size=8", re.sub("`([a-z]+)`", r"--\1", said)) in err
+    )
+    assert "`" not in err
+
+
+def test_what_is_no_argument_of_a_command_stays_in_backticks(hearsight: Hearsight) -> None:
+    assert hearsight("protocols")[0] == 0  # it has no --set and no --every
+    told = "use `batch_size=8`, `every` or `hearsight protocols` or `json=a b`"
+    assert console.as_typed(told) == (
+        "use `batch_size=8`, `every` or `hearsight protocols` or --json a b"
+    )
+
+
+@pytest.mark.parametrize("option", ["--quiet", "-v", ""])
+def test_a_server_says_its_address_and_ends_by_ctrl_c(
+    made: Path, tmp_path: Path, option: str
+) -> None:
+    words = (SERVED, "--model", str(made / "model.safetensors"), *option.split())
+    with serving(tmp_path, *words[1:]) as served:
+        status, _, _ = served.ask("")
+        assert status == 200
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(30) == 0
+        assert served.process.stdout is not None
+        assert served.process.stdout.read() == ""
+    said = (tmp_path / "stderr.txt").read_text().splitlines()
+    hint = "Open this address in a browser; Ctrl-C ends it."
+    assert [line for line in said if not LOGGED.match(line)] == [hint] * (option != "--quiet")
+    assert len(said) == len(set(said))
+
+
 def test_every_command_was_heard() -> None:
     lines = [one if isinstance(one, str) else str(one.values[0]) for one in SPOKEN]
     heard = {" ".join(line.split()[: 1 + line.startswith("data ")]) for line in lines}
-    assert heard | UNSPOKEN == set(COMMANDS)
+    assert heard | {SERVED} == set(COMMANDS)
 
 
 def test_a_quiet_run_asks_trackers_to_be_quiet(

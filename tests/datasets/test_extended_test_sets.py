@@ -96,7 +96,7 @@ def test_several_clips_of_a_video_are_refused_for_a_list_of_pairs(tmp_path: Path
     folder = scoring_layout(tmp_path)
     (folder / "silent.csv").write_text(f"video,audio,label\n{A},{B},non-sounding\n")
     assert len(open_clips(f"{folder}@silent.csv")) == 1
-    with pytest.raises(HearsightError, match="leave --every out"):
+    with pytest.raises(HearsightError, match="leave `every` out"):
         open_clips(f"{folder}@silent.csv", every=1.0)
 
 

@@ -135,10 +135,10 @@ def test_what_is_said_of_scenes_is_refused_for_other_clips(
 ) -> None:
     fill(tmp_path, range(2))
     given: dict[str, Any] = {option: value}
-    with pytest.raises(HearsightError, match=f"is not composed of scenes: leave --{option} out"):
+    with pytest.raises(HearsightError, match=f"is not composed of scenes: leave `{option}` out"):
         open_clips(str(tmp_path), **given)
     (tmp_path / "list.txt").write_text("clip 1\n")
-    with pytest.raises(HearsightError, match=f"leave --{option} out"):
+    with pytest.raises(HearsightError, match=f"leave `{option}` out"):
         open_clips(f"{tmp_path}@list.txt", **given)
 
 
@@ -158,7 +158,7 @@ def test_silent_objects_hold_for_pairs_duets_and_offscreen_scenes_too() -> None:
 
 @pytest.mark.parametrize("kind", ["pairs", "duets", "offscreen"])
 def test_looks_are_refused_where_there_is_one(kind: str) -> None:
-    with pytest.raises(HearsightError, match=rf"'{kind}:toys' has one look .* leave --looks out"):
+    with pytest.raises(HearsightError, match=rf"'{kind}:toys' has one look .* leave `looks` out"):
         open_clips(f"{kind}:toys", split="val", size=48, count=2, looks=2)
 
 

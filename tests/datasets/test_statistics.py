@@ -58,7 +58,7 @@ def test_everything_in_a_list_is_counted_and_named(tmp_path: Path) -> None:
     assert "2 boxes that cover no pixel (degenerate): DDDDDDDDDDD_000001 and 1 more" in text
     row = json.loads(json.dumps(found.row(1)))
     assert row["degenerate"] == {"count": 2, "ids": ["DDDDDDDDDDD_000001"]}
-    with pytest.raises(HearsightError, match="--decode"):
+    with pytest.raises(HearsightError, match="`decode`"):
         count(str(tmp_path / "list.json"), decode=True)
 
 

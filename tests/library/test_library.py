@@ -287,7 +287,7 @@ def test_a_sound_has_no_image_and_a_picture_no_sound_to_compare(mixed: Library) 
     assert mixed.similar(names["tone.wav"], 1.5, k=1)[0].file.name == "tone.wav"
     by_default = mixed.similar(names["red.png"], k=1)  # one moment, compared by its frame
     assert by_default == mixed.similar(names["red.png"], 0.0, to="image", k=1)
-    with pytest.raises(HearsightError, match=r"has moments from 1\.5 to .* s: say by --at which"):
+    with pytest.raises(HearsightError, match=r"has moments from 1\.5 to .* s: say by `at` which"):
         mixed.similar(names["1.mp4"])
 
 

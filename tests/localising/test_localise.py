@@ -354,7 +354,7 @@ def files(folder: Path, film: Path) -> dict[str, Path]:
         ("text.mp4", {}, "not a media file"),
         ("mute.mp4", {}, "no sound track"),
         ("sound.wav", {}, "no moving pictures"),
-        ("grey.png", {}, r"grey\.png' is a picture: name .* by --sound"),
+        ("grey.png", {}, r"grey\.png' is a picture: name .* by `sound`"),
         ("film", {"every": 0.0}, "every"),
         ("film", {"every": float("nan")}, "every"),
         ("film", {"every": 1e-320}, "from 0.01 up"),
@@ -384,7 +384,7 @@ def test_a_moving_picture_is_told_to_name_a_sound(tmp_path: Path, form: str) -> 
     frames = [Image.fromarray(np.full((48, 64, 3), 40 * n, np.uint8)) for n in range(3)]
     path = tmp_path / "moving"
     frames[0].save(path, form, save_all=True, append_images=frames[1:], duration=40)
-    with pytest.raises(HearsightError, match=r"moving' is a picture: name the sound .* --sound"):
+    with pytest.raises(HearsightError, match=r"moving' is a picture: name the sound .* `sound`"):
         localise_video(path)
 
 

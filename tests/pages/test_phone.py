@@ -7,16 +7,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_runs import tiny_recipe
 from made_server import needs_browser
 
 from hearsight.checkpoints.card import ModelCard
+from hearsight.checkpoints.checkpoint import Model, save_checkpoint
 from hearsight.clips.clip import encode_picture
 from hearsight.library.library import SearchResult, ShownMoment
+from hearsight.localising.own_sound import Comparison, OwnSoundScore
+from hearsight.model.encoders import Encoders
 from hearsight.pages import search_results
 from hearsight.pages.curves import BarSeries, bar_chart
 from hearsight.pages.leaderboard import leaderboard_page
 from hearsight.pages.report import Gallery, PaintedVideo, Picture, Report, Table, render
+from hearsight.scenes.scenes import Scenes, load_pack
+from hearsight.scoring.evaluation import evaluate
 from hearsight.scoring.published import boards
+from hearsight.studies import demo
+from hearsight.studies.demo_plan import DemoOptions
+from hearsight.studies.own_videos_page import before_and_after
 
 pytestmark = needs_browser
 WIDTHS = (320, 360, 412)  # pixels, of small, usual and large phones
@@ -61,7 +70,38 @@ def pixels() -> np.ndarray:
     return np.full((160, 224, 3), 128, np.uint8)
 
 
-def report_page() -> str:
+def demo_page(folder: Path) -> str:
+    """The demo's report, of a model that knows nothing."""
+    model = folder / "model.safetensors"
+    recipe = tiny_recipe()
+    save_checkpoint(model, Encoders(recipe.encoder), recipe, facts={"batches": 2})
+    (folder / "painted.mp4").touch()
+    scenes = Scenes(load_pack("toys", split="val", classes=4), demo.SHOWN, size=40)
+    scores = dict.fromkeys((demo.KNOWN, demo.NEW), evaluate(model, scenes, "ssl-tie"))
+    options = DemoOptions(command=f"hearsight demo --out {WORD} --device cpu --workers 0")
+    return render(demo.describe(folder, options, "toys", scores, (2, 6), (scenes, scenes)))
+
+
+def own_videos_page(folder: Path) -> str:
+    """The page of a training on one's own videos, whose names are long."""
+    recipe = tiny_recipe()
+    facts = {
+        "command": f"hearsight train --data {WORD} --start {WORD} --device cpu --workers 0",
+        "start": {"model": WORD, "recipe": "ssl_tie:small", "digest": "ea2b32414115be1a"},
+        "data": [WORD],
+        "held_out_videos": [f"{WORD}.mp4"] * 3,
+    }
+    model = Model(Encoders(recipe.encoder).eval(), recipe, facts)
+    scenes = Scenes(load_pack("toys", split="val", classes=4), 3, size=40)
+    moments = [replace(scenes[place], id=f"{WORD}.mp4_000{place}") for place in range(3)]
+    score = OwnSoundScore(told=0.8, interval=(0.7, 0.9), found=0.9, dark=0.6, threshold=0.25)
+    compared = Comparison(before=score, after=score, difference=(-0.1, 0.1), moments=3, videos=3)
+    return render(
+        before_and_after((WORD, "ssl_tie:small"), (model, model), moments, compared, WORD)
+    )
+
+
+def report_page(folder: Path) -> str:
     picture = Picture(pixels=pixels(), caption=WORD)
     rows = [
         {"name": WORD, **dict.fromkeys(SCORES, 0.4123), "clips": 1500, "device": "cpu"},
@@ -96,7 +136,7 @@ def report_page() -> str:
     return render(report)
 
 
-def search_page() -> str:
+def search_page(folder: Path) -> str:
     shown: dict[str, Any] = {
         "file": Path(f"/a/{WORD}.mp4"),
         "kind": "video",
@@ -111,17 +151,19 @@ def search_page() -> str:
     )
 
 
-PAGES: dict[str, Callable[[], str]] = {
+PAGES: dict[str, Callable[[Path], str]] = {
+    "demo": demo_page,
+    "own videos": own_videos_page,
     "report": report_page,
     "search": search_page,
-    "leaderboard": lambda: leaderboard_page(boards([])),
+    "leaderboard": lambda folder: leaderboard_page(boards([])),
 }
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_a_phone(browser: Any, tmp_path: Path, name: str) -> None:
     file = tmp_path / f"{name}.html"
-    file.write_text(PAGES[name](), encoding="utf-8")
+    file.write_text(PAGES[name](tmp_path), encoding="utf-8")
     page = browser.new_page()
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 740})
@@ -131,4 +173,22 @@ def test_a_page_fits_a_phone(browser: Any, tmp_path: Path, name: str) -> None:
         assert page.evaluate(HIDDEN) == []
         assert page.evaluate(PLOTTED) == []
         assert all(page.evaluate(FIRST)), width
+    page.close()
+
+
+def test_before_and_after_are_seen_beside_each_other(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "own.html"
+    file.write_text(own_videos_page(tmp_path), encoding="utf-8")
+    page = browser.new_page(viewport={"width": WIDTHS[0], "height": 740})
+    page.goto(file.as_uri())
+    rows = page.evaluate(
+        """() => [...document.querySelectorAll('.gallery tbody tr')].map(row =>
+        [...row.querySelectorAll('img')].map(e => e.getBoundingClientRect())
+        .map(({ left, right, top }) => [left, right, top]))"""
+    )
+    assert len(rows) == 3
+    for before, after in rows:
+        assert before[2] == after[2]
+        assert 0 <= before[0] < before[1] <= after[0] < after[1] <= WIDTHS[0]
+        assert after[1] - after[0] > WIDTHS[0] / 3
     page.close()

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from made_packs import flat_cutout, make_deb
+from made_packages import ENTRIES, FILES, SCRATCH, TUX, make_debs, picture, wave
+from made_packs import make_deb
 from PIL import Image
 
 from hearsight.errors import HearsightError
@@ -19,80 +20,15 @@ from hearsight.scenes import debian_packages, pack_builder
 from hearsight.scenes.cutting import cut_background, cut_out, cut_sound, normalise_loudness
 from hearsight.scenes.debian_packages import download_debs, read_deb, read_members
 from hearsight.scenes.menagerie import DEMO_CLASSES, read_menagerie, split_files
-from hearsight.scenes.pack_builder import CatalogueEntry, build_pack, read_catalogue
+from hearsight.scenes.pack_builder import build_pack, read_catalogue
 from hearsight.scenes.pack_folder import read_rows
-
-TUX, SCRATCH = "tuxpaint-stamps-default", "scratch"
-
-
-def picture(size: tuple[int, int], kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    pixels = np.zeros((size[1], size[0], 4), np.uint8)
-    pixels[10:-10, 20:-20] = flat_cutout((200, 10, 60), size[0] - 40, size[1] - 20)
-    image = Image.fromarray(pixels)
-    if kind == "GIF":
-        image.save(file, kind)
-    else:
-        (image if kind == "PNG" else image.convert("RGB")).save(file, kind)
-    return file.getvalue()
-
-
-def wave(rate: int, seconds: float, channels: int = 1, kind: str = "WAV") -> bytes:
-    file = io.BytesIO()
-    noise = np.random.default_rng(0).normal(0, 0.1, (round(rate * seconds), channels))
-    noise[: rate // 10] = 0
-    soundfile.write(file, noise, rate, format=kind)
-    return file.getvalue()
-
-
-def entry(
-    package: str, kind: str, path: str, label: str = "", split: str = "train"
-) -> CatalogueEntry:
-    folder, suffix = pack_builder.FOLDERS[kind], pack_builder.SUFFIXES[kind]
-    file = f"{folder}/{Path(path).stem}.{suffix}"
-    return CatalogueEntry(
-        label=label, split=split, kind=kind, package=package, path=path, licence="X", file=file
-    )
-
-
-ENTRIES = [
-    entry(TUX, "cutout", "usr/a/bear.png", "bear"),
-    entry(TUX, "cutout", "usr/a/bear2.png", "bear", "val"),
-    entry(TUX, "sound", "usr/a/bear.ogg", "bear"),
-    entry(SCRATCH, "cutout", "usr/b/car.gif", "car"),
-    entry(SCRATCH, "cutout", "usr/b/car2.gif", "car", "val"),
-    entry(SCRATCH, "sound", "usr/b/car.wav", "car"),
-    entry(SCRATCH, "background", "usr/b/hill.jpg"),
-    entry(SCRATCH, "background", "usr/b/sea.jpg", split="val"),
-]
-FILES = {
-    TUX: {
-        "./usr/a/bear.png": picture((300, 500)),
-        "./usr/a/bear2.png": picture((100, 80)),
-        "./usr/a/bear.ogg": wave(44_100, 1.5, kind="OGG"),
-        "./../../evil": b"outside",
-        "/etc/evil": b"outside",
-        f"./usr/share/doc/{TUX}/copyright": b"Files: *\nLicense: GPL-2\n",
-    },
-    SCRATCH: {
-        "usr/b/car.gif": picture((120, 90), "GIF"),
-        "usr/b/car2.gif": picture((120, 90), "GIF"),
-        "usr/b/car.wav": wave(11_025, 9.0, channels=2),
-        "usr/b/hill.jpg": picture((640, 480), "JPEG"),
-        "usr/b/sea.jpg": picture((200, 240), "JPEG"),
-    },
-}
 
 
 @pytest.fixture
 def debs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with both packages, and a catalogue of what is in them."""
-    folder = tmp_path / "debs"
-    folder.mkdir()
-    make_deb(folder, TUX, FILES[TUX], packing="xz", version="2022-1")
-    make_deb(folder, SCRATCH, FILES[SCRATCH], packing="zst", version="1.4~x")
     monkeypatch.setattr(pack_builder, "read_catalogue", lambda pack: ENTRIES)
-    return folder
+    return make_debs(tmp_path / "debs")
 
 
 def test_the_pack_is_cut_from_the_packages(debs: Path, tmp_path: Path) -> None:
@@ -256,7 +192,7 @@ def test_a_machine_that_cannot_download_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    with pytest.raises(HearsightError, match=r"Debian or Ubuntu system: give .* --packages DIR"):
+    with pytest.raises(HearsightError, match=r"Debian or Ubuntu system: give .* as `packages`"):
         download_debs([SCRATCH], tmp_path)
     write_apt(tmp_path / "bin", 'echo "E: Unable to locate package scratch" >&2; exit 100')
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

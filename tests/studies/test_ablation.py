@@ -94,7 +94,7 @@ def test_a_method_without_a_ladder_is_refused() -> None:
 
 
 def test_a_store_is_not_scored_on_what_it_taught(tmp_path: Path) -> None:
-    with pytest.raises(HearsightError, match="--test"):
+    with pytest.raises(HearsightError, match="`test`"):
         open_data([str(tmp_path)], None, size=32, epoch=None, count=4, classes=None)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_runs import hurry_demo
 from safetensors.torch import save_file
 
 from hearsight.checkpoints.checkpoint import load_checkpoint
@@ -26,11 +27,7 @@ HURRIED = DemoOptions(minutes=5.0, pack="toys", device="cpu", workers=0)
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As little of everything as shows the same."""
-    monkeypatch.setattr("hearsight.studies.demo_plan.EPOCH", 2)
-    monkeypatch.setattr("hearsight.studies.demo_plan.fit_epochs", lambda *_: 1)
-    monkeypatch.setattr("hearsight.studies.demo_plan.HELD_OUT", 24)
-    monkeypatch.setattr("hearsight.studies.demo.SECONDS", 3)
+    hurry_demo(monkeypatch)
 
 
 @pytest.mark.slow
@@ -94,7 +91,7 @@ def test_a_pack_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_toys_is_refused() -> None:
-    with pytest.raises(HearsightError, match=r"--pack toys:here: toys .* have no folder"):
+    with pytest.raises(HearsightError, match=r"`pack=toys:here`: toys .* have no folder"):
         choose_pack("toys:here", lambda *_: None)
 
 

@@ -151,9 +151,7 @@ def test_too_few_clips_and_uneven_shares_are_refused(recipe: Recipe) -> None:
         Batches(Numbered(30), recipe, processes=3)
 
 
-@pytest.mark.parametrize(
-    ("count", "said"), [(3, "use --set batch_size=3 or more"), (1, "use more")]
-)
+@pytest.mark.parametrize(("count", "said"), [(3, "use `batch_size=3` or more"), (1, "use more")])
 def test_no_batch_is_proposed_that_the_recipe_refuses(
     recipe: Recipe, count: int, said: str
 ) -> None:

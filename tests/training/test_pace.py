@@ -141,9 +141,9 @@ def test_a_long_first_step_is_enough_to_tell(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("minutes", "said"),
     [
-        (30.0, "--minutes 30 allows about 2.5 epochs of it, with 90 s kept to validate and save."),
-        (5.0, "--minutes 5 allows about 20 steps of it, with"),
-        (0.1, "--minutes 0.1 allows about 1 step of it, with"),
+        (30.0, "`minutes=30` allows about 2.5 epochs of it, with 90 s kept to validate and save."),
+        (5.0, "`minutes=5` allows about 20 steps of it, with"),
+        (0.1, "`minutes=0.1` allows about 1 step of it, with"),
         (900.0, None),
     ],
 )
@@ -155,7 +155,7 @@ def test_what_fits_into_the_minutes_is_said(clock: Clock, minutes: float, said: 
     work = Work(steps=500, searches=0, validations=8)
     found = pace.describe(recipe, work, batches=63, device="cpu")
     assert found is not None
-    assert (said in found) if said else ("--minutes" not in found)
+    assert (said in found) if said else ("`minutes" not in found)
 
 
 def test_lighter_recipes_are_those_of_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ def test_minutes_end_with_a_validated_checkpoint_in_time(
         assert -1 <= facts["threshold"] <= 1
         assert facts["position"]["step"] == wanted
     assert len(told) == 1
-    assert f"--minutes {minutes:g} allows about" in told[0]
+    assert f"`minutes={minutes:g}` allows about" in told[0]
 
 
 @pytest.mark.slow
@@ -339,7 +339,7 @@ def test_minutes_that_hold_no_long_step_are_refused_before_it(
     with pytest.raises(HearsightError) as refused:
         train(recipe, few_scenes(), tmp_path / "run", options=options)
     assert str(refused.value) == (
-        "--minutes 2 is too short for a single step of ssl_tie, which takes about 100 s here, "
+        "`minutes=2` is too short for a single step of ssl_tie, which takes about 100 s here, "
         "beside 23 s to begin: give 4 or more, or take ssl_tie:small or ssl_tie:pretrained."
     )
     assert not (tmp_path / "run" / "log.jsonl").exists()
@@ -382,7 +382,7 @@ def test_a_validation_that_does_not_fit_is_on_fewer_clips(
     assert {key: value for key, value in result.shortened.items() if key == "validation"} == cut
     assert [each for each in told if "validated" in each] == (
         [
-            f"The last weights are validated on {scored} of 48 clips: --minutes leaves no time for "
+            f"The last weights are validated on {scored} of 48 clips: `minutes` leaves no time for "
             "more."
         ]
         if cut

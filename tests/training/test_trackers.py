@@ -2,6 +2,8 @@
 
 import io
 import json
+import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,36 @@ def test_a_tracker_of_accelerate_is_shown_the_run(tmp_path: Path, noted: type[No
     assert [pixels.shape for pixels in rest[4][2]["validation"]] == [(224, 224, 3)] * 2
     first = read_log(folder)[0]
     assert rest[0][2]["train/loss"] == first["loss"]
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.CRITICAL])  # plain, and `--quiet`
+def test_what_a_tracker_prints_is_kept_from_the_results(
+    tmp_path: Path,
+    noted: type[Noted],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    level: int,
+) -> None:
+    class Talking(noted):  # type: ignore[misc, valid-type]
+        def start(self) -> None:
+            print("began", flush=True)
+
+        def log(self, values: dict[str, float], step: int | None = None) -> None:
+            print("a step")
+
+        def finish(self) -> None:
+            sys.stdout.write("View run at: http://tracker/1\n")  # as MLflow's
+
+    monkeypatch.setitem(trackers.LOGGER_TYPE_TO_CLASS, "noted", Talking)
+    options = replace(QUIET, trackers=("noted",))
+    with caplog.at_level(level, "hearsight"):
+        train(RECIPE, few_scenes(), tmp_path / "run", options=options)
+    print("a result")
+    said = ["began", *["a step"] * 3, "View run at: http://tracker/1"]
+    out, err = capsys.readouterr()
+    assert out == "a result\n"
+    assert err.splitlines() == ([] if level else said)
 
 
 def test_a_tracker_that_cannot_begin_is_said_in_one_sentence_and_leaves_nothing(

@@ -229,7 +229,7 @@ def test_a_used_folder_is_refused_and_another_recipe_not_resumed(
 ) -> None:
     run = tmp_path / "run"
     train(replace(tiny, epochs=1), scenes, run, options=QUIET)
-    with pytest.raises(HearsightError, match="already holds a run: add --resume"):
+    with pytest.raises(HearsightError, match="already holds a run: add `resume`"):
         train(tiny, scenes, run, options=QUIET)
     with pytest.raises(HearsightError, match="differs in learning_rate"):
         train(replace(tiny, learning_rate=0.5), scenes, run, options=replace(QUIET, resume=True))

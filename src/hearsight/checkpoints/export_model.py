@@ -71,7 +71,7 @@ def export_model(
         stated = LICENCES.search(notice_text(path))
         if stated is not None:
             raise HearsightError(
-                f"The notice beside '{path}' states the licence {stated[1]}: leave out --license."
+                f"The notice beside '{path}' states the licence {stated[1]}: leave out `licence`."
             )
     model = load_model(path)
     with written_folder(folder, CONFIG) as part:

@@ -1,5 +1,6 @@
 """Weights that authors released, converted to our networks; reading them runs no code."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +14,12 @@ from hearsight.checkpoints.frame_network import torchvision_name
 from hearsight.checkpoints.released_file import read_weights
 from hearsight.checkpoints.tensors import layout
 from hearsight.errors import HearsightError, nearest
-from hearsight.files.text import first_names
+from hearsight.files.text import counted, first_names
 from hearsight.model.spectrogram import LogSpectrogram
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
+
+LOGGER = logging.getLogger(__name__)
 
 
 class Released(NamedTuple):
@@ -148,6 +151,7 @@ def import_weights(file: str | Path, target: str | Path, method: str = "ssl-tie"
             )
         weights[ours] = joined.reshape(wanted[ours]).float()
     save_weights(Path(target), weights, recipe, {"imported_from": file.name})
+    LOGGER.info("imported %s as %s: %s", file, recipe.name, counted(len(weights), "tensor"))
     return recipe
 
 

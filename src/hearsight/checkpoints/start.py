@@ -220,6 +220,6 @@ def start_of_run(folder: Path, given: Start | None, *, needed: bool) -> Start | 
     if start.digest != held["digest"]:
         raise HearsightError(
             f"The run in {folder} started from '{held['model']}' with other weights than those of "
-            f"'{start.name}': name the model it started from by --start."
+            f"'{start.name}': name the model it started from by `start`."
         )
     return start

@@ -226,7 +226,7 @@ def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> boo
     Args:
         validation: the name of the clips that choose the epoch.
         test: what they share with the test set, if there is one.
-        allowed: whether the user asked for it, by --select-on-test.
+        allowed: whether the user asked for it.
 
     Raises:
         HearsightError: it is, and is not allowed.
@@ -240,7 +240,7 @@ def check_selection(validation: str, test: Leak | None, *, allowed: bool) -> boo
     if not allowed:
         raise HearsightError(
             f"The epoch would be chosen on the test set, because {why}: name other clips with "
-            "--validation, or say --select-on-test, and tables will mark it."
+            "`validation`, or say `select_on_test`, and tables will mark it."
         )
     return True
 

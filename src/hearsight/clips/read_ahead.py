@@ -66,7 +66,7 @@ def read_apart(
     except BrokenProcessPool as error:
         raise HearsightError(
             "The system ended a process that read clips, perhaps for want of memory: run again, "
-            "with fewer --workers, to go on."
+            "with fewer `workers`, to go on."
         ) from error
 
 

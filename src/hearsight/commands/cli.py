@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hearsight.commands.console import log_to_stderr
+from hearsight.commands.console import as_typed, log_to_stderr
 from hearsight.commands.data import data
 from hearsight.commands.export_models import export_model, export_onnx
 from hearsight.commands.library import index, search, similar
@@ -111,7 +111,7 @@ def run() -> int:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except HearsightError as error:
-        say(str(error))
+        say(as_typed(str(error)))
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             print(error.format_message())

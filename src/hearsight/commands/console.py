@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -97,7 +98,27 @@ def is_quiet() -> bool:
 def tell(notes: Iterable[str]) -> None:
     """Print notes to stderr, a line each, unless `--quiet` is given."""
     for each in () if is_quiet() else notes:
-        print(each, file=sys.stderr)
+        print(as_typed(each), file=sys.stderr)
+
+
+OPTIONS: dict[str, str] = {}  # of the command that runs, by the names of its arguments
+ARGUMENT = re.compile(r"`([a-z_.]+)(?:=([^`]*))?`")
+
+
+def as_typed(sentence: str) -> str:
+    """A sentence of the package, its arguments in backticks named as a user types them.
+
+    An option of the command that runs becomes `--option`, with its value if there is one; other
+    fields, which have a value, are set by `--set` where the command takes it.
+    """
+
+    def typed(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name in OPTIONS:
+            return OPTIONS[name] if value is None else f"{OPTIONS[name]} {value}"
+        return f"--set {name}={value}" if value is not None and "set" in OPTIONS else found[0]
+
+    return ARGUMENT.sub(typed, sentence)
 
 
 def note(sentence: str) -> None:

@@ -50,7 +50,7 @@ def index(
     library: LibraryName,
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE_OR_FOLDER...", help="Folders are searched at any depth."),
+        typer.Argument(metavar="FILE_OR_FOLDER", help="Folders are searched at any depth."),
     ] = None,
     every: Annotated[
         float | None, typer.Option(help="Seconds between two moments; by default 3.")

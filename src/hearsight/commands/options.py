@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hearsight.commands.console import keep_quiet, log_to_stderr
+from hearsight.commands.console import OPTIONS, keep_quiet, log_to_stderr
 from hearsight.errors import HearsightError
 
 Data = Annotated[
@@ -86,7 +86,12 @@ def be_verbose(context: Any, count: int) -> int:
 
 
 def be_quiet(context: Any, wanted: bool) -> bool:
-    """Show only results and errors, if `--quiet` is given."""
+    """Show only results and errors, if `--quiet` is given; every command's options pass here."""
+    OPTIONS.clear()
+    for option in context.command.params:
+        for typed in option.opts:
+            if typed.startswith("--"):
+                OPTIONS.update(dict.fromkeys((option.name, typed[2:].replace("-", "_")), typed))
     if wanted:
         _speak_by(context, "--quiet")
         keep_quiet()
@@ -139,7 +144,8 @@ def speech_options() -> list[Any]:
 class WholeSentences(TyperGroup):
     """A group whose help lists each command with its first sentence uncut.
 
-    Every command in it, and in its groups, has the options of `speech_options`.
+    Every command in it, and in its groups, has the options of `speech_options`, and names its
+    arguments in capitals.
     """
 
     def __init__(self, **facts: Any) -> None:
@@ -151,6 +157,9 @@ class WholeSentences(TyperGroup):
                 if hasattr(command, "commands"):
                     groups.append(command)
                 elif options[0] not in command.params:
+                    for one in command.params:
+                        if one.param_type_name == "argument" and not one.metavar:
+                            one.metavar = one.name.upper()  # as of options; typer's is lower case
                     command.params += options
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

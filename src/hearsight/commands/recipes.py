@@ -19,7 +19,7 @@ def recipes(
         typer.Argument(
             help="Print all fields of this one (JSON): a recipe, a run folder, a checkpoint or a "
             "model folder.",
-            metavar="[NAME|RUN]",
+            metavar="NAME|RUN",
         ),
     ] = None,
 ) -> None:

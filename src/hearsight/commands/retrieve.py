@@ -77,7 +77,7 @@ def retrieve(
     checkpoints: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Checkpoints, run folders, model folders or names; one row each.",
         ),
     ],
@@ -179,7 +179,7 @@ def check_options(
         raise HearsightError(f"--pooling is of frames, and '{task}' has none: leave it out.")
     if same_video not in ("keep", "drop"):
         raise HearsightError(f"--same-video may be keep or drop, not '{same_video}'.")
-    check_composed(data, {"--count": count, "--classes": classes})
+    check_composed(data, {"count": count, "classes": classes})
 
 
 def write(

@@ -45,7 +45,7 @@ def evaluate(
     checkpoints: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Checkpoints, run folders, model folders or names; one row each.",
         ),
     ],

@@ -134,7 +134,7 @@ def train(
         check_validation(protocol)  # a wrong name is said now, not at the end of the first epoch
         if validation is None and not select_on_test:
             raise HearsightError("--protocol needs clips to score: name them by --validation.")
-    check_composed(data, {"--scenes": scenes, "--looks": None if looks == 1 else looks})
+    check_composed(data, {"scenes": scenes, "looks": None if looks == 1 else looks})
     changes = add_epochs(changes, epochs)
     resumed = out if resume else None
     method = choose_recipe(recipe, config, changes, seed, resumed=resumed)

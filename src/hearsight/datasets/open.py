@@ -25,8 +25,8 @@ from hearsight.scenes.pack import PACKS
 LOGGER = logging.getLogger(__name__)
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
 HARD = "hard"  # a prefix, of scenes to train on as well
-NO_VIDEOS = "'{}' holds no videos to take several clips of: leave --every out"
-NO_SCENES = "'{}' is not composed of scenes: leave --{} out"
+NO_VIDEOS = "'{}' holds no videos to take several clips of: leave `every` out"
+NO_SCENES = "'{}' is not composed of scenes: leave `{}` out"
 OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and its defaults
     "seed": 0,
     "size": 224,
@@ -79,7 +79,7 @@ def open_joined(
 
 
 def open_clips(
-    spec: str,
+    spec: str | Path,
     *,
     split: str = "train",
     seed: int = 0,
@@ -117,6 +117,7 @@ def open_clips(
         HearsightError: it names nothing of these, it is damaged, there is no such split, `every`
             is given for clips that are not videos, or what is said of scenes for others.
     """
+    spec = str(spec)
     if is_composed(spec):
         if every is not None:
             raise HearsightError(NO_VIDEOS.format(spec))
@@ -142,7 +143,7 @@ def _open_composed(
     name, colon, pack = spec.partition(":")
     if colon and name in MIXED:
         if looks != 1:
-            raise HearsightError(f"'{spec}' has one look of each cut-out: leave --looks out.")
+            raise HearsightError(f"'{spec}' has one look of each cut-out: leave `looks` out.")
         options: dict[str, Any] = {"seed": seed, "size": size}
         options |= {} if silent is None else {"silent": silent}
         count = COUNTS["val"] if count is None else count
@@ -228,7 +229,7 @@ def is_composed(spec: str) -> bool:
 def check_composed(specs: Sequence[str], options: Mapping[str, object]) -> None:
     """Refuse what is said of scenes where none of the sources is composed.
 
-    options: what is given, by its option; None where it is not.
+    options: what is given, by its name; None where it is not.
 
     Raises:
         HearsightError: one is given in vain.
@@ -236,8 +237,8 @@ def check_composed(specs: Sequence[str], options: Mapping[str, object]) -> None:
     for option, given in options.items():
         if given is not None and not any(map(is_composed, specs)):
             raise HearsightError(
-                f"{option} is for composed scenes, such as toys or menagerie, and '{specs[0]}' is "
-                "none: leave it out."
+                f"`{option}` is for composed scenes, such as toys or menagerie, and '{specs[0]}' "
+                "is none: leave it out."
             )
 
 
@@ -260,13 +261,13 @@ def check_split(spec: str, split: str) -> None:
         return  # loading the pack says whether it has this split
     _check_known(split)
     if not tells_splits(spec):
-        raise HearsightError(f"'{spec}' does not tell train from val: leave --split out.")
+        raise HearsightError(f"'{spec}' does not tell train from val: leave `split` out.")
 
 
 def _check_known(split: str) -> None:
     """Refuse a split that is neither train nor val."""
     if split not in LISTED:
-        raise HearsightError(f"--split may be train or val, not '{split}'.{nearest(split, LISTED)}")
+        raise HearsightError(f"`split` may be train or val, not '{split}'.{nearest(split, LISTED)}")
 
 
 def tells_splits(spec: str) -> bool:

@@ -155,7 +155,7 @@ def read_entries(
     """
     if Path(source).is_file():
         if decode:
-            raise HearsightError(f"--decode needs clips, but '{source}' is a list.")
+            raise HearsightError(f"`decode` needs clips, but '{source}' is a list.")
         entries = _rows_of(source, split)
         for done, one in enumerate(entries, 1):
             yield from ((id, one.label, one.boxes) for id in one.ids)

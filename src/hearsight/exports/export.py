@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, refuse_name
 from hearsight.exports import (
     audacity,
     coco,
@@ -74,9 +74,11 @@ def write_export(
 
     Raises:
         HearsightError: there is no such format, the ending tells none, a picture's moment in a
-            format that is for videos, moments out of order, or a file that cannot be read or
+            format that is for videos, moments out of order, a film in
+            their place, or a file that cannot be read or
             written.
     """
+    refuse_name("moments", moments, "localise_video")
     if not isinstance(target, Path | str):
         if format is None:
             raise HearsightError(f"Name the format to write: {', '.join(FORMATS)}.")

@@ -132,7 +132,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
         if folder.is_dir():
             if any(folder.iterdir()) and not force:
                 raise HearsightError(
-                    f"'{folder}' is not empty: name another folder, or write into it by --force."
+                    f"'{folder}' is not empty: name another folder, or write into it by `force`."
                 )
         elif folder.exists():
             raise HearsightError(f"'{folder}' is a file, not a folder to write to.")

@@ -133,6 +133,8 @@ def index_videos(
             nothing could be read; the library is damaged, in use, bound to another model or
             `every`, or cannot be written.
     """
+    if isinstance(sources, str | Path):
+        raise HearsightError(f"`sources` must be several, such as a list: '{sources}' is one.")
     if every is not None and not (math.isfinite(every) and every >= LEAST):
         raise HearsightError(
             f"`every` must be a number of seconds from {LEAST:g} up, not {every:g}."

@@ -291,7 +291,7 @@ class Library:
         times = rows["time"].to_numpy()
         if at is None and len(times) > 1:
             raise HearsightError(
-                f"'{file}' has moments from {times[0]:.1f} to {times[-1]:.1f} s: say by --at which."
+                f"'{file}' has moments from {times[0]:.1f} to {times[-1]:.1f} s: say by `at` which."
             )
         at = float(times[0]) if at is None else at
         row = int(np.abs(times - at).argmin()) if math.isfinite(at) else 0
@@ -306,7 +306,7 @@ class Library:
         vector = {each: values.pop(each) for each in MODALITIES}[modality]
         if vector is None:
             raise HearsightError(
-                f"'{file}' has no {modality} to compare: choose the other by --to."
+                f"'{file}' has no {modality} to compare: choose the other by `to`."
             )
         shown = ShownMoment(**_shown(values))
         return Query(
@@ -514,5 +514,5 @@ def check_model(table: MomentTable, embedder: "Embedder") -> None:
             f"The library '{table.library}' was made with '{info.model}'"
             f" ({info.recipe}, {info.fingerprint[:8]}), not with '{embedder.source}'"
             f" ({embedder.recipe.name}, {digest[:8]}), and vectors of two models cannot be"
-            " compared: name the first with --model, or index the videos into a new library."
+            " compared: name the first with `model`, or index the videos into a new library."
         )

@@ -199,7 +199,7 @@ def _tracks(reader: VideoReader) -> MediaInfo:
 def refuse_picture(path: Path) -> None:
     """Raise HearsightError if a file is a picture, moving or not, which has no sound."""
     if is_picture(path):
-        raise HearsightError(f"'{path}' is a picture: name the sound it is seen with by --sound.")
+        raise HearsightError(f"'{path}' is a picture: name the sound it is seen with by `sound`.")
 
 
 def localise_image(

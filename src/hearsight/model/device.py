@@ -64,6 +64,6 @@ def place(encoders: Encoders, device: torch.device, *, channels_last: bool) -> E
     if device.type == "cpu" and any(width % 8 for width in encoders.widths):
         raise HearsightError(
             f"On a CPU channels_last needs widths that are multiples of 8, not "
-            f"{list(encoders.widths)}: use --set channels_last=false."
+            f"{list(encoders.widths)}: use `channels_last=false`."
         )
     return encoders.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

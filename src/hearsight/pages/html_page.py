@@ -120,7 +120,7 @@ tr.blind, tr.ceiling, tr.paper { color: var(--soft); }
   margin-left: 0.35rem; font-size: 0.75rem; }
 figure { margin: 0; }
 figcaption { margin-top: 0.35rem; overflow-wrap: anywhere; line-height: 1.35; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(10.5rem, 46%), 1fr));
   gap: 1.1rem 0.9rem; }
 .pictures img { display: block; width: 100%; height: auto; border-radius: 4px; }
 .gallery th, .gallery td { vertical-align: top; text-align: left; white-space: normal;
@@ -139,11 +139,19 @@ dl { display: grid; grid-template-columns: fit-content(16rem) minmax(0, 1fr); ga
 dt { color: var(--soft); overflow-wrap: anywhere; min-width: 6rem; }
 dd { margin: 0; font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
   font-size: 0.85rem; overflow-wrap: anywhere; white-space: pre-wrap; }
+dd .option { white-space: nowrap; }
 @media (max-width: 34rem) {
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: 0.5rem; }
   th, td { padding: 0.4rem 0.45rem; }
   .scroll tbody th, .scroll thead th:first-child { width: 7rem; min-width: 7rem;
     white-space: normal; overflow-wrap: anywhere; font-size: 0.75rem; line-height: 1.35; }
   .scroll .tag { display: inline-block; }
+  .gallery.wide, .gallery.wide thead, .gallery.wide tbody { display: block; }
+  .gallery.wide tr { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .gallery.wide th, .gallery.wide td { border: 0; }
+  .gallery.wide tbody th:first-child { grid-column: 1 / -1; width: auto;
+    border-top: 1px solid var(--line); }
+  .gallery.wide thead th:first-child { display: none; }
+  .gallery.wide figure { width: auto; }
 }
 """

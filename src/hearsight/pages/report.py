@@ -28,6 +28,8 @@ SCORE_NAMES = {  # of validation scores in the log, as tables have them
     "ceiling_auc": "ceiling AUC",
 }
 NUMERIC = r"[-+\u2013\d.,± ]*(to [-+\d.]*)?"  # text of a cell that is aligned like a number
+OPTION = re.compile(r"(?<!\S)--[a-z-]+")  # of a command
+WHOLE = r'<span class="option">\g<0></span>'  # else lines end between its hyphens
 NO_TERMS = {"kind", "step", "epoch", "learning_rate", "samples_per_second"}  # nor scores
 
 
@@ -240,7 +242,8 @@ def _curve(entries: Sequence[Mapping[str, Any]], name: str, factor: float = 1.0)
 
 def _provenance(provenance: Mapping[str, str]) -> str:
     rows = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in provenance.items()
+        f"<dt>{escape(name)}</dt><dd>{OPTION.sub(WHOLE, escape(value))}</dd>"
+        for name, value in provenance.items()
     )
     return f"<dl>{rows}</dl>" if rows else ""
 

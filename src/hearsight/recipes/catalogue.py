@@ -70,6 +70,8 @@ def load_recipe(name: str) -> "Recipe":
     Raises:
         HearsightError: no recipe of that name; the nearest is suggested.
     """
+    if not isinstance(name, str):
+        raise HearsightError(f"A recipe is found by its name, not by {type(name).__name__}.")
     names = recipe_names()
     if name not in names:
         raise HearsightError(f"There is no recipe '{name}'.{nearest(name, names)}")

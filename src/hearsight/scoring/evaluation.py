@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from hearsight.checkpoints.checkpoint import Model
+from hearsight.checkpoints.checkpoint import Model, load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, covers_nothing, is_corrupt
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, refuse_name
 from hearsight.files.tables import NARROW, write_rows
 from hearsight.files.text import count_and_name
 from hearsight.model.device import move
@@ -160,7 +160,7 @@ def check_truths(clips: Clips, name: str, annotations: Annotations | None = None
 
 
 def evaluate(
-    model: Model,
+    model: Model | Path | str,
     clips: Clips,
     protocol: Protocol | str = DEFAULT_PROTOCOL,
     *,
@@ -174,7 +174,8 @@ def evaluate(
     """Score a model on annotated clips. Clips without boxes, or unreadable, are skipped and named.
 
     Args:
-        model: its encoders are moved to `device` and left there; in evaluation mode only meanwhile.
+        model: or what `load_model` takes. Its encoders are moved to `device` and left there; in
+            evaluation mode only meanwhile.
         clips: annotated with boxes.
         protocol: itself or its name.
         name: of the model's row.
@@ -185,14 +186,18 @@ def evaluate(
         progress: of the stage `scoring`, in clips.
 
     Raises:
-        HearsightError: no clip with boxes that can be read, no such protocol or device, fewer than
-            one clip or thread, or response maps that are not finite.
+        HearsightError: no such model, no clip with boxes that can be read, the name of clips, no
+            such protocol or device, fewer than one clip or thread, or response maps that are not
+            finite.
     """
     for name_of, number in (("batch_size", batch_size), ("workers", workers)):
         if number < 1:
             raise HearsightError(f"`{name_of}` must be at least 1, not {number}.")
+    refuse_name("clips", clips, "open_clips")
     if isinstance(protocol, str):
         protocol = load_protocol(protocol)
+    if isinstance(model, str | Path):
+        model = load_model(model)
     place = move(model.encoders, device)
     if guide is not None:
         guide.network.to(place)

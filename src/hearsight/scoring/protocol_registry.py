@@ -256,7 +256,7 @@ def check_options(name: str, *, guided: bool, draws: int | None) -> None:
     if guided and run in (evaluate_negatives, evaluate_duets, evaluate_prompted):
         raise HearsightError(f"The protocol '{name}' scores responses alone, without object maps.")
     if draws is not None and run is not evaluate_negatives:
-        raise HearsightError(f"The protocol '{name}' draws no sounds: --draws is for 'negatives'.")
+        raise HearsightError(f"The protocol '{name}' draws no sounds: `draws` is for 'negatives'.")
 
 
 def check_maps_suffice(name: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.clips.clip import Clips
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, refuse_name
 from hearsight.files.text import parse_json, read_text, rows_of
 from hearsight.progress import Progress, no_progress
 from hearsight.scoring.checkpoint_scores import (
@@ -60,6 +60,7 @@ def evaluate_maps(
             though one is given; no map is of any clip,
             two are of one, one is not finite, no map, or of other values than the protocol takes.
     """
+    refuse_name("clips", clips, "open_clips")
     check_maps_suffice(protocol)
     if confidence is not None and not takes_confidence(protocol):
         raise HearsightError(unused_confidence([protocol]))

@@ -175,7 +175,7 @@ class _Scale:
         if self.absolute and self.values == "cosine" and files.are_pictures(name):
             raise HearsightError(
                 f"The map {files.said(name)} of clip '{id}' is a picture, whose shades are "
-                f"no cosines, but '{self.name}' takes these: save arrays, or say by --values what "
+                f"no cosines, but '{self.name}' takes these: save arrays, or say by `values` what "
                 "white is."
             )
         if self.absolute:
@@ -201,7 +201,7 @@ class _Scale:
             raise HearsightError(
                 f"The map {said} of clip '{id}' reaches from {least:.4g} to {most:.4g}, but "
                 f"'{self.name}' takes a {kind} in each pixel, {low} to {high}: save them {ways}, "
-                "or say by --values what they are."
+                "or say by `values` what they are."
             )
 
     def notes(self) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hearsight.errors import HearsightError, needs
@@ -82,7 +83,8 @@ def serve(options: ServeOptions, *, host: str, port: int, begun: Callable[[str],
             ws="none",
         )
         server = _Server(config, address, begun)
-        asyncio.run(server.serve(sockets=[listening]))
+        with suppress(KeyboardInterrupt):  # raised again by uvicorn after its end in good order
+            asyncio.run(server.serve(sockets=[listening]))
 
 
 class _Server(uvicorn.Server):

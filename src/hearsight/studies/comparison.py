@@ -176,7 +176,7 @@ def check(comparison: Comparison) -> int:
         check_name(protocol)
     for change in comparison.changes:
         if changed_field(change) == "seed":
-            raise HearsightError(f"--set {change} would have no effect: name seeds by --seeds.")
+            raise HearsightError(f"`{change}` would have no effect: name seeds by `seeds`.")
     recipes = [
         make_recipe(name, comparison.changes, comparison.seeds[0]) for name in comparison.recipes
     ]
@@ -211,9 +211,9 @@ def scene_counts(
     Raises:
         HearsightError: one of the numbers is given, but what it counts is not composed.
     """
-    check_composed(data, {"--scenes": epoch, "--looks": None if looks == 1 else looks})
-    check_composed(held_out[:1], {"--count": count})
-    check_composed([*data, *held_out], {"--classes": classes})
+    check_composed(data, {"scenes": epoch, "looks": None if looks == 1 else looks})
+    check_composed(held_out[:1], {"count": count})
+    check_composed([*data, *held_out], {"classes": classes})
     held = {"count": count or HELD_OUT} if is_composed(held_out[0]) else {}
     varied = {} if looks == 1 else {"looks": looks}
     return {"epoch": epoch, "classes": classes, **varied, **held}
@@ -250,7 +250,7 @@ def open_data(
     """
     if test is None and not is_pack(data[0]):
         raise HearsightError(
-            f"Name annotated clips to score with --test: '{data[0]}' has no held-out clips."
+            f"Name annotated clips to score with `test`: '{data[0]}' has no held-out clips."
         )
     scored = test or data[0]
     held = [scored, *([] if validation is None else [validation])]

@@ -90,7 +90,7 @@ def choose_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | Non
     if name == "toys":
         if colon:
             raise HearsightError(
-                f"--pack {wanted}: toys are made in code and have no folder; say --pack toys."
+                f"`pack={wanted}`: toys are made in code and have no folder; say `pack=toys`."
             )
         return "toys", None, "made-up shapes and synthesised sounds (toys)"
     real = "real photographs and recordings (menagerie)"
@@ -362,11 +362,14 @@ def paint_scenes(
 
 
 def score_table(title: str, evaluation: Evaluation) -> Table:
-    """The table of an evaluation in the report."""
+    """The table of an evaluation in the report, whose title and end say what is left out of it."""
     blind: list[Role] = ["blind"] * len(evaluation.blind)
     return Table(
         title=f"{title}: {len(evaluation.clips)} scenes with 1 or 2 silent distractors",
-        rows=evaluation.rows(),
+        rows=[
+            {name: value for name, value in row.items() if name not in ("protocol", "clips")}
+            for row in evaluation.rows()
+        ],
         roles=["model", *blind, "ceiling"],
         note="cIoU@0.5 marks half of the frame, whatever the source's size: the ceiling is the "
         "best that rule allows. Adaptive cIoU@0.5 marks as many pixels as the truth has. Blind "

@@ -212,7 +212,7 @@ class Batches:
     ) -> None:
         if len(clips) < recipe.batch_size:
             fits = len(clips) >= recipe.least_clips
-            smaller = f"--set batch_size={len(clips)} or " if fits else ""
+            smaller = f"`batch_size={len(clips)}` or " if fits else ""
             raise HearsightError(
                 f"The data hold {len(clips)} clips, fewer than one batch of {recipe.batch_size}: "
                 f"use {smaller}more data."

@@ -215,7 +215,7 @@ class Pace:
         lighter = lighter_recipes(recipe.name) if device == "cpu" else {}
         other = f", or take {' or '.join(lighter)}" if lighter else ""
         raise HearsightError(
-            f"--minutes {self.minutes:g} is too short for a single step of {recipe.name}, which "
+            f"`minutes={self.minutes:g}` is too short for a single step of {recipe.name}, which "
             f"takes about {duration(search + guess)} here, beside {duration(spent)} to begin"
             f"{closing}: give {math.ceil(1.5 * (spent + needed) / 60)} or more{other}."
         )
@@ -269,7 +269,7 @@ class Pace:
             epochs, steps = left / (batches * step + between), max(1, round(left / step))
             amount = f"{epochs:.1f} epochs" if epochs >= 1 else counted(steps, "step")
             said.append(
-                f"--minutes {self.minutes:g} allows about {amount} of it, with "
+                f"`minutes={self.minutes:g}` allows about {amount} of it, with "
                 f"{duration(self.closing())} kept to validate and save."
             )
         lighter = lighter_recipes(recipe.name) if device == "cpu" and whole > LONG else {}

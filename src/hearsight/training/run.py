@@ -266,7 +266,7 @@ class Run:
     def shorten(self, part: str, said: str, count: int, of: int) -> None:
         """Note that a closing part is done on `count` clips; `said` begins the sentence."""
         self.shortened[part] = count
-        self.options.notice(f"{said} {count:,} of {of:,} clips: --minutes leaves no time for more.")
+        self.options.notice(f"{said} {count:,} of {of:,} clips: `minutes` leaves no time for more.")
 
     def measure(self, validation: Clips | None) -> None:
         """Measure the parts of the run, where their time is needed or told; tell what is long.

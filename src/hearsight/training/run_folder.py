@@ -124,7 +124,7 @@ def run_recipe(folder: Path) -> Recipe | None:
 
 def no_run(folder: Path) -> HearsightError:
     """What is said where a run is resumed that never began."""
-    return HearsightError(f"There is no run to resume in {folder}: begin one without --resume.")
+    return HearsightError(f"There is no run to resume in {folder}: begin one without `resume`.")
 
 
 def check_new(folder: Path) -> None:
@@ -135,7 +135,7 @@ def check_new(folder: Path) -> None:
     """
     if (folder / LOG).exists() or (folder / LAST).exists():
         raise HearsightError(
-            f"{folder} already holds a run: add --resume to continue it, or name another folder."
+            f"{folder} already holds a run: add `resume` to continue it, or name another folder."
         )
     if (folder / RECIPE).exists():
         raise HearsightError(
@@ -219,7 +219,7 @@ def precision_warnings(recipe: Recipe) -> list[str]:
         return []
     return [
         "Warning: this CPU has no AMX, without which a step in bf16 takes longer than one in fp32: "
-        "use --set precision=fp32."
+        "use `precision=fp32`."
     ]
 
 

@@ -1,10 +1,13 @@
 """Where the numbers of a run are shown: TensorBoard, and other trackers through accelerate."""
 
+import io
 import json
+import logging
+import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,6 +24,7 @@ with needs("train", "Training"):
         get_available_trackers,
     )
 
+LOGGER = logging.getLogger(__name__)
 BOARD = "tensorboard"  # the tracker, its extra, and its folder in a run
 PROJECT = "hearsight"  # where a tracker files runs
 EXTRAS = (BOARD, "wandb", "mlflow")  # trackers that are extras of this package
@@ -62,8 +66,10 @@ def check_trackers(names: Sequence[str]) -> None:
     """Refuse trackers that accelerate does not know, or that are not installed.
 
     Raises:
-        HearsightError: one of them is.
+        HearsightError: one of them is, or one name is given alone.
     """
+    if isinstance(names, str):
+        raise HearsightError(f"`trackers` must be several, such as a tuple: '{names}' is one.")
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
             known = ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
@@ -135,6 +141,14 @@ class Board:
         self.writer.close()
 
 
+def spoken_apart() -> "redirect_stdout[TextIO]":
+    """Keep what a tracker prints off stdout, which is for results: on stderr, or if quiet away.
+
+    MLflow prints the addresses of a run that ends.
+    """
+    return redirect_stdout(sys.stderr if LOGGER.isEnabledFor(logging.ERROR) else io.StringIO())
+
+
 class AcceleratedTracker:
     """A tracker of accelerate; its runs are filed under `PROJECT`, by the name of the run folder.
 
@@ -148,21 +162,27 @@ class AcceleratedTracker:
         where = [str(folder)] if kind.requires_logging_directory else []
         title = {TITLES[name]: folder.name} if name in TITLES else {}
         try:
-            self.tracker: GeneralTracker = kind(PROJECT, *where, **title)
-            self.tracker.start()
+            with spoken_apart():
+                self.tracker: GeneralTracker = kind(PROJECT, *where, **title)
+                self.tracker.start()
         except Exception as error:  # each tracker has errors of its own
             said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise HearsightError(f"The tracker '{name}' cannot begin: {said}.") from error
 
     def begin(self, recipe: Recipe, command: str) -> None:
-        self.tracker.store_init_configuration({**hyperparameters(recipe), "command": command})
+        with spoken_apart():
+            self.tracker.store_init_configuration({**hyperparameters(recipe), "command": command})
 
     def numbers(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
-        self.tracker.log({f"{kind}/{name}": value for name, value in numbers.items()}, step=step)
+        named = {f"{kind}/{name}": value for name, value in numbers.items()}
+        with spoken_apart():
+            self.tracker.log(named, step=step)
 
     def pictures(self, step: int, pictures: Pictures) -> None:
         if hasattr(self.tracker, "log_images"):  # not of every one
-            self.tracker.log_images({"validation": list(pictures.values())}, step=step)
+            with spoken_apart():
+                self.tracker.log_images({"validation": list(pictures.values())}, step=step)
 
     def close(self) -> None:
-        self.tracker.finish()
+        with spoken_apart():
+            self.tracker.finish()

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from hearsight.checkpoints.checkpoint import BEST, LAST, Model
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.selection import ChosenClips
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, refuse_name
 from hearsight.localising.painted_clips import paint_clip
 from hearsight.progress import renamed
 from hearsight.recipes.recipe import Recipe
@@ -54,15 +54,21 @@ def train(
         options: device, time limit, progress.
 
     Raises:
-        HearsightError: a folder that holds another run or is written to by another process, fewer
-            clips than a batch, too few readable clips, NaN or infinity in the loss or the weights,
-            validation clips for a recipe without epochs.
+        HearsightError: a name in place of a recipe, clips or a start, a folder that holds another
+            run or is written to by another process, fewer clips than a batch, too few readable
+            clips, NaN or infinity in the loss or the weights, validation clips for a recipe without
+            epochs.
             A run that fails before its first checkpoint leaves nothing behind.
     """
+    options = options or TrainingOptions()
+    refuse_name("recipe", recipe, "load_recipe")
+    refuse_name("clips", clips, "open_clips")
+    refuse_name("validation", validation, "open_clips")
+    refuse_name("start", options.start, "load_start")
     if validation is not None and recipe.epochs == 0:
         raise HearsightError(f"'{recipe.name}' is not trained, so it cannot be validated.")
     folder = Path(folder)
-    run = Run(recipe, clips, folder, options or TrainingOptions(), validates=validation is not None)
+    run = Run(recipe, clips, folder, options, validates=validation is not None)
     try:
         run.measure(validation)
         finished = train_epochs(run, validation)
@@ -199,7 +205,7 @@ def fewer(run: Run, validation: Clips) -> Clips | None:
         return validation
     if run.position.judge is not None and run.position.best >= 0:
         run.options.notice(
-            "The last weights are not validated, for which --minutes leaves no time: "
+            "The last weights are not validated, for which `minutes` leaves no time: "
             f"{run.folder / BEST} holds the best ones that are."
         )
         return None
