@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_runs import tiny_recipe
-from made_server import needs_browser
+from made_server import in_browser
 
 from hearsight.checkpoints.card import ModelCard
 from hearsight.checkpoints.checkpoint import Model, save_checkpoint
@@ -27,7 +27,7 @@ from hearsight.studies import demo
 from hearsight.studies.demo_plan import DemoOptions
 from hearsight.studies.own_videos_page import before_and_after
 
-pytestmark = needs_browser
+pytestmark = in_browser
 WIDTHS = (320, 360, 412)  # pixels, of small, usual and large phones
 WORD = "runs/a_folder_with_a_name_that_is_longer_than_a_line_of_a_phone/best.safetensors"
 SCORES = ("cIoU@0.5", "AUC", "adaptive cIoU@0.5", "adaptive AUC", "AP", "max F1", "LocAcc")
