@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from accelerate.tracking import GeneralTracker  # type: ignore[import-untyped]
+from made_commands import Hearsight
 from made_runs import QUIET, few_scenes, tiny_recipe
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
@@ -196,14 +196,9 @@ def test_a_tracker_of_accelerate_is_shown_the_run(tmp_path: Path, noted: type[No
     assert rest[0][2]["train/loss"] == first["loss"]
 
 
-@pytest.mark.parametrize("level", [logging.NOTSET, logging.CRITICAL])  # plain, and `--quiet`
+@pytest.mark.parametrize("quiet", ["", "--quiet"])
 def test_what_a_tracker_prints_is_kept_from_the_results(
-    tmp_path: Path,
-    noted: type[Noted],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-    level: int,
+    hearsight: Hearsight, noted: type[Noted], monkeypatch: pytest.MonkeyPatch, quiet: str
 ) -> None:
     class Talking(noted):  # type: ignore[misc, valid-type]
         def start(self) -> None:
@@ -216,14 +211,15 @@ def test_what_a_tracker_prints_is_kept_from_the_results(
             sys.stdout.write("View run at: http://tracker/1\n")  # as MLflow's
 
     monkeypatch.setitem(trackers.LOGGER_TYPE_TO_CLASS, "noted", Talking)
-    options = replace(QUIET, trackers=("noted",))
-    with caplog.at_level(level, "hearsight"):
-        train(RECIPE, few_scenes(), tmp_path / "run", options=options)
-    print("a result")
-    said = ["began", *["a step"] * 3, "View run at: http://tracker/1"]
-    out, err = capsys.readouterr()
-    assert out == "a result\n"
-    assert err.splitlines() == ([] if level else said)
+    code, out, err = hearsight(
+        "train ssl_tie:small_a --data toys --scenes 4 --set encoder.widths=[8,8,8,8] --epochs 1"
+        " --set frame_size=32 --set batch_size=2 --workers 0 --threads 1 --device cpu --out run"
+        f" --log-every 1 --tracker noted {quiet}"
+    )
+    assert code == 0, err
+    assert json.loads(out)["steps"] >= 1
+    said = {"began", "a step", "View run at: http://tracker/1"}
+    assert said & set(err.splitlines()) == (set() if quiet else said)
 
 
 def test_a_tracker_that_cannot_begin_is_said_in_one_sentence_and_leaves_nothing(

@@ -1,5 +1,6 @@
 """Progress bars and messages of the commands, on stderr."""
 
+import io
 import logging
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -33,6 +35,14 @@ LOGGER = logging.getLogger("hearsight")
 CARDS = logging.getLogger("hearsight.checkpoints.card")
 QUIET_TRACKERS = {"WANDB_SILENT": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}  # read when imported
 LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)  # without -v, with one, with two
+
+
+def results_apart() -> "redirect_stdout[TextIO]":
+    """Keep what others print off stdout, which is for results: on stderr, or if quiet away.
+
+    MLflow prints the addresses of a run that ends.
+    """
+    return redirect_stdout(sys.stderr if LOGGER.isEnabledFor(logging.ERROR) else io.StringIO())
 
 
 class Lines(LineHandler):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsight.commands.console import Bars, note, tell
+from hearsight.commands.console import Bars, note, results_apart, tell
 from hearsight.commands.options import (
     Data,
     Device,
@@ -166,7 +166,8 @@ def train(
             report=bars.report,
             tell_time=True,
         )
-        result, told = run_training(method, clips, out, held_out, options, moments=moments)
+        with results_apart():
+            result, told = run_training(method, clips, out, held_out, options, moments=moments)
     tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())
     if result.main:
         print(json.dumps(result_facts(result) | told))

@@ -1,13 +1,10 @@
 """Where the numbers of a run are shown: TensorBoard, and other trackers through accelerate."""
 
-import io
 import json
-import logging
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -24,7 +21,6 @@ with needs("train", "Training"):
         get_available_trackers,
     )
 
-LOGGER = logging.getLogger(__name__)
 BOARD = "tensorboard"  # the tracker, its extra, and its folder in a run
 PROJECT = "hearsight"  # where a tracker files runs
 EXTRAS = (BOARD, "wandb", "mlflow")  # trackers that are extras of this package
@@ -141,14 +137,6 @@ class Board:
         self.writer.close()
 
 
-def spoken_apart() -> "redirect_stdout[TextIO]":
-    """Keep what a tracker prints off stdout, which is for results: on stderr, or if quiet away.
-
-    MLflow prints the addresses of a run that ends.
-    """
-    return redirect_stdout(sys.stderr if LOGGER.isEnabledFor(logging.ERROR) else io.StringIO())
-
-
 class AcceleratedTracker:
     """A tracker of accelerate; its runs are filed under `PROJECT`, by the name of the run folder.
 
@@ -162,27 +150,21 @@ class AcceleratedTracker:
         where = [str(folder)] if kind.requires_logging_directory else []
         title = {TITLES[name]: folder.name} if name in TITLES else {}
         try:
-            with spoken_apart():
-                self.tracker: GeneralTracker = kind(PROJECT, *where, **title)
-                self.tracker.start()
+            self.tracker: GeneralTracker = kind(PROJECT, *where, **title)
+            self.tracker.start()
         except Exception as error:  # each tracker has errors of its own
             said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise HearsightError(f"The tracker '{name}' cannot begin: {said}.") from error
 
     def begin(self, recipe: Recipe, command: str) -> None:
-        with spoken_apart():
-            self.tracker.store_init_configuration({**hyperparameters(recipe), "command": command})
+        self.tracker.store_init_configuration({**hyperparameters(recipe), "command": command})
 
     def numbers(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
-        named = {f"{kind}/{name}": value for name, value in numbers.items()}
-        with spoken_apart():
-            self.tracker.log(named, step=step)
+        self.tracker.log({f"{kind}/{name}": value for name, value in numbers.items()}, step=step)
 
     def pictures(self, step: int, pictures: Pictures) -> None:
         if hasattr(self.tracker, "log_images"):  # not of every one
-            with spoken_apart():
-                self.tracker.log_images({"validation": list(pictures.values())}, step=step)
+            self.tracker.log_images({"validation": list(pictures.values())}, step=step)
 
     def close(self) -> None:
-        with spoken_apart():
-            self.tracker.finish()
+        self.tracker.finish()
