@@ -78,9 +78,12 @@ def test_the_timeline_seeks_by_click_by_keys_and_by_the_address(page: Any, film:
         timeline.press(key)
         wait_at(page, time)
     timeline.press(".")
-    wait_at(page, 1 / RATE)
-    told = "time => Math.abs(document.querySelector('#timeline').ariaValueNow - time) < 0.01"
-    page.wait_for_function(told, arg=at(page))
+    page.wait_for_function(  # the frame after the first, on the map and in words
+        "time => [document.getElementById('map').dataset.time,"
+        " document.getElementById('timeline').ariaValueNow]"
+        ".every(told => Math.abs(told - time) < 0.01)",
+        arg=1 / RATE,
+    )
     timeline.press("End")
     wait_at(page, SECONDS)
     assert "silence" in page.inner_text("#now")
