@@ -74,9 +74,8 @@ def write_export(
 
     Raises:
         HearsightError: there is no such format, the ending tells none, a picture's moment in a
-            format that is for videos, moments out of order, a film in
-            their place, or a file that cannot be read or
-            written.
+            format that is for videos, moments out of order, a film in their place, or a file that
+            cannot be read or written.
     """
     refuse_name("moments", moments, "localise_video")
     if not isinstance(target, Path | str):
