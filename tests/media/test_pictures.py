@@ -3,6 +3,7 @@
 import re
 import struct
 import sys
+import tracemalloc
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -89,6 +90,19 @@ def test_bad_pictures_end_in_one_plain_sentence(tmp_path: Path) -> None:
     ):
         with pytest.raises(MediaError, match=rf"{fault}\.$"):
             read_picture(tmp_path / name)
+
+
+def test_of_a_film_no_more_is_read_than_tells_that_it_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    with path.open("wb") as file:
+        file.write(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom")
+        file.truncate(2**28)
+    tracemalloc.start()
+    try:
+        assert not is_picture(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("factor", [2, 100])

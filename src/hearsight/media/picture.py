@@ -31,6 +31,7 @@ TURNS = {  # its value: how the stored rows become upright; 1 is upright
 }
 TURN_MARKS = (b"Exif\0\0", b"tiff:Orientation")  # without them a JPEG is upright as stored
 BITS, WHITE, PLANAR = 258, 262, 284  # tags of TIFF: bits a value; 0 is white; 2 if in planes
+BIG_ENDIAN = b"MM\0*"  # first bytes of such a TIFF file
 LEVELS = {"L;2": 85, "L;4": 17}  # of 256 a step of a PNG file of few grey levels, by Pillow's name
 HEAD = 256  # bytes that tell the kind of file
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -214,7 +215,9 @@ def _opened(file: BytesIO | BufferedReader) -> Image.Image:
         return Image.open(file)
     except UnidentifiedImageError:
         file.seek(0)
-        ordinary = _with_black_as_0(file.read())
+        if file.read(len(BIG_ENDIAN)) != BIG_ENDIAN:  # a film may be larger than memory
+            raise
+        ordinary = _with_black_as_0(BIG_ENDIAN + file.read())
         if ordinary is None:
             raise
         image: Any = Image.open(BytesIO(ordinary))
@@ -225,8 +228,6 @@ def _opened(file: BytesIO | BufferedReader) -> Image.Image:
 
 def _with_black_as_0(file: bytes) -> bytes | None:
     """A big-endian TIFF file whose head says that white is 0, saying that black is; else None."""
-    if file[:4] != b"MM\0*":
-        return None
     begin = int.from_bytes(file[4:8]) + 2
     count = int.from_bytes(file[begin - 2 : begin])
     for place in range(begin, begin + 12 * count, 12):
