@@ -50,6 +50,7 @@ GROUP = 500  # vectors around one centre, on average
 SPREAD = 0.8  # length of the noise around a centre, which has length 1
 FALL = 0.75  # power by which the spread of `spread` falls
 PART = 20_000  # rows in each commit
+THUMBNAIL, HEATMAP = 5000, 200  # bytes, of random content
 ROUNDS = 9  # of searches and of their peer, in turns
 PEER = 4  # queries of the peer in each round
 RECALL = 0.95  # at least
@@ -202,6 +203,7 @@ def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -
         pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), CHANNELS)
         for vectors in (grouped(generator, centres, count), spread(generator, count))
     ]
+    corners = generator.random((count, 2, 2), np.float32)
     values = {
         "file": [f"/videos/{start}.mp4"] * count,
         "size": [1] * count,
@@ -209,20 +211,20 @@ def make_rows(table: MomentTable, start: int, count: int, centres: np.ndarray) -
         "digest": ["0" * 32] * count,
         "number": list(range(count)),
         "time": [3.0 * number for number in range(count)],
-        "level": [-20.0] * count,
+        "level": generator.uniform(-40, -10, count),
         "sound": embeddings[0],
         "image": embeddings[1],
         "kind": ["video"] * count,
-        "box": [None] * count,
-        "heatmap": [None] * count,
-        "confidence": [0.5] * count,
-        "thumbnail": [b""] * count,
+        "box": np.sort(corners, 1).reshape(count, 4).tolist(),
+        "heatmap": [generator.bytes(HEATMAP) for _ in range(count)],
+        "confidence": generator.random(count),
+        "thumbnail": [generator.bytes(THUMBNAIL) for _ in range(count)],
     }
     return pa.RecordBatch.from_pydict(values, schema=table.schema)
 
 
 def build(library: str, rows: int) -> dict[str, Any]:
-    """In a process of its own: write the table and index it."""
+    """In a process of its own: write the table, join its files and index it."""
     info = LibraryInfo(
         model="none", recipe="none", fingerprint="0", channels=CHANNELS, every=3.0, seconds=3.0
     )
@@ -232,7 +234,7 @@ def build(library: str, rows: int) -> dict[str, Any]:
         table.append([make_rows(table, start, min(PART, rows - start), centres)], [])
     written, write_peak = time.perf_counter(), peak()
     processor = time.process_time()
-    table.build_vector_index()
+    index_videos(library, [], optimize=True)
     ended = time.perf_counter()
     folder = Path(library) / "moments.lance"
     return {

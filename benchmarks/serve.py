@@ -130,9 +130,9 @@ def make_library(path: Path, moments: int) -> None:
     for first in films[::COMMIT]:
         part = films[first : first + COMMIT]
         table.append([rows(table, film, centres, pictures) for film in part], [])
+    table.compact()
     if table.needs_vector_index():
         table.build_vector_index()
-    table.compact()
 
 
 class Server:

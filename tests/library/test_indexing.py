@@ -1,6 +1,7 @@
 """Indexing adds each video once and whole, and pruning removes those that no longer exist."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 from lancedb.table import LanceTable
@@ -25,7 +27,7 @@ from hearsight.errors import HearsightError
 from hearsight.library import extraction, ray_engine
 from hearsight.library.extraction import Extractor, moment_times
 from hearsight.library.indexing import index_videos
-from hearsight.library.lance_table import LibraryInfo, MomentTable, sole_writer
+from hearsight.library.lance_table import MODALITIES, LibraryInfo, MomentTable, sole_writer
 from hearsight.library.library import Library
 from hearsight.library.thumbnails import decode_heatmap
 from hearsight.localising.localise import localise_video, prepare_whole_frame
@@ -723,6 +725,26 @@ def test_a_vector_index_is_built_when_needed(videos: Path, model: Path, tmp_path
     assert done.moments == 282
     index_videos(library, [videos], index_from=270)
     assert has_index()
+
+
+def test_the_vector_index_keeps_its_lists_when_files_are_joined(tmp_path: Path) -> None:
+    facts = {"model": "m", "recipe": "r", "fingerprint": "0", "every": 3.0, "seconds": 3.0}
+    table = MomentTable.create(str(tmp_path / "library"), LibraryInfo(channels=16, **facts))
+    vectors = np.random.default_rng(0).normal(size=(4000, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for part in range(4):
+        values = {"file": [f"/{part}"] * 1000, "time": np.arange(1000.0)}
+        values |= {modality: list(vectors[part::4]) for modality in MODALITIES}
+        held = [pa.array(values.get(one.name, [None] * 1000), one.type) for one in table.schema]
+        table.append([pa.RecordBatch.from_arrays(held, schema=table.schema)], [])
+    for _ in range(2):  # built, then built anew
+        index_videos(table.library, [], optimize=True, index_from=4000)
+        again = MomentTable.open(table.library)
+        assert again is not None
+        search = again._table.search(vectors[0], vector_column_name="sound", query_type="vector")
+        plan = search.limit(1).analyze_plan()  # type: ignore[union-attr]
+        assert re.findall(r"partitions_ranked=(\d+)", plan) == ["4"]
+        assert again._table.stats()["fragment_stats"]["num_fragments"] == 1
 
 
 KILLED = """

@@ -198,6 +198,8 @@ def test_sounds_without_images_and_pictures_without_sounds_are_in_the_vector_ind
         if part:  # /1 holds sounds alone, /2 pictures
             place = table.schema.get_field_index("image" if part == 1 else "sound")
             batch = batch.set_column(place, table.schema.field(place), empty)
+        kinds = pa.array([("video", "sound", "picture")[part]] * 1000)
+        batch = batch.set_column(batch.schema.get_field_index("kind"), "kind", kinds)
         levels = pa.array([None if part == 2 else -20.0 - 50 * (n % 2) for n in range(1000)])
         place = table.schema.get_field_index("level")
         batch = batch.set_column(place, table.schema.field(place), levels.cast(pa.float32()))
@@ -209,15 +211,17 @@ def test_sounds_without_images_and_pictures_without_sounds_are_in_the_vector_ind
         held = [i for i in range(3000) if i % 3 != without]
         best = sorted(held, key=lambda i: -float(vectors[i] @ query))
         for exact in (True, False):
-            every = found(table.nearest(query, modality, 10, exact=exact))
-            assert every == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best[:10]]
+            result = table.nearest(query, modality, 10, exact=exact)
+            assert found(result) == [(f"/{i % 3}", 3.0 * (i // 3)) for i in best[:10]]
+            kinds = [("video", "sound", "picture")[i % 3] for i in best[:10]]
+            assert result["kind"].to_pylist() == kinds
             for silent in (True, False):
                 some = [i for i in best if (i % 3 == 2 or i // 3 % 2 == 1) == silent]
                 wanted = [(f"/{i % 3}", 3.0 * (i // 3)) for i in some[:10]]
                 quick = table.nearest(query, modality, 10, exact=exact, silent=silent)
                 assert len(set(found(quick)) & set(wanted)) >= (10 if exact else 9)
     assert len(table.nearest(query, "sound", 5000, exact=True)) == 2000
-    assert table.kinds() == {"video": 3, "sound": 0, "picture": 0}
+    assert table.kinds() == {"video": 1, "sound": 1, "picture": 1}
 
 
 def test_moments_outside_the_vector_index_are_found_until_a_quarter_needs_it_anew(

@@ -368,13 +368,23 @@ def _create(library: str, embedder: Embedder, every: float) -> MomentTable:
 
 
 def _maintain(table: MomentTable, *, optimize: bool, index_from: int, progress: Progress) -> None:
-    """Build the vector index if asked for or needed; compact the table if asked for."""
-    if (optimize and len(table) >= index_from) or table.needs_vector_index(index_from):
+    """Compact the table, and build the vector index anew, if asked for or needed.
+
+    The table is compacted first, since a search reads its moments sooner from one large file than
+    from many, and without an index, since compacting would change that. Until the new one is there
+    searches compare all moments.
+    """
+    anew = (optimize and len(table) >= index_from) or table.needs_vector_index(index_from)
+    if optimize or anew:
+        progress("joining files", 0, 1)
+        if anew:
+            table.drop_vector_index()
+        table.compact()
+        progress("joining files", 1, 1)
+    if anew:
         progress("indexing vectors", 0, 1)
         table.build_vector_index()
         progress("indexing vectors", 1, 1)
-    if optimize:
-        table.compact()
 
 
 @dataclass(slots=True, kw_only=True)

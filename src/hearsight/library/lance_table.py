@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any, Literal
 
 import numpy as np
@@ -81,6 +82,12 @@ SPARE_TRIES = (2, 8)  # the same where more than k are of use: a second search c
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
+KIND = {"unheard": "sound IS NULL", "unseen": "image IS NULL"}
+"""What tells the kind of a found file, by its name in a result.
+
+Of `kind` itself, which is the same in all rows of most libraries, LanceDB would unpack the whole
+column of a large file for a single row.
+"""
 AUDIBLE = f"level >= {QUIET}"
 FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
 
@@ -243,6 +250,13 @@ def _lance_errors(library: str, failure: str) -> Iterator[None]:
 def _quoted(text: str) -> str:
     """A string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _with_kind(found: pa.Table) -> pa.Table:
+    """What a search has found, with the kind of each file in the place of `KIND`."""
+    unheard, unseen = (found[name] for name in KIND)
+    kind = pc.if_else(unheard, "picture", pc.if_else(unseen, "sound", "video"))
+    return found.drop_columns(list(KIND)).append_column("kind", kind)
 
 
 def _remaining(without: Sequence[str], silent: bool | None) -> "pc.Expression":
@@ -435,14 +449,17 @@ class MomentTable:
         Under a condition every partition of the vector index is searched: those near the vector may
         hold none that meets it.
         """
-        shown = [name for name in SHOWN if name in self.schema.names]
+        shown = {name: name for name in SHOWN if name in self.schema.names}
+        if "kind" in shown:
+            shown = {**shown, **KIND}
+            del shown["kind"]
         some = EVERY_PARTITION if conditions else max(PROBES, k // 2)
         refine = max(1, REFINE.get(kind or "", REFINE_CODES) // spare)
 
         def query(table: Table, probes: int) -> pa.Table:
             search = table.search(vector, vector_column_name=modality, query_type="vector")
             assert isinstance(search, LanceVectorQueryBuilder)
-            search.distance_type("l2").limit(k).select([*shown, "_distance"])
+            search.distance_type("l2").limit(k).select({**shown, "_distance": "_distance"})
             if kind is None:
                 search.bypass_vector_index()
             else:
@@ -456,6 +473,8 @@ class MomentTable:
             found = self._read(lambda table: query(table, EVERY_PARTITION))
         cosine = 1 - found["_distance"].to_numpy() / 2
         found = found.drop_columns("_distance").append_column("score", pa.array(cosine))
+        if "kind" in self.schema.names:
+            found = _with_kind(found)
         return found.sort_by(
             [("score", "descending"), ("file", "ascending"), ("time", "ascending")]
         )
@@ -492,10 +511,20 @@ class MomentTable:
             for modality in modalities:
                 table.create_index(modality, config=config, replace=True)
 
+    def drop_vector_index(self) -> None:
+        """Search without an index from now on; its files go when the table is compacted."""
+        with self._newest(UNWRITTEN) as table:
+            for index in list(table.list_indices()):
+                table.drop_index(index.name)
+
     def compact(self) -> None:
         """Join small files into large ones and delete older versions; `sole_writer` must be held.
+
+        LanceDB also joins lists of a vector index, down to half as many, so that a search which
+        looks through as many of them as before compares twice as many moments.
 
         A process that reads meanwhile may lose the files of its version; see `_read`.
         """
         with self._newest(UNWRITTEN) as table:
+            sleep(2 * OLD.total_seconds())  # for the version that is open to be old, too
             table.optimize(cleanup_older_than=OLD, delete_unverified=not is_url(self.library))
