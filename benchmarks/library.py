@@ -258,6 +258,9 @@ def ask(library: str, rows: int, modality: Modality, count: int) -> dict[str, An
         if modality == "sound"
         else spread(generator, count)
     )
+    begin = time.perf_counter()
+    opened.warm()
+    warmed = time.perf_counter() - begin
     first, _ = milliseconds(lambda: search(opened, modality, drawn[0]))
     search_peak = peak()
     vectors = column(opened.table, modality)
@@ -281,6 +284,7 @@ def ask(library: str, rows: int, modality: Modality, count: int) -> dict[str, An
     return {
         "modality": modality,
         "recall_at_10": round(float(np.mean(hits)), 4),
+        "warm_seconds": round(warmed, 2),
         "first_ms": round(first, 1),
         "median_ms": round(float(np.median(quick[1:])), 2),
         "p99_ms": round(float(np.percentile(quick[1:], 99)), 1),

@@ -187,6 +187,19 @@ def test_the_vector_index_finds_nearly_all_that_an_exact_search_finds(
     assert hits >= 0.95 * 10 * len(queries)
 
 
+def test_an_index_that_was_loaded_ahead_finds_the_same(
+    large: tuple[MomentTable, np.ndarray], table: MomentTable
+) -> None:
+    table.warm()  # without an index
+    indexed, _ = large
+    queries = units(5, seed=12, groups=100)
+    before = [indexed.nearest(query, "sound", 10) for query in queries]
+    again = MomentTable.open(indexed.library)
+    assert again is not None
+    again.warm()
+    assert [again.nearest(query, "sound", 10) for query in queries] == before
+
+
 def test_sounds_without_images_and_pictures_without_sounds_are_in_the_vector_index(
     tmp_path: Path,
 ) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from operator import methodcaller
 from pathlib import Path
 from time import sleep
 from typing import Any, Literal
@@ -82,12 +83,6 @@ SPARE_TRIES = (2, 8)  # the same where more than k are of use: a second search c
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
-KIND = {"unheard": "sound IS NULL", "unseen": "image IS NULL"}
-"""What tells the kind of a found file, by its name in a result.
-
-Of `kind` itself, which is the same in all rows of most libraries, LanceDB would unpack the whole
-column of a large file for a single row.
-"""
 AUDIBLE = f"level >= {QUIET}"
 FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
 
@@ -252,17 +247,17 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _with_kind(found: pa.Table) -> pa.Table:
-    """What a search has found, with the kind of each file in the place of `KIND`."""
-    unheard, unseen = (found[name] for name in KIND)
-    kind = pc.if_else(unheard, "picture", pc.if_else(unseen, "sound", "video"))
-    return found.drop_columns(list(KIND)).append_column("kind", kind)
+def _other(modality: Modality) -> Modality:
+    return "image" if modality == "sound" else "sound"
 
 
-def _remaining(without: Sequence[str], silent: bool | None) -> "pc.Expression":
+def _remaining(found: pa.Table, without: Sequence[str], silent: bool | None) -> pa.Table:
     """What `MomentTable.nearest` finds, if silence is not what it looks for."""
-    kept = ~pc.field("file").isin(pa.array(without, pa.string()))
-    return kept if silent is None else kept & pc.coalesce(pc.field("level") >= QUIET, False)
+    if without:
+        found = found.filter(pc.invert(pc.is_in(found["file"], pa.array(without, pa.string()))))
+    if silent is not None:
+        found = found.filter(pc.fill_null(pc.greater_equal(found["level"], QUIET), False))
+    return found
 
 
 class MomentTable:
@@ -421,7 +416,7 @@ class MomentTable:
         if kind is not None and only == EVERY_MOMENT and silent is not True:
             for times in SPARE_TRIES if more else TRIES:
                 found = self._search(vector, modality, times * k, [], kind, spare=times)
-                kept = found.filter(_remaining(without, silent))
+                kept = _remaining(found, without, silent)
                 if len(kept) >= k or len(found) < times * k:
                     return kept if more else kept[:k]
         conditions = only.conditions()
@@ -450,9 +445,8 @@ class MomentTable:
         hold none that meets it.
         """
         shown = {name: name for name in SHOWN if name in self.schema.names}
-        if "kind" in shown:
-            shown = {**shown, **KIND}
-            del shown["kind"]
+        if "kind" in shown:  # which LanceDB would unpack for all rows, if all are of one kind
+            shown["kind"] = f"{_other(modality)} IS NULL"
         some = EVERY_PARTITION if conditions else max(PROBES, k // 2)
         refine = max(1, REFINE.get(kind or "", REFINE_CODES) // spare)
 
@@ -473,8 +467,10 @@ class MomentTable:
             found = self._read(lambda table: query(table, EVERY_PARTITION))
         cosine = 1 - found["_distance"].to_numpy() / 2
         found = found.drop_columns("_distance").append_column("score", pa.array(cosine))
-        if "kind" in self.schema.names:
-            found = _with_kind(found)
+        if "kind" in shown:
+            alone = "sound" if modality == "sound" else "picture"
+            kind = pc.if_else(found["kind"], alone, "video")
+            found = found.set_column(found.schema.get_field_index("kind"), "kind", kind)
         return found.sort_by(
             [("score", "descending"), ("file", "ascending"), ("time", "ascending")]
         )
@@ -483,6 +479,15 @@ class MomentTable:
         """The kind of a modality's vector index, as LanceDB calls it; None if there is none."""
         stats = self._read(lambda table: table.index_stats(f"{modality}_idx"))
         return None if stats is None else str(stats.index_type)
+
+    def warm(self) -> None:
+        """Load the vector index into memory, if there is one: some 300 bytes a moment and modality.
+
+        A search loads of it what it looks through for the first time.
+        """
+        for modality in MODALITIES:
+            if self._vector_index(modality) is not None:
+                self._read(methodcaller("prewarm_index", f"{modality}_idx"))
 
     def needs_vector_index(self, index_from: int = INDEX_FROM) -> bool:
         """Whether at least `index_from` moments are there, too few of them in the vector index."""

@@ -76,7 +76,7 @@ class State:
         return not self.warming.is_alive()
 
     def _warm_search(self) -> None:
-        """A search by a sound and one by a picture, which load what further ones need."""
+        """Load the vector index, and by a search with a sound and one with a picture the rest."""
         import wave
 
         import numpy as np
@@ -92,5 +92,6 @@ class State:
                 file.writeframes(hum.tobytes())
             Image.new("RGB", (256, 144), "grey").save(picture)
             library = self.embedding_library
+            library.warm()
             library.nearest(library.query(sound=sound), 1)
             library.nearest(library.query(image=picture), 1)
