@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -23,6 +24,7 @@ from made_timed import (
     two_edits,
 )
 
+from hearsight.media import timeline
 from hearsight.media.read import frames_at, probe, read_sound, stream_frames
 from hearsight.media.sound_frames import HEADED
 from hearsight.media.write import paint_video
@@ -505,3 +507,26 @@ def test_joined_sounds_of_other_rates_follow_one_another(
 def test_the_head_of_a_frame_states_its_length_and_rate(head: str, stated: tuple[int, int]) -> None:
     found = {read(bytes.fromhex(head).ljust(6, b"\0")) for read in HEADED.values()}
     assert found == {stated, None}
+
+
+def test_a_long_film_that_holds_so_much_is_not_read_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = make_film(tmp_path / "film.mp4", 4)
+    apart = remux(film, tmp_path / "apart.mkv", lambda kind, _, time: time + 30 * (time >= 2))
+    whole = [probe(path) for path in (film, apart)]
+    timeline._remembered.cache_clear()
+    survey, read = timeline._survey, []
+
+    def noted(*arguments: Any, whole: bool) -> timeline.Timeline:
+        read.append(whole)
+        return survey(*arguments, whole=whole)
+
+    monkeypatch.setattr(timeline, "_survey", noted)
+    monkeypatch.setattr(timeline, "UNDOUBTED", 3)
+    assert probe(film) == whole[0]
+    assert read == [False]
+    monkeypatch.setattr(timeline, "MINUTE", 3)
+    read.clear()
+    assert probe(apart) == whole[1]
+    assert read == [False, True]  # there is nothing near most places

@@ -54,8 +54,10 @@ ALIKE = 2.0  # seconds by which a restart may differ between picture and sound
 REORDERED = 16  # packets among which pictures are not in the order in which they are shown
 TAIL = 2.0  # seconds before the stated end that are read first to find the last packets
 REMEMBERED = 64  # files whose timelines are kept
-UNDOUBTED = 6 * 3600  # seconds; a longer file is read as a whole to see that it holds so much
+UNDOUBTED = 6 * 3600  # seconds; of a longer file it is looked at whether it holds so much
+PLACES = 40  # of such a file that are looked at before it is read as a whole
 MOST_EMPTY = 10  # times what a file holds that it may last
+MINUTE = 60  # seconds that a packet lasts at most, when what a file holds is summed
 LATE = ("wmav1", "wmav2")  # sounds whose decoder gives a frame beyond the end of the last packet
 UNSTATED = -(1 << 63)  # stands for a time stamp that a packet does not have
 
@@ -118,7 +120,7 @@ def _by_packets(source: Source) -> Timeline:
     if source.exact and not late:
         timeline = _survey(source, _tracks(source), whole=False)
         end = _end_of_tail(source, timeline)
-        if end is not None and end - timeline.zero <= UNDOUBTED:
+        if end is not None and _is_believed(source, timeline.zero, end):
             return Timeline(timeline.zero, end, timeline.first_picture)
         source.rewind()
     tracks = _tracks(source)
@@ -271,7 +273,7 @@ class _Track:
 
     def held(self) -> float:
         """Seconds that all packets together last, none more than a minute."""
-        minute = round(60 * self.rate)
+        minute = round(MINUTE * self.rate)
         return float(sum(min(length, minute) for length in self.lengths) / self.rate)
 
     def begin(self, number: int) -> Fraction:
@@ -402,6 +404,28 @@ def _end_of_tail(source: Source, timeline: Timeline) -> Fraction | None:
             return max(track.shown_end() for track in tracks.values())
         back *= 4
     return None
+
+
+def _is_believed(source: Source, zero: Fraction, end: Fraction) -> bool:
+    """Whether a file lasts no longer than `UNDOUBTED`, or holds something nearly everywhere.
+
+    Where there is a packet close to most of `PLACES`, it need not be read as a whole.
+    """
+    if end - zero <= UNDOUBTED:
+        return True
+    streams = [each for each in (source.picture, source.sound) if each is not None]
+    near = 0
+    for number in range(PLACES):
+        place = zero + (end - zero) * (2 * number + 1) / (2 * PLACES)
+        try:
+            source.container.seek(int(place * av.time_base))
+        except (av.FFmpegError, OverflowError):
+            return False
+        packet = next(source.packets(*streams), None)
+        stamp = None if packet is None else packet.pts if packet.dts is None else packet.dts
+        if packet is not None and stamp is not None:
+            near += abs(stamp * packet.time_base - place) <= MINUTE
+    return near > PLACES / 2
 
 
 def _end_of_sound(source: Source) -> Fraction:
