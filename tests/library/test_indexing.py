@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -727,9 +728,10 @@ def test_a_vector_index_is_built_when_needed(videos: Path, model: Path, tmp_path
     assert has_index()
 
 
-def test_the_vector_index_keeps_its_lists_when_files_are_joined(tmp_path: Path) -> None:
+def made_up(library: Path) -> tuple[MomentTable, np.ndarray]:
+    """4,000 moments of 4 files, in 4 commits, and their vectors."""
     facts = {"model": "m", "recipe": "r", "fingerprint": "0", "every": 3.0, "seconds": 3.0}
-    table = MomentTable.create(str(tmp_path / "library"), LibraryInfo(channels=16, **facts))
+    table = MomentTable.create(str(library), LibraryInfo(channels=16, **facts))
     vectors = np.random.default_rng(0).normal(size=(4000, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     for part in range(4):
@@ -737,6 +739,11 @@ def test_the_vector_index_keeps_its_lists_when_files_are_joined(tmp_path: Path) 
         values |= {modality: list(vectors[part::4]) for modality in MODALITIES}
         held = [pa.array(values.get(one.name, [None] * 1000), one.type) for one in table.schema]
         table.append([pa.RecordBatch.from_arrays(held, schema=table.schema)], [])
+    return table, vectors
+
+
+def test_the_vector_index_keeps_its_lists_when_files_are_joined(tmp_path: Path) -> None:
+    table, vectors = made_up(tmp_path / "library")
     for _ in range(2):  # built, then built anew
         index_videos(table.library, [], optimize=True, index_from=4000)
         again = MomentTable.open(table.library)
@@ -745,6 +752,23 @@ def test_the_vector_index_keeps_its_lists_when_files_are_joined(tmp_path: Path) 
         plan = search.limit(1).analyze_plan()  # type: ignore[union-attr]
         assert re.findall(r"partitions_ranked=(\d+)", plan) == ["4"]
         assert again._table.stats()["fragment_stats"]["num_fragments"] == 1
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_the_vector_index_is_built_where_there_is_no_space_to_join_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimize: bool
+) -> None:
+    table, _ = made_up(tmp_path / "library")
+
+    def full(self: LanceTable, **_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(LanceTable, "optimize", full)
+    monkeypatch.setattr("hearsight.library.indexing.missing_files", lambda known, sources: [])
+    asked = pytest.raises(HearsightError, match="cannot be written: No space left")
+    with asked if optimize else nullcontext():
+        index_videos(table.library, [], optimize=optimize, prune=True, index_from=4000)
+    assert not table.needs_vector_index(4000)
 
 
 KILLED = """

@@ -200,6 +200,23 @@ def test_an_index_that_was_loaded_ahead_finds_the_same(
     assert [again.nearest(query, "sound", 10) for query in queries] == before
 
 
+def test_an_index_is_loaded_or_not_while_another_process_drops_and_builds_it(
+    table: MomentTable,
+) -> None:
+    vectors = units(1000)
+    table.append([rows(table, "/a", vectors, vectors)], [])
+    table.build_vector_index()
+    reader = MomentTable.open(table.library)
+    assert reader is not None
+    best = found(reader.nearest(vectors[0], "sound", 3))
+    table.drop_vector_index()
+    table.compact()
+    reader.warm()
+    assert found(reader.nearest(vectors[0], "sound", 3)) == best
+    table.build_vector_index()
+    reader.warm()
+
+
 def test_sounds_without_images_and_pictures_without_sounds_are_in_the_vector_index(
     tmp_path: Path,
 ) -> None:

@@ -25,7 +25,7 @@ from made_timed import (
 )
 
 from hearsight.media import timeline
-from hearsight.media.read import frames_at, probe, read_sound, stream_frames
+from hearsight.media.read import frames_at, probe, read_sound, stream_frames, stream_sound
 from hearsight.media.sound_frames import HEADED
 from hearsight.media.write import paint_video
 
@@ -526,7 +526,28 @@ def test_a_long_film_that_holds_so_much_is_not_read_as_a_whole(
     monkeypatch.setattr(timeline, "UNDOUBTED", 3)
     assert probe(film) == whole[0]
     assert read == [False]
-    monkeypatch.setattr(timeline, "MINUTE", 3)
+    monkeypatch.setattr(timeline, "NEAR", 3)
     read.clear()
     assert probe(apart) == whole[1]
     assert read == [False, True]  # there is nothing near most places
+
+
+def test_a_long_sound_with_a_hole_of_hours_lasts_as_long_as_what_is_read_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = make_film(tmp_path / "film.mp4", 8)
+    sound = tmp_path / "sound.m4a"
+    with av.open(str(film)) as original, av.open(str(sound), "w") as copy:
+        stream = copy.add_stream_from_template(original.streams.audio[0])
+        for packet in original.demux(original.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    slow = remux(  # packets 23 s apart, and a hole of 1.2 hours
+        sound, tmp_path / "slow.mka", lambda kind, _, time: 1000 * time + 4300 * (time >= 4)
+    )
+    monkeypatch.setattr(timeline, "UNDOUBTED", 3)
+    monkeypatch.setattr(timeline, "MOST_EMPTY", 10_000)
+    heard = sum(len(block) for block in stream_sound(slow, rate=1000)) / 1000
+    assert probe(slow).duration == pytest.approx(heard, abs=0.1)
+    assert heard == pytest.approx(8000, abs=200)  # without the hole

@@ -372,19 +372,30 @@ def _maintain(table: MomentTable, *, optimize: bool, index_from: int, progress: 
 
     The table is compacted first, since a search reads its moments sooner from one large file than
     from many, and without an index, since compacting would change that. Until the new one is there
-    searches compare all moments.
+    searches compare all moments. It is built, too, where there is no space to compact, which takes
+    as much as the library; that is an error if it was asked for.
+
+    Raises:
+        HearsightError: the index cannot be written, or files cannot be joined that should be.
     """
+    failed = None
     anew = (optimize and len(table) >= index_from) or table.needs_vector_index(index_from)
     if optimize or anew:
         progress("joining files", 0, 1)
         if anew:
             table.drop_vector_index()
-        table.compact()
+        try:
+            table.compact()
+        except HearsightError as error:
+            LOGGER.warning("files are not joined: %s", error)
+            failed = error
         progress("joining files", 1, 1)
     if anew:
         progress("indexing vectors", 0, 1)
         table.build_vector_index()
         progress("indexing vectors", 1, 1)
+    if optimize and failed is not None:
+        raise failed
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from operator import methodcaller
 from pathlib import Path
 from time import sleep
 from typing import Any, Literal
@@ -53,7 +52,7 @@ with needs("library", "A library"), unchanged_caller():
     import pyarrow.compute as pc  # type: ignore[import-untyped]
     from lancedb.index import IvfRq, IvfSq
     from lancedb.query import LanceVectorQueryBuilder
-    from lancedb.table import Table
+    from lancedb.table import LanceTable, Table
 
 Kind = Literal["video", "sound", "picture"]  # of a file; a picture has one moment, at 0 s
 KINDS: tuple[Kind, ...] = ("video", "sound", "picture")
@@ -485,9 +484,14 @@ class MomentTable:
 
         A search loads of it what it looks through for the first time.
         """
-        for modality in MODALITIES:
-            if self._vector_index(modality) is not None:
-                self._read(methodcaller("prewarm_index", f"{modality}_idx"))
+
+        def load(table: Table) -> None:
+            assert isinstance(table, LanceTable)
+            for index in (f"{modality}_idx" for modality in MODALITIES):
+                if table.index_stats(index) is not None:
+                    table.prewarm_index(index)
+
+        self._read(load)  # in one: a writer may drop the index between two
 
     def needs_vector_index(self, index_from: int = INDEX_FROM) -> bool:
         """Whether at least `index_from` moments are there, too few of them in the vector index."""

@@ -55,7 +55,8 @@ REORDERED = 16  # packets among which pictures are not in the order in which the
 TAIL = 2.0  # seconds before the stated end that are read first to find the last packets
 REMEMBERED = 64  # files whose timelines are kept
 UNDOUBTED = 6 * 3600  # seconds; of a longer file it is looked at whether it holds so much
-PLACES = 40  # of such a file that are looked at before it is read as a whole
+PLACES = 40  # of such a file that are looked at, at least, before it is read as a whole
+NEAR = 60  # seconds from such a place to a packet
 MOST_EMPTY = 10  # times what a file holds that it may last
 MINUTE = 60  # seconds that a packet lasts at most, when what a file holds is summed
 LATE = ("wmav1", "wmav2")  # sounds whose decoder gives a frame beyond the end of the last packet
@@ -407,25 +408,48 @@ def _end_of_tail(source: Source, timeline: Timeline) -> Fraction | None:
 
 
 def _is_believed(source: Source, zero: Fraction, end: Fraction) -> bool:
-    """Whether a file lasts no longer than `UNDOUBTED`, or holds something nearly everywhere.
+    """Whether a file lasts no longer than `UNDOUBTED`, or need not be read as a whole.
 
-    Where there is a packet close to most of `PLACES`, it need not be read as a whole.
+    It need not where a packet is near most of the places that are looked at, and where no stream
+    has a hole so long that its clock counts as beginning anew: such a hole lies between two places
+    with packets that are as far apart.
     """
     if end - zero <= UNDOUBTED:
         return True
     streams = [each for each in (source.picture, source.sound) if each is not None]
-    near = 0
-    for number in range(PLACES):
-        place = zero + (end - zero) * (2 * number + 1) / (2 * PLACES)
-        try:
-            source.container.seek(int(place * av.time_base))
-        except (av.FFmpegError, OverflowError):
+    latest = {stream.index: zero for stream in streams}
+    count, near = max(PLACES, ceil(2 * (end - zero) / Fraction(LONGEST_HOLE))), 0
+    for number in range(count):
+        place = zero + (end - zero) * (2 * number + 1) / (2 * count)
+        begins = _begins_near(source, streams, place)
+        if any(begins.get(i, end) - latest[i] > LONGEST_HOLE for i in latest):
             return False
-        packet = next(source.packets(*streams), None)
-        stamp = None if packet is None else packet.pts if packet.dts is None else packet.dts
-        if packet is not None and stamp is not None:
-            near += abs(stamp * packet.time_base - place) <= MINUTE
-    return near > PLACES / 2
+        latest |= begins
+        near += any(abs(begin - place) <= NEAR for begin in begins.values())
+    return near > count / 2 and all(end - each <= LONGEST_HOLE for each in latest.values())
+
+
+def _begins_near(
+    source: Source, streams: Sequence[VideoStream | AudioStream], place: Fraction
+) -> dict[int, Fraction]:
+    """When the first packet of each stream after a seek is decoded, in seconds.
+
+    A stream that has none up to `LONGEST_HOLE` beyond the place is not among them.
+    """
+    begins: dict[int, Fraction] = {}
+    try:
+        source.container.seek(int(place * av.time_base))
+    except (av.FFmpegError, OverflowError):
+        return begins
+    for packet in source.packets(*streams):
+        stamp = packet.pts if packet.dts is None else packet.dts
+        if stamp is None:
+            continue
+        begin = stamp * packet.time_base
+        begins.setdefault(packet.stream_index, begin)
+        if len(begins) == len(streams) or begin - place > LONGEST_HOLE:
+            break
+    return begins
 
 
 def _end_of_sound(source: Source) -> Fraction:
