@@ -98,7 +98,7 @@ def test_the_page_lists_every_name_with_its_signature() -> None:
         if inspect.isfunction(value):
             assert documented(name) == [signature(value, name)]
     methods = {
-        hearsight.Library: ("open", "search", "similar"),
+        hearsight.Library: ("open", "search", "similar", "warm"),
         hearsight.LoadedModel: tuple(
             name for name, value in vars(hearsight.LoadedModel).items() if inspect.isfunction(value)
         )[1:],  # without __repr__

@@ -160,6 +160,9 @@ class Library:
 
         Libraries from 100,000 moments on have one; it takes some 300 bytes of memory a moment for
         each modality. A server does this when it starts.
+
+        Raises:
+            HearsightError: the library is damaged.
         """
         self.table.warm()
 
