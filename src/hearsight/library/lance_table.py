@@ -529,8 +529,8 @@ class MomentTable:
     def compact(self) -> None:
         """Join small files into large ones and delete older versions; `sole_writer` must be held.
 
-        LanceDB also joins lists of a vector index, down to half as many, so that a search which
-        looks through as many of them as before compares twice as many moments.
+        LanceDB also joins lists of a vector index, so that a search which looks through as many of
+        them as before compares a multiple of the moments.
 
         A process that reads meanwhile may lose the files of its version; see `_read`.
         """
