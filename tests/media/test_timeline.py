@@ -524,16 +524,19 @@ def test_a_long_film_that_holds_so_much_is_not_read_as_a_whole(
 
     monkeypatch.setattr(timeline, "_survey", noted)
     monkeypatch.setattr(timeline, "UNDOUBTED", 3)
+    monkeypatch.setattr(timeline, "LONGEST_HOLE", 3)
     assert probe(film) == whole[0]
     assert read == [False]
+    monkeypatch.setattr(timeline, "LONGEST_HOLE", 31)
     monkeypatch.setattr(timeline, "NEAR", 3)
     read.clear()
     assert probe(apart) == whole[1]
     assert read == [False, True]  # there is nothing near most places
 
 
+@pytest.mark.parametrize("undoubted", [3, timeline.UNDOUBTED])
 def test_a_long_sound_with_a_hole_of_hours_lasts_as_long_as_what_is_read_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undoubted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film = make_film(tmp_path / "film.mp4", 8)
     sound = tmp_path / "sound.m4a"
@@ -546,7 +549,7 @@ def test_a_long_sound_with_a_hole_of_hours_lasts_as_long_as_what_is_read_of_it(
     slow = remux(  # packets 23 s apart, and a hole of 1.2 hours
         sound, tmp_path / "slow.mka", lambda kind, _, time: 1000 * time + 4300 * (time >= 4)
     )
-    monkeypatch.setattr(timeline, "UNDOUBTED", 3)
+    monkeypatch.setattr(timeline, "UNDOUBTED", undoubted)
     monkeypatch.setattr(timeline, "MOST_EMPTY", 10_000)
     heard = sum(len(block) for block in stream_sound(slow, rate=1000)) / 1000
     assert probe(slow).duration == pytest.approx(heard, abs=0.1)

@@ -408,17 +408,19 @@ def _end_of_tail(source: Source, timeline: Timeline) -> Fraction | None:
 
 
 def _is_believed(source: Source, zero: Fraction, end: Fraction) -> bool:
-    """Whether a file lasts no longer than `UNDOUBTED`, or need not be read as a whole.
+    """Whether both ends of a file tell its timeline, or it must be read as a whole.
 
-    It need not where a packet is near most of the places that are looked at, and where no stream
-    has a hole so long that its clock counts as beginning anew: such a hole lies between two places
-    with packets that are as far apart.
+    They do not where a stream may have a hole so long that its clock counts as beginning anew: such
+    a hole lies between two places with packets that are as far apart. Of a file that lasts longer
+    than `UNDOUBTED` a packet is to be near most of the places that are looked at, too.
     """
-    if end - zero <= UNDOUBTED:
+    if end - zero <= LONGEST_HOLE:
         return True
+    doubted = end - zero > UNDOUBTED
     streams = [each for each in (source.picture, source.sound) if each is not None]
     latest = {stream.index: zero for stream in streams}
-    count, near = max(PLACES, ceil(2 * (end - zero) / Fraction(LONGEST_HOLE))), 0
+    count = max(PLACES if doubted else 1, ceil(2 * (end - zero) / Fraction(LONGEST_HOLE)))
+    near = 0
     for number in range(count):
         place = zero + (end - zero) * (2 * number + 1) / (2 * count)
         begins = _begins_near(source, streams, place)
@@ -426,7 +428,8 @@ def _is_believed(source: Source, zero: Fraction, end: Fraction) -> bool:
             return False
         latest |= begins
         near += any(abs(begin - place) <= NEAR for begin in begins.values())
-    return near > count / 2 and all(end - each <= LONGEST_HOLE for each in latest.values())
+    whole = all(end - each <= LONGEST_HOLE for each in latest.values())
+    return whole and (near > count / 2 or not doubted)
 
 
 def _begins_near(
