@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
-from lancedb.table import LanceTable
+from lancedb.table import AsyncTable
 from made_library import RATE, make_clip, tiny_model
 from made_media import add_sound, coded_pictures, join_pictures, numbered, sine
 from PIL import Image
@@ -28,6 +29,7 @@ from hearsight.errors import HearsightError
 from hearsight.library import extraction, ray_engine
 from hearsight.library.extraction import Extractor, moment_times
 from hearsight.library.indexing import index_videos
+from hearsight.library.lance_calls import run
 from hearsight.library.lance_table import MODALITIES, LibraryInfo, MomentTable, sole_writer
 from hearsight.library.library import Library
 from hearsight.library.thumbnails import decode_heatmap
@@ -665,7 +667,7 @@ def test_an_interruption_of_a_commit_loses_nothing_that_was_committed(
     index_videos(library, [videos] if changed else [videos / "2.mp4"], model=model)
     for path in videos.glob("[01].mp4"):
         path.write_bytes(path.read_bytes() + b"changed")
-    add, calls = LanceTable.add, []
+    write, calls = MomentTable._at_newest, []
 
     def interrupt() -> None:
         if real:
@@ -673,16 +675,18 @@ def test_an_interruption_of_a_commit_loses_nothing_that_was_committed(
         else:
             raise KeyboardInterrupt
 
-    def interrupted(table: Any, *rows: Any, **options: Any) -> Any:
-        calls.append(rows)
+    def interrupted(table: MomentTable, failure: str, work: Callable[..., Any]) -> Any:
+        if not work.__qualname__.startswith("MomentTable.append"):
+            return write(table, failure, work)
+        calls.append(work)
         if len(calls) == 2 and not late:
             interrupt()
-        done = add(table, *rows, **options)
+        done = write(table, failure, work)
         if len(calls) == 2 and late:
             interrupt()
         return done
 
-    monkeypatch.setattr(LanceTable, "add", interrupted)
+    monkeypatch.setattr(MomentTable, "_at_newest", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -748,10 +752,10 @@ def test_the_vector_index_keeps_its_lists_when_files_are_joined(tmp_path: Path) 
         index_videos(table.library, [], optimize=True, index_from=4000)
         again = MomentTable.open(table.library)
         assert again is not None
-        search = again._table.search(vectors[0], vector_column_name="sound", query_type="vector")
-        plan = search.limit(1).analyze_plan()  # type: ignore[union-attr]
+        search = again._table.vector_search(vectors[0]).column("sound").limit(1)
+        plan = run(search.analyze_plan())
         assert re.findall(r"partitions_ranked=(\d+)", plan) == ["4"]
-        assert again._table.stats()["fragment_stats"]["num_fragments"] == 1
+        assert run(again._table.stats())["fragment_stats"]["num_fragments"] == 1
 
 
 @pytest.mark.parametrize("optimize", [True, False])
@@ -760,10 +764,10 @@ def test_the_vector_index_is_built_where_there_is_no_space_to_join_files(
 ) -> None:
     table, _ = made_up(tmp_path / "library")
 
-    def full(self: LanceTable, **_: object) -> None:
+    async def full(self: AsyncTable, **_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(LanceTable, "optimize", full)
+    monkeypatch.setattr(AsyncTable, "optimize", full)
     monkeypatch.setattr("hearsight.library.indexing.missing_files", lambda known, sources: [])
     asked = pytest.raises(HearsightError, match="cannot be written: No space left")
     with asked if optimize else nullcontext():

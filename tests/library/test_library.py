@@ -209,9 +209,9 @@ def test_an_open_library_sees_what_is_added(
 ) -> None:
     from datetime import timedelta
 
-    from hearsight.library import lance_table
+    from hearsight.library import lance_calls
 
-    monkeypatch.setattr(lance_table, "FRESH", timedelta(0))
+    monkeypatch.setattr(lance_calls, "FRESH", timedelta(0))
     model = folder / "tiny.safetensors"
     index_videos(tmp_path / "library", [folder / "0.mp4"], model=model)
     library = Library.open(tmp_path / "library")

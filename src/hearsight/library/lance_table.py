@@ -8,9 +8,7 @@ so their squared Euclidean distance is 2 - 2 cosine.
 import json
 import math
 import os
-import re
-import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -23,36 +21,22 @@ from jaxtyping import Float32
 
 from hearsight.errors import HearsightError, needs
 from hearsight.files import locks
+from hearsight.library.lance_calls import (
+    DAMAGED,
+    UNREACHED,
+    UNWRITTEN,
+    Answer,
+    connect,
+    lance_errors,
+    run,
+)
 from hearsight.media.sound_windows import QUIET
 
-
-@contextmanager
-def unchanged_caller() -> Iterator[None]:
-    """Import LanceDB within: it reads `LANCEDB_LOG` then, and urllib3 adds filters of warnings.
-
-    LanceDB would warn of duplicate vectors. The caller's environment and filters are as before
-    afterwards. `warnings.catch_warnings` is not for this: it swaps the filters of all threads.
-    """
-    variable, before = "LANCEDB_LOG", list(warnings.filters)
-    was_set = variable in os.environ
-    os.environ.setdefault(variable, "error")
-    try:
-        yield
-    finally:
-        if not was_set:
-            os.environ.pop(variable, None)
-        for each in list(warnings.filters):
-            if each not in before and each[2].__module__.startswith("urllib3"):
-                warnings.filters.remove(each)  # type: ignore[attr-defined]
-
-
-with needs("library", "A library"), unchanged_caller():
-    import lancedb
+with needs("library", "A library"):
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.compute as pc  # type: ignore[import-untyped]
     from lancedb.index import IvfRq, IvfSq
-    from lancedb.query import LanceVectorQueryBuilder
-    from lancedb.table import LanceTable, Table
+    from lancedb.table import AsyncTable
 
 Kind = Literal["video", "sound", "picture"]  # of a file; a picture has one moment, at 0 s
 KINDS: tuple[Kind, ...] = ("video", "sound", "picture")
@@ -83,12 +67,6 @@ FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
 AUDIBLE = f"level >= {QUIET}"
-FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
-
-DAMAGED = "cannot be read and may be damaged; index its videos into a new one"
-UNREACHED = "cannot be reached (by this address and the credentials in the environment)"
-UNWRITTEN = "cannot be written"
-LANCE_PREFIX = re.compile(r"lance error: (LanceError\(\w+\): )?")  # of its messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,21 +204,6 @@ def sole_writer(library: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _lance_errors(library: str, failure: str) -> Iterator[None]:
-    """Turn what LanceDB raises (panics of its Rust code, too) into one sentence."""
-    try:
-        yield
-    except HearsightError:
-        raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        reason = " ".join(str(error).split(", /")[0].split())
-        reason = LANCE_PREFIX.sub("", reason)[:300].rstrip(".")
-        raise HearsightError(f"The library '{library}' {failure}: {reason}.") from error
-
-
 def _quoted(text: str) -> str:
     """A string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
@@ -262,10 +225,10 @@ def _remaining(found: pa.Table, without: Sequence[str], silent: bool | None) -> 
 class MomentTable:
     """The rows of a library. `open` and `create` make one."""
 
-    def __init__(self, library: str, table: Table) -> None:
+    def __init__(self, library: str, table: AsyncTable) -> None:
         self.library = library
         self._table = table
-        metadata = (table.schema.metadata or {}).get(METADATA)
+        metadata = (run(table.schema()).metadata or {}).get(METADATA)
         if metadata is None:
             raise HearsightError(f"'{library}' is a LanceDB table that hearsight did not make.")
         facts = json.loads(metadata)
@@ -291,12 +254,12 @@ class MomentTable:
                 return None
             except OSError as error:
                 raise HearsightError(f"'{library}' cannot be read: {error.strerror}.") from error
-        with _lance_errors(library, UNREACHED):
-            connection = lancedb.connect(library, read_consistency_interval=FRESH)
-            if is_url(library) and TABLE not in connection.list_tables().tables:
+        with lance_errors(library, UNREACHED):
+            connection = run(connect(library))
+            if is_url(library) and TABLE not in run(connection.list_tables()).tables:
                 return None
-        with _lance_errors(library, DAMAGED):
-            return cls(library, connection.open_table(TABLE))
+        with lance_errors(library, DAMAGED):
+            return cls(library, run(connection.open_table(TABLE)))
 
     @classmethod
     def create(cls, library: str, info: LibraryInfo) -> "MomentTable":
@@ -305,43 +268,52 @@ class MomentTable:
         Raises:
             HearsightError: it cannot be written.
         """
-        with _lance_errors(library, UNWRITTEN):
-            connection = lancedb.connect(library, read_consistency_interval=FRESH)
-            half_made = not is_url(library) and (Path(library) / f"{TABLE}.lance").exists()
-            mode = "overwrite" if half_made else "create"
-            return cls(library, connection.create_table(TABLE, schema=schema(info), mode=mode))
+        half_made = not is_url(library) and (Path(library) / f"{TABLE}.lance").exists()
+        mode: Literal["overwrite", "create"] = "overwrite" if half_made else "create"
+        with lance_errors(library, UNWRITTEN):
+            made = run(connect(library)).create_table(TABLE, schema=schema(info), mode=mode)
+            return cls(library, run(made))
 
     def drop(self) -> None:
         """Remove the table; `sole_writer` must be held."""
-        with _lance_errors(self.library, UNWRITTEN):
-            lancedb.connect(self.library).drop_table(TABLE)
+        with lance_errors(self.library, UNWRITTEN):
+            run(run(connect(self.library)).drop_table(TABLE))
 
-    def _read(self, query: Callable[[Table], Any]) -> Any:
+    def _read(self, query: Callable[[AsyncTable], Coroutine[Any, Any, Answer]]) -> Answer:
         """Run a query; if it fails, once more on the newest version of the table.
 
         Compaction may have deleted the files of the version that was open. LanceDB has no error
         of its own for that.
         """
-        with _lance_errors(self.library, DAMAGED):
-            try:
-                return query(self._table)
-            except Exception:
-                self._table.checkout_latest()  # type: ignore[no-untyped-call]
-                return query(self._table)
 
-    @contextmanager
-    def _newest(self, failure: str) -> Iterator[Table]:
-        """The table at its newest version, for all that is not a search.
+        async def attempt() -> Answer:
+            try:
+                return await query(self._table)
+            except Exception:
+                await self._table.checkout_latest()  # type: ignore[no-untyped-call]
+                return await query(self._table)
+
+        with lance_errors(self.library, DAMAGED):
+            return run(attempt())
+
+    def _at_newest(
+        self, failure: str, work: Callable[[AsyncTable], Coroutine[Any, Any, Answer]]
+    ) -> Answer:
+        """Do something with the table at its newest version, for all that is not a search.
 
         The version that was open may be behind, and compaction may have deleted its files: no write
         to it would succeed any more.
         """
-        with _lance_errors(self.library, failure):
-            self._table.checkout_latest()  # type: ignore[no-untyped-call]
-            yield self._table
+
+        async def attempt() -> Answer:
+            await self._table.checkout_latest()  # type: ignore[no-untyped-call]
+            return await work(self._table)
+
+        with lance_errors(self.library, failure):
+            return run(attempt())
 
     def __len__(self) -> int:
-        return int(self._read(lambda table: table.count_rows()))
+        return self._read(lambda table: table.count_rows())
 
     def files(self) -> dict[str, FileVersion]:
         """Every file that has moments here, by its path."""
@@ -366,9 +338,9 @@ class MomentTable:
         return self._rows_where(f"file = {_quoted(file)}", columns).sort_by("time")
 
     def _rows_where(self, condition: str, columns: Sequence[str]) -> pa.Table:
-        def query(table: Table) -> pa.Table:
-            matching = table.search().where(condition).select(list(columns))
-            return matching.limit(max(1, table.count_rows())).to_arrow()
+        async def query(table: AsyncTable) -> pa.Table:
+            matching = table.query().where(condition).select(list(columns))
+            return await matching.limit(max(1, await table.count_rows())).to_arrow()
 
         return self._read(query)
 
@@ -380,15 +352,17 @@ class MomentTable:
         """
         self.remove(replaced)
         reader = pa.RecordBatchReader.from_batches(self.schema, rows)
-        with self._newest(UNWRITTEN) as table:
-            table.add(reader, write_parallelism=1)
+        self._at_newest(UNWRITTEN, lambda table: table.add(reader, write_parallelism=1))
 
     def remove(self, files: Sequence[str]) -> None:
         """Delete all moments of these files."""
-        with self._newest(UNWRITTEN) as table:
+
+        async def delete(table: AsyncTable) -> None:
             for start in range(0, len(files), FILES_PER_DELETE):
                 names = ", ".join(map(_quoted, files[start : start + FILES_PER_DELETE]))
-                table.delete(f"file IN ({names})")
+                await table.delete(f"file IN ({names})")
+
+        self._at_newest(UNWRITTEN, delete)
 
     def nearest(
         self,
@@ -411,34 +385,42 @@ class MomentTable:
         more: give those beyond k, too, that a vector index found without being asked again.
         """
         without = sorted(without)
-        kind = None if exact else self._vector_index(modality)
-        if kind is not None and only == EVERY_MOMENT and silent is not True:
-            for times in SPARE_TRIES if more else TRIES:
-                found = self._search(vector, modality, times * k, [], kind, spare=times)
-                kept = _remaining(found, without, silent)
-                if len(kept) >= k or len(found) < times * k:
-                    return kept if more else kept[:k]
         conditions = only.conditions()
         if without:
             conditions.append(f"file NOT IN ({', '.join(map(_quoted, without))})")
         if silent is not None:
             conditions.append(f"(level < {QUIET} OR level IS NULL)" if silent else AUDIBLE)
-        return self._search(vector, modality, k, conditions, kind)
 
-    def _search(
+        async def find(table: AsyncTable) -> pa.Table:
+            stats = None if exact else await table.index_stats(f"{modality}_idx")
+            index = None if stats is None else stats.index_type
+            if index is not None and only == EVERY_MOMENT and silent is not True:
+                for times in SPARE_TRIES if more else TRIES:
+                    found = await self._search(
+                        table, vector, modality, times * k, [], index, spare=times
+                    )
+                    kept = _remaining(found, without, silent)
+                    if len(kept) >= k or len(found) < times * k:
+                        return kept if more else kept[:k]
+            return await self._search(table, vector, modality, k, conditions, index)
+
+        return self._read(find)
+
+    async def _search(
         self,
+        table: AsyncTable,
         vector: Float32[np.ndarray, " c"],
         modality: Modality,
         k: int,
         conditions: Sequence[str],
-        kind: str | None,
+        index: str | None,
         *,
         spare: int = 1,
     ) -> pa.Table:
         """The k nearest that meet all conditions of SQL; the rest as in `nearest`.
 
-        kind: of the vector index, None to compare all. spare: how many times as many as are wanted
-        `k` is: so many fewer exact cosines are computed for each.
+        index: the kind of the vector index, as LanceDB calls it; None to compare all. spare: how
+        many times as many as are wanted `k` is: so many fewer exact cosines are computed for each.
 
         Under a condition every partition of the vector index is searched: those near the vector may
         hold none that meets it.
@@ -446,24 +428,23 @@ class MomentTable:
         shown = {name: name for name in SHOWN if name in self.schema.names}
         if "kind" in shown:  # which LanceDB would unpack for all rows, if all are of one kind
             shown["kind"] = f"{_other(modality)} IS NULL"
-        some = EVERY_PARTITION if conditions else max(PROBES, k // 2)
-        refine = max(1, REFINE.get(kind or "", REFINE_CODES) // spare)
+        refine = max(1, REFINE.get(index or "", REFINE_CODES) // spare)
 
-        def query(table: Table, probes: int) -> pa.Table:
-            search = table.search(vector, vector_column_name=modality, query_type="vector")
-            assert isinstance(search, LanceVectorQueryBuilder)
-            search.distance_type("l2").limit(k).select({**shown, "_distance": "_distance"})
-            if kind is None:
-                search.bypass_vector_index()
+        async def query(probes: int) -> pa.Table:
+            search = table.vector_search(vector).column(modality).distance_type("l2").limit(k)
+            search = search.select({**shown, "_distance": "_distance"})
+            if index is None:
+                search = search.bypass_vector_index()
             else:
-                search.nprobes(probes).refine_factor(refine)
+                search = search.nprobes(probes).refine_factor(refine)
             if conditions:
-                search.where(" AND ".join(conditions))
-            return search.to_arrow()
+                search = search.where(" AND ".join(conditions))
+            return await search.to_arrow()
 
-        found = self._read(lambda table: query(table, some))
-        if kind is not None and len(found) < k and some < EVERY_PARTITION:
-            found = self._read(lambda table: query(table, EVERY_PARTITION))
+        some = EVERY_PARTITION if conditions else max(PROBES, k // 2)
+        found = await query(some)
+        if index is not None and len(found) < k and some < EVERY_PARTITION:
+            found = await query(EVERY_PARTITION)
         cosine = 1 - found["_distance"].to_numpy() / 2
         found = found.drop_columns("_distance").append_column("score", pa.array(cosine))
         if "kind" in shown:
@@ -474,22 +455,16 @@ class MomentTable:
             [("score", "descending"), ("file", "ascending"), ("time", "ascending")]
         )
 
-    def _vector_index(self, modality: Modality) -> str | None:
-        """The kind of a modality's vector index, as LanceDB calls it; None if there is none."""
-        stats = self._read(lambda table: table.index_stats(f"{modality}_idx"))
-        return None if stats is None else str(stats.index_type)
-
     def warm(self) -> None:
         """Load the vector index into memory, if there is one: some 300 bytes a moment and modality.
 
         A search loads of it what it looks through for the first time.
         """
 
-        def load(table: Table) -> None:
-            assert isinstance(table, LanceTable)
+        async def load(table: AsyncTable) -> None:
             for index in (f"{modality}_idx" for modality in MODALITIES):
-                if table.index_stats(index) is not None:
-                    table.prewarm_index(index)
+                if await table.index_stats(index) is not None:
+                    await table.prewarm_index(index)
 
         self._read(load)  # in one: a writer may drop the index between two
 
@@ -498,11 +473,12 @@ class MomentTable:
         count = len(self)
         if count < index_from:
             return False
-        with self._newest(DAMAGED) as table:
-            indexes = [table.index_stats(f"{modality}_idx") for modality in MODALITIES]
-        return any(
-            stats is None or stats.num_unindexed_rows > MOST_UNINDEXED * count for stats in indexes
-        )
+
+        async def waiting(table: AsyncTable) -> list[int]:
+            stats = [await table.index_stats(f"{modality}_idx") for modality in MODALITIES]
+            return [count if one is None else one.num_unindexed_rows for one in stats]
+
+        return max(self._at_newest(DAMAGED, waiting)) > MOST_UNINDEXED * count
 
     def build_vector_index(self, modalities: Sequence[Modality] = MODALITIES) -> None:
         """Index the modalities anew, by inverted lists of RaBitQ codes (IVF-RQ).
@@ -516,15 +492,21 @@ class MomentTable:
             config = IvfRq("l2", partitions, BITS, ITERATIONS, SAMPLES)
         else:
             config = IvfSq("l2", partitions, ITERATIONS, SAMPLES)
-        with self._newest(UNWRITTEN) as table:
+
+        async def build(table: AsyncTable) -> None:
             for modality in modalities:
-                table.create_index(modality, config=config, replace=True)
+                await table.create_index(modality, config=config, replace=True)  # type: ignore[arg-type]
+
+        self._at_newest(UNWRITTEN, build)
 
     def drop_vector_index(self) -> None:
         """Search without an index from now on; its files go when the table is compacted."""
-        with self._newest(UNWRITTEN) as table:
-            for index in list(table.list_indices()):
-                table.drop_index(index.name)
+
+        async def drop(table: AsyncTable) -> None:
+            for index in await table.list_indices():
+                await table.drop_index(index.name)
+
+        self._at_newest(UNWRITTEN, drop)
 
     def compact(self) -> None:
         """Join small files into large ones and delete older versions; `sole_writer` must be held.
@@ -534,6 +516,9 @@ class MomentTable:
 
         A process that reads meanwhile may lose the files of its version; see `_read`.
         """
-        with self._newest(UNWRITTEN) as table:
-            sleep(2 * OLD.total_seconds())  # for the version that is open to be old, too
-            table.optimize(cleanup_older_than=OLD, delete_unverified=not is_url(self.library))
+        sleep(2 * OLD.total_seconds())  # for the version that is open to be old, too
+        verified = is_url(self.library)
+        self._at_newest(
+            UNWRITTEN,
+            lambda table: table.optimize(cleanup_older_than=OLD, delete_unverified=not verified),
+        )

@@ -1,0 +1,73 @@
+"""Calls of LanceDB: imported without traces, made in one event loop, failing in one sentence.
+
+LanceDB's event loop has a thread of its own. Each way there and back takes a tenth of a millisecond
+or more, and a search by its synchronous calls takes seven of them: by asynchronous ones it is one.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from hearsight.errors import HearsightError, needs
+
+
+@contextmanager
+def unchanged_caller() -> Iterator[None]:
+    """Import LanceDB within: it reads `LANCEDB_LOG` then, and urllib3 adds filters of warnings.
+
+    LanceDB would warn of duplicate vectors. The caller's environment and filters are as before
+    afterwards. `warnings.catch_warnings` is not for this: it swaps the filters of all threads.
+    """
+    variable, before = "LANCEDB_LOG", list(warnings.filters)
+    was_set = variable in os.environ
+    os.environ.setdefault(variable, "error")
+    try:
+        yield
+    finally:
+        if not was_set:
+            os.environ.pop(variable, None)
+        for each in list(warnings.filters):
+            if each not in before and each[2].__module__.startswith("urllib3"):
+                warnings.filters.remove(each)  # type: ignore[attr-defined]
+
+
+with needs("library", "A library"), unchanged_caller():
+    import lancedb
+    from lancedb.background_loop import LOOP
+
+Answer = TypeVar("Answer")
+FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
+DAMAGED = "cannot be read and may be damaged; index its videos into a new one"
+UNREACHED = "cannot be reached (by this address and the credentials in the environment)"
+UNWRITTEN = "cannot be written"
+LANCE_PREFIX = re.compile(r"lance error: (LanceError\(\w+\): )?")  # of its messages
+
+
+def run(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Do something in LanceDB's event loop, and wait for it."""
+    answer: Answer = LOOP.run(work)  # type: ignore[no-untyped-call]
+    return answer
+
+
+async def connect(library: str) -> lancedb.AsyncConnection:
+    """The folder or address that holds the table of a library."""
+    return await lancedb.connect_async(library, read_consistency_interval=FRESH)
+
+
+@contextmanager
+def lance_errors(library: str, failure: str) -> Iterator[None]:
+    """Turn what LanceDB raises (panics of its Rust code, too) into one sentence."""
+    try:
+        yield
+    except HearsightError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split(", /")[0].split())
+        reason = LANCE_PREFIX.sub("", reason)[:300].rstrip(".")
+        raise HearsightError(f"The library '{library}' {failure}: {reason}.") from error
