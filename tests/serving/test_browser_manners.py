@@ -206,8 +206,8 @@ def press_to(page: Any, wanted: str) -> None:
 
 
 def test_a_film_is_sent_seen_and_exported_by_keyboard_alone(page: Any, folder: Path) -> None:
-    press_to(page, "#files")
-    with page.expect_file_chooser() as chooser:
+    with page.expect_file_chooser() as chooser:  # which the browser has to hear of before a key
+        press_to(page, "#files")
         page.keyboard.press("Space")
     chooser.value.set_files(folder / "film.mp4")
     page.wait_for_selector("#film[data-ready]")
