@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from hearsight.files.locks import LOCK
 from hearsight.serving.folders import file_key
-from hearsight.serving.service import Service, missing, number, page, service_of
+from hearsight.serving.service import Service, json_response, missing, number, page, service_of
 
 LOG, REPORT = "log.jsonl", "report.html"
 DEPTH = 4  # folders below those that were named
@@ -121,7 +121,7 @@ async def log(request: Request) -> Response:
     run = await _run(request)
     begin = max(0, int(number(request.query_params, "from", 0)))
     entries, end = await asyncio.to_thread(read_entries, run.path / LOG, begin)
-    return JSONResponse({"entries": entries, "next": end, "running": run.running})
+    return json_response({"entries": entries, "next": end, "running": run.running})
 
 
 def read_entries(path: Path, begin: int) -> tuple[list[dict[str, Any]], int]:
