@@ -183,7 +183,7 @@ def choose(clips: Clips, listed: Path) -> ChosenClips:
     if missing:
         raise HearsightError(
             f"{len(missing):,} of {len(found) + len(missing):,} clips in '{listed}' are not there, "
-            f"the first of them '{missing[0]}'"
+            f"the first of them '{missing[0]}'."
         )
     return _chosen(clips, found)
 

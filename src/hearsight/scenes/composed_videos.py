@@ -156,13 +156,13 @@ def _check(pack: Pack, seconds: int, size: tuple[int, int], objects: int, silenc
     """Refuse numbers out of range."""
     if seconds < 1 or min(size) < 32 or not 1 <= objects <= 6 or not 0 <= silence <= 1:
         raise HearsightError(
-            f"cannot compose a video of {seconds} s, {size[0]} x {size[1]} pixels and"
-            f" {objects} objects with silence {silence}"
+            f"Cannot compose a video of {seconds} s, {size[0]} x {size[1]} pixels and"
+            f" {objects} objects with silence {silence}."
         )
     if objects > len(pack.labels):
         raise HearsightError(
-            f"the pack '{pack.name}' has {len(pack.labels)} classes, too few for"
-            f" {objects} objects in a video"
+            f"The pack '{pack.name}' has {len(pack.labels)} classes, too few for"
+            f" {objects} objects in a video."
         )
 
 

@@ -85,7 +85,7 @@ class HardScenes(Scenes):
         for name in Hardness.__dataclass_fields__:
             share = getattr(self.hardness, name)
             if not 0 <= share <= 1:
-                raise HearsightError(f"the hardness '{name}' is a share from 0 to 1, not {share}")
+                raise HearsightError(f"The hardness '{name}' is a share from 0 to 1, not {share}.")
         super().__init__(
             pack,
             count,

@@ -40,8 +40,8 @@ class Offscreen(Scenes):
         super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
         if len(self.labels) < silent[1] + 2:
             raise HearsightError(
-                f"the pack '{pack.name}' has {len(self.labels)} classes: a picture may show all "
-                "of them, so none is left for the off-screen sound"
+                f"The pack '{pack.name}' has {len(self.labels)} classes: a picture may show all "
+                "of them, so none is left for the off-screen sound."
             )
         self.ids = [f"offscreen-{id}" for id in self.ids]
 

@@ -41,7 +41,7 @@ class Pairs(Scenes):
             HearsightError: as `Scenes`, or `silent` allows scenes of one object.
         """
         if silent[0] < 1:
-            raise HearsightError("a pair needs scenes with at least one silent object")
+            raise HearsightError("A pair needs scenes with at least one silent object.")
         super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
         self.count = count
         self.ids = [f"{stem}_{member}" for stem in self.ids for member in range(MEMBERS)]

@@ -51,14 +51,14 @@ def load_pack(
     """
     if name not in PACKS:
         raise HearsightError(
-            f"unknown pack '{name}': it may be toys, menagerie or bazaar.{nearest(name, PACKS)}"
+            f"Unknown pack '{name}': it may be toys, menagerie or bazaar.{nearest(name, PACKS)}"
         )
     if split not in SPLITS:
-        raise HearsightError(f"unknown split '{split}': it may be train, val or test")
+        raise HearsightError(f"Unknown split '{split}': it may be train, val or test.")
     if name == "bazaar":
         return bazaar.read_bazaar(folder, split=split, classes=classes)
     if split == "test":
-        raise HearsightError(f"'{name}' has the splits train and val: only the bazaar has test")
+        raise HearsightError(f"'{name}' has the splits train and val: only the bazaar has test.")
     if name == "toys":
         return toys.make_toys(split=split, classes=classes)
     return menagerie.read_menagerie(folder, split=split, classes=classes)
@@ -103,7 +103,7 @@ class Scenes:
         """
         _check(count, size, silent, seconds, seed=seed, looks=looks)
         if len(pack.labels) == 1 and silent[1]:
-            raise HearsightError(f"the pack '{pack.name}' has one class only: nothing is silent")
+            raise HearsightError(f"The pack '{pack.name}' has one class only: nothing is silent.")
         self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
         self.endless, self.epoch = endless, 0
         self.samples = round(seconds * RATE)
@@ -223,21 +223,21 @@ def _check(
 ) -> None:
     """Refuse numbers out of range, whatever the pack."""
     if not 1 <= looks <= MOST_LOOKS:
-        raise HearsightError(f"a cut-out has 1 to {MOST_LOOKS} looks, not {looks}")
+        raise HearsightError(f"A cut-out has 1 to {MOST_LOOKS} looks, not {looks}.")
     if not SMALLEST <= size <= LARGEST:
         raise HearsightError(
-            f"scenes are composed with sides of {SMALLEST} to {LARGEST} pixels, not {size}"
+            f"Scenes are composed with sides of {SMALLEST} to {LARGEST} pixels, not {size}."
         )
     if not 1 <= count <= MOST:
-        raise HearsightError(f"1 to {MOST:,} scenes can be composed, not {count:,}")
+        raise HearsightError(f"1 to {MOST:,} scenes can be composed, not {count:,}.")
     if not 0 <= silent[0] <= silent[1] <= 20:
         raise HearsightError(
-            f"0 to 20 silent objects stand in a scene, not {silent[0]} to {silent[1]}"
+            f"0 to 20 silent objects stand in a scene, not {silent[0]} to {silent[1]}."
         )
     if not 0 <= seed < 2**63:
-        raise HearsightError(f"the seed of scenes is 0 or more and below 2^63, not {seed}")
+        raise HearsightError(f"The seed of scenes is 0 or more and below 2^63, not {seed}.")
     if not 0 < seconds <= LONGEST:
-        raise HearsightError(f"a scene lasts up to {LONGEST} seconds, not {seconds}")
+        raise HearsightError(f"A scene lasts up to {LONGEST} seconds, not {seconds}.")
 
 
 _SPRITES = Kept(Sprite)

@@ -58,11 +58,11 @@ def _choose(classes: Sequence[str] | int | None) -> list[str]:
         return names
     if isinstance(classes, int):
         if not 1 <= classes <= len(names):
-            raise HearsightError(f"the toys have {len(names)} classes, not {classes}")
+            raise HearsightError(f"The toys have {len(names)} classes, not {classes}.")
         return names[:classes]
     for name in classes:
         if name not in SHAPES:
-            raise HearsightError(f"the toys have no class '{name}'.{nearest(name, names)}")
+            raise HearsightError(f"The toys have no class '{name}'.{nearest(name, names)}")
     return sorted(set(classes))
 
 
