@@ -16,7 +16,15 @@ from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError, nearest
 from hearsight.media.samples import RATE
 from hearsight.scenes import bazaar, menagerie, toys
-from hearsight.scenes.composing import Sprite, cover, draw_layout, draw_light, paste, relight
+from hearsight.scenes.composing import (
+    Sprite,
+    cover,
+    draw_layout,
+    draw_light,
+    draw_one,
+    paste,
+    relight,
+)
 from hearsight.scenes.cutout_variants import vary
 from hearsight.scenes.kept import Kept
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
@@ -162,7 +170,7 @@ class Scenes:
         """Class and recording, by index, and the generator to play it with."""
         generator = self._stream(index, SOUND)
         label = int(generator.integers(len(self.labels)))
-        return label, _one_of(generator, self._recordings[label]), generator
+        return label, draw_one(generator, self._recordings[label]), generator
 
     def _draw_picture(self, index: int, label: int) -> tuple[list[int], int, np.random.Generator]:
         """Cut-outs (the sounding one first) and background, by index, and the generator."""
@@ -174,7 +182,7 @@ class Scenes:
             others = others[[other not in self._rivals[label] for other in others.tolist()]]
             count = count if len(others) else 0
         labels = [label, *(int(others[number % len(others)]) for number in range(count))]
-        cutouts = [_one_of(generator, self._cutouts[one]) for one in labels]
+        cutouts = [draw_one(generator, self._cutouts[one]) for one in labels]
         return cutouts, int(generator.integers(len(self._backgrounds))), generator
 
     def _draw_background(self, generator: np.random.Generator, number: int) -> Image.Image:
@@ -264,13 +272,9 @@ def _rivals(pack: Pack, label: str) -> set[int]:
 
 
 def _one_look(generator: np.random.Generator, looks: list[Sprite]) -> Sprite:
-    return looks[int(generator.integers(len(looks)))] if len(looks) > 1 else looks[0]
+    return draw_one(generator, looks) if len(looks) > 1 else looks[0]
 
 
 def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
     """For every class of the pack, its indices in a list of labels."""
     return [[at for at, one in enumerate(labels) if one == label] for label in pack.labels]
-
-
-def _one_of(generator: np.random.Generator, numbers: list[int]) -> int:
-    return numbers[int(generator.integers(len(numbers)))]
