@@ -150,8 +150,8 @@ def _circle(start: float = 0, stop: float = 2 * np.pi, radius: float = 1, n: int
     return [(radius * float(np.sin(a)), -radius * float(np.cos(a))) for a in angles]
 
 
-def _radial(radius: Callable[[float], float], n: int = 240) -> Points:
-    angles = np.linspace(0, 2 * np.pi, n, endpoint=False)
+def _radial(radius: Callable[[float], float]) -> Points:
+    angles = np.linspace(0, 2 * np.pi, 240, endpoint=False)
     return [(radius(a) * float(np.sin(a)), -radius(a) * float(np.cos(a))) for a in angles]
 
 

@@ -138,7 +138,9 @@ def plan_demo(
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        raise HearsightError(f"{folder} holds another demo ({held.get('asked')}): name a new one.")
+        raise HearsightError(
+            f"'{folder}' holds another demo ({held.get('asked')}): name another folder."
+        )
     return plan, resume
 
 
