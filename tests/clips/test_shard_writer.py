@@ -167,7 +167,7 @@ def test_a_full_disk_ends_in_a_sentence_and_leaves_whole_shards(tmp_path: Path) 
                 writer.add(clip)
 
     try:
-        with pytest.raises(HearsightError, match="cannot write to"):
+        with pytest.raises(HearsightError, match="Cannot write to"):
             write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -263,6 +263,6 @@ def test_an_import_writes_nothing_behind_the_links_of_a_store(tmp_path: Path) ->
     assert held == {path: path.read_bytes() for path in far.rglob("*") if path.is_file()}
     assert not (store / "clips-000001.tar").is_symlink()
     (store / ".writing").symlink_to(far / "note")
-    with pytest.raises(HearsightError, match="cannot write to"):
+    with pytest.raises(HearsightError, match="Cannot write to"):
         write_store(make_pairs(6), store)
     assert (far / "note").read_text() == "kept"

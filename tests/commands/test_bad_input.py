@@ -103,8 +103,8 @@ def test_data_that_cannot_be_had(hearsight: Hearsight, line: str, said: str) -> 
         ("--data good --set encoder.weights=empty.txt", "empty.txt is no weights file"),
         ("--data good --set channels_last=true --set encoder.widths=[4,4,4,4]", "multiples of 8"),
         ("--data good --device tpu", "There is no device 'tpu'"),
-        ("--data good --out empty.txt", "cannot write to 'empty.txt'"),
-        ("--data good --out empty.txt/run", "cannot write to 'empty.txt/run'"),
+        ("--data good --out empty.txt", "Cannot write to 'empty.txt'"),
+        ("--data good --out empty.txt/run", "Cannot write to 'empty.txt/run'"),
         ("--data good --validation bare", "None of the 2 clips of 'bare' has boxes"),
         ("--data good --validation corrupt", "has a box with an edge that is no number"),
         ("--data good --validation good --test good", "chosen on the test set"),
@@ -181,10 +181,10 @@ def test_a_demo_that_cannot_begin_leaves_nothing(hearsight: Hearsight) -> None:
     for options, said in (
         ("--pack menagerie:videos", "no menagerie in 'videos'"),
         ("--pack toyz", "toyz"),
-        ("--pack ''", "unknown pack ''"),
+        ("--pack ''", "Unknown pack ''"),
         ("--pack toys --looks 1000000", "1 to 100 looks"),
         ("--pack toys --seed 99999999999999999999", "below 2^63"),
-        ("--pack toys --out empty.txt", "cannot write to 'empty.txt'"),
+        ("--pack toys --out empty.txt", "Cannot write to 'empty.txt'"),
     ):
         refused(hearsight, f"demo --out out {options}", said)
 

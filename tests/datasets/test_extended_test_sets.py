@@ -87,7 +87,7 @@ def test_lists_of_another_form(tmp_path: Path, text: str, said: str) -> None:
 def test_folders_without_such_files(tmp_path: Path) -> None:
     folder = scoring_layout(tmp_path)
     (folder / "silent.csv").write_text(f"video,audio,label\ngone,{B},non-sounding\n")
-    with pytest.raises(HearsightError, match=r"none of 1 clips has a frame: no '.*gone.jpg'"):
+    with pytest.raises(HearsightError, match=r"None of 1 clips has a frame: no '.*gone.jpg'"):
         open_clips(f"{folder}@silent.csv")
     assert not is_extended(folder / "frame")
 

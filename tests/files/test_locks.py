@@ -60,7 +60,7 @@ def test_what_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(HearsightError, match="cannot write to"), sole_writer(folder):
+        with pytest.raises(HearsightError, match="Cannot write to"), sole_writer(folder):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -78,6 +78,6 @@ def test_file_systems_without_locks_keep_nobody_out(
     with sole_writer(tmp_path / "run"):
         (tmp_path / "run" / "file").touch()
     without(errno.EIO)
-    with pytest.raises(HearsightError, match="cannot write to"), sole_writer(tmp_path / "other"):
+    with pytest.raises(HearsightError, match="Cannot write to"), sole_writer(tmp_path / "other"):
         pass
     assert [path.name for path in tmp_path.rglob("*")] == ["run", "file"]

@@ -92,6 +92,23 @@ def test_the_page_names_clips_and_escapes_what_it_shows(tmp_path: Path) -> None:
     assert "Nothing was found" in render([], tmp_path, title="q", seconds=3.0)
 
 
+def test_names_that_are_no_utf_8_and_folders_named_by_detours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films").mkdir()
+    names = [tmp_path / "films" / os.fsdecode(b"caf\xe9.mp4"), tmp_path / os.fsdecode(b"\xff.mp4")]
+    for name in names:
+        make_clip(name, 0, 1.0)
+    monkeypatch.chdir(tmp_path / "films")
+    page = Path("..", "films", "found.html")
+    query = replace(moment(names[1]), kind="video")
+    save_page([moment(names[0])], page, title=str(names[0]), seconds=1.0, query=query)
+    text = page.read_text("utf-8")
+    assert text.count("caf\\udce9.mp4") >= 3
+    shown = [video["src"].partition("#")[0] for video in Page(text).all("video")]
+    assert shown == [f"file://{tmp_path}/%FF.mp4", "./caf%E9.mp4"]
+
+
 def test_a_page_shows_boxes_levels_in_words_and_what_was_searched_by(tmp_path: Path) -> None:
     film, tone, odd = tmp_path / "film.mp4", tmp_path / "tone.wav", tmp_path / "tone.aiff"
     make_clip(film, 0, 3.0)

@@ -68,7 +68,7 @@ def test_without_a_pack_the_command_is_named(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder("bazaar") == tmp_path / "hearsight" / "bazaar"
-    with pytest.raises(HearsightError, match=r"there is no bazaar in .*'hearsight data bazaar'"):
+    with pytest.raises(HearsightError, match=r"There is no bazaar in .*'hearsight data bazaar'"):
         read_bazaar(split="train")
 
 

@@ -98,5 +98,5 @@ def test_videos_that_cannot_be_are_refused(pack: Pack) -> None:
     with pytest.raises(HearsightError, match="4 classes, too few for 5 objects"):
         compose_video(pack, objects=5)
     for wrong in ({"seconds": 0}, {"size": (10, 90)}, {"objects": 0}, {"silence": 2.0}):
-        with pytest.raises(HearsightError, match="cannot compose a video"):
+        with pytest.raises(HearsightError, match="Cannot compose a video"):
             compose_video(pack, **wrong)  # type: ignore[arg-type]

@@ -178,7 +178,7 @@ def test_hard_scenes_are_opened_by_name() -> None:
     clips = open_clips("hard:toys", split="train", size=48, count=5, looks=2, classes=4)
     assert isinstance(clips, HardScenes)
     assert clips.endless
-    with pytest.raises(HearsightError, match="unknown pack 'toy'"):
+    with pytest.raises(HearsightError, match="Unknown pack 'toy'"):
         open_clips("hard:toy")
 
 

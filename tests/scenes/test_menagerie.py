@@ -136,7 +136,7 @@ def write_silence(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda folder: (folder / "pack.csv").unlink(), "there is no menagerie in"),
+        (lambda folder: (folder / "pack.csv").unlink(), "There is no menagerie in"),
         (lambda folder: (folder / "pack.csv").write_bytes(b"\xff\xfe\x00"), "not a text file"),
         (rewrite("kind,", "sort,"), "it needs the columns kind, file, class, split"),
         (rewrite("cutout,", "statue,"), "line 2: a row needs a kind"),
@@ -144,10 +144,10 @@ def write_silence(folder: Path) -> None:
         (rewrite("bear0.webp", "../bear0.webp"), "line 2: '../bear0.webp' lies outside"),
         (rewrite("bear0.webp", "/etc/passwd"), "line 2: '/etc/passwd' lies outside"),
         (rewrite("back0.webp,,train", "back0.webp,,val"), "has no backgrounds for 'train'"),
-        (lambda folder: (folder / "bear0.webp").unlink(), "cannot read the picture .*bear0.webp"),
-        (lambda folder: (folder / "bear0.webp").write_bytes(b"RIFF"), "cannot read the picture"),
-        (lambda folder: (folder / "bear0.opus").unlink(), "cannot read the sound .*bear0.opus"),
-        (lambda folder: (folder / "bear0.opus").write_bytes(b""), "cannot read the sound"),
+        (lambda folder: (folder / "bear0.webp").unlink(), "Cannot read the picture .*bear0.webp"),
+        (lambda folder: (folder / "bear0.webp").write_bytes(b"RIFF"), "Cannot read the picture"),
+        (lambda folder: (folder / "bear0.opus").unlink(), "Cannot read the sound .*bear0.opus"),
+        (lambda folder: (folder / "bear0.opus").write_bytes(b""), "Cannot read the sound"),
         (write_other_rate, "has 48000 samples per second, not 16000"),
         (write_silence, "too short, or silent"),
     ],

@@ -64,5 +64,5 @@ def test_they_make_an_extended_test_set_of_composed_scenes() -> None:
     clips = open_joined(["toys", "offscreen:toys"], split="val", size=64, count=4)
     row = evaluate_protocol(make_model(Follower), clips, "slavc-relative-extended").rows[0]
     assert (row["clips"], row["sounding"]) == (8, 4)
-    with pytest.raises(HearsightError, match="unknown pack 'zoo'"):
+    with pytest.raises(HearsightError, match="Unknown pack 'zoo'"):
         open_clips("offscreen:zoo")

@@ -84,7 +84,7 @@ def test_a_folder_that_is_no_pack_is_not_replaced(debs: Path, tmp_path: Path) ->
     build_pack("menagerie", tmp_path / "empty", debs, no_progress)
     assert (tmp_path / "empty" / "pack.csv").is_file()
     (tmp_path / "file").write_text("")
-    with pytest.raises(HearsightError, match="cannot write the pack"):
+    with pytest.raises(HearsightError, match="Cannot write the pack"):
         build_pack("menagerie", tmp_path / "file" / "pack", debs, no_progress)
 
 
@@ -129,7 +129,7 @@ def test_what_is_no_package_is_refused(reader: str, tmp_path: Path) -> None:
     path.write_bytes(whole.replace(b"data.tar.xz ", b"data.tar.lz "))
     with pytest.raises(HearsightError, match="unknown way"):
         dict(read_members(path, {"usr/a"}))
-    with pytest.raises(HearsightError, match="there is no file"):
+    with pytest.raises(HearsightError, match="There is no file"):
         read_deb(tmp_path / "none.deb")
 
 
@@ -165,7 +165,7 @@ def test_hostile_members_are_refused_or_never_read(
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
-    with pytest.raises(HearsightError, match="there is no folder"):
+    with pytest.raises(HearsightError, match="There is no folder"):
         build_pack("menagerie", tmp_path / "pack", tmp_path / "none", no_progress)
     make_deb(tmp_path, SCRATCH, {})
     with pytest.raises(HearsightError, match=f"no package {TUX}_.*deb"):

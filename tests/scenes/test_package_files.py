@@ -75,7 +75,7 @@ def test_a_wheel_is_found_by_name_and_version(tmp_path: Path) -> None:
         find_wheel(OVOS, tmp_path)
     wanted = make_wheel(tmp_path, "Ovos_Skill.sound_like-0.0.3-py3-none-any.whl", {})
     assert find_wheel(OVOS, tmp_path) == wanted
-    with pytest.raises(HearsightError, match="there is no folder"):
+    with pytest.raises(HearsightError, match="There is no folder"):
         find_wheel(OVOS, tmp_path / "none")
 
 
@@ -90,7 +90,7 @@ def test_damaged_wheels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(python_packages, "LARGEST", 1000)
     with pytest.raises(HearsightError, match=r"'a' in .* is too large: 2997 bytes"):
         dict(read_wheel(path, {"a"}))
-    with pytest.raises(HearsightError, match="there is no file"):
+    with pytest.raises(HearsightError, match="There is no file"):
         dict(read_wheel(tmp_path / "none.whl", {"a"}))
 
 

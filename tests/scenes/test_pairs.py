@@ -100,7 +100,7 @@ def test_pairs_by_name() -> None:
     assert list(pairs.ids)[:2] == ["toys-val-0-0000000_0", "toys-val-0-0000000_1"]
     duets = open_clips("duets:toys", split="val", size=48, count=3)
     assert len(duets) == 3
-    with pytest.raises(HearsightError, match=r"unknown pack 'zoo'"):
+    with pytest.raises(HearsightError, match=r"Unknown pack 'zoo'"):
         open_clips("pairs:zoo")
     with pytest.raises(HearsightError, match="'duets' names no clips"):
         open_clips("duets")

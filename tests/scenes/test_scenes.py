@@ -258,7 +258,7 @@ def test_an_incomplete_pack_is_refused(pack: Pack) -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(HearsightError, match=r"unknown pack 'toy'.*'toys'"):
+    with pytest.raises(HearsightError, match=r"Unknown pack 'toy'.*'toys'"):
         open_scenes("toy")
     with pytest.raises(HearsightError, match="'toys' has the splits train and val"):
         load_pack("toys", split="test")

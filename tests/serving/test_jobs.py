@@ -1,8 +1,10 @@
 """Work in another process: whatever happens there, the queue goes on."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,26 @@ def test_a_worker_answers_and_survives_what_tasks_do() -> None:
     with_worker(then)
 
 
+def test_a_worker_that_could_not_be_started_is_started_by_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_room(process: BaseProcess) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    async def then(worker: Worker) -> None:
+        opened = psutil.Process().num_fds()
+        with monkeypatch.context() as patched:
+            patched.setattr(BaseProcess, "start", no_room)
+            for _ in range(2):
+                with pytest.raises(HearsightError, match=r"temporarily unavailable.*try again"):
+                    await worker.call("answer", {"value": 1})
+        assert worker.pid is None
+        assert psutil.Process().num_fds() == opened
+        assert await worker.call("answer", {"value": 2}) == 2
+
+    with_worker(then)
+
+
 def job(key: str, work: Callable[[Progress], Awaitable[Any]], undone: list[str]) -> Job:
     return Job(id=key, title=key, page="/", work=work, undo=lambda: undone.append(key))
 
@@ -93,6 +115,35 @@ def test_jobs_run_one_after_the_other_and_end_as_they_do(tmp_path: Path) -> None
         assert not queue.cancel("unknown")
 
     with_worker(then)
+
+
+def test_a_job_whose_files_cannot_be_removed_ends_and_the_next_is_done() -> None:
+    async def fail(progress: Progress) -> None:
+        raise HearsightError("It is wrong.")
+
+    async def work(progress: Progress) -> str:
+        return "made"
+
+    def undo() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    async def then() -> None:
+        queue = JobQueue()
+        for key, of_it in (("stuck", fail), ("unwanted", work), ("next", work)):
+            queue.submit(Job(id=key, title=key, page="/", work=of_it, undo=undo))
+        assert queue.cancel("unwanted")
+        running = asyncio.create_task(queue.run())
+        async with asyncio.timeout(10):
+            while not queue.jobs["next"].over:
+                await asyncio.sleep(0.01)
+        running.cancel()
+        assert [(one["state"], one["error"], one["said"]) for one in queue.shown()] == [
+            ("failed", "It is wrong.", ""),
+            ("cancelled", "", ""),
+            ("done", "", "made"),
+        ]
+
+    finished(then())
 
 
 def test_a_job_that_waits_for_the_worker_is_cancelled_and_ends_no_work_but_its_own(

@@ -3,6 +3,7 @@
 import csv
 import http.client
 import json
+import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -177,6 +178,45 @@ def test_a_basket_is_saved_as_moments_are(served: Served, folder: Path) -> None:
     assert (status, len(body.splitlines())) == (200, MOST_BASKET + 1)
     assert served.ask("library/basket", b'{"form": "csv", "moments": []}')[0] == 200
     assert served.ask("library/basket", b'{"form": "xml", "moments": []}')[0] == 400
+
+
+def test_numbers_that_are_none_are_left_out_of_a_basket(served: Served) -> None:
+    wrong = (
+        '{"time": NaN, "score": 1e999, "level": true, "box": [0, 0, 1, NaN], "name": "\\ud800"}, '
+        f'{{"time": 1{"0" * 400}, "box": [0, 0, 1, 1{"0" * 400}]}}'
+    )
+    asked = f'{{"form": "jsonl", "moments": [{wrong}]}}'
+    status, body, _ = served.ask("library/basket", asked.encode())
+    assert status == 200
+    rows = [json.loads(line) for line in body.splitlines()]
+    assert [row[name] for row in rows for name in ("time", "score", "level", "box")] == [None] * 8
+    assert [row["file"] for row in rows] == ["\\ud800", ""]
+    huge = f'{{"upload": "0", "every": 1{"0" * 400}}}'
+    assert served.ask("films", huge.encode())[0] == 400
+
+
+def test_names_that_are_no_utf_8_are_shown_with_escapes(tmp_path: Path, folder: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    (tmp_path / "films").mkdir()
+    shutil.copy(folder / "film.mp4", tmp_path / "films" / name)
+    run = tmp_path / "runs" / os.fsdecode(b"\xff")
+    run.mkdir(parents=True)
+    (run / "report.html").write_text("report")
+    words = ("--folder", "films", "--runs", "runs", "--model", str(folder / "tiny.safetensors"))
+    with serving(tmp_path, *words) as server:
+        listed = server.ask("folder")[1].decode()
+        assert "caf\\udce9.mp4" in listed
+        key = server.localise(file=listed.partition('data-localise="')[2].partition('"')[0])
+        assert wait(server, key)["state"] == "done"
+        assert "caf\\udce9.mp4" in server.jobs()[key]["title"]
+        assert facts(server, key)["name"] == "caf\\udce9.mp4"
+        for page in ("", f"films/{key}"):
+            assert "caf\\udce9.mp4" in server.ask(page)[1].decode()
+        assert server.ask(f"films/{key}/export/csv")[0] == 200
+        basket = {"form": "jsonl", "moments": [{"film": key, "time": 1}]}
+        _, body, _ = server.ask("library/basket", json.dumps(basket).encode())
+        assert json.loads(body)["file"].endswith("/caf\\udce9.mp4")
+        assert "runs/\\udcff" in server.ask("runs")[1].decode()
 
 
 def test_cards_of_a_search_are_in_the_order_of_the_library(tmp_path: Path, folder: Path) -> None:

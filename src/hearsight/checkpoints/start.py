@@ -9,7 +9,6 @@ over; the momentum encoder of a recipe begins as a copy.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from hearsight.checkpoints.card import card_of, log_card
 from hearsight.checkpoints.checkpoint import Checkpoint, find_model, load_checkpoint
+from hearsight.checkpoints.tensors import weights_digest
 from hearsight.errors import HearsightError
 from hearsight.files.output import written_whole
 from hearsight.files.text import parse_json
@@ -45,12 +45,8 @@ class Start:
 
     @property
     def digest(self) -> str:
-        """A digest of the weights."""
-        digest = blake2b(digest_size=8)
-        for name, value in sorted(self.checkpoint.weights.items()):
-            digest.update(name.encode())
-            digest.update(value.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        """A digest of the weights: 16 hexadecimal digits."""
+        return weights_digest(self.checkpoint.weights, 8)
 
     @property
     def fact(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -49,6 +50,18 @@ def read_tensors(
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise HearsightError(f"{path} is not a checkpoint, or is cut short: {error}.") from error
+
+
+def weights_digest(weights: Mapping[str, Tensor], size: int, *, begin: str = "") -> str:
+    """A digest of names and values of weights, on any device, as 2 * `size` hexadecimal digits.
+
+    begin: a text that the digest begins with, so that equal weights of other things differ.
+    """
+    digest = blake2b(begin.encode(), digest_size=size)
+    for name, value in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def halve(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -186,7 +186,7 @@ def read_pairs(path: Path) -> list[list[str]]:
     """
     head, rows = _headed(read_text(path), path)
     if head is None or plain(head.cells[:3]) != PAIRED:
-        raise HearsightError(f"the list '{path}' does not begin with {','.join(PAIRED)}")
+        raise HearsightError(f"The list '{path}' does not begin with {','.join(PAIRED)}.")
     return [row.cells for row in rows]
 
 
@@ -420,4 +420,4 @@ def find_list(folder: Path, listed: str) -> Path:
         check_link(path)
         if path.is_file():
             return path
-    raise HearsightError(f"there is no list '{listed}', neither here nor in or beside '{folder}'")
+    raise HearsightError(f"There is no list '{listed}', neither here nor in or beside '{folder}'.")

@@ -1,4 +1,4 @@
-"""Several sources of clips as one, and the clips of a source that a list names."""
+"""Several sources of clips as one, and some clips of a source: evenly spread, or as listed."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -29,6 +29,11 @@ from hearsight.clips.frame_truth import (
 from hearsight.clips.lists import ClipName, clip_names, read_list, without_suffix
 from hearsight.errors import HearsightError
 from hearsight.files.text import first_names
+
+
+def spread_evenly(total: int, count: int) -> list[int]:
+    """At most `count` of the places 0..total - 1, from the first to the last in equal steps."""
+    return [int(place) for place in np.linspace(0, total - 1, min(count, total))]
 
 
 class JoinedClips:
@@ -183,7 +188,7 @@ def choose(clips: Clips, listed: Path) -> ChosenClips:
     if missing:
         raise HearsightError(
             f"{len(missing):,} of {len(found) + len(missing):,} clips in '{listed}' are not there, "
-            f"the first of them '{missing[0]}'"
+            f"the first of them '{missing[0]}'."
         )
     return _chosen(clips, found)
 

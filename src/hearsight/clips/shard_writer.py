@@ -127,7 +127,7 @@ class StoreWriter:
             yield
         except OSError as error:
             self._drop()
-            raise HearsightError(f"cannot write to '{self.folder}': {error.strerror}") from error
+            raise HearsightError(f"Cannot write to '{self.folder}': {error.strerror}.") from error
         except BaseException:
             self._drop()
             raise

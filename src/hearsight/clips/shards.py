@@ -83,7 +83,7 @@ def read_index(shard: Path) -> ShardIndex:
             return index
         index = scan_shard(shard)
     except OSError as error:
-        raise HearsightError(f"'{shard}' cannot be read: {error.strerror}") from error
+        raise HearsightError(f"'{shard}' cannot be read: {error.strerror}.") from error
     with suppress(OSError):  # of a read-only store the new index stays in memory
         write_index(path, index, size)
     return index
@@ -143,7 +143,7 @@ def scan_shard(shard: Path) -> ShardIndex:
             _check_end(shard, tar.offset)
     except tarfile.TarError as error:
         raise HearsightError(
-            f"'{shard}' is not a whole tar file ({error}): it is truncated or damaged"
+            f"'{shard}' is not a whole tar file ({error}): it is truncated or damaged."
         ) from error
     places = np.zeros((len(found), COLUMNS, 2), dtype=np.int64)
     for row, columns in enumerate(found.values()):
@@ -158,7 +158,7 @@ def _check_end(shard: Path, offset: int) -> None:
         file.seek(offset)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise HearsightError(
-                f"'{shard}' is not a whole tar file: it is truncated or damaged at byte {offset:,}"
+                f"'{shard}' is not a whole tar file: it is truncated or damaged at byte {offset:,}."
             )
 
 
@@ -208,10 +208,10 @@ def _boxes(held: Any) -> tuple[Box, ...] | None:
 def find_shards(folder: Path) -> list[Path]:
     """The shards of a store in order; raises HearsightError if there are none."""
     if not folder.is_dir():
-        raise HearsightError(f"there is no folder '{folder}'")
+        raise HearsightError(f"There is no folder '{folder}'.")
     shards = sorted(path for path in folder.glob("*.tar") if not path.name.startswith("."))
     if not shards:
-        raise HearsightError(f"'{folder}' holds no shards (*.tar)")
+        raise HearsightError(f"'{folder}' holds no shards (*.tar).")
     return shards
 
 
@@ -258,7 +258,7 @@ class Store:
             places.append(index.places[rows])
             shards.append(np.full(len(rows), number))
         if not self.ids:
-            raise HearsightError(f"the shards in '{self.folder}' hold no clips")
+            raise HearsightError(f"The shards in '{self.folder}' hold no clips.")
         self._places, self._shard_of = np.concatenate(places), np.concatenate(shards)
 
     def __len__(self) -> int:

@@ -74,10 +74,19 @@ def rasterise(boxes: Sequence[Box], annotation: Annotation) -> TruthMask:
 
 def mask_truth(mask: Bool[np.ndarray, "height width"]) -> TruthMask:
     """A mask on the canvas, resized to the nearest pixel."""
+    return TruthMask.of(nearest_pixels(mask, SIDE, SIDE))
+
+
+def nearest_pixels(
+    mask: Bool[np.ndarray, "h w"], height: int, width: int
+) -> Bool[np.ndarray, "height width"]:
+    """A mask of another size: at each pixel's centre the pixel of the mask that lies there."""
     rows, columns = (
-        ((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.intp) for length in mask.shape
+        ((np.arange(side) + 0.5) * length / side).astype(np.intp)
+        for side, length in zip((height, width), mask.shape, strict=True)
     )
-    return TruthMask.of(mask[rows[:, None], columns])
+    resized: Bool[np.ndarray, "height width"] = mask[rows[:, None], columns]
+    return resized
 
 
 def joined(truths: Sequence[TruthMask]) -> TruthMask:

@@ -44,10 +44,10 @@ def read_extended(listed: Path) -> list[tuple[str, str]]:
     rows = read_pairs(listed)
     short = next((row for row in rows if len(row) < 3 or not row[0] or not row[1]), None)
     if short is not None:
-        raise HearsightError(f"the list '{listed}' has a row without {', '.join(PAIRED)}: {short}")
+        raise HearsightError(f"The list '{listed}' has a row without {', '.join(PAIRED)}: {short}.")
     pairs = dict.fromkeys((row[0], row[1]) for row in rows if row[2] == LABEL)
     if not pairs:
-        raise HearsightError(f"the list '{listed}' has no row of the label '{LABEL}'")
+        raise HearsightError(f"The list '{listed}' has no row of the label '{LABEL}'.")
     return list(pairs)
 
 
@@ -68,7 +68,7 @@ class ExtendedClips:
         ):
             if not any(place(name).is_file() for name in names):
                 first = place(next(iter(names)))
-                raise HearsightError(f"none of {len(names):,} clips has a {kind}: no '{first}'")
+                raise HearsightError(f"None of {len(names):,} clips has a {kind}: no '{first}'.")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -79,7 +79,7 @@ def open_flickr(
     frames, heard = subfolder(folder, *FRAMES), subfolder(folder, *SOUNDS)
     sounds = [f"{heard}/*.{suffix}" for suffix in SOUNDS[heard.name]]
     if truth is not None and not Path(truth).is_dir():
-        raise HearsightError(f"there is no folder '{truth}'")
+        raise HearsightError(f"There is no folder '{truth}'.")
     annotations = Path(truth) if truth is not None else named_folder(folder, ANNOTATIONS)
     annotated = None if annotations is None else stems(annotations, [".xml"])
     said = list[str]()

@@ -57,7 +57,7 @@ def read_entries(path: Path) -> tuple[ListEntry, ...]:
     found = read_list(path)
     if found.paired:
         raise HearsightError(
-            f"the list '{path}' pairs frames with sounds of other clips, which is not supported"
+            f"The list '{path}' pairs frames with sounds of other clips, which is not supported."
         )
     return found.entries
 
@@ -196,11 +196,11 @@ def ending_in(folder: Path, ending: str) -> list[Path]:
 def subfolder(folder: Path, *names: str) -> Path:
     """The first of some subfolders that exists; raises HearsightError if none does."""
     if not folder.is_dir():
-        raise HearsightError(f"there is no folder '{folder}'")
+        raise HearsightError(f"There is no folder '{folder}'.")
     for name in names:
         if (folder / name).is_dir():
             return folder / name
-    raise HearsightError(f"'{folder}' has no folder '{names[0]}'")
+    raise HearsightError(f"'{folder}' has no folder '{names[0]}'.")
 
 
 class FolderClips:
@@ -237,10 +237,10 @@ class FolderClips:
         for kind, patterns, names in (("frame", frames, self.ids), ("sound", sounds, heard)):
             if first_existing(patterns, names) is None:
                 raise HearsightError(
-                    f"none of {len(named):,} clips has a {kind}: for '{self.ids[0]}' there is no "
-                    f"'{patterns[0].replace('*', self.ids[0])}'"
+                    f"None of {len(named):,} clips has a {kind}: for '{self.ids[0]}' there is no "
+                    f"'{patterns[0].replace('*', self.ids[0])}'."
                     if named
-                    else f"there is no sound at '{sounds[0]}'"
+                    else f"There is no sound at '{sounds[0]}'."
                 )
         self._frames, self._sounds = list(frames), list(sounds)
 

@@ -18,6 +18,7 @@ from hearsight.clips.clip import (
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.frame_truth import FrameTruth, SourceMask
 from hearsight.clips.masked_store import encode_truth
+from hearsight.clips.truth import nearest_pixels
 from hearsight.errors import HearsightError
 from hearsight.files.content import read_content
 from hearsight.media.picture import decode_picture, open_picture, picture_suffix
@@ -220,10 +221,7 @@ def fitted(
         raise ValueError(
             f"its mask is {columns} x {rows} pixels, its frame {width} x {height}: of another shape"
         )
-    down = ((np.arange(height) + 0.5) * rows / height).astype(np.intp)
-    across = ((np.arange(width) + 0.5) * columns / width).astype(np.intp)
-    resized: Bool[np.ndarray, "height width"] = mask[down[:, None], across]
-    return resized
+    return nearest_pixels(mask, height, width)
 
 
 def read_mask(path: Path) -> Bool[np.ndarray, "height width"]:

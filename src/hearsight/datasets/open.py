@@ -25,8 +25,8 @@ from hearsight.scenes.pack import PACKS
 LOGGER = logging.getLogger(__name__)
 MIXED = ("pairs", "duets", "offscreen")  # prefixes: test clips composed of a pack's objects
 HARD = "hard"  # a prefix, of scenes to train on as well
-NO_VIDEOS = "'{}' holds no videos to take several clips of: leave `every` out"
-NO_SCENES = "'{}' is not composed of scenes: leave `{}` out"
+NO_VIDEOS = "'{}' holds no videos to take several clips of: leave `every` out."
+NO_SCENES = "'{}' is not composed of scenes: leave `{}` out."
 OF_SCENES: dict[str, Any] = {  # what `open_clips` takes for scenes alone, and its defaults
     "seed": 0,
     "size": 224,
@@ -323,7 +323,7 @@ def _list_of(folder: Path, listed: str) -> Path:
 def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
     """The clips of a folder, whose kind is found from its content."""
     if not folder.is_dir():
-        raise HearsightError(f"there is no folder '{folder}'")
+        raise HearsightError(f"There is no folder '{folder}'.")
     duets = duet_list(folder, listed)
     if duets is not None:
         if every is not None:

@@ -52,12 +52,14 @@ class VggSsBoxes:
         try:
             entries = parse_list(Path(path), read_content(Path(path)), truth=True)
         except OSError as error:
-            raise HearsightError(f"'{path}' cannot be read: {error.strerror}") from error
+            raise HearsightError(f"'{path}' cannot be read: {error.strerror}.") from error
         first: dict[str, ListEntry] = {}
         for one in entries:
             before = first.setdefault(one.ids[0], one)
             if (before.label, before.boxes) != (one.label, one.boxes):
-                raise HearsightError(f"'{path}' has the clip '{one.ids[0]}' twice, and differently")
+                raise HearsightError(
+                    f"'{path}' has the clip '{one.ids[0]}' twice, and differently."
+                )
         every = [box for one in first.values() for box in one.boxes or ()]
         if 2 * sum(max(box) > FAR for box in every) > len(every):
             raise HearsightError(
@@ -101,7 +103,7 @@ def read_vggsound_list(path: Path, split: str | None = None) -> list[ListedClip]
     for one in entries:
         if told.setdefault(one.ids[0], one.split) != one.split:
             raise HearsightError(
-                f"the list '{path}' has the clip '{one_line(one.ids[0])}' in two splits"
+                f"The list '{path}' has the clip '{one_line(one.ids[0])}' in two splits."
             )
     named = unique(
         ListedClip(id=without_suffix(one.ids[0]), label=one.label)
@@ -109,7 +111,7 @@ def read_vggsound_list(path: Path, split: str | None = None) -> list[ListedClip]
         if split is None or one.split in (None, split)
     )
     if not named:
-        raise HearsightError(f"the list '{path}' has no clip of the split '{split}'")
+        raise HearsightError(f"The list '{path}' has no clip of the split '{split}'.")
     return named
 
 

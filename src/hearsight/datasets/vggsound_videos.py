@@ -96,7 +96,7 @@ def read_clip(path: Path) -> Reading:
         first, shown = video.frames_at([0.0, time])
         sound = to_samples(video.sound(start, AROUND, RATE, moved=True))
         if not len(sound):
-            raise MediaError(f"'{path}' has no sound at {time:.2f} s")
+            raise MediaError(f"'{path}' has no sound at {time:.2f} s.")
         return Reading(
             duration=video.duration, time=time, first=first.pixels, frame=shown.pixels, sound=sound
         )

@@ -106,7 +106,7 @@ def find_videos(folder: Path | str, passed: PassedOver) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise HearsightError(f"there is no folder '{folder}'")
+        raise HearsightError(f"There is no folder '{folder}'.")
     found = []
     for path in sorted(walk_media(folder, passed)):
         if path.is_file():
@@ -114,7 +114,7 @@ def find_videos(folder: Path | str, passed: PassedOver) -> list[Path]:
         else:
             passed.add(path.relative_to(folder))
     if not found:
-        raise NoVideosError(f"'{folder}' holds no videos ({' '.join(SUFFIXES)})")
+        raise NoVideosError(f"'{folder}' holds no videos ({' '.join(SUFFIXES)}).")
     return found
 
 
@@ -145,7 +145,7 @@ class VideoClips:
             ("side", side, 1),
         ):
             if value is not None and not least <= value < inf:
-                raise HearsightError(f"{name} must be a number from {least} on, not {value}")
+                raise HearsightError(f"{name} must be a number from {least} on, not {value}.")
         self._folder = Path(folder)
         self._seconds, self._side = seconds, side
         self.ids: list[str] = []

@@ -37,7 +37,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 (folder / LOCK).unlink()
         _remove_empty(made)
-        raise HearsightError(f"cannot write to '{folder}': {error.strerror}") from error
+        raise HearsightError(f"Cannot write to '{folder}': {error.strerror}.") from error
     try:
         yield
     finally:

@@ -101,11 +101,10 @@ def contour(
     frame: UInt8[np.ndarray, "height width 3"],
     heatmap: Float[np.ndarray, "h w"],
     *,
-    level: float = LEVEL,
     colour: Colour = FOUND,
     least: int = 1,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """A smooth line of even width where the heatmap passes `level`, with a dark rim.
+    """A smooth line of even width where the heatmap passes `LEVEL`, with a dark rim.
 
     least: pixels that the line is wide at least; it lies between pixels where a heatmap rises from
     0 to 1 from one to the next, as a mask does, and is seen from 2 on.
@@ -116,7 +115,7 @@ def contour(
     down, across = np.gradient(wide)
     steepness = np.sqrt(down * down + across * across)
     # The distance to the line in pixels, to first order.
-    distance = np.abs(wide - np.float32(level)) / np.maximum(steepness, 1e-6)
+    distance = np.abs(wide - np.float32(LEVEL)) / np.maximum(steepness, 1e-6)
     half = max(least, _line_width(*frame.shape[:2])) / 2
     near = distance < half + 1.5
     distance = distance[near][:, None]

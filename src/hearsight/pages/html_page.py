@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hearsight.checkpoints.card import ModelCard
 from hearsight.files.output import written_whole
+from hearsight.files.text import writable
 
 
 def html_page(
@@ -56,13 +57,13 @@ def data_url(data: bytes, media_type: str) -> str:
 
 
 def write_page(page: str, path: Path) -> None:
-    """Write a page whole or not at all.
+    """Write a page whole or not at all; what is no UTF-8 of the names in it is escaped.
 
     Raises:
         HearsightError: it cannot be written.
     """
     with written_whole(path) as part:
-        part.write_text(page, encoding="utf-8")
+        part.write_text(writable(page), encoding="utf-8")
 
 
 PAGE = """<!DOCTYPE html>

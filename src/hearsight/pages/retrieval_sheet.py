@@ -16,12 +16,12 @@ QUERIES = 8
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
-def chosen_queries(task: RetrievalTask, count: int = QUERIES) -> list[int]:
-    """The first clip of each class, or of `count` evenly spaced classes: not hand-picked."""
+def chosen_queries(task: RetrievalTask) -> list[int]:
+    """The first clip of each class, or of `QUERIES` evenly spaced classes: not hand-picked."""
     firsts = [int(np.flatnonzero(task.labels == one)[0]) for one in np.unique(task.labels)]
-    if len(firsts) <= count:
+    if len(firsts) <= QUERIES:
         return firsts
-    return [firsts[at] for at in np.linspace(0, len(firsts) - 1, count).round().astype(int)]
+    return [firsts[at] for at in np.linspace(0, len(firsts) - 1, QUERIES).round().astype(int)]
 
 
 def save_retrieval_sheet(

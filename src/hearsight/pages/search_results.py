@@ -4,6 +4,7 @@ The page contains the thumbnails, not the videos: these are played from their ow
 its result. Of videos that browsers do not play it contains small clips.
 """
 
+import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -19,6 +20,7 @@ from hearsight.clips.clip import encode_picture
 from hearsight.errors import HearsightError
 from hearsight.files.output import check_output
 from hearsight.files.text import counted
+from hearsight.library.lance_table import absolute_path
 from hearsight.library.library import SearchResult, ShownMoment
 from hearsight.library.thumbnails import QUALITY, decode_heatmap
 from hearsight.localising.painting import box, gallery, heat, save_picture
@@ -111,7 +113,7 @@ def save_page(
         HearsightError: it cannot be written, or does not end in .html.
     """
     check_output(path, PAGES)
-    folder = path.absolute().parent
+    folder = absolute_path(path).parent
     page = render(results, folder, title=title, seconds=seconds, query=query, card=card)
     write_page(page, path)
 
@@ -212,8 +214,8 @@ def _figure(name: str, moment: ShownMoment, folder: Path, shown: _Shown) -> str:
 
 def _address(file: Path, folder: Path) -> str:
     if file.is_relative_to(folder):
-        return "./" + quote(file.relative_to(folder).as_posix())
-    return "file://" + quote(file.as_posix())
+        return "./" + quote(os.fsencode(file.relative_to(folder).as_posix()))
+    return "file://" + quote(os.fsencode(file.as_posix()))
 
 
 LEGEND = (

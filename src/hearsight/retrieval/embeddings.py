@@ -8,7 +8,6 @@ normalised, and the dot product is the mean of the heads' cosines.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from jaxtyping import Float, Float32, Int16
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import load_model
+from hearsight.checkpoints.tensors import weights_digest
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError
@@ -97,11 +97,7 @@ class Embedder:
 
     def digest(self) -> str:
         """A digest of the weights: 32 hexadecimal digits."""
-        digest = blake2b(digest_size=16)
-        for name, values in sorted(self.encoders.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(values.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.encoders.state_dict(), 16)
 
     def sounds(
         self, sounds: Sequence[Float32[np.ndarray, " samples"]]

@@ -76,15 +76,15 @@ def read_bazaar(
         everywhere = sorted(set.intersection(*complete.values()))
         if not 1 <= classes <= len(everywhere):
             raise HearsightError(
-                f"the bazaar in '{folder}' has {len(everywhere)} classes in all splits,"
-                f" not {classes}"
+                f"The bazaar in '{folder}' has {len(everywhere)} classes in all splits,"
+                f" not {classes}."
             )
         chosen = set(everywhere[:classes])
     elif classes is not None:
         for name in classes:
             if name not in chosen:
                 raise HearsightError(
-                    f"the bazaar in '{folder}' has no class '{name}' for {split}."
+                    f"The bazaar in '{folder}' has no class '{name}' for {split}."
                     f"{nearest(name, chosen)}"
                 )
         chosen = set(classes)

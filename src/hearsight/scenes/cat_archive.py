@@ -25,11 +25,11 @@ def read_cat(content: bytes, wanted: Collection[str], name: str) -> Iterator[tup
         HearsightError: no such archive, or a damaged one.
     """
     if len(content) < 8:
-        raise HearsightError(f"'{name}' is not a sound archive of OpenTTD")
+        raise HearsightError(f"'{name}' is not a sound archive of OpenTTD.")
     (first,) = struct.unpack("<I", content[:4])
     start = first & ~NEW
     if start % 8 or not 8 <= start <= min(len(content), 8 * MOST):
-        raise HearsightError(f"'{name}' is not a sound archive of OpenTTD")
+        raise HearsightError(f"'{name}' is not a sound archive of OpenTTD.")
     for number, at in enumerate(range(0, start, 8)):
         path = f"{number:02}.wav"
         if path not in wanted:
@@ -38,5 +38,5 @@ def read_cat(content: bytes, wanted: Collection[str], name: str) -> Iterator[tup
         offset &= ~NEW
         begin = offset + 1 + (content[offset] if offset < len(content) else 0)
         if begin + size > len(content):
-            raise HearsightError(f"'{name}' is a damaged sound archive of OpenTTD: '{path}'")
+            raise HearsightError(f"'{name}' is a damaged sound archive of OpenTTD: '{path}'.")
         yield path, content[begin : begin + size]

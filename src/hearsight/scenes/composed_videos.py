@@ -19,6 +19,7 @@ from hearsight.scenes.composing import (
     Sprite,
     cover,
     draw_light,
+    draw_one,
     paste,
     relight,
     scale_sprite,
@@ -156,13 +157,13 @@ def _check(pack: Pack, seconds: int, size: tuple[int, int], objects: int, silenc
     """Refuse numbers out of range."""
     if seconds < 1 or min(size) < 32 or not 1 <= objects <= 6 or not 0 <= silence <= 1:
         raise HearsightError(
-            f"cannot compose a video of {seconds} s, {size[0]} x {size[1]} pixels and"
-            f" {objects} objects with silence {silence}"
+            f"Cannot compose a video of {seconds} s, {size[0]} x {size[1]} pixels and"
+            f" {objects} objects with silence {silence}."
         )
     if objects > len(pack.labels):
         raise HearsightError(
-            f"the pack '{pack.name}' has {len(pack.labels)} classes, too few for"
-            f" {objects} objects in a video"
+            f"The pack '{pack.name}' has {len(pack.labels)} classes, too few for"
+            f" {objects} objects in a video."
         )
 
 
@@ -194,8 +195,8 @@ def _draw_object(
     phases = generator.random(3)
     return MovingObject(
         label=label,
-        recording=recordings[int(generator.integers(len(recordings)))],
-        sprite=Sprite(cutouts[int(generator.integers(len(cutouts)))].pixels),
+        recording=draw_one(generator, recordings),
+        sprite=Sprite(draw_one(generator, cutouts).pixels),
         mirrored=bool(generator.random() < 0.5),
         light=draw_light(generator),
         area=shrink * generator.uniform(*AREA),
@@ -248,8 +249,7 @@ def _draw_background(
     generator: np.random.Generator, pack: Pack, size: tuple[int, int]
 ) -> Image.Image:
     """The central part of a background, mirrored or not, in a random light."""
-    pixels = pack.backgrounds[int(generator.integers(len(pack.backgrounds)))]
-    whole = cover(pixels, size)
+    whole = cover(draw_one(generator, pack.backgrounds), size)
     left, top = (whole.width - size[0]) // 2, (whole.height - size[1]) // 2
     canvas = whole.crop((left, top, left + size[0], top + size[1]))
     if generator.random() < 0.5:

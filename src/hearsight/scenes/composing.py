@@ -6,6 +6,7 @@ is complete, because Pillow blends four times as fast as numpy; masks are numpy 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -14,6 +15,7 @@ from PIL import Image
 from hearsight.clips.clip import Box
 from hearsight.clips.truth import bounds
 
+Thing = TypeVar("Thing")
 AREAS = ((0.0, 0.01), (0.1, 0.056), (0.5, 0.255), (0.9, 0.7), (1.0, 0.95))
 """(probability, share of the frame): quantiles of the drawn area of an object's box.
 
@@ -251,6 +253,11 @@ def paste(canvas: Image.Image, placed: PlacedSprite, light: Light) -> None:
     """Paste an object into an RGB picture, relit."""
     colours = relight(placed.sprite.colours, light).convert("RGB")
     canvas.paste(colours, (placed.x, placed.y), Image.fromarray(placed.sprite.alpha))
+
+
+def draw_one(generator: np.random.Generator, things: Sequence[Thing]) -> Thing:
+    """One of at least one thing, each as likely as any other."""
+    return things[int(generator.integers(len(things)))]
 
 
 def draw_light(generator: np.random.Generator) -> Light:

@@ -44,12 +44,12 @@ def find_debs(names: Sequence[str], folder: Path) -> list[Deb]:
         HearsightError: no such folder, or a package is not in it.
     """
     if not folder.is_dir():
-        raise HearsightError(f"there is no folder '{folder}' with .deb files")
+        raise HearsightError(f"There is no folder '{folder}' with .deb files.")
     found = []
     for name in names:
         files = sorted(folder.glob(f"{name}_*.deb"))
         if not files:
-            raise HearsightError(f"there is no package {name}_*.deb in the folder '{folder}'")
+            raise HearsightError(f"There is no package {name}_*.deb in the folder '{folder}'.")
         found.append(read_deb(files[-1]))
     return found
 
@@ -69,14 +69,14 @@ def download_debs(names: Sequence[str], folder: Path) -> list[Deb]:
         )
     except OSError as error:
         raise HearsightError(
-            f"apt-get cannot be run, as this needs a Debian or Ubuntu system: {advice}"
+            f"apt-get cannot be run, as this needs a Debian or Ubuntu system: {advice}."
         ) from error
     if done.returncode:
         complaints = [line for line in done.stderr.splitlines() if line.startswith("E: ")]
         why = complaints[0][3:] if complaints else f"exit status {done.returncode}"
         raise HearsightError(
             f"apt-get cannot download {' and '.join(names)} ({why.rstrip('.')}):"
-            f" try 'apt-get update' first, or {advice}"
+            f" try 'apt-get update' first, or {advice}."
         )
     return find_debs(names, folder)
 
@@ -90,7 +90,7 @@ def read_deb(path: Path) -> Deb:
     text = dict(read_members(path, {"control"}, archive="control")).get("control", b"").decode()
     fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     if "Package" not in fields or "Version" not in fields:
-        raise HearsightError(f"'{path}' is a Debian package that does not say its name")
+        raise HearsightError(f"'{path}' is a Debian package that does not say its name.")
     return Deb(path=path, name=fields["Package"], version=fields["Version"])
 
 
@@ -110,7 +110,7 @@ def read_members(
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise HearsightError(f"'{path}' is not a Debian package")
+                raise HearsightError(f"'{path}' is not a Debian package.")
             opened = _open_by_dpkg if shutil.which("dpkg-deb") else _open_by_hand
             with opened(file, path, archive) as tar:
                 for member in tar:
@@ -119,19 +119,19 @@ def read_members(
                         continue
                     if member.size > LARGEST:
                         raise HearsightError(
-                            f"'{name}' in '{path}' is too large: {member.size} bytes"
+                            f"'{name}' in '{path}' is too large: {member.size} bytes."
                         )
                     content = tar.extractfile(member)
                     if content is not None:
                         yield name, content.read()
     except FileNotFoundError as error:
-        raise HearsightError(f"there is no file '{path}'") from error
+        raise HearsightError(f"There is no file '{path}'.") from error
     except (OSError, EOFError, ValueError, tarfile.TarError, ImportError) as error:
-        raise HearsightError(f"'{path}' is not a whole Debian package: {error}") from error
+        raise HearsightError(f"'{path}' is not a whole Debian package: {error}.") from error
     except Exception as error:  # lzma and zlib raise errors of their own
         if isinstance(error, HearsightError):
             raise
-        raise HearsightError(f"'{path}' is a damaged Debian package: {error}") from error
+        raise HearsightError(f"'{path}' is a damaged Debian package: {error}.") from error
 
 
 @contextmanager
@@ -205,13 +205,13 @@ def _find_archive(file: IO[bytes], path: Path, archive: Archive) -> str:
     prefix = f"{archive}.tar"
     while header := file.read(HEADER):
         if len(header) < HEADER or header[58:] != b"`\n":
-            raise HearsightError(f"'{path}' is a damaged Debian package")
+            raise HearsightError(f"'{path}' is a damaged Debian package.")
         name = header[:16].decode("ascii", "replace").rstrip().rstrip("/")
         if name.startswith(prefix):
             suffix = name.removeprefix(prefix)
             if suffix != ZSTD and suffix not in COMPRESSIONS:
-                raise HearsightError(f"'{path}' is packed in an unknown way: '{name}'")
+                raise HearsightError(f"'{path}' is packed in an unknown way: '{name}'.")
             return suffix
         size = int(header[48:58])
         file.seek(size + size % 2, os.SEEK_CUR)
-    raise HearsightError(f"'{path}' is a damaged Debian package: it has no {prefix}")
+    raise HearsightError(f"'{path}' is a damaged Debian package: it has no {prefix}.")

@@ -7,7 +7,6 @@ objects of one class both are true, whether one of them sounds or both do: a lis
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int16
@@ -16,14 +15,13 @@ from hearsight.clips.clip import DecodedClip
 from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
-from hearsight.scenes.composing import Sprite, draw_layout, draw_light, paste
+from hearsight.scenes.composing import Sprite, draw_layout, draw_light, draw_one, paste
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.scenes import SOUND, Scenes
 from hearsight.scenes.sound_bank import CUTOFF, low_pass
 
 WIDEST = 7_800.0  # Hz, of the bandwidth of a hard scene's sound
 SMALL = (0.005, 0.05)  # areas of a small source's box, shares of the frame
-Thing = TypeVar("Thing")
 CAST, BAND = 2, 3  # a scene's streams of random numbers beside those of `Scenes`
 
 
@@ -85,7 +83,7 @@ class HardScenes(Scenes):
         for name in Hardness.__dataclass_fields__:
             share = getattr(self.hardness, name)
             if not 0 <= share <= 1:
-                raise HearsightError(f"the hardness '{name}' is a share from 0 to 1, not {share}")
+                raise HearsightError(f"The hardness '{name}' is a share from 0 to 1, not {share}.")
         super().__init__(
             pack,
             count,
@@ -135,20 +133,20 @@ class HardScenes(Scenes):
         heard, recordings, shown = [label], [recording], [cutouts[0]]
         others = [one for one in range(len(self.labels)) if one not in self._unfit([label])]
         if draw.random() < self.hardness.duets and others:
-            second = _one(draw, others)
+            second = draw_one(draw, others)
             heard.append(second)
-            shown.append(_one(draw, self._cutouts[second]))
-            recordings.append(_one(draw, self._recordings[second]))
+            shown.append(draw_one(draw, self._cutouts[second]))
+            recordings.append(draw_one(draw, self._recordings[second]))
         if draw.random() < self.hardness.twins:
             rest = [one for one in self._cutouts[label] if one != cutouts[0]]
-            shown.append(_one(draw, rest or cutouts[:1]))
+            shown.append(draw_one(draw, rest or cutouts[:1]))
             more = [one for one in self._recordings[label] if one != recording]
             if more and draw.random() < 0.5:
-                recordings.append(_one(draw, more))
+                recordings.append(draw_one(draw, more))
         small = draw.random() < self.hardness.small
         areas = draw.uniform(SMALL[0] ** 0.5, SMALL[1] ** 0.5, len(shown)) ** 2
         ids = [self.pack.cutouts[number].id for number in shown]
-        sprites = [_one(draw, self._sprites[number]) for number in shown]
+        sprites = [draw_one(draw, self._sprites[number]) for number in shown]
         for silent in filter(None, (self._draw_silent(draw, heard) for _ in cutouts[1:])):
             ids.append(silent[0])
             sprites.append(silent[1])
@@ -170,7 +168,7 @@ class HardScenes(Scenes):
                 if 0 <= place < share:
                     label = self.labels.index(name)
                 place -= share
-        return label, _one(generator, self._recordings[label]), generator
+        return label, draw_one(generator, self._recordings[label]), generator
 
     def _draw_silent(
         self, draw: np.random.Generator, heard: Sequence[int]
@@ -185,8 +183,8 @@ class HardScenes(Scenes):
             return self.pack.mutes[number].id, self._mutes[number]
         if not fit:
             return None
-        number = _one(draw, self._cutouts[_one(draw, alike if like and alike else fit)])
-        return self.pack.cutouts[number].id, _one(draw, self._sprites[number])
+        number = draw_one(draw, self._cutouts[draw_one(draw, alike if like and alike else fit)])
+        return self.pack.cutouts[number].id, draw_one(draw, self._sprites[number])
 
     def _unfit(self, heard: Sequence[int]) -> set[int]:
         """The classes that may not be silent where these sound."""
@@ -204,7 +202,3 @@ def _find_alike(pack: Pack, label: str) -> set[int]:
     """The classes, by index, that look like one."""
     names = set().union(*(group for group in pack.groups if label in group)) - {label}
     return {at for at, one in enumerate(pack.labels) if one in names}
-
-
-def _one(draw: np.random.Generator, things: Sequence[Thing]) -> Thing:
-    return things[int(draw.integers(len(things)))]

@@ -92,13 +92,13 @@ def _choose(
         order += [name for name in both if name not in DEMO_CLASSES]
         if not 1 <= classes <= len(order):
             raise HearsightError(
-                f"the menagerie in '{folder}' has {len(order)} classes with both splits,"
-                f" not {classes}"
+                f"The menagerie in '{folder}' has {len(order)} classes with both splits,"
+                f" not {classes}."
             )
         return set(order[:classes])
     for name in classes:
         if name not in here:
             raise HearsightError(
-                f"the menagerie in '{folder}' has no class '{name}' here.{nearest(name, here)}"
+                f"The menagerie in '{folder}' has no class '{name}' here.{nearest(name, here)}"
             )
     return set(classes)

@@ -10,6 +10,7 @@ from jaxtyping import Int16
 
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
+from hearsight.scenes.composing import draw_one
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.scenes import Scenes
 
@@ -40,8 +41,8 @@ class Offscreen(Scenes):
         super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
         if len(self.labels) < silent[1] + 2:
             raise HearsightError(
-                f"the pack '{pack.name}' has {len(self.labels)} classes: a picture may show all "
-                "of them, so none is left for the off-screen sound"
+                f"The pack '{pack.name}' has {len(self.labels)} classes: a picture may show all "
+                "of them, so none is left for the off-screen sound."
             )
         self.ids = [f"offscreen-{id}" for id in self.ids]
 
@@ -74,7 +75,6 @@ class Offscreen(Scenes):
         others = [one for one in range(len(self.labels)) if one not in seen]
         if not others:
             return np.zeros(self.samples, np.int16), ""
-        recordings = self._recordings[others[int(generator.integers(len(others)))]]
-        recording = recordings[int(generator.integers(len(recordings)))]
+        recording = draw_one(generator, self._recordings[draw_one(generator, others)])
         sound = self._bank.play(generator, recording, self.samples)
         return sound, self.pack.recordings[recording].id

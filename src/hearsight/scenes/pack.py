@@ -54,15 +54,15 @@ class Pack:
 
     def __post_init__(self) -> None:
         if not self.backgrounds:
-            raise HearsightError(f"the pack '{self.name}' has no backgrounds for '{self.split}'")
+            raise HearsightError(f"The pack '{self.name}' has no backgrounds for '{self.split}'.")
         seen, heard = ({one.label for one in part} for part in (self.cutouts, self.recordings))
         if not seen | heard:
-            raise HearsightError(f"the pack '{self.name}' has no classes for '{self.split}'")
+            raise HearsightError(f"The pack '{self.name}' has no classes for '{self.split}'.")
         if seen != heard:
             lone = min(seen ^ heard)
             lack = "recording" if lone in seen else "cut-out"
             raise HearsightError(
-                f"the pack '{self.name}' has no {lack} of '{lone}' for '{self.split}'"
+                f"The pack '{self.name}' has no {lack} of '{lone}' for '{self.split}'."
             )
 
     @property

@@ -95,7 +95,7 @@ def build_pack(name: str, target: Path, packages: Path | None, progress: Progres
             not a pack or cannot be written.
     """
     if target.exists() and not ((target / "pack.csv").is_file() or _is_empty(target)):
-        raise HearsightError(f"'{target}' is there already and is no pack")
+        raise HearsightError(f"'{target}' is there already and is no pack.")
     entries = read_catalogue(name)
     names = sorted({entry.package for entry in entries})
     try:
@@ -109,7 +109,7 @@ def build_pack(name: str, target: Path, packages: Path | None, progress: Progres
             count = _cut_pack(name, pack, entries, found, progress)
             _put_in_place(pack, target, work / "old")
     except OSError as error:
-        raise HearsightError(f"cannot write the pack '{target}': {error.strerror}") from error
+        raise HearsightError(f"Cannot write the pack '{target}': {error.strerror}.") from error
     LOGGER.info("cut %s into %s", counted(count, "file"), target)
     return target
 
@@ -140,8 +140,8 @@ def _cut_pack(
                 progress("cutting the pack", len(written), len(entries))
     if len(written) < len(entries) // 2:
         raise HearsightError(
-            f"the packages hold {len(written)} of the {len(entries)} files of the {name}:"
-            " they are of another version"
+            f"The packages hold {len(written)} of the {len(entries)} files of the {name}:"
+            " they are of another version."
         )
     order = {entry: number for number, entry in enumerate(entries)}
     written.sort(key=order.__getitem__)
@@ -162,7 +162,7 @@ def _cut(entry: CatalogueEntry, content: bytes) -> bytes:
             return cut_background(content)
         return cut_sound(content, entry.part or WHOLE)
     except (OSError, ValueError, RuntimeError) as error:
-        raise HearsightError(f"'{entry.path}' in '{entry.package}' is damaged: {error}") from error
+        raise HearsightError(f"'{entry.path}' in '{entry.package}' is damaged: {error}.") from error
 
 
 def attribute(

@@ -60,8 +60,8 @@ def read_rows(table: Path, name: str, splits: Sequence[str] = ("train", "val")) 
     """
     if not table.is_file():
         raise HearsightError(
-            f"there is no {name} in '{table.parent}' (no pack.csv): make one with"
-            f" 'hearsight data {name}'"
+            f"There is no {name} in '{table.parent}' (no pack.csv): make one with"
+            f" 'hearsight data {name}'."
         )
     rows = []
     try:
@@ -71,16 +71,16 @@ def read_rows(table: Path, name: str, splits: Sequence[str] = ("train", "val")) 
             if kind not in KINDS or split not in splits:
                 raise HearsightError(
                     f"'{table}', line {reader.line_num}: a row needs a kind (cutout, sound"
-                    f" or background) and a split ({', '.join(splits[:-1])} or {splits[-1]})"
+                    f" or background) and a split ({', '.join(splits[:-1])} or {splits[-1]})."
                 )
             if Path(file).is_absolute() or ".." in Path(file).parts:
                 raise HearsightError(
-                    f"'{table}', line {reader.line_num}: '{file}' lies outside the pack"
+                    f"'{table}', line {reader.line_num}: '{file}' lies outside the pack."
                 )
             rows.append(PackRow(kind=kind, file=file, label=label, split=split))
     except (KeyError, csv.Error) as error:
         raise HearsightError(
-            f"'{table}' is not the table of a pack: it needs the columns {', '.join(COLUMNS)}"
+            f"'{table}' is not the table of a pack: it needs the columns {', '.join(COLUMNS)}."
         ) from error
     return rows
 
@@ -137,9 +137,9 @@ def _pixels(folder: Path, row: PackRow, mode: str) -> UInt8[np.ndarray, "height 
         with open_picture((folder / row.file).read_bytes()) as image:
             pixels = np.array(image.convert(mode))
     except (OSError, ValueError) as error:
-        raise HearsightError(f"cannot read the picture '{folder / row.file}'") from error
+        raise HearsightError(f"Cannot read the picture '{folder / row.file}'.") from error
     if row.kind == "cutout" and not (pixels[..., 3] >= 128).any():
-        raise HearsightError(f"the cut-out '{folder / row.file}' is transparent all over")
+        raise HearsightError(f"The cut-out '{folder / row.file}' is transparent all over.")
     return pixels
 
 
@@ -152,13 +152,13 @@ def _samples(folder: Path, share: SplitShare) -> Int16[np.ndarray, " samples"]:
         # as float: 16-bit samples of Opus and Vorbis above full scale would change their sign
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
-        raise HearsightError(f"cannot read the sound '{path}'") from error
+        raise HearsightError(f"Cannot read the sound '{path}'.") from error
     if rate != RATE:
-        raise HearsightError(f"the sound '{path}' has {rate} samples per second, not {RATE}")
+        raise HearsightError(f"The sound '{path}' has {rate} samples per second, not {RATE}.")
     sound = trim_silence(to_samples(np.nan_to_num(samples[:, 0])))
     first, last = (round(edge * len(sound)) for edge in share.part)
     if last - first < 16:
-        raise HearsightError(f"the sound '{path}' is too short, or silent")
+        raise HearsightError(f"The sound '{path}' is too short, or silent.")
     return np.ascontiguousarray(sound[first:last])
 
 

@@ -11,7 +11,7 @@ from hearsight.clips.clip import DecodedClip
 from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError
 from hearsight.media.samples import mix
-from hearsight.scenes.composing import draw_layout, draw_light, paste
+from hearsight.scenes.composing import draw_layout, draw_light, draw_one, paste
 from hearsight.scenes.pack import Pack
 from hearsight.scenes.scenes import SOUND, Scenes
 
@@ -41,7 +41,7 @@ class Pairs(Scenes):
             HearsightError: as `Scenes`, or `silent` allows scenes of one object.
         """
         if silent[0] < 1:
-            raise HearsightError("a pair needs scenes with at least one silent object")
+            raise HearsightError("A pair needs scenes with at least one silent object.")
         super().__init__(pack, count, size=size, silent=silent, seed=seed, seconds=seconds)
         self.count = count
         self.ids = [f"{stem}_{member}" for stem in self.ids for member in range(MEMBERS)]
@@ -89,8 +89,7 @@ class Pairs(Scenes):
             label = self.labels.index(self.pack.cutouts[cutouts[1]].label)
             # the random streams from `count` on belong to no scene
             generator = self._stream(self.count + scene, SOUND)
-            numbers = self._recordings[label]
-            recording = numbers[int(generator.integers(len(numbers)))]
+            recording = draw_one(generator, self._recordings[label])
         sound = self._bank.play(generator, recording, self.samples)
         return (self.labels[label], self.pack.recordings[recording].id), sound
 

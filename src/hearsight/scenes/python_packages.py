@@ -23,13 +23,13 @@ def find_wheel(name: str, folder: Path) -> Path:
         HearsightError: no such folder, or the package is not in it.
     """
     if not folder.is_dir():
-        raise HearsightError(f"there is no folder '{folder}' with packages")
+        raise HearsightError(f"There is no folder '{folder}' with packages.")
     project, _, version = name.partition("==")
     for path in sorted(folder.glob("*.whl")):
         parts = path.name.split("-")
         if [_normalise(parts[0]), *parts[1:2]] == [_normalise(project), version]:
             return path
-    raise HearsightError(f"there is no wheel of {name} in the folder '{folder}'")
+    raise HearsightError(f"There is no wheel of {name} in the folder '{folder}'.")
 
 
 def download_wheels(names: Sequence[str], folder: Path) -> None:
@@ -46,7 +46,7 @@ def download_wheels(names: Sequence[str], folder: Path) -> None:
         why = complaints[-1][7:] if complaints else f"exit status {done.returncode}"
         raise HearsightError(
             f"pip cannot download {' and '.join(names)} ({why.rstrip('.')}): give the packages"
-            " in a folder, as `packages`"
+            " in a folder, as `packages`."
         )
 
 
@@ -63,11 +63,11 @@ def read_wheel(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes
                     continue
                 if info.file_size > LARGEST:
                     raise HearsightError(
-                        f"'{info.filename}' in '{path}' is too large: {info.file_size} bytes"
+                        f"'{info.filename}' in '{path}' is too large: {info.file_size} bytes."
                     )
                 yield info.filename, wheel.read(info)
     except FileNotFoundError as error:
-        raise HearsightError(f"there is no file '{path}'") from error
+        raise HearsightError(f"There is no file '{path}'.") from error
     except (
         OSError,
         EOFError,
@@ -77,7 +77,7 @@ def read_wheel(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise HearsightError(f"'{path}' is not a whole wheel: {error}") from error
+        raise HearsightError(f"'{path}' is not a whole wheel: {error}.") from error
 
 
 def _normalise(name: str) -> str:

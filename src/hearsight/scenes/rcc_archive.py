@@ -35,10 +35,10 @@ class RccArchive:
         """
         self.content, self.name = content, name
         if not content.startswith(MAGIC):
-            raise HearsightError(f"'{name}' is not a Qt resource archive")
+            raise HearsightError(f"'{name}' is not a Qt resource archive.")
         version, tree, self._data, names = self._numbers(">4I", len(MAGIC))
         if version not in NODE_SIZES:
-            raise HearsightError(f"'{name}' is a Qt resource archive of unknown format {version}")
+            raise HearsightError(f"'{name}' is a Qt resource archive of unknown format {version}.")
         self._tree, self._names, self._node_size = tree, names, NODE_SIZES[version]
         self._files = dict(self._walk())
 
@@ -133,4 +133,4 @@ class RccArchive:
         return self.content[start : start + size]
 
     def _damage(self, why: str) -> HearsightError:
-        return HearsightError(f"'{self.name}' is a damaged Qt resource archive: {why}")
+        return HearsightError(f"'{self.name}' is a damaged Qt resource archive: {why}.")

@@ -16,7 +16,15 @@ from hearsight.clips.truth import box_of
 from hearsight.errors import HearsightError, nearest
 from hearsight.media.samples import RATE
 from hearsight.scenes import bazaar, menagerie, toys
-from hearsight.scenes.composing import Sprite, cover, draw_layout, draw_light, paste, relight
+from hearsight.scenes.composing import (
+    Sprite,
+    cover,
+    draw_layout,
+    draw_light,
+    draw_one,
+    paste,
+    relight,
+)
 from hearsight.scenes.cutout_variants import vary
 from hearsight.scenes.kept import Kept
 from hearsight.scenes.pack import PACKS, SPLITS, Pack
@@ -51,14 +59,14 @@ def load_pack(
     """
     if name not in PACKS:
         raise HearsightError(
-            f"unknown pack '{name}': it may be toys, menagerie or bazaar.{nearest(name, PACKS)}"
+            f"Unknown pack '{name}': it may be toys, menagerie or bazaar.{nearest(name, PACKS)}"
         )
     if split not in SPLITS:
-        raise HearsightError(f"unknown split '{split}': it may be train, val or test")
+        raise HearsightError(f"Unknown split '{split}': it may be train, val or test.")
     if name == "bazaar":
         return bazaar.read_bazaar(folder, split=split, classes=classes)
     if split == "test":
-        raise HearsightError(f"'{name}' has the splits train and val: only the bazaar has test")
+        raise HearsightError(f"'{name}' has the splits train and val: only the bazaar has test.")
     if name == "toys":
         return toys.make_toys(split=split, classes=classes)
     return menagerie.read_menagerie(folder, split=split, classes=classes)
@@ -103,7 +111,7 @@ class Scenes:
         """
         _check(count, size, silent, seconds, seed=seed, looks=looks)
         if len(pack.labels) == 1 and silent[1]:
-            raise HearsightError(f"the pack '{pack.name}' has one class only: nothing is silent")
+            raise HearsightError(f"The pack '{pack.name}' has one class only: nothing is silent.")
         self.pack, self.size, self.silent, self.seed = pack, size, silent, seed
         self.endless, self.epoch = endless, 0
         self.samples = round(seconds * RATE)
@@ -162,7 +170,7 @@ class Scenes:
         """Class and recording, by index, and the generator to play it with."""
         generator = self._stream(index, SOUND)
         label = int(generator.integers(len(self.labels)))
-        return label, _one_of(generator, self._recordings[label]), generator
+        return label, draw_one(generator, self._recordings[label]), generator
 
     def _draw_picture(self, index: int, label: int) -> tuple[list[int], int, np.random.Generator]:
         """Cut-outs (the sounding one first) and background, by index, and the generator."""
@@ -174,7 +182,7 @@ class Scenes:
             others = others[[other not in self._rivals[label] for other in others.tolist()]]
             count = count if len(others) else 0
         labels = [label, *(int(others[number % len(others)]) for number in range(count))]
-        cutouts = [_one_of(generator, self._cutouts[one]) for one in labels]
+        cutouts = [draw_one(generator, self._cutouts[one]) for one in labels]
         return cutouts, int(generator.integers(len(self._backgrounds))), generator
 
     def _draw_background(self, generator: np.random.Generator, number: int) -> Image.Image:
@@ -223,21 +231,21 @@ def _check(
 ) -> None:
     """Refuse numbers out of range, whatever the pack."""
     if not 1 <= looks <= MOST_LOOKS:
-        raise HearsightError(f"a cut-out has 1 to {MOST_LOOKS} looks, not {looks}")
+        raise HearsightError(f"A cut-out has 1 to {MOST_LOOKS} looks, not {looks}.")
     if not SMALLEST <= size <= LARGEST:
         raise HearsightError(
-            f"scenes are composed with sides of {SMALLEST} to {LARGEST} pixels, not {size}"
+            f"Scenes are composed with sides of {SMALLEST} to {LARGEST} pixels, not {size}."
         )
     if not 1 <= count <= MOST:
-        raise HearsightError(f"1 to {MOST:,} scenes can be composed, not {count:,}")
+        raise HearsightError(f"1 to {MOST:,} scenes can be composed, not {count:,}.")
     if not 0 <= silent[0] <= silent[1] <= 20:
         raise HearsightError(
-            f"0 to 20 silent objects stand in a scene, not {silent[0]} to {silent[1]}"
+            f"0 to 20 silent objects stand in a scene, not {silent[0]} to {silent[1]}."
         )
     if not 0 <= seed < 2**63:
-        raise HearsightError(f"the seed of scenes is 0 or more and below 2^63, not {seed}")
+        raise HearsightError(f"The seed of scenes is 0 or more and below 2^63, not {seed}.")
     if not 0 < seconds <= LONGEST:
-        raise HearsightError(f"a scene lasts up to {LONGEST} seconds, not {seconds}")
+        raise HearsightError(f"A scene lasts up to {LONGEST} seconds, not {seconds}.")
 
 
 _SPRITES = Kept(Sprite)
@@ -264,13 +272,9 @@ def _rivals(pack: Pack, label: str) -> set[int]:
 
 
 def _one_look(generator: np.random.Generator, looks: list[Sprite]) -> Sprite:
-    return looks[int(generator.integers(len(looks)))] if len(looks) > 1 else looks[0]
+    return draw_one(generator, looks) if len(looks) > 1 else looks[0]
 
 
 def _by_label(pack: Pack, labels: list[str]) -> list[list[int]]:
     """For every class of the pack, its indices in a list of labels."""
     return [[at for at, one in enumerate(labels) if one == label] for label in pack.labels]
-
-
-def _one_of(generator: np.random.Generator, numbers: list[int]) -> int:
-    return numbers[int(generator.integers(len(numbers)))]

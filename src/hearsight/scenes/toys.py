@@ -58,11 +58,11 @@ def _choose(classes: Sequence[str] | int | None) -> list[str]:
         return names
     if isinstance(classes, int):
         if not 1 <= classes <= len(names):
-            raise HearsightError(f"the toys have {len(names)} classes, not {classes}")
+            raise HearsightError(f"The toys have {len(names)} classes, not {classes}.")
         return names[:classes]
     for name in classes:
         if name not in SHAPES:
-            raise HearsightError(f"the toys have no class '{name}'.{nearest(name, names)}")
+            raise HearsightError(f"The toys have no class '{name}'.{nearest(name, names)}")
     return sorted(set(classes))
 
 
@@ -150,8 +150,8 @@ def _circle(start: float = 0, stop: float = 2 * np.pi, radius: float = 1, n: int
     return [(radius * float(np.sin(a)), -radius * float(np.cos(a))) for a in angles]
 
 
-def _radial(radius: Callable[[float], float], n: int = 240) -> Points:
-    angles = np.linspace(0, 2 * np.pi, n, endpoint=False)
+def _radial(radius: Callable[[float], float]) -> Points:
+    angles = np.linspace(0, 2 * np.pi, 240, endpoint=False)
     return [(radius(a) * float(np.sin(a)), -radius(a) * float(np.cos(a))) for a in angles]
 
 

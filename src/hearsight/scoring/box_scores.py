@@ -24,7 +24,7 @@ from hearsight.scoring.metrics import (
     success_rate,
 )
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise, upsample
-from hearsight.scoring.results import CEILING, Records
+from hearsight.scoring.results import BLIND_DISC, BLIND_IMAGE, BLIND_MEAN, CEILING, Records
 
 OBJECTS_HIGHEST = 2.5  # SLAVC divides object maps by it, as if it were their maximum
 QUARTER = PIXELS // 4
@@ -286,9 +286,9 @@ def blind_scores(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str
     if protocol.scale == "cosine":  # of which only those above 0 are marked
         disc, mean = 2 * disc - 1, 2 * mean - 1
     return {
-        "blind: centred disc": score_one_map(disc, truths(), protocol),
-        "blind: whole image": MapScores(ciou=share, adaptive=share, pointing=inside),
-        "blind: mean truth": score_one_map(mean, truths(), protocol),
+        BLIND_DISC: score_one_map(disc, truths(), protocol),
+        BLIND_IMAGE: MapScores(ciou=share, adaptive=share, pointing=inside),
+        BLIND_MEAN: score_one_map(mean, truths(), protocol),
         CEILING: MapScores(
             ciou=best, adaptive=best_adaptive, pointing=(inside > 0).astype(np.float64)
         ),

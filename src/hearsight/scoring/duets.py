@@ -33,7 +33,7 @@ from hearsight.scoring.inference import (
 from hearsight.scoring.interactive import group_key
 from hearsight.scoring.metrics import area_under_curve, ciou, success_areas
 from hearsight.scoring.protocols import HALF, Protocol, load_protocol, mark, normalise, upsample
-from hearsight.scoring.results import FRAMES, EvaluatedClips, Records, Results
+from hearsight.scoring.results import BLIND_DISC, FRAMES, EvaluatedClips, Records, Results
 
 DUET_SHARE = 0.2  # of a map's highest value: the threshold for two sources
 DARK = 0.2  # the highest value of a pixel that counts as silent
@@ -400,7 +400,7 @@ def evaluate_duets(model: Inference, clips: Clips, protocol: Protocol) -> Result
     every = {f"{model.name}, mixed sound": (mixed, dark)}
     if heard_apart:
         every[f"{model.name}, each sound apart"] = (apart, dark)
-    every["blind: centred disc"] = (disc, blind_dark)
+    every[BLIND_DISC] = (disc, blind_dark)
     notes = count_and_name(
         alone, "clip stands alone and is in no duet", "clips stand alone and are in no duet"
     )

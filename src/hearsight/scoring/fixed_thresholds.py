@@ -19,7 +19,16 @@ from hearsight.scoring.metrics import (
     success_rate,
 )
 from hearsight.scoring.protocols import Protocol, mark
-from hearsight.scoring.results import CEILING, SELECTED, EvaluatedClips, Records, Results
+from hearsight.scoring.results import (
+    BLIND_DISC,
+    BLIND_IMAGE,
+    BLIND_MEAN,
+    CEILING,
+    SELECTED,
+    EvaluatedClips,
+    Records,
+    Results,
+)
 
 LEVELS = tuple(round(0.05 * number, 2) for number in range(1, 20))
 ON_TEST = "on test"  # how the threshold of a row was selected
@@ -112,13 +121,13 @@ def _records(own: Float64[np.ndarray, " n"]) -> Records:
 def _blind(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str, Cious]:
     """Of blind maps, and of the truths themselves as maps, which are the ceiling."""
     truths = [rasterise(own, protocol.truth) for own in boxes]
-    maps = {"blind: centred disc": centred_disc(), "blind: mean truth": mean_truth(truths)}
+    maps = {BLIND_DISC: centred_disc(), BLIND_MEAN: mean_truth(truths)}
     found = {
         name: np.array([cious_at_levels(values, own, protocol) for own in boxes])
         for name, values in maps.items()
     }
     whole = [truth.weight / (truth.weight + PIXELS - truth.pixels) for truth in truths]
     ideal = [best_possible(truth, truth.pixels) for truth in truths]
-    found["blind: whole image"] = np.repeat(np.array(whole)[:, None], len(LEVELS), 1)
+    found[BLIND_IMAGE] = np.repeat(np.array(whole)[:, None], len(LEVELS), 1)
     found[CEILING] = np.repeat(np.array(ideal)[:, None], len(LEVELS), 1)
     return found

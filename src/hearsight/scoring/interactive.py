@@ -12,6 +12,7 @@ from hearsight.files.tables import rounded
 from hearsight.files.text import count_and_name
 from hearsight.scoring.box_scores import MapScores, blind_scores, joined_scores
 from hearsight.scoring.clip_maps import MapSource, score_clips
+from hearsight.scoring.frame_groups import padded
 from hearsight.scoring.metrics import area_under_curve, success_areas, success_rate
 from hearsight.scoring.protocols import Protocol
 from hearsight.scoring.results import FRAMES, EvaluatedClips, Records, Results
@@ -83,17 +84,16 @@ def interactive_records(scores: MapScores, units: Sequence[Int64[np.ndarray, " _
     units: clips of each frame; a frame of one clip is in no group.
     """
     found: dict[str, list[Any]] = {}
-    members = max(map(len, units))
 
-    def padded(values: Float64[np.ndarray, " n"]) -> list[list[float | None]]:
-        return [[*values[unit].tolist(), *[None] * (members - len(unit))] for unit in units]
+    def by_group(values: Float64[np.ndarray, " n"]) -> list[list[float | None]]:
+        return padded([values[unit].tolist() for unit in units])
 
     def in_groups(values: Float64[np.ndarray, " n"]) -> list[float | None]:
         return [float(values[unit].min()) if len(unit) > 1 else None for unit in units]
 
     for adaptive, ciou in (("", scores.ciou), ("adaptive ", scores.adaptive)):
         hits, areas = (ciou >= 0.5).astype(np.float64), success_areas(ciou)
-        found[f"{adaptive}cIoU@0.5"], found[f"{adaptive}AUC"] = padded(hits), padded(areas)
+        found[f"{adaptive}cIoU@0.5"], found[f"{adaptive}AUC"] = by_group(hits), by_group(areas)
         # both grow with cIoU, so the lowest of a group is that of its lowest cIoU
         found[f"{adaptive}iIoU@0.5"], found[f"{adaptive}iAUC"] = in_groups(hits), in_groups(areas)
     return found

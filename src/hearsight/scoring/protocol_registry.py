@@ -40,9 +40,8 @@ class CustomProtocol:
     """A protocol with an evaluation of its own.
 
     base: up-sampling, normalisation, threshold and truths. run: the evaluation. needs: the clips
-    that it takes. reports: its scores. threshold, map: where they are not
-    those of `base`. hears: whether it
-    needs a model to hear other sounds, so that maps alone do not suffice.
+    that it takes. reports: its scores. threshold, map: where they are not those of `base`. hears:
+    whether it needs a model to hear other sounds, so that maps alone do not suffice.
     """
 
     base: Protocol
@@ -217,6 +216,11 @@ CUSTOM_PROTOCOLS = (
 )
 
 
+def _custom(name: str) -> CustomProtocol | None:
+    """The protocol of that name, if it has an evaluation of its own."""
+    return next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
+
+
 def check_name(name: str) -> None:
     """Refuse a name that no protocol has.
 
@@ -233,7 +237,7 @@ def check_validation(name: str) -> None:
         HearsightError: the protocol has an evaluation of its own, or there is none of that name.
     """
     known = [one.name for one in PROTOCOLS]
-    if name in {own.base.name for own in CUSTOM_PROTOCOLS}:
+    if _custom(name) is not None:
         raise HearsightError(
             f"The protocol '{name}' cannot score a validation: choose from {', '.join(known)}."
         )
@@ -252,7 +256,8 @@ def check_options(name: str, *, guided: bool, draws: int | None) -> None:
         HearsightError: there is no such protocol, it does not mix in object maps, or does not draw.
     """
     check_name(name)
-    run = next((one.run for one in CUSTOM_PROTOCOLS if one.base.name == name), None)
+    custom = _custom(name)
+    run = None if custom is None else custom.run
     if guided and run in (evaluate_negatives, evaluate_duets, evaluate_prompted):
         raise HearsightError(f"The protocol '{name}' scores responses alone, without object maps.")
     if draws is not None and run is not evaluate_negatives:
@@ -266,7 +271,8 @@ def check_maps_suffice(name: str) -> None:
         HearsightError: there is no such protocol, or it needs maps of other sounds.
     """
     check_name(name)
-    if any(custom.hears for custom in CUSTOM_PROTOCOLS if custom.base.name == name):
+    custom = _custom(name)
+    if custom is not None and custom.hears:
         raise HearsightError(
             f"The protocol '{name}' needs a model, to hear other sounds than those of the clips: "
             "maps of these do not suffice."
@@ -281,7 +287,7 @@ def check_clips(name: str, clips: Clips) -> None:
             it needs these.
     """
     check_name(name)
-    custom = next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
+    custom = _custom(name)
     if custom is not None and MASKS in custom.needs:
         check_masks(clips)
     else:
@@ -292,9 +298,8 @@ def check_clips(name: str, clips: Clips) -> None:
 
 def takes_confidence(name: str) -> bool:
     """Whether a protocol uses a confidence per clip."""
-    return any(
-        custom.run is evaluate_detection for custom in CUSTOM_PROTOCOLS if custom.base.name == name
-    )
+    custom = _custom(name)
+    return custom is not None and custom.run is evaluate_detection
 
 
 def base_of(name: str) -> Protocol:
@@ -304,8 +309,8 @@ def base_of(name: str) -> Protocol:
         HearsightError: there is no such protocol.
     """
     check_name(name)
-    own = next((custom.base for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
-    return load_protocol(name) if own is None else own
+    custom = _custom(name)
+    return load_protocol(name) if custom is None else custom.base
 
 
 def evaluate_protocol(
@@ -331,7 +336,7 @@ def evaluate_protocol(
 
 def _evaluate(source: MapSource, clips: Clips, name: str, draws: int | None) -> Results:
     """As `evaluate_protocol`, with options that fit."""
-    custom = next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
+    custom = _custom(name)
     if custom is None:
         return evaluate_source(source, clips, load_protocol(name)).results()
     if not isinstance(source, Inference):

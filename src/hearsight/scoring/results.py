@@ -9,6 +9,9 @@ from hearsight.files.tables import Row
 from hearsight.scoring.protocols import Protocol
 
 BLIND, CEILING = "blind: ", "ceiling"  # names of rows that are no model's
+BLIND_DISC, BLIND_IMAGE, BLIND_MEAN = (
+    f"{BLIND}{name}" for name in ("centred disc", "whole image", "mean truth")
+)
 CLIPS, FRAMES = "clips", "frames"  # what a bootstrap draws
 MARKED = "marks"  # a column: the signs of `clips.leaks.MARKS` that a row bears
 SELECTED = "selected"  # a column: how the threshold of a row was, None where it was not

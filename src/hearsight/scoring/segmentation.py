@@ -14,7 +14,14 @@ from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.metrics import best_possible, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise
-from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
+from hearsight.scoring.results import (
+    BLIND_DISC,
+    BLIND_MEAN,
+    CEILING,
+    EvaluatedClips,
+    Records,
+    Results,
+)
 
 LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
 UNMASKED = "without a masked pixel, scored by the share of pixels that are not marked"
@@ -147,8 +154,8 @@ def blind_masks(truths: list[TruthMask], protocol: Protocol) -> dict[str, MaskSc
     """The scores of the blind rows, by name."""
     found = {}
     maps = {
-        "blind: centred disc": centred_disc(),
-        "blind: mean truth": mean_truth(truths),
+        BLIND_DISC: centred_disc(),
+        BLIND_MEAN: mean_truth(truths),
     }
     for name, one in maps.items():
         values, row = one.copy(), MaskScores(protocol)

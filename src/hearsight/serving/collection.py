@@ -1,5 +1,6 @@
 """Requests about the library: what is in it, index a folder, search, play what was found."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from hearsight.errors import HearsightError
 from hearsight.exports.formats import FORMATS
+from hearsight.files.text import writable
 from hearsight.serving.exports import BASKET
 from hearsight.serving.films import MEDIA, STYLES
 from hearsight.serving.jobs import Job
@@ -19,6 +21,7 @@ from hearsight.serving.ranges import file_response
 from hearsight.serving.results import new_key
 from hearsight.serving.service import (
     Service,
+    json_response,
     missing,
     number,
     page,
@@ -105,7 +108,7 @@ async def ask(request: Request) -> Response:
         key = await service.searcher.call("ask", arguments)
     finally:
         sent.path.unlink(missing_ok=True)
-    return JSONResponse({"page": f"/library?{urlencode({'key': key, 'to': arguments['to']})}"})
+    return json_response({"page": f"/library?{urlencode({'key': key, 'to': arguments['to']})}"})
 
 
 async def index(request: Request) -> Response:
@@ -124,7 +127,7 @@ async def index(request: Request) -> Response:
         undo=lambda: None,  # the library holds all of a file or nothing
     )
     service.queue.submit(job)
-    return JSONResponse({"job": job.id}, 202)
+    return json_response({"job": job.id}, 202)
 
 
 async def files(request: Request) -> Response:
@@ -148,7 +151,7 @@ async def play(request: Request) -> Response:
     else:
         source, begin = f"/library/clips/{row}?start={start:.3f}", 0.0
     answer = {"kind": found["kind"], "source": source, "start": begin, "end": begin + seconds}
-    return JSONResponse(answer)
+    return json_response(answer)
 
 
 async def media(request: Request) -> Response:
@@ -188,21 +191,26 @@ async def _basket_row(service: Service, moment: dict[str, Any]) -> dict[str, Any
     box = row["box"]
     row["box"] = [float(edge) for edge in box] if _is_box(box) else None
     for name in ("time", "score", "confidence", "level"):
-        row[name] = row[name] if isinstance(row[name], int | float) else None
+        row[name] = row[name] if _is_number(row[name]) else None
     file: Path | str | None = str(moment.get("name", ""))
     if isinstance(moment.get("row"), str) and service.options.library is not None:
         file = await service.searcher.call("file_of", {"row": moment["row"]}) or file
     elif isinstance(moment.get("film"), str):
         facts = service.results.facts(moment["film"]) or {}
         file = facts["film"] if Path(facts.get("film", "")).is_absolute() else file
-    return row | {"file": str(file)}
+    return row | {"file": writable(str(file))}
 
 
 def _is_box(box: object) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number; JSON as Python reads it has others, and huge integers."""
     return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(edge, int | float) for edge in box)
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
     )
 
 

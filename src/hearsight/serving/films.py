@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from hearsight.checkpoints.card import card_of
+from hearsight.files.text import writable
 from hearsight.progress import Progress
 from hearsight.serving.exports import export_formats
 from hearsight.serving.jobs import Job
@@ -19,6 +20,7 @@ from hearsight.serving.ranges import file_response
 from hearsight.serving.results import new_key
 from hearsight.serving.service import (
     Service,
+    json_response,
     missing,
     number,
     page,
@@ -87,8 +89,8 @@ async def upload(request: Request) -> Response:
             left -= len(block)
             if left < 0:
                 break
-        return JSONResponse({"error": str(error)}, 413, {"connection": "close"})
-    return JSONResponse({"id": sent.id, "name": sent.name}, 201)
+        return json_response({"error": str(error)}, 413, {"connection": "close"})
+    return json_response({"id": sent.id, "name": sent.name}, 201)
 
 
 async def forget_upload(request: Request) -> Response:
@@ -107,7 +109,7 @@ async def localise(request: Request) -> Response:
     else:
         job = await _film_job(service, key, asked, every)
     service.queue.submit(job)
-    return JSONResponse({"job": key, "page": job.page}, 202)
+    return json_response({"job": key, "page": job.page}, 202)
 
 
 async def _film_job(service: Service, key: str, asked: dict[str, Any], every: float) -> Job:
@@ -120,7 +122,7 @@ async def _film_job(service: Service, key: str, asked: dict[str, Any], every: fl
         shutil.move(sent.path, film)
     else:
         film = await _known_file(service, asked)
-        name = film.name
+        name = writable(film.name)
         folder = service.results.create(key, {"name": name, "film": str(film)})
     arguments = {"film": str(film), "name": name, "folder": str(folder), "every": every}
     return _result_job(service, key, name, "localise_film", arguments)
@@ -205,7 +207,7 @@ async def facts(request: Request) -> Response:
     if found is None or held is None:
         raise missing()
     shown = ("id", "name", "kind", "duration", "size", "frame_rate", "every", "threshold")
-    return JSONResponse({name: found[name] for name in shown} | held)
+    return json_response({name: found[name] for name in shown} | held)
 
 
 async def maps(request: Request) -> Response:
@@ -286,7 +288,7 @@ def _submit(
         undo=lambda: None,  # what it writes appears whole or not at all
     )
     service.queue.submit(job)
-    return JSONResponse({"job": job.id, "page": job.page}, 202)
+    return json_response({"job": job.id, "page": job.page}, 202)
 
 
 def _painted(service: Service, facts: dict[str, Any], style: str) -> Path:
@@ -324,7 +326,7 @@ async def export(request: Request) -> Response:
 
 async def jobs(request: Request) -> Response:
     """The work that waits and runs, and how the last ended."""
-    return JSONResponse(service_of(request).queue.shown())
+    return json_response(service_of(request).queue.shown())
 
 
 async def cancel(request: Request) -> Response:

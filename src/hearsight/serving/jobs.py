@@ -111,7 +111,10 @@ class JobQueue:
     def _end(self, job: Job, state: JobState, error: str = "") -> None:
         """Clean up after a job, and then say how it ended."""
         if state != "done":
-            job.undo()
+            try:
+                job.undo()
+            except Exception as fault:  # what is left lies there; the next job is done all the same
+                LOGGER.exception("'%s' left files behind", job.title, exc_info=fault)
         job.state, job.error = state, error
         self._tell()
 

@@ -2,11 +2,11 @@
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from hearsight.serving.films import STYLES
-from hearsight.serving.service import number, page, read_body, service_of
+from hearsight.serving.service import json_response, number, page, read_body, service_of
 from hearsight.serving.texts import TEXTS
 
 MOST = 8 << 20  # bytes of a picture and its sound
@@ -33,7 +33,7 @@ async def moment(request: Request) -> Response:
     if not 2 <= len(samples) <= 2 * rate * LONGEST:
         raise HTTPException(400, TEXTS["refused"]["body"])
     arguments = {"picture": body[:length], "samples": samples, "rate": rate}
-    return JSONResponse(await service_of(request).searcher.call("live", arguments))
+    return json_response(await service_of(request).searcher.call("live", arguments))
 
 
 ROUTES = [Route("/live", live_page), Route("/live", moment, methods=["POST"])]

@@ -77,7 +77,7 @@ class Results:
             return None
 
     def moments(self, key: str) -> dict[str, Any] | None:
-        """The moments and the loudness of a finished result, as `tasks.write_result` wrote them."""
+        """The moments and the loudness of a finished result, as `write_result` wrote them."""
         folder = self.path(key)
         if folder is None:
             return None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import stat
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from hearsight.files.locks import LOCK
 from hearsight.serving.folders import file_key
-from hearsight.serving.service import Service, missing, number, page, service_of
+from hearsight.serving.service import Service, json_response, missing, number, page, service_of
 
 LOG, REPORT = "log.jsonl", "report.html"
 DEPTH = 4  # folders below those that were named
@@ -42,27 +43,38 @@ class Run:
 
 
 def find_runs(folders: list[Path]) -> list[Run]:
-    """Runs below folders, the newest first; hidden folders and links are left out."""
+    """Runs below folders, the newest first.
+
+    Hidden folders and links are left out, and folders that may not be entered.
+    """
     found = []
     for folder in folders:
         for path in islice(_folders_in(folder, DEPTH), MOST_FOLDERS):
-            files = [one for one in (path / LOG, path / REPORT) if one.is_file()]
-            if not files:
+            logged, reported, locked = (_changed(path / name) for name in (LOG, REPORT, LOCK))
+            times = [one for one in (logged, reported) if one is not None]
+            if not times:
                 continue
-            changed = max(one.stat().st_mtime for one in files)
-            locked = (path / LOCK).exists()
             found.append(
                 Run(
                     id=file_key(path),
                     name=str(path.relative_to(folder.parent)),
                     path=path,
-                    report=path / REPORT in files,
-                    log=path / LOG in files,
-                    running=locked and time.time() - changed < ALIVE,
-                    changed=changed,
+                    report=reported is not None,
+                    log=logged is not None,
+                    running=locked is not None and time.time() - max(times) < ALIVE,
+                    changed=max(times),
                 )
             )
     return sorted(found, key=lambda run: -run.changed)
+
+
+def _changed(path: Path) -> float | None:
+    """When a file was last changed; None if it is none, has just gone, or is out of reach."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime if stat.S_ISREG(facts.st_mode) else None
 
 
 def _folders_in(folder: Path, depth: int) -> Any:
@@ -121,7 +133,7 @@ async def log(request: Request) -> Response:
     run = await _run(request)
     begin = max(0, int(number(request.query_params, "from", 0)))
     entries, end = await asyncio.to_thread(read_entries, run.path / LOG, begin)
-    return JSONResponse({"entries": entries, "next": end, "running": run.running})
+    return json_response({"entries": entries, "next": end, "running": run.running})
 
 
 def read_entries(path: Path, begin: int) -> tuple[list[dict[str, Any]], int]:

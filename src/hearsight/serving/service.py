@@ -1,6 +1,7 @@
 """What every request shares: settings, workers, the queue, uploads, results, and the templates."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from hearsight.errors import HearsightError
-from hearsight.files.text import parse_json
+from hearsight.files.text import parse_json, writable
 from hearsight.serving import uploads as upload_limits
 from hearsight.serving.folders import Folders
 from hearsight.serving.jobs import JobQueue
@@ -129,12 +130,20 @@ def service_of(request: Request) -> Service:
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page or a part of one, with the values that it shows."""
+    """A page or a part of one, with the values that it shows; their names may be no UTF-8."""
     service = service_of(request)
     made = service.templates.get_template(template)
     text = made.render(here=request.url.path, most=service.uploads.most, **values)
     headers = {"cache-control": "no-store"}
-    return HTMLResponse(text, status_code=status, headers=headers)
+    return HTMLResponse(writable(text), status_code=status, headers=headers)
+
+
+def json_response(
+    content: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """JSON whose names may be no UTF-8: they are escaped, where Starlette's own would raise."""
+    text = json.dumps(content, allow_nan=False)
+    return Response(text, status, headers, media_type="application/json")
 
 
 async def read_body(request: Request, most: int = MOST_BODY) -> bytes:
@@ -171,7 +180,7 @@ def number(values: Mapping[str, Any], name: str, default: float) -> float:
     value = values.get(name, default)
     try:
         found = float(value) if value != "" else default
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise HTTPException(400, TEXTS["refused"]["body"]) from error
     if found != found or abs(found) == float("inf"):
         raise HTTPException(400, TEXTS["refused"]["body"])
@@ -192,4 +201,4 @@ async def refused(request: Request, error: Exception) -> Response:
         titles = TEXTS["missing"]
         title = titles["title"] if status == 404 else titles["refused"]
         return page(request, "missing.html", status=status, title=title, sentence=sentence)
-    return JSONResponse({"error": sentence}, status)
+    return json_response({"error": sentence}, status)

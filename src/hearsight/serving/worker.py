@@ -58,7 +58,7 @@ class Worker:
         Cancelled, it ends the process if its task runs there, and none but that.
 
         Raises:
-            HearsightError: as the task.
+            HearsightError: as the task, or the machine has no room for the process.
             WorkEndedError: the process ended before.
             WorkFault: any other error in the task.
         """
@@ -98,16 +98,26 @@ class Worker:
             return self._connection
         self._end()
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=do_tasks,
-            args=(theirs, self.tasks, self.settings),
-            daemon=True,
-            name="hearsight-work",
-        )
-        self._process.start()
-        theirs.close()
-        return self._connection
+        try:
+            ours, theirs = context.Pipe()
+            with theirs:
+                process = context.Process(
+                    target=do_tasks,
+                    args=(theirs, self.tasks, self.settings),
+                    daemon=True,
+                    name="hearsight-work",
+                )
+                try:
+                    process.start()
+                except BaseException:
+                    ours.close()
+                    raise
+        except OSError as error:
+            raise HearsightError(
+                f"No process for the work can be started ({error.strerror}): try again later."
+            ) from error
+        self._process, self._connection = process, ours
+        return ours
 
     def _end(self) -> int | None:
         """Forget a process that has ended or is ending; its exit code."""

@@ -16,6 +16,7 @@ from hearsight.files.output import written_whole
 from hearsight.files.tables import markdown_table
 from hearsight.progress import Progress
 from hearsight.scoring.metrics import area_under_curve, success_rate
+from hearsight.scoring.results import BLIND_DISC
 from hearsight.scoring.score_table import summary_cell
 from hearsight.studies.comparison import (
     ComparedMethod,
@@ -27,7 +28,6 @@ from hearsight.studies.comparison_folder import write_text
 from hearsight.studies.comparison_table import summarised
 
 PROTOCOL = "ssl-tie"
-DISC = "blind: centred disc"
 RUNGS = {
     "a": "contrast",
     "b": "+ appearance",
@@ -176,7 +176,7 @@ def write_ladder(
     blind = blind_rows(ablation.folder, methods, held_out, progress)
     text = table(rungs, blind, PROTOCOL, seeds=ablation.seeds, command=command)
     write_text(ablation.folder / "table.md", text + "\n")
-    plot(rungs, blind[DISC], ablation.folder / "ladder.png")
+    plot(rungs, blind[BLIND_DISC], ablation.folder / "ladder.png")
 
 
 def table(

@@ -19,7 +19,7 @@ from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
 from hearsight.scoring import score_table
 from hearsight.scoring.metrics import THRESHOLDS, success_curve
-from hearsight.scoring.results import CEILING, is_reference
+from hearsight.scoring.results import BLIND_DISC, CEILING, is_reference
 from hearsight.scoring.score_table import (
     CONFIDENCE,
     ScoreTable,
@@ -162,7 +162,7 @@ def _score_plots(
     for method in methods:
         each = [success_curve(np.array(clip_scores(one))) for one in method.results[protocol]]
         curves.append(_curve(method.name, np.mean(each, axis=0).tolist()))
-    for name in ("ceiling", "blind: centred disc"):
+    for name in (CEILING, BLIND_DISC):
         if name in references:
             shares = success_curve(np.array(references[name]))
             curves.append(_curve(name, shares.tolist(), dashed=True))

@@ -87,13 +87,14 @@ def choose_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | Non
         HearsightError: the pack that was asked for is not available, or toys with a folder.
     """
     name, colon, folder = ("menagerie" if wanted is None else wanted).partition(":")
+    made_up = "made-up shapes and synthesised sounds (toys)"
     if name == "toys":
         if colon:
             raise HearsightError(
                 f"`pack={wanted}`: toys are made in code and have no folder; say `pack=toys`."
             )
-        return "toys", None, "made-up shapes and synthesised sounds (toys)"
-    real = "real photographs and recordings (menagerie)"
+        return "toys", None, made_up
+    real = f"real photographs and recordings ({name})"
     if name != "menagerie" or folder:
         return name, Path(folder) if folder else None, real
     if not (default_folder("menagerie") / "pack.csv").is_file():
@@ -103,7 +104,7 @@ def choose_pack(wanted: str | None, progress: Progress) -> tuple[str, Path | Non
             if wanted is not None:
                 raise
             why = str(error).rstrip(".")
-            return "toys", None, f"made-up shapes and synthesised sounds (toys), because {why}"
+            return "toys", None, f"{made_up}, as the menagerie cannot be had ({why})"
     return "menagerie", None, real
 
 

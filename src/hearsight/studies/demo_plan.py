@@ -57,7 +57,7 @@ def choose_method(pack: str, options: DemoOptions) -> str:
     try:
         obtain_trunks(progress=options.progress)
     except HearsightError as error:
-        options.notice(f"Without pretrained trunks small networks are trained, because {error}")
+        options.notice(f"Small networks are trained, as pretrained trunks cannot be had: {error}")
         return SMALL
     return PRETRAINED
 
@@ -138,7 +138,9 @@ def plan_demo(
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        raise HearsightError(f"{folder} holds another demo ({held.get('asked')}): name a new one.")
+        raise HearsightError(
+            f"'{folder}' holds another demo ({held.get('asked')}): name another folder."
+        )
     return plan, resume
 
 

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hearsight.checkpoints.card import card_of, write_card
 from hearsight.checkpoints.checkpoint import (
     BEST,
@@ -19,6 +17,7 @@ from hearsight.checkpoints.checkpoint import (
 )
 from hearsight.checkpoints.start import Start, check_network
 from hearsight.clips.clip import Clips, DecodedClip, UnreadableClip
+from hearsight.clips.selection import spread_evenly
 from hearsight.datasets.held_out_videos import SplitVideos, split_videos, take_moments
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
@@ -228,7 +227,7 @@ def read_moments(split: SplitVideos) -> tuple[list[DecodedClip], list[str]]:
     each = max(1, MOST_COMPARED // len(places))
     clips, videos = [], []
     for video, own in list(places.items())[:MOST_COMPARED]:
-        for at in np.unique(np.linspace(0, len(own) - 1, min(each, len(own))).astype(int)):
+        for at in spread_evenly(len(own), each):
             try:
                 clips.append(split.held_out[own[at]])
             except UnreadableClip:

@@ -12,6 +12,7 @@ from PIL import Image
 from hearsight.checkpoints.card import ModelCard
 from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.clip import DecodedClip
+from hearsight.clips.selection import spread_evenly
 from hearsight.localising.localise import Localiser, load_localiser, prepare_whole_frame
 from hearsight.localising.moments import paint
 from hearsight.localising.own_sound import Comparison, OwnSoundScore
@@ -50,7 +51,7 @@ def before_and_after(
         load_localiser(model, threshold=None, maps=False, device=None, batch_size=1)
         for model in models
     ]
-    places = np.unique(np.linspace(0, len(moments) - 1, min(SHOWN, len(moments))).astype(int))
+    places = spread_evenly(len(moments), SHOWN)
     return Report(
         title="Before and after, on your own videos",
         summary=sentence,

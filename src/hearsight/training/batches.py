@@ -171,6 +171,18 @@ def stack(sounds: Sequence[Int16[np.ndarray, " samples"]]) -> Int16[Tensor, "b s
     return torch.from_numpy(np.stack(sounds))
 
 
+def with_labels(recipe: Recipe, clips: Clips) -> Recipe:
+    """A copy, whose epochs may change, with the classes of the clips where it learns from them.
+
+    Raises:
+        HearsightError: it learns from classes, and no clip has one.
+    """
+    if not recipe.needs_labels or recipe.labels:
+        return replace(recipe)
+    names = label_names(clips)
+    return replace(recipe, labels=names, encoder=replace(recipe.encoder, classes=len(names)))
+
+
 def label_names(clips: Clips) -> tuple[str, ...]:
     """The classes of the clips, in alphabetical order.
 

@@ -6,6 +6,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from hearsight.clips.clip import Clips, UnreadableClip
+from hearsight.clips.selection import spread_evenly
 from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.encoders import Encoders
@@ -48,9 +49,9 @@ def choose_threshold(
     encoders.eval()
     set_epoch(clips, 0)  # training leaves them at an epoch that depends on who loads them
     own, others = [], []
-    places = np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int))
+    places = spread_evenly(len(clips), count)
     for start in range(0, len(places), BLOCK):
-        frames, sounds = read_block(recipe, clips, places[start : start + BLOCK].tolist())
+        frames, sounds = read_block(recipe, clips, places[start : start + BLOCK])
         if len(frames) < 2:
             continue
         spectrograms = recipe.spectrogram(torch.stack(sounds).to(device))

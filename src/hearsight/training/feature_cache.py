@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hearsight.checkpoints.tensors import weights_digest
 from hearsight.errors import HearsightError
 from hearsight.files.output import temporary_beside
 from hearsight.model.encoders import RESNETS, Encoders
@@ -23,11 +24,7 @@ class FeatureCache:
 
     def __init__(self, trunk: nn.Module, folder: Path) -> None:
         self.trunk = trunk
-        digest = blake2b(type(trunk).__name__.encode(), digest_size=8)
-        for name, value in sorted(trunk.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        self.folder = folder / digest.hexdigest()
+        self.folder = folder / weights_digest(trunk.state_dict(), 8, begin=type(trunk).__name__)
 
     @torch.no_grad()
     def __call__(self, inputs: Float[Tensor, "b channels y x"]) -> Float[Tensor, "b c h w"]:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import Model
 from hearsight.clips.clip import Clips
-from hearsight.clips.selection import ChosenClips
+from hearsight.clips.selection import ChosenClips, spread_evenly
 from hearsight.errors import HearsightError
 from hearsight.files.text import counted
 from hearsight.recipes.catalogue import lighter_recipes
@@ -285,7 +284,7 @@ def sampled_seconds(count: int, work: Callable[[list[int]], object]) -> float:
     work: called with indices of clips. What it refuses, because it can read none of them, counts
     as nothing.
     """
-    places = np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)).tolist()
+    places = spread_evenly(count, SAMPLE)
     took = each = 0.0
     with suppress(HearsightError):
         for part in (places[:FEW], places):  # the first also warms up: it counts if it is slow

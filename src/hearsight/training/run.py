@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from hearsight.checkpoints.checkpoint import BEST, LAST, Checkpoint, Model, save_checkpoint
 from hearsight.checkpoints.frame_network import load_trunk
 from hearsight.checkpoints.pretrained_trunks import load_pretrained
-from hearsight.checkpoints.start import begin_from, start_of_run, write_start
+from hearsight.checkpoints.start import Start, begin_from, start_of_run, write_start
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
@@ -23,7 +22,7 @@ from hearsight.model.device import place
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
 from hearsight.training.accelerator import make_accelerator
-from hearsight.training.batches import Batch, Batches, label_names
+from hearsight.training.batches import Batch, Batches, with_labels
 from hearsight.training.confidence_threshold import COUNT, choose_threshold
 from hearsight.training.feature_cache import feature_caches
 from hearsight.training.mixing_partners import find_mixing_partners
@@ -78,11 +77,7 @@ class Run:
         *,
         validates: bool = False,
     ) -> None:
-        if recipe.needs_labels and not recipe.labels:
-            names = label_names(clips)
-            encoder = replace(recipe.encoder, classes=len(names))
-            recipe = replace(recipe, labels=names, encoder=encoder)
-        self.recipe = recipe = replace(recipe)  # `replan` changes its epochs
+        self.recipe = recipe = with_labels(recipe, clips)
         self.clips, self.folder, self.options = clips, folder, options
         self.most_epochs, self.validates = recipe.epochs, validates
         self.accelerator = make_accelerator(options.device)
@@ -98,17 +93,9 @@ class Run:
         noted = {} if start is None else {"start": start.fact}
         before = {} if previous is None else previous.facts
         self.facts = carry_facts(before, {**options.facts, **noted})
-        if previous is not None:
-            if options.planned_minutes is not None:
-                recipe.epochs = min(recipe.epochs, previous.recipe.epochs)
-            self.encoders.load_state_dict(previous.weights)
-        elif start is not None:
-            begin_from(self.encoders, recipe, start)
-        else:
-            if recipe.encoder.weights is not None:
-                load_trunk(self.encoders, recipe.encoder)
-            if recipe.encoder.pretrained:
-                load_pretrained(self.encoders, recipe.encoder)
+        if previous is not None and options.planned_minutes is not None:
+            recipe.epochs = min(recipe.epochs, previous.recipe.epochs)
+        self._load_weights(previous, start)
         if not recipe.teaches_frames:  # several processes wait for the gradient of every weight
             self.encoders.frames.requires_grad_(False)
         place(self.encoders, self.accelerator.device, channels_last=recipe.channels_last)
@@ -118,15 +105,10 @@ class Run:
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
         )
-        warnings = precision_warnings(recipe)
         if previous is not None:
             self._restore(previous)
-            warnings += thread_warnings(folder, previous.facts, torch.get_num_threads())
-        if self.accelerator.device.type != "cpu":
-            warnings = []  # they are of the CPU
         if self.accelerator.is_main_process:
-            for sentence in (*warnings, *warm_up_warnings(recipe)):
-                options.notice(sentence)
+            self._warn(previous)
         self.encoders.caches = feature_caches(
             recipe, self.encoders, self.options.features or folder / FEATURES
         )
@@ -176,6 +158,30 @@ class Run:
             )
             kept.callback(self.log.close)
             self.kept = kept.pop_all()
+
+    def _load_weights(self, previous: Checkpoint | None, start: Start | None) -> None:
+        """The weights to go on from, to begin with, or of pretrained trunks; else random ones."""
+        encoder = self.recipe.encoder
+        if previous is not None:
+            self.encoders.load_state_dict(previous.weights)
+        elif start is not None:
+            begin_from(self.encoders, self.recipe, start)
+        else:
+            if encoder.weights is not None:
+                load_trunk(self.encoders, encoder)
+            if encoder.pretrained:
+                load_pretrained(self.encoders, encoder)
+
+    def _warn(self, previous: Checkpoint | None) -> None:
+        """Say what of the recipe and the machine may change results unseen."""
+        warnings = warm_up_warnings(self.recipe)
+        if self.accelerator.device.type == "cpu":
+            of_cpu = precision_warnings(self.recipe)
+            if previous is not None:
+                of_cpu += thread_warnings(self.folder, previous.facts, torch.get_num_threads())
+            warnings = [*of_cpu, *warnings]
+        for sentence in warnings:
+            self.options.notice(sentence)
 
     def _restore(self, previous: Checkpoint) -> None:
         """Restore optimiser and position from a checkpoint."""

@@ -1,9 +1,9 @@
 """Chooses the sound prototypes of a model: centres of the sounds that it was trained on."""
 
-import numpy as np
 import torch
 
 from hearsight.clips.clip import Clips
+from hearsight.clips.selection import spread_evenly
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import unit
@@ -34,7 +34,7 @@ def choose_prototypes(
     prototypes = encoders.sound_prototypes
     if prototypes is None:
         return
-    places = np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)).tolist()
+    places = spread_evenly(len(clips), count)
     sounds, _ = embed_sounds(
         recipe, encoders, clips, epoch=0, wanted=places, device=device, workers=0
     )

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Model
 from hearsight.clips.clip import Clips, UnreadableClip
-from hearsight.clips.selection import ChosenClips
+from hearsight.clips.selection import ChosenClips, spread_evenly
 from hearsight.errors import HearsightError, refuse_name
 from hearsight.localising.painted_clips import paint_clip
 from hearsight.progress import renamed
@@ -210,7 +210,7 @@ def fewer(run: Run, validation: Clips) -> Clips | None:
         )
         return None
     run.shorten("validation", "The last weights are validated on", fits, count)
-    return ChosenClips(validation, np.linspace(0, count - 1, fits).astype(int).tolist())
+    return ChosenClips(validation, spread_evenly(count, fits))
 
 
 def validate(run: Run, validation: Clips) -> None:
@@ -259,8 +259,8 @@ def score_clips(run: Run, validation: Clips, whole: int) -> None:
 def paint_some(run: Run, validation: Clips) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
     """Painted frames of a few validation clips, the same ones each time."""
     painted = {}
-    for index in np.linspace(0, len(validation) - 1, min(PAINTED, len(validation))).astype(int):
+    for index in spread_evenly(len(validation), PAINTED):
         with suppress(UnreadableClip):
-            clip = validation[int(index)]
+            clip = validation[index]
             painted[clip.id] = paint_clip(run.encoders, run.recipe, clip, PAINTED_SIDE)
     return painted
