@@ -185,7 +185,7 @@ def sound_blocks(
     edit = source.edit(stream)
     rate, varies = None, False
     grid: Grid | None = None
-    first, last = 0, None  # places between which samples are shown
+    first, last, rounding = 0, None, 0  # places between which samples are shown
     held: AudioFrame | None = None
     for frame in chain(decode(stream, packets, decoder), [None]):
         assert frame is None or isinstance(frame, AudioFrame)
@@ -197,6 +197,7 @@ def sound_blocks(
                 if edit is not None:
                     first = round((edit.start - zero) * rate)
                     last = None if edit.end is None else math.ceil((edit.end - zero) * rate)
+                    rounding = math.ceil(edit.rounding * rate)
             tick = held.time_base
             if grid is None or grid.tick != _whole(tick):
                 grid = Grid(Fraction(tick or 0), rate, zero)
@@ -208,7 +209,7 @@ def sound_blocks(
                 length = last_length(stream, held)
                 block = block if length is None else block.cut(0, length)
             if edit is not None and block.place is not None:
-                block = _within(block, first, last)
+                block = _within(block, first, last, rounding)
             if block.length:
                 yield block
         held = frame
@@ -248,11 +249,14 @@ def _block(frame: AudioFrame, rate: int, grid: Grid) -> Block:
     return Block(rate, place, len(samples), frame.pts, samples)
 
 
-def _within(block: Block, first: int, last: int | None) -> Block:
-    """The part of a block from the place `first` on; nothing if it begins at `last` or later."""
+def _within(block: Block, first: int, last: int | None, rounding: int) -> Block:
+    """The part of a block from the place `first` up to `last`, which may be stated too early."""
     assert block.place is not None
     if last is not None and block.place >= last:
         return block.cut(0, 0)
+    if last is not None and block.place + block.length > last + rounding:
+        block = block.cut(0, last - block.place)
+    assert block.place is not None
     return block if block.place >= first else block.cut(first - block.place)
 
 
@@ -392,7 +396,7 @@ def last_length(stream: AudioStream, last: Encoded | AudioFrame) -> int | None:
     """
     if stream.container.format.name != MP4 or not last.duration or not last.time_base:
         return None
-    left = _ticks_left(stream, last.pts)
+    left = _ticks_left(stream, last.dts)
     ticks = last.duration if left is None else min(last.duration, left)
     return round(ticks * last.time_base * stream.codec_context.sample_rate)
 

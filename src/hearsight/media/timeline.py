@@ -155,6 +155,7 @@ class _Track:
         self._heads: set[int] = set()  # rates that packets state
         edit = source.edit(stream)
         self.edit_end = None if edit is None else edit.end
+        self._beyond = (lambda _: Fraction(0)) if edit is None else edit.beyond
         # the same in whole ticks, and units in a tick: whole numbers are many times as fast
         self._end = None if self.edit_end is None else ceil(self.edit_end / self.tick)
         self._longest = floor(Fraction(LONGEST_HOLE) / self.tick)
@@ -237,7 +238,8 @@ class _Track:
                 self._counted(number, each.place, added) + self.lengths[number]
                 for number, each in settled
             ]
-            return (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
+            end = (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
+            return end - self._beyond(end)
         shown: list[Stamped] = []
         for number, each in settled:
             shift, stored = self._shift(number, added), self.stored[number]
