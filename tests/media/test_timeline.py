@@ -1,6 +1,7 @@
 """Tests of hearsight.media.timeline: one clock for picture and sound, whatever clock a file has."""
 
 from fractions import Fraction
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -489,6 +490,21 @@ def test_joined_sounds_of_other_rates_follow_one_another(
     assert lags[1] == pytest.approx(lags[0], abs=1e-3)
     assert lags[3] == pytest.approx(lags[2], abs=3e-3)
     assert -frame <= lags[0] <= lags[2] + frame < 0.2  # what encoders begin before and fill up
+
+
+@pytest.mark.parametrize(("codec", "samples"), [("ac3", 1536), ("eac3", 1536)])
+def test_packets_that_are_no_whole_ticks_follow_one_another(
+    tmp_path: Path, codec: str, samples: int
+) -> None:
+    """FFmpeg counts 90,000 ticks a second of such bare sounds, as many for each packet."""
+    rate = 44_100
+    part = coded(tmp_path / f"part.{codec}", codec, codec, noise()[: 4 * RATE], rate)
+    path = joined(tmp_path / f"joined.{codec}", *[part] * 5)
+    with av.open(str(path)) as opened:
+        packets = [packet for packet in opened.demux(audio=0) if packet.size]
+    assert {packet.duration for packet in packets} == {floor(90_000 * samples / rate)}
+    assert probe(path).duration == pytest.approx(len(packets) * samples / rate, abs=1e-6)
+    assert len(read_sound(path, rate=rate)) == len(packets) * samples
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def sound_blocks(
     stream = source.sound
     assert stream is not None
     edit = source.edit(stream)
-    rate, varies = None, False
+    rate, begun = None, False
     grid: Grid | None = None
     first, last, rounding = 0, None, 0  # places between which samples are shown
     held: AudioFrame | None = None
@@ -202,9 +202,11 @@ def sound_blocks(
             if grid is None or grid.tick != _whole(tick):
                 grid = Grid(Fraction(tick or 0), rate, zero)
             block = _block(held, rate, grid)
-            varies |= held.sample_rate != rate and source.kind in UNTIMED
-            if varies:
-                block = block._replace(place=None)  # it was counted in samples of the first rate
+            if begun and source.kind in UNTIMED:
+                block = block._replace(
+                    place=None
+                )  # by one rate, in ticks that may be no whole frames
+            begun = True
             if frame is None:
                 length = last_length(stream, held)
                 block = block if length is None else block.cut(0, length)

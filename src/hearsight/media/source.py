@@ -38,8 +38,9 @@ EXACT = {MP4, MATROSKA, "wav", "flac"}
 # containers without presentation times: FFmpeg guesses them in the order of decoding
 UNSTAMPED = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 RATELESS = UNSTAMPED - {"avi"}  # pictures without a container: FFmpeg states 25 a second of all
-# sounds without a container: FFmpeg counts their times by the rate of the first packet
-UNTIMED = {"aac", "mp3", "ac3", "eac3", "dts"}
+# sounds without a container: FFmpeg counts their times, by the rate of the first packet and in
+# whole ticks for each, which do not add up
+UNTIMED = {"aac", "loas", "mp3", "ac3", "eac3", "dts", "sbc"}
 PRIMING = 2112  # samples; no encoder of AAC or MP3 begins earlier than this before its sound
 SBR = ("HE-AAC", "HE-AACv2")  # profiles of AAC whose upper octave is coded apart (SBR)
 # in samples of the lower octaves, of which a packet holds 1024: how much earlier encoders of such

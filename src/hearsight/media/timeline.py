@@ -33,7 +33,6 @@ from hearsight.media.sound import (
     exact_length,
     packet_length,
     sound_pieces,
-    stated_head,
     trailing_padding,
 )
 from hearsight.media.source import (
@@ -152,7 +151,6 @@ class _Track:
         self.order = array("q")  # the packet's number among those of both streams
         self.exact = True  # whether packets of a sound tell their lengths
         self._last: Encoded | None = None  # packet of a sound
-        self._heads: set[int] = set()  # rates that packets state
         edit = source.edit(stream)
         self.edit_end = None if edit is None else edit.end
         self._beyond = (lambda _: Fraction(0)) if edit is None else edit.beyond
@@ -173,7 +171,7 @@ class _Track:
             shown = stored = self.stored[-1] + self.lengths[-1] if self.order else 0
         if self.source.reordered and self.stream is self.source.picture and stored != UNSTATED:
             shown = stored  # frames get the stamps of decoding, the earliest that is left each
-        if self._varies(packet):
+        if self.order and self.source.kind in UNTIMED:
             shown = stored = UNSTATED  # one after the other
         self.shown.append(stored if shown == UNSTATED else shown)
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
@@ -187,13 +185,6 @@ class _Track:
             length = packet.duration or 0
             believed = 0 < length <= self._longest
             self.lengths.append(length if believed else usual_ticks(self.stream))
-
-    def _varies(self, packet: Encoded) -> bool:
-        """Whether its times were counted by the rate of another packet, from which on it is so."""
-        if self.source.kind in UNTIMED and isinstance(self.stream, AudioStream):
-            head = stated_head(self.stream, packet)
-            self._heads |= {head.rate} if head else set()
-        return len(self._heads) > 1
 
     @property
     def padding(self) -> int:
