@@ -507,6 +507,22 @@ def test_packets_that_are_no_whole_ticks_follow_one_another(
     assert len(read_sound(path, rate=rate)) == len(packets) * samples
 
 
+def test_joined_flac_files_are_read_as_a_whole(tmp_path: Path) -> None:
+    """Also where two of them meet, of which FFmpeg makes one packet of several frames."""
+    sound = noise()
+    parts = np.split(sound, [4 * RATE, 7 * RATE])
+    files = [tmp_path / f"{number}.flac" for number in range(len(parts))]
+    for file, part in zip(files, parts, strict=True):
+        soundfile.write(file, part, RATE)
+    path = joined(tmp_path / "joined.flac", *files)
+    whole = read_sound(path, rate=RATE)
+    assert np.abs(whole - sound).max() < 1e-4
+    assert probe(path).duration == len(sound) / RATE
+    for start in (3.5, 6.9, 8.25):
+        part = read_sound(path, rate=RATE, start=start, seconds=1.0)
+        assert np.array_equal(part, whole[round(start * RATE) :][:RATE])
+
+
 @pytest.mark.parametrize(
     ("head", "stated"),
     [

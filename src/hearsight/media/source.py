@@ -22,6 +22,7 @@ from hearsight.errors import HearsightError
 from hearsight.files.content import check_ends
 from hearsight.media.edit_list import Edit, single_edits, stated_by_itunes
 from hearsight.media.sound_heads import NewHead, Spliced, WideSamples, sound_in
+from hearsight.media.stated_length import holds_two_flac
 
 if TYPE_CHECKING:  # generic only there
     Encoded: TypeAlias = Packet[Any]
@@ -139,7 +140,12 @@ class Source:
     @property
     def exact(self) -> bool:
         """Whether times after a seek are those that reading from the start gives."""
-        return self.kind in EXACT and not self._edited
+        return self.kind in EXACT and not self._edited and not self.joined_flac
+
+    @cached_property
+    def joined_flac(self) -> bool:
+        """Whether it is several FLAC files in one."""
+        return self.kind == "flac" and holds_two_flac(self.path)
 
     @property
     def reordered(self) -> bool:

@@ -123,6 +123,8 @@ def _by_packets(source: Source) -> Timeline:
         if end is not None and _is_believed(source, timeline.zero, end):
             return Timeline(timeline.zero, end, timeline.first_picture)
         source.rewind()
+    if source.joined_flac:  # where two meet, several frames come as one packet
+        return Timeline(Fraction(0), _end_of_sound(source))
     tracks = _tracks(source)
     timeline = _survey(source, tracks, whole=True)
     told = source.sound is None or any(tracks[source.sound.index].lengths)
