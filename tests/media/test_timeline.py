@@ -534,6 +534,9 @@ def test_joined_flac_files_are_read_as_a_whole(tmp_path: Path) -> None:
         ("ffe31800", (576, 8_000)),
         ("0b7700000040", (1536, 48_000)),
         ("0b7700008040", (1536, 32_000)),
+        ("0b7700003080", (1536, 48_000)),
+        ("0b7700004480", (256, 44_100)),
+        ("0b770000d080", (1536, 22_050)),
     ],
 )
 def test_the_head_of_a_frame_states_its_length_and_rate(head: str, stated: tuple[int, int]) -> None:

@@ -208,7 +208,7 @@ def sound_blocks(
                 )  # by one rate, in ticks that may be no whole frames
             begun = True
             if frame is None:
-                length = last_length(stream, held)
+                length = last_length(stream, held, rate)
                 block = block if length is None else block.cut(0, length)
             if edit is not None and block.place is not None:
                 block = _within(block, first, last, rounding)
@@ -391,16 +391,19 @@ def trailing_padding(stream: AudioStream, packet: Encoded) -> int:
     return max(dropped, 0 if stated is None else packet_length(stream, packet) - stated)
 
 
-def last_length(stream: AudioStream, last: Encoded | AudioFrame) -> int | None:
+def last_length(
+    stream: AudioStream, last: Encoded | AudioFrame, rate: int | None = None
+) -> int | None:
     """The samples of the last packet, where the file fills it up and tells what belongs to it.
 
     last: the packet, or what is decoded of it.
+    rate: as of `exact_length`.
     """
     if stream.container.format.name != MP4 or not last.duration or not last.time_base:
         return None
     left = _ticks_left(stream, last.dts)
     ticks = last.duration if left is None else min(last.duration, left)
-    return round(ticks * last.time_base * stream.codec_context.sample_rate)
+    return round(ticks * last.time_base * (rate or stream.codec_context.sample_rate))
 
 
 def _ticks_left(stream: AudioStream, stamp: int | None) -> int | None:
