@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from hearsight.media.decode import decode
 from hearsight.media.settle import Stamped, settled
 from hearsight.media.sound_frames import HEADED, Headed
-from hearsight.media.source import MATROSKA, MP4, UNTIMED, Encoded, Source
+from hearsight.media.source import MATROSKA, MP4, Encoded, Source
 
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
 
@@ -202,7 +202,7 @@ def sound_blocks(
             if grid is None or grid.tick != _whole(tick):
                 grid = Grid(Fraction(tick or 0), rate, zero)
             block = _block(held, rate, grid)
-            if begun and source.kind in UNTIMED:
+            if begun and source.untimed_sound:
                 block = block._replace(
                     place=None
                 )  # by one rate, in ticks that may be no whole frames
@@ -399,7 +399,8 @@ def last_length(
     last: the packet, or what is decoded of it.
     rate: as of `exact_length`.
     """
-    if stream.container.format.name != MP4 or not last.duration or not last.time_base:
+    kind, speex = stream.container.format.name, stream.codec_context.name == "speex"
+    if not (kind == MP4 or (kind == "ogg" and speex)) or not last.duration or not last.time_base:
         return None
     left = _ticks_left(stream, last.dts)
     ticks = last.duration if left is None else min(last.duration, left)

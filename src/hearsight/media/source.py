@@ -42,6 +42,8 @@ RATELESS = UNSTAMPED - {"avi"}  # pictures without a container: FFmpeg states 25
 # sounds without a container: FFmpeg counts their times, by the rate of the first packet and in
 # whole ticks for each, which do not add up
 UNTIMED = {"aac", "loas", "mp3", "ac3", "eac3", "dts", "sbc"}
+# sounds in AVI that FFmpeg writes as if they had blocks of some bytes, and reads back by these
+BLOCKLESS = {"speex", "dca"}
 PRIMING = 2112  # samples; no encoder of AAC or MP3 begins earlier than this before its sound
 SBR = ("HE-AAC", "HE-AACv2")  # profiles of AAC whose upper octave is coded apart (SBR)
 # in samples of the lower octaves, of which a packet holds 1024: how much earlier encoders of such
@@ -158,6 +160,13 @@ class Source:
         )
 
     @property
+    def untimed_sound(self) -> bool:
+        """Whether nothing tells of the sound when it is heard, but that its packets follow."""
+        sound = self.sound
+        blockless = sound is not None and sound.codec_context.name in BLOCKLESS
+        return self.kind in UNTIMED or (self.kind == "avi" and blockless)
+
+    @property
     def frame_rate(self) -> Fraction | None:
         """Frames per second, the mean where they vary; None without moving pictures."""
         picture = self.picture
@@ -222,9 +231,12 @@ class Source:
     def _primed(self) -> bool:
         """Whether the sound begins before 0 with what its encoder needed to start.
 
-        mp4 hides it by an edit; Matroska, into which it was copied, has no word for it.
+        mp4 hides it by an edit; Matroska, into which it was copied, has no word for it. Of Speex in
+        Ogg it is what the first page holds more than its samples.
         """
         sound, picture = self.sound, self.picture
+        if self.kind == "ogg" and sound is not None and sound.codec_context.name == "speex":
+            return (sound.start_time or 0) < 0
         if self.kind != MATROSKA or sound is None or sound.start_time is None:
             return False
         if picture is not None and (picture.start_time or 0) < 0:

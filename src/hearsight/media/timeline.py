@@ -38,7 +38,6 @@ from hearsight.media.sound import (
 from hearsight.media.source import (
     BLIND,
     UNSTAMPED,
-    UNTIMED,
     Encoded,
     MediaError,
     Restarts,
@@ -173,7 +172,7 @@ class _Track:
             shown = stored = self.stored[-1] + self.lengths[-1] if self.order else 0
         if self.source.reordered and self.stream is self.source.picture and stored != UNSTATED:
             shown = stored  # frames get the stamps of decoding, the earliest that is left each
-        if self.order and self.source.kind in UNTIMED:
+        if self.order and self.source.untimed_sound and isinstance(self.stream, AudioStream):
             shown = stored = UNSTATED  # one after the other
         self.shown.append(stored if shown == UNSTATED else shown)
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
