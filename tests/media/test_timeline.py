@@ -1,6 +1,7 @@
 """Tests of hearsight.media.timeline: one clock for picture and sound, whatever clock a file has."""
 
 from fractions import Fraction
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from made_timed import (
 
 from hearsight.media import timeline
 from hearsight.media.read import frames_at, probe, read_sound, stream_frames, stream_sound
+from hearsight.media.sound import mono
 from hearsight.media.sound_frames import HEADED
 from hearsight.media.write import paint_video
 
@@ -491,6 +493,91 @@ def test_joined_sounds_of_other_rates_follow_one_another(
     assert -frame <= lags[0] <= lags[2] + frame < 0.2  # what encoders begin before and fill up
 
 
+@pytest.mark.parametrize(("codec", "samples"), [("ac3", 1536), ("eac3", 1536)])
+def test_packets_that_are_no_whole_ticks_follow_one_another(
+    tmp_path: Path, codec: str, samples: int
+) -> None:
+    """FFmpeg counts 90,000 ticks a second of such bare sounds, as many for each packet."""
+    rate = 44_100
+    part = coded(tmp_path / f"part.{codec}", codec, codec, noise()[: 4 * RATE], rate)
+    path = joined(tmp_path / f"joined.{codec}", *[part] * 5)
+    with av.open(str(path)) as opened:
+        packets = [packet for packet in opened.demux(audio=0) if packet.size]
+    assert {packet.duration for packet in packets} == {floor(90_000 * samples / rate)}
+    assert probe(path).duration == pytest.approx(len(packets) * samples / rate, abs=1e-6)
+    assert len(read_sound(path, rate=rate)) == len(packets) * samples
+
+
+def test_joined_flac_files_are_read_as_a_whole(tmp_path: Path) -> None:
+    """Also where two of them meet, of which FFmpeg makes one packet of several frames."""
+    sound = noise()
+    parts = np.split(sound, [4 * RATE, 7 * RATE])
+    files = [tmp_path / f"{number}.flac" for number in range(len(parts))]
+    for file, part in zip(files, parts, strict=True):
+        soundfile.write(file, part, RATE)
+    path = joined(tmp_path / "joined.flac", *files)
+    whole = read_sound(path, rate=RATE)
+    assert np.abs(whole - sound).max() < 1e-4
+    assert probe(path).duration == len(sound) / RATE
+    for start in (3.5, 6.9, 8.25):
+        part = read_sound(path, rate=RATE, start=start, seconds=1.0)
+        assert np.array_equal(part, whole[round(start * RATE) :][:RATE])
+
+
+CODED = Path(__file__).parent / "coded"  # sounds that nothing here encodes
+
+
+def recoded(name: str, path: Path, length: int, early: int = 0) -> int:
+    """Write the packets of such a sound, of so many samples each; how many samples there are.
+
+    early: samples by which it begins before 0, and which its last packet holds.
+    """
+    with av.open(str(CODED / name)) as read, av.open(str(path), "w") as written:
+        sound = read.streams.audio[0]
+        stream = written.add_stream_from_template(sound)
+        packets = [packet for packet in read.demux(sound) if packet.size]
+        for number, packet in enumerate(packets):
+            last = early and number == len(packets) - 1
+            packet.time_base = Fraction(1, sound.codec_context.sample_rate)
+            packet.pts = packet.dts = number * length - early
+            packet.duration, packet.stream = early if last else length, stream
+            written.mux(packet)
+    return len(packets) * length - early
+
+
+def decoded(path: Path) -> np.ndarray:
+    """All that the packets of a sound hold."""
+    with av.open(str(path)) as opened:
+        context = opened.streams.audio[0].codec_context
+        packets = [packet for packet in opened.demux(audio=0) if packet.size]
+        return np.concatenate([mono(each) for p in packets for each in context.decode(p)])
+
+
+@pytest.mark.parametrize(("name", "length"), [("speex.mka", 160), ("dts.mka", 512)])
+def test_sounds_that_ffmpeg_writes_to_avi_as_blocks_of_bytes_last_as_long(
+    tmp_path: Path, name: str, length: int
+) -> None:
+    """It counts such blocks, as PCM has, and says of 0.6 s of Speex 0.1, of DTS 39 s."""
+    rate, path = 8_000, tmp_path / "a.avi"
+    samples = recoded(name, path, length)
+    sound = read_sound(path, rate=rate)
+    assert len(sound) == samples
+    assert probe(path).duration == samples / rate
+    whole = decoded(path)
+    assert np.array_equal(sound, whole)
+
+
+def test_speex_in_ogg_begins_where_its_first_page_says(tmp_path: Path) -> None:
+    rate, path = 8_000, tmp_path / "a.ogg"
+    recoded("speex.mka", path, 160, 40)
+    with av.open(str(path)) as opened:
+        packets = [packet for packet in opened.demux(audio=0) if packet.size]
+    early, end = -packets[0].pts, packets[-1].pts + packets[-1].duration
+    assert early > 0
+    assert probe(path).duration == end / rate
+    assert np.array_equal(read_sound(path, rate=rate), decoded(path)[early:][:end])
+
+
 @pytest.mark.parametrize(
     ("head", "stated"),
     [
@@ -502,6 +589,9 @@ def test_joined_sounds_of_other_rates_follow_one_another(
         ("ffe31800", (576, 8_000)),
         ("0b7700000040", (1536, 48_000)),
         ("0b7700008040", (1536, 32_000)),
+        ("0b7700003080", (1536, 48_000)),
+        ("0b7700004480", (256, 44_100)),
+        ("0b770000d080", (1536, 22_050)),
     ],
 )
 def test_the_head_of_a_frame_states_its_length_and_rate(head: str, stated: tuple[int, int]) -> None:

@@ -1,10 +1,12 @@
-"""Edit lists of mp4 and mov files: which part of each track is shown, and from when on.
+"""What an mp4 or mov file shows of each track, and from when on: its edit lists, a tag of iTunes.
 
 FFmpeg drops the frames before an edit and moves what is left to its beginning, so that a picture
 whose edit begins inside a frame runs up to a frame ahead of its sound. Where every track has one
 edit, as after a cut by stream copy, `hearsight.media.timeline` applies it instead, exactly.
 
-Layout: ISO/IEC 14496-12, boxes mvhd (8.2.2) and elst (8.6.6).
+Layout: ISO/IEC 14496-12, boxes mvhd (8.2.2) and elst (8.6.6). The tag iTunSMPB holds hexadecimal
+numbers, after a first one without a meaning the samples that are coded before those that are heard,
+those after them, and those that are heard.
 """
 
 import struct
@@ -23,6 +25,12 @@ class Edit(NamedTuple):
 
     start: Fraction
     end: Fraction | None  # None: to the end of the track
+    rounding: Fraction = Fraction(0)  # seconds by which its end may be stated too early
+
+    def beyond(self, end: Fraction) -> Fraction:
+        """Seconds of a sound up to `end` (seconds) that lie beyond what is shown; 0 for none."""
+        late = self.end is not None and end > self.end + self.rounding
+        return end - self.end if late and self.end is not None else Fraction(0)
 
 
 class Entry(NamedTuple):
@@ -54,7 +62,28 @@ def _single(entries: list[Entry], scale: int) -> Edit | None:
     if shown.media_time < 0 or shown.rate != NORMAL or any(e.media_time != EMPTY for e in empty):
         raise ValueError("an edit list of another form")
     start = Fraction(sum(each.duration for each in empty), scale)
-    return Edit(start, start + Fraction(shown.duration, scale) if shown.duration else None)
+    end = start + Fraction(shown.duration, scale) if shown.duration else None
+    return Edit(start, end, Fraction(1, scale))
+
+
+def stated_by_itunes(tag: str, ticks: int, tick: Fraction) -> Edit | None:
+    """The part of a sound that is heard by its tag iTunSMPB, on a clock on which it begins at 0.
+
+    None if the numbers are not those of the sound. They count ticks of its track, which are two
+    samples each where the upper octave of AAC is coded apart.
+
+    Args:
+        tag: what the file says.
+        ticks: those of all packets of the sound.
+        tick: seconds.
+    """
+    try:
+        _, before, after, heard, *_ = (int(each, 16) for each in tag.split())
+    except ValueError:
+        return None
+    if not heard or before + heard + after != ticks:
+        return None
+    return Edit(before * tick, (before + heard) * tick)
 
 
 def _edit_lists(file: BinaryIO) -> tuple[int, list[list[Entry]]]:

@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from hearsight.media.decode import decode
 from hearsight.media.settle import Stamped, settled
 from hearsight.media.sound_frames import HEADED, Headed
-from hearsight.media.source import MATROSKA, MP4, UNTIMED, Encoded, Source
+from hearsight.media.source import MATROSKA, MP4, Encoded, Source
 
 Samples: TypeAlias = Float32[np.ndarray, " samples"]
 
@@ -183,9 +183,9 @@ def sound_blocks(
     stream = source.sound
     assert stream is not None
     edit = source.edit(stream)
-    rate, varies = None, False
+    rate, begun = None, False
     grid: Grid | None = None
-    first, last = 0, None  # places between which samples are shown
+    first, last, rounding = 0, None, 0  # places between which samples are shown
     held: AudioFrame | None = None
     for frame in chain(decode(stream, packets, decoder), [None]):
         assert frame is None or isinstance(frame, AudioFrame)
@@ -197,18 +197,21 @@ def sound_blocks(
                 if edit is not None:
                     first = round((edit.start - zero) * rate)
                     last = None if edit.end is None else math.ceil((edit.end - zero) * rate)
+                    rounding = math.ceil(edit.rounding * rate)
             tick = held.time_base
             if grid is None or grid.tick != _whole(tick):
                 grid = Grid(Fraction(tick or 0), rate, zero)
             block = _block(held, rate, grid)
-            varies |= held.sample_rate != rate and source.kind in UNTIMED
-            if varies:
-                block = block._replace(place=None)  # it was counted in samples of the first rate
+            if begun and source.untimed_sound:
+                block = block._replace(
+                    place=None
+                )  # by one rate, in ticks that may be no whole frames
+            begun = True
             if frame is None:
-                length = last_length(stream, held)
+                length = last_length(stream, held, rate)
                 block = block if length is None else block.cut(0, length)
             if edit is not None and block.place is not None:
-                block = _within(block, first, last)
+                block = _within(block, first, last, rounding)
             if block.length:
                 yield block
         held = frame
@@ -248,11 +251,14 @@ def _block(frame: AudioFrame, rate: int, grid: Grid) -> Block:
     return Block(rate, place, len(samples), frame.pts, samples)
 
 
-def _within(block: Block, first: int, last: int | None) -> Block:
-    """The part of a block from the place `first` on; nothing if it begins at `last` or later."""
+def _within(block: Block, first: int, last: int | None, rounding: int) -> Block:
+    """The part of a block from the place `first` up to `last`, which may be stated too early."""
     assert block.place is not None
     if last is not None and block.place >= last:
         return block.cut(0, 0)
+    if last is not None and block.place + block.length > last + rounding:
+        block = block.cut(0, last - block.place)
+    assert block.place is not None
     return block if block.place >= first else block.cut(first - block.place)
 
 
@@ -385,16 +391,20 @@ def trailing_padding(stream: AudioStream, packet: Encoded) -> int:
     return max(dropped, 0 if stated is None else packet_length(stream, packet) - stated)
 
 
-def last_length(stream: AudioStream, last: Encoded | AudioFrame) -> int | None:
+def last_length(
+    stream: AudioStream, last: Encoded | AudioFrame, rate: int | None = None
+) -> int | None:
     """The samples of the last packet, where the file fills it up and tells what belongs to it.
 
     last: the packet, or what is decoded of it.
+    rate: as of `exact_length`.
     """
-    if stream.container.format.name != MP4 or not last.duration or not last.time_base:
+    kind, speex = stream.container.format.name, stream.codec_context.name == "speex"
+    if not (kind == MP4 or (kind == "ogg" and speex)) or not last.duration or not last.time_base:
         return None
-    left = _ticks_left(stream, last.pts)
+    left = _ticks_left(stream, last.dts)
     ticks = last.duration if left is None else min(last.duration, left)
-    return round(ticks * last.time_base * stream.codec_context.sample_rate)
+    return round(ticks * last.time_base * (rate or stream.codec_context.sample_rate))
 
 
 def _ticks_left(stream: AudioStream, stamp: int | None) -> int | None:

@@ -1,7 +1,7 @@
 """The rate and the length that a frame of a coded sound states in its own head.
 
 Sources: ISO/IEC 13818-7, 6.2 (ADTS); ISO/IEC 11172-3, 2.4.2.3, and 13818-3 (MPEG audio);
-ETSI TS 102 366, 4.4.1 (AC-3).
+ETSI TS 102 366, 4.4.1 (AC-3) and E.1.2 (E-AC-3).
 """
 
 from collections.abc import Callable
@@ -48,10 +48,21 @@ def ac3(frame: bytes) -> Headed | None:
     return Headed(1536, AC3_RATES[frame[4] >> 6])
 
 
+def enhanced_ac3(frame: bytes) -> Headed | None:
+    """A frame of E-AC-3, None for any other."""
+    if len(frame) < 6 or frame[:2] != b"\x0b\x77" or not 11 <= frame[5] >> 3 <= 16:
+        return None
+    index, more = frame[4] >> 6, frame[4] >> 4 & 3
+    if index == 3:  # half of a rate
+        return None if more == 3 else Headed(1536, AC3_RATES[more] // 2)
+    return Headed((256, 512, 768, 1536)[more], AC3_RATES[index])
+
+
 # by FFmpeg's names of codecs
 HEADED: dict[str, Callable[[bytes], Headed | None]] = {
     "aac": adts,
     "mp2": mpeg_audio,
     "mp3": mpeg_audio,
     "ac3": ac3,
+    "eac3": enhanced_ac3,
 }

@@ -6,6 +6,7 @@ that at which reading from the start arrives. The lengths of the packets tell it
 
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
@@ -15,6 +16,7 @@ import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
+from av.packet import Packet
 from jaxtyping import Int64
 
 from hearsight.media.settle import Settler, Stamped
@@ -30,7 +32,7 @@ from hearsight.media.sound import (
     sound_pieces,
 )
 from hearsight.media.sound_frames import HEADED
-from hearsight.media.source import MP4, Encoded, Source, file_state, open_media
+from hearsight.media.source import MP4, SBR, Encoded, Source, file_state, open_media
 from hearsight.media.timeline import Timeline
 
 PREROLL = 1.0  # seconds a sound decoder needs to forget that it started in the middle
@@ -39,8 +41,7 @@ COUNTED = {*BARE, "flac"}
 EVEN = {"aac"}  # sounds of which every packet holds as many samples
 # FFmpeg's names of sounds of which every packet depends on all before
 UNFORGETTING = {"adpcm_yamaha", "adpcm_ima_qt", "nellymoser"}
-LC = ("aac", "LC")  # a sound and its profile
-LC_PREROLL = 0.3  # seconds; of LC a packet depends on the one before alone
+LC_PREROLL = 0.3  # seconds; of AAC LC a packet depends on the one before alone
 REMEMBERED = 8  # sounds whose places are kept, 16 bytes for each packet
 
 
@@ -88,14 +89,15 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
         if places is None:
             return None
     tick = Fraction(stream.time_base or 1)
-    before = Fraction(LC_PREROLL if _profile(stream) == LC else PREROLL)
+    lc = stream.codec_context.name == "aac" and stream.codec_context.profile == "LC"
+    before = Fraction(LC_PREROLL if lc else PREROLL)
     try:
         source.container.seek(
             int((Fraction(start) - before + timeline.zero) // tick), stream=stream
         )
     except (av.FFmpegError, OverflowError):
         return None
-    packets, decoder = source.packets(stream), _new_decoder(stream)
+    packets, decoder = source.packets(stream), _new_decoder(source, stream)
     blocks = sound_blocks(source, packets, timeline.zero, decoder)
     next(blocks, None)  # may be cut short
     pieces = averaged(_placed(blocks, places))
@@ -107,24 +109,25 @@ def _sought(source: Source, timeline: Timeline, start: float) -> Iterator[Piece]
     return chain([landed], pieces)
 
 
-def _profile(stream: AudioStream) -> tuple[str, str | None]:
-    return stream.codec_context.name, stream.codec_context.profile
-
-
-def _new_decoder(stream: AudioStream) -> AudioCodecContext | None:
-    """A decoder that has heard nothing yet, where what was heard before would change the sound.
+def _new_decoder(source: Source, stream: AudioStream) -> AudioCodecContext | None:
+    """A decoder that always heard the same before, where that would change the sound.
 
     The decoder of AAC makes up noise by numbers that go on after a seek. One of HE-AAC also needs
-    heads that are seldom repeated, and is kept.
+    heads that are seldom repeated; the first packets have them.
     """
     known = stream.codec_context
-    if _profile(stream) != LC:
+    if known.name != "aac":
         return None
     decoder = av.CodecContext.create(known.codec.name, "r")
     assert isinstance(decoder, AudioCodecContext)
     decoder.extradata = known.extradata
     decoder.sample_rate = known.sample_rate
     decoder.layout = known.layout.name
+    if known.profile in SBR:
+        for packet in source.sound_heads:
+            with suppress(av.FFmpegError):
+                decoder.decode(Packet(packet))
+        decoder.flush_buffers()
     return decoder
 
 

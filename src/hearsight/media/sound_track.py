@@ -11,7 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from itertools import chain, islice
-from math import inf
+from math import floor, inf
 from pathlib import Path
 
 import av
@@ -40,7 +40,7 @@ from hearsight.media.sound_writers import (
     samples_at,
     sound_frame,
 )
-from hearsight.media.source import PRIMING, Encoded, SharedPackets, Source, open_media
+from hearsight.media.source import Encoded, SharedPackets, Source, longest_priming, open_media
 from hearsight.media.timeline import Timeline
 
 TRIED = 8  # packets by which it is found out whether a file can hold a sound
@@ -108,7 +108,7 @@ def _is_heard(edit: Edit, begin: Fraction, packet: Encoded, rate: int) -> bool:
     begin: of the packet, in seconds on the clock of the file.
     """
     end = begin + (packet.duration or 0) * packet.time_base
-    primed = edit.start - Fraction(PRIMING, rate)
+    primed = edit.start - Fraction(longest_priming(packet.stream), rate)
     return end > primed and (edit.end is None or begin < edit.end)
 
 
@@ -170,7 +170,7 @@ class SoundTrack:
             return
         if self._plan.copied:
             copied = copied_stream(output, self._stream, self._plan)
-            self._writer = Copier(copied, self._plan.rate, output, mux)
+            self._writer = Copier(copied, self._plan.rate, output, mux, self._beyond)
         else:
             stream = encoded_stream(output, self._plan.rate, self._plan.channels)
             self._writer = Encoder(stream, self._plan.rate, output, mux)
@@ -212,6 +212,14 @@ class SoundTrack:
             if edit is None or _is_heard(edit, moment + self._zero, packet, rate):
                 yield moment, packet
 
+    def _beyond(self, moment: Fraction, samples: int) -> int:
+        """Of samples from a moment of the video on, those beyond the edit of the track."""
+        edit = None if self._stream is None else self._original.edit(self._stream)
+        if edit is None or self._plan is None:
+            return 0
+        rate = self._plan.rate
+        return floor(edit.beyond(self._zero + moment + Fraction(samples, rate)) * rate)
+
     def _frames(self) -> Iterator[tuple[Fraction, AudioFrame]]:
         """What the packets hold, settled again: a decoder leaves out what a packet does not."""
         assert self._stream is not None
@@ -241,6 +249,9 @@ class SoundTrack:
             found: list[AudioFrame] = []
             if packet is not None:
                 length = last_length(self._stream, packet)
+                whole = packet_length(self._stream, packet) if length is None else length
+                if beyond := self._beyond(moment, whole):
+                    length = whole - beyond
                 packet.pts = packet.dts = nearest(moment / packet.time_base)
             with suppress(av.FFmpegError):
                 found = self._stream.codec_context.decode(packet)

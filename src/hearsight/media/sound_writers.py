@@ -94,6 +94,8 @@ class Copier:
     rate: int  # hertz
     output: OutputContainer
     mux: Callable[[Encoded], None]
+    # of so many samples from a moment on, those that are not heard
+    beyond: Callable[[Fraction, int], int] = lambda moment, samples: 0
     last: int | None = None  # ticks: where the last packet begins
 
     def add(self, packet: Encoded | AudioFrame, moment: Fraction) -> None:
@@ -102,8 +104,9 @@ class Copier:
         assert isinstance(origin, AudioStream)
         assert ticks is not None
         place = nearest(moment / ticks)
-        padding = trailing_padding(origin, packet)
-        own = packet_length(origin, packet) - padding
+        padding, whole = trailing_padding(origin, packet), packet_length(origin, packet)
+        padding += self.beyond(moment, whole - padding)
+        own = whole - padding
         end_early(packet, padding, self.output)
         length = nearest(Fraction(own, origin.codec_context.sample_rate or self.rate) / ticks)
         if self.last is not None:  # a clock that goes back is mended: no container takes it

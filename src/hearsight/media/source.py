@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,8 +20,9 @@ from av.video.stream import VideoStream
 
 from hearsight.errors import HearsightError
 from hearsight.files.content import check_ends
-from hearsight.media.edit_list import Edit, single_edits
+from hearsight.media.edit_list import Edit, single_edits, stated_by_itunes
 from hearsight.media.sound_heads import NewHead, Spliced, WideSamples, sound_in
+from hearsight.media.stated_length import holds_two_flac
 
 if TYPE_CHECKING:  # generic only there
     Encoded: TypeAlias = Packet[Any]
@@ -37,9 +39,17 @@ EXACT = {MP4, MATROSKA, "wav", "flac"}
 # containers without presentation times: FFmpeg guesses them in the order of decoding
 UNSTAMPED = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 RATELESS = UNSTAMPED - {"avi"}  # pictures without a container: FFmpeg states 25 a second of all
-# sounds without a container: FFmpeg counts their times by the rate of the first packet
-UNTIMED = {"aac", "mp3", "ac3", "eac3", "dts"}
+# sounds without a container: FFmpeg counts their times, by the rate of the first packet and in
+# whole ticks for each, which do not add up
+UNTIMED = {"aac", "loas", "mp3", "ac3", "eac3", "dts", "sbc"}
+# sounds in AVI that FFmpeg writes as if they had blocks of some bytes, and reads back by these
+BLOCKLESS = {"speex", "dca"}
 PRIMING = 2112  # samples; no encoder of AAC or MP3 begins earlier than this before its sound
+SBR = ("HE-AAC", "HE-AACv2")  # profiles of AAC whose upper octave is coded apart (SBR)
+# in samples of the lower octaves, of which a packet holds 1024: how much earlier encoders of such
+# sound begin, and by how much the upper octave delays what a decoder gives
+SBR_PRIMING, SBR_DELAY, SBR_FRAME = 3553, 481, 1024
+HEADS = 3  # first packets that tell a decoder of AAC how the upper octave is coded
 # what PyAV raises where a file is damaged; the second at its end, if a stream began in mid-file
 DAMAGE = (av.FFmpegError, IndexError)
 BLIND = {"mpeg"}  # containers whose time stamps are guesses after a seek
@@ -87,6 +97,9 @@ class Source:
         self._edits: dict[int, Edit | None] = {}
         if edits:
             self._edits = {track.index: edit for track, edit in zip(tracks, edits, strict=True)}
+        elif edits == [] and (edit := self._stated_by_itunes()) and self.sound is not None:
+            self._edits = {self.sound.index: edit}
+        self._late = self._sbr_delay()  # ticks by which a decoder gives the sound too late
 
     def _open(self) -> None:
         options = {"protocol_whitelist": "file,subfile", **self._options}
@@ -129,7 +142,12 @@ class Source:
     @property
     def exact(self) -> bool:
         """Whether times after a seek are those that reading from the start gives."""
-        return self.kind in EXACT and not self._edited
+        return self.kind in EXACT and not self._edited and not self.joined_flac
+
+    @cached_property
+    def joined_flac(self) -> bool:
+        """Whether it is several FLAC files in one."""
+        return self.kind == "flac" and holds_two_flac(self.path)
 
     @property
     def reordered(self) -> bool:
@@ -140,6 +158,13 @@ class Source:
             and picture is not None
             and bool(picture.codec_context.has_b_frames)
         )
+
+    @property
+    def untimed_sound(self) -> bool:
+        """Whether nothing tells of the sound when it is heard, but that its packets follow."""
+        sound = self.sound
+        blockless = sound is not None and sound.codec_context.name in BLOCKLESS
+        return self.kind in UNTIMED or (self.kind == "avi" and blockless)
 
     @property
     def frame_rate(self) -> Fraction | None:
@@ -173,24 +198,67 @@ class Source:
             return Edit(Fraction(0), None)
         return self._edits.get(stream.index)
 
+    def _stated_by_itunes(self) -> Edit | None:
+        """What a sound file states in its tag iTunSMPB; FFmpeg 8.1 counts it in samples, always."""
+        sound, tag = self.sound, self.container.metadata.get("iTunSMPB")
+        if self.kind != MP4 or self.picture is not None or sound is None or tag is None:
+            return None
+        first = next(iter(sound.index_entries), None)
+        if first is None or first.timestamp or not sound.duration or not sound.time_base:
+            return None
+        return stated_by_itunes(tag, sound.duration, Fraction(sound.time_base))
+
+    def _sbr_delay(self) -> int:
+        """Ticks by which a decoder gives a sound of AAC later than its edit takes it to be.
+
+        Where the upper octave is coded apart, decoding delays the sound. An edit in samples of the
+        lower octaves is that of a decoder which gives them alone, as iTunes and others write it;
+        FFmpeg writes another, in samples of the whole, with the delay. Where libfdk-aac has counted
+        the delay, whole packets and 481 samples lie before the first that is heard.
+        """
+        sound = self.sound
+        if self.kind != MP4 or sound is None or sound.codec_context.profile not in SBR:
+            return 0
+        edit, tick = self.edit(sound), Fraction(sound.time_base or 0)
+        first = next(iter(sound.index_entries), None)
+        if edit is None or first is None or first.timestamp * tick >= edit.start:
+            return 0
+        if (edit.start / tick - first.timestamp) % SBR_FRAME == SBR_DELAY:
+            return 0
+        samples = SBR_FRAME * tick * sound.codec_context.sample_rate  # of a packet of 1024 ticks
+        return SBR_DELAY if samples == sound.codec_context.frame_size else 0
+
     def _primed(self) -> bool:
         """Whether the sound begins before 0 with what its encoder needed to start.
 
-        mp4 hides it by an edit; Matroska, into which it was copied, has no word for it.
+        mp4 hides it by an edit; Matroska, into which it was copied, has no word for it. Of Speex in
+        Ogg it is what the first page holds more than its samples.
         """
         sound, picture = self.sound, self.picture
+        if self.kind == "ogg" and sound is not None and sound.codec_context.name == "speex":
+            return (sound.start_time or 0) < 0
         if self.kind != MATROSKA or sound is None or sound.start_time is None:
             return False
         if picture is not None and (picture.start_time or 0) < 0:
             return False
         tick = Fraction(sound.time_base or 1)
-        longest = Fraction(PRIMING, sound.codec_context.sample_rate or 1) + tick
+        longest = Fraction(longest_priming(sound), sound.codec_context.sample_rate or 1) + tick
         return -longest <= sound.start_time * tick < 0
+
+    @cached_property
+    def sound_heads(self) -> list[bytes]:
+        """The first packets of the sound, read from the file opened once more."""
+        with open_media(self.path) as again:
+            if again.sound is None:
+                return []
+            return [bytes(packet) for packet in islice(again.packets(again.sound), HEADS)]
 
     def packets(
         self, *streams: VideoStream | AudioStream, restarts: Restarts | None = None
     ) -> Iterator[Encoded]:
         """The packets of one stream or both from here on; damage in the file ends them.
+
+        The time of a packet is that of what a decoder gives for it.
 
         restarts: what is added to time stamps; the source has to be at its first packet then.
         """
@@ -207,6 +275,8 @@ class Source:
                 continue  # the sign of the end
             if packet.duration is not None and packet.duration >= 1 << 31:
                 packet.duration -= 1 << 32  # a last one of Ogg Vorbis ends before it begins
+            if self._late and isinstance(packet.stream, AudioStream) and packet.pts is not None:
+                packet.pts -= self._late
             if restarts:
                 number = numbers[packet.stream_index]
                 numbers[packet.stream_index] = number + 1
@@ -218,6 +288,14 @@ class Source:
         wanted = {stream.index for stream in streams}
         for each in self.container.streams:
             each.discard = Discard.default if each.index in wanted else Discard.all
+
+
+def longest_priming(sound: AudioStream) -> int:
+    """The samples that an encoder may need before the first that is heard."""
+    context = sound.codec_context
+    if context.profile not in SBR:
+        return PRIMING
+    return SBR_PRIMING * max(1, context.frame_size // SBR_FRAME)
 
 
 def _shift(packet: Encoded, number: int, restarts: Sequence[tuple[int, int]]) -> None:

@@ -18,6 +18,8 @@ from hearsight.media.sound_heads import chunk_in
 BLOCKS = {"adpcm_ms", "adpcm_ima_wav", "adpcm_yamaha", "gsm_ms", "g722", "g726"}
 PACKED = b"ima4"  # in AIFF-C, which counts its blocks of 64 samples, not samples
 FILLED = 320  # samples; a block is filled up by no more unless its file states its length
+FLAC_MARK = b"fLaC"  # followed by a block of 34 bytes, STREAMINFO (RFC 9639, 8)
+FLAC_HEADS = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
 W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 
 
@@ -39,6 +41,16 @@ def stated_length(path: Path, codec: str, decoded: int) -> int | None:
         elif codec in BLOCKS and (content[:4] in (b"RIFF", b"RF64") or content[:16] == W64_RIFF):
             stated, block = _stated_by_wav(content)
     return stated if 0 < stated <= decoded < stated + block else None
+
+
+def holds_two_flac(path: Path) -> bool:
+    """Whether FLAC files were joined, so that the head of the first does not tell the length."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        heads, place = 0, content.find(FLAC_MARK)
+        while place >= 0 and heads < 2:
+            heads += content[place + 4 : place + 8] in FLAC_HEADS
+            place = content.find(FLAC_MARK, place + 4)
+    return heads > 1
 
 
 def _stated_by_aiff(content: mmap) -> int:

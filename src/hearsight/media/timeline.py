@@ -33,13 +33,11 @@ from hearsight.media.sound import (
     exact_length,
     packet_length,
     sound_pieces,
-    stated_head,
     trailing_padding,
 )
 from hearsight.media.source import (
     BLIND,
     UNSTAMPED,
-    UNTIMED,
     Encoded,
     MediaError,
     Restarts,
@@ -124,6 +122,8 @@ def _by_packets(source: Source) -> Timeline:
         if end is not None and _is_believed(source, timeline.zero, end):
             return Timeline(timeline.zero, end, timeline.first_picture)
         source.rewind()
+    if source.joined_flac:  # where two meet, several frames come as one packet
+        return Timeline(Fraction(0), _end_of_sound(source))
     tracks = _tracks(source)
     timeline = _survey(source, tracks, whole=True)
     told = source.sound is None or any(tracks[source.sound.index].lengths)
@@ -152,9 +152,9 @@ class _Track:
         self.order = array("q")  # the packet's number among those of both streams
         self.exact = True  # whether packets of a sound tell their lengths
         self._last: Encoded | None = None  # packet of a sound
-        self._heads: set[int] = set()  # rates that packets state
         edit = source.edit(stream)
         self.edit_end = None if edit is None else edit.end
+        self._beyond = (lambda _: Fraction(0)) if edit is None else edit.beyond
         # the same in whole ticks, and units in a tick: whole numbers are many times as fast
         self._end = None if self.edit_end is None else ceil(self.edit_end / self.tick)
         self._longest = floor(Fraction(LONGEST_HOLE) / self.tick)
@@ -172,7 +172,7 @@ class _Track:
             shown = stored = self.stored[-1] + self.lengths[-1] if self.order else 0
         if self.source.reordered and self.stream is self.source.picture and stored != UNSTATED:
             shown = stored  # frames get the stamps of decoding, the earliest that is left each
-        if self._varies(packet):
+        if self.order and self.source.untimed_sound and isinstance(self.stream, AudioStream):
             shown = stored = UNSTATED  # one after the other
         self.shown.append(stored if shown == UNSTATED else shown)
         self.stored.append(shown if isinstance(self.stream, AudioStream) else stored)
@@ -186,13 +186,6 @@ class _Track:
             length = packet.duration or 0
             believed = 0 < length <= self._longest
             self.lengths.append(length if believed else usual_ticks(self.stream))
-
-    def _varies(self, packet: Encoded) -> bool:
-        """Whether its times were counted by the rate of another packet, from which on it is so."""
-        if self.source.kind in UNTIMED and isinstance(self.stream, AudioStream):
-            head = stated_head(self.stream, packet)
-            self._heads |= {head.rate} if head else set()
-        return len(self._heads) > 1
 
     @property
     def padding(self) -> int:
@@ -237,7 +230,8 @@ class _Track:
                 self._counted(number, each.place, added) + self.lengths[number]
                 for number, each in settled
             ]
-            return (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
+            end = (max(ends) - (self.padding if before == len(self.shown) else 0)) / self.rate
+            return end - self._beyond(end)
         shown: list[Stamped] = []
         for number, each in settled:
             shift, stored = self._shift(number, added), self.stored[number]
