@@ -202,10 +202,8 @@ def sound_blocks(
             if grid is None or grid.tick != _whole(tick):
                 grid = Grid(Fraction(tick or 0), rate, zero)
             block = _block(held, rate, grid)
-            if begun and source.untimed_sound:
-                block = block._replace(
-                    place=None
-                )  # by one rate, in ticks that may be no whole frames
+            if begun and source.untimed_sound:  # counted by one rate, in ticks that do not add up
+                block = block._replace(place=None)
             begun = True
             if frame is None:
                 length = last_length(stream, held, rate)
