@@ -55,7 +55,7 @@ def test_a_shard_made_by_webdataset_is_read(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("hello")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(HearsightError, match="cannot write"):
+        with pytest.raises(HearsightError, match="Cannot write"):
             StoreWriter(folder)
         with pytest.raises(HearsightError, match="no folder"):
             Store(folder)

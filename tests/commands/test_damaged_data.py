@@ -290,7 +290,7 @@ def test_a_place_that_cannot_be_written_is_refused(hearsight: Hearsight, made: M
     Path("file.txt").write_text("x")
     Path("loop").symlink_to("loop")
     for out in ("file.txt", "file.txt/out", "loop", "/proc/none", "x" * 300):
-        refused(hearsight, f"data import '{spec}' --out {out} --workers 1", "cannot")
+        refused(hearsight, f"data import '{spec}' --out {out} --workers 1", "annot write")
 
 
 def test_a_full_disk_leaves_a_whole_store_or_none(hearsight: Hearsight, made: Made) -> None:

@@ -14,9 +14,9 @@ from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
 from hearsight.scenes.scenes import Scenes, load_pack
 from hearsight.scoring.evaluation import evaluate
+from hearsight.scoring.results import BLIND_DISC
 from hearsight.studies import ablation
 from hearsight.studies.ablation import (
-    DISC,
     PAPER,
     RUNGS,
     Rung,
@@ -82,7 +82,7 @@ def test_the_papers_numbers_rise_with_the_ladder() -> None:
 
 
 def test_the_plot_is_a_picture(tmp_path: Path) -> None:
-    ablation.plot(made_rungs(), BLIND[DISC], tmp_path / "ladder.png")
+    ablation.plot(made_rungs(), BLIND[BLIND_DISC], tmp_path / "ladder.png")
     with Image.open(tmp_path / "ladder.png") as picture:
         assert min(picture.size) > 300
     assert [path.name for path in tmp_path.iterdir()] == ["ladder.png"]
