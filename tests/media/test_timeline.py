@@ -524,6 +524,28 @@ def test_joined_flac_files_are_read_as_a_whole(tmp_path: Path) -> None:
         assert np.array_equal(part, whole[round(start * RATE) :][:RATE])
 
 
+@pytest.mark.parametrize(("codec", "form", "head"), [("aac", "adts", 7), ("mp3", "mp3", 4)])
+def test_a_packet_that_is_refused_is_silence_where_none_tells_its_time(
+    tmp_path: Path, codec: str, form: str, head: int
+) -> None:
+    """What follows it stays where it is, though nothing but the packets before says where."""
+    whole = coded(tmp_path / f"whole.{form}", codec, form, noise()[: 6 * RATE], RATE)
+    packets = [bytes(each) for each in packets_of(whole)]
+    for number in range(20, 60, 3):
+        packets[number] = packets[number][:head] + b"\xff" * (len(packets[number]) - head)
+    path = tmp_path / f"damaged.{form}"
+    path.write_bytes(whole.read_bytes().partition(packets[0])[0] + b"".join(packets))
+    with pytest.raises(av.FFmpegError):
+        decoded(path)
+    sound, expected = read_sound(path, rate=RATE), read_sound(whole, rate=RATE)
+    assert len(sound) == len(expected) == round(probe(path).duration * RATE)
+    unharmed = np.ones(len(sound), bool)
+    length = len(sound) // len(packets)
+    unharmed[16 * length : 64 * length] = False
+    assert np.abs(sound - expected)[unharmed].max() < 1e-4
+    assert np.abs(sound - expected)[~unharmed].max() > 0.1
+
+
 CODED = Path(__file__).parent / "coded"  # sounds that nothing here encodes
 
 
@@ -543,6 +565,11 @@ def recoded(name: str, path: Path, length: int, early: int = 0) -> int:
             packet.duration, packet.stream = early if last else length, stream
             written.mux(packet)
     return len(packets) * length - early
+
+
+def packets_of(path: Path) -> list[Any]:
+    with av.open(str(path)) as opened:
+        return [packet for packet in opened.demux(audio=0) if packet.size]
 
 
 def decoded(path: Path) -> np.ndarray:
