@@ -25,10 +25,11 @@ from made_timed import (
     two_edits,
 )
 
-from hearsight.media import timeline
+from hearsight.media import source, timeline
 from hearsight.media.read import frames_at, probe, read_sound, stream_frames, stream_sound
 from hearsight.media.sound import mono
 from hearsight.media.sound_frames import HEADED
+from hearsight.media.stated_length import holds_two_flac
 from hearsight.media.write import paint_video
 
 ALL = range(1 << 20)
@@ -522,6 +523,27 @@ def test_joined_flac_files_are_read_as_a_whole(tmp_path: Path) -> None:
     for start in (3.5, 6.9, 8.25):
         part = read_sound(path, rate=RATE, start=start, seconds=1.0)
         assert np.array_equal(part, whole[round(start * RATE) :][:RATE])
+
+
+def test_a_flac_file_is_searched_for_another_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts are read by a seek, for which the whole is not to be read each time."""
+    path, searched = tmp_path / "a.flac", []
+    soundfile.write(path, noise(), RATE)
+
+    def noted(path: Path) -> bool:
+        searched.append(path)
+        return holds_two_flac(path)
+
+    monkeypatch.setattr(source, "holds_two_flac", noted)
+    probe(path)
+    for start in (2.5, 6.9, 4.0):
+        read_sound(path, rate=RATE, start=start, seconds=0.5)
+    assert searched == [path]
+    soundfile.write(path, noise()[: 3 * RATE], RATE)
+    probe(path)
+    assert searched == [path, path]
 
 
 @pytest.mark.parametrize(("codec", "form", "head"), [("aac", "adts", 7), ("mp3", "mp3", 4)])
