@@ -66,6 +66,8 @@ FILMS = [
     ("a.mkv", "truehd", {"rate": 44_100}, ".mkv"),
     ("a.mkv", "dts", {"rate": 8_000}, ".mp4 .mov .mkv"),
     ("a.mov", "speex", {"rate": 8_000}, ".mov"),
+    ("a.avi", "dts", {"rate": 8_000}, ".mp4 .mov .mkv"),
+    ("a.avi", "speex", {"rate": 8_000}, ".mov"),
     ("a.flv", "nellymoser", {"codec": "flv", "rate": 44_100, "channels": 1}, ".mov"),
 ]
 

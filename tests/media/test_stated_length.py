@@ -11,6 +11,7 @@ import soundfile
 from hearsight.media.read import probe, read_sound, stream_sound
 from hearsight.media.samples import to_samples
 from hearsight.media.sound_file import decode_sound_file
+from hearsight.media.stated_length import SEARCHED, holds_two_flac
 
 RATE = 8000
 COUNT = 24_001  # fills no block of any kind
@@ -153,3 +154,13 @@ def test_aac_in_caf_begins_and_ends_as_its_packet_table_says(tmp_path: Path) -> 
     path.write_bytes(b"caff" + bytes([0, 1, 0, 0]) + b"".join(packed))
     lasts(path, COUNT)
     assert np.std(read_sound(path, rate=RATE) - tone()) < 0.01  # a sample off: 0.04
+
+
+def test_a_second_flac_file_is_found_wherever_it_begins(tmp_path: Path) -> None:
+    path, head = tmp_path / "a.flac", b"fLaC" + b"\0\0\0\x22"
+    for begin in range(SEARCHED - 12, SEARCHED + 4):
+        first = head + bytes(begin - len(head))
+        path.write_bytes(first + b"fLaC" + bytes(20))
+        assert not holds_two_flac(path)
+        path.write_bytes(first + head[:4] + b"\x80" + head[5:] + bytes(20))
+        assert holds_two_flac(path)

@@ -25,10 +25,11 @@ from made_timed import (
     two_edits,
 )
 
-from hearsight.media import timeline
+from hearsight.media import source, timeline
 from hearsight.media.read import frames_at, probe, read_sound, stream_frames, stream_sound
 from hearsight.media.sound import mono
 from hearsight.media.sound_frames import HEADED
+from hearsight.media.stated_length import holds_two_flac
 from hearsight.media.write import paint_video
 
 ALL = range(1 << 20)
@@ -524,6 +525,49 @@ def test_joined_flac_files_are_read_as_a_whole(tmp_path: Path) -> None:
         assert np.array_equal(part, whole[round(start * RATE) :][:RATE])
 
 
+def test_a_flac_file_is_searched_for_another_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts are read by a seek, for which the whole is not to be read each time."""
+    path, searched = tmp_path / "a.flac", []
+    soundfile.write(path, noise(), RATE)
+
+    def noted(path: Path) -> bool:
+        searched.append(path)
+        return holds_two_flac(path)
+
+    monkeypatch.setattr(source, "holds_two_flac", noted)
+    probe(path)
+    for start in (2.5, 6.9, 4.0):
+        read_sound(path, rate=RATE, start=start, seconds=0.5)
+    assert searched == [path]
+    soundfile.write(path, noise()[: 3 * RATE], RATE)
+    probe(path)
+    assert searched == [path, path]
+
+
+@pytest.mark.parametrize(("codec", "form", "head"), [("aac", "adts", 7), ("mp3", "mp3", 4)])
+def test_a_packet_that_is_refused_is_silence_where_none_tells_its_time(
+    tmp_path: Path, codec: str, form: str, head: int
+) -> None:
+    """What follows it stays where it is, though nothing but the packets before says where."""
+    whole = coded(tmp_path / f"whole.{form}", codec, form, noise()[: 6 * RATE], RATE)
+    packets = [bytes(each) for each in packets_of(whole)]
+    for number in range(20, 60, 3):
+        packets[number] = packets[number][:head] + b"\xff" * (len(packets[number]) - head)
+    path = tmp_path / f"damaged.{form}"
+    path.write_bytes(whole.read_bytes().partition(packets[0])[0] + b"".join(packets))
+    with pytest.raises(av.FFmpegError):
+        decoded(path)
+    sound, expected = read_sound(path, rate=RATE), read_sound(whole, rate=RATE)
+    assert len(sound) == len(expected) == round(probe(path).duration * RATE)
+    unharmed = np.ones(len(sound), bool)
+    length = len(sound) // len(packets)
+    unharmed[16 * length : 64 * length] = False
+    assert np.abs(sound - expected)[unharmed].max() < 1e-4
+    assert np.abs(sound - expected)[~unharmed].max() > 0.1
+
+
 CODED = Path(__file__).parent / "coded"  # sounds that nothing here encodes
 
 
@@ -543,6 +587,11 @@ def recoded(name: str, path: Path, length: int, early: int = 0) -> int:
             packet.duration, packet.stream = early if last else length, stream
             written.mux(packet)
     return len(packets) * length - early
+
+
+def packets_of(path: Path) -> list[Any]:
+    with av.open(str(path)) as opened:
+        return [packet for packet in opened.demux(audio=0) if packet.size]
 
 
 def decoded(path: Path) -> np.ndarray:

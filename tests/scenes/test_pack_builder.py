@@ -74,6 +74,15 @@ def test_an_old_pack_is_replaced_whole_and_only_by_a_whole_one(debs: Path, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["debs", "pack"]
 
 
+def test_a_damaged_sound_is_told_in_one_sentence(debs: Path, tmp_path: Path) -> None:
+    make_deb(debs, SCRATCH, dict(FILES[SCRATCH]) | {"usr/b/car.wav": b"no sound"})
+    (debs / f"{SCRATCH}_1.4~x_all.deb").unlink()
+    with pytest.raises(HearsightError) as refused:
+        build_pack("menagerie", tmp_path / "pack", debs, no_progress)
+    said = "'usr/b/car.wav' in 'scratch' is damaged: Format not recognised."
+    assert str(refused.value) == said
+
+
 def test_a_folder_that_is_no_pack_is_not_replaced(debs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")

@@ -20,6 +20,7 @@ from made_server import Served, serving
 from hearsight import Library, localise_video
 from hearsight.library.indexing import index_videos
 from hearsight.serving.collection import MOST_BASKET
+from hearsight.serving.service import json_response
 
 
 def wait(served: Served, key: str, *states: str) -> dict[str, Any]:
@@ -217,6 +218,12 @@ def test_names_that_are_no_utf_8_are_shown_with_escapes(tmp_path: Path, folder: 
         _, body, _ = server.ask("library/basket", json.dumps(basket).encode())
         assert json.loads(body)["file"].endswith("/caf\\udce9.mp4")
         assert "runs/\\udcff" in server.ask("runs")[1].decode()
+
+
+def test_an_answer_has_no_spaces_and_escapes_what_is_no_utf_8() -> None:
+    answer = json_response({"name": "caf\udce9", "times": [0.0, 1.5]})
+    assert answer.body == b'{"name":"caf\\udce9","times":[0.0,1.5]}'
+    assert answer.headers["content-type"] == "application/json"
 
 
 def test_cards_of_a_search_are_in_the_order_of_the_library(tmp_path: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, islice
@@ -187,7 +188,8 @@ def sound_blocks(
     grid: Grid | None = None
     first, last, rounding = 0, None, 0  # places between which samples are shown
     held: AudioFrame | None = None
-    for frame in chain(decode(stream, packets, decoder), [None]):
+    followed = _Followed(packets) if source.untimed_sound else None
+    for frame in chain(decode(stream, followed or packets, decoder), [None]):
         assert frame is None or isinstance(frame, AudioFrame)
         if frame is not None and not frame.samples:
             continue
@@ -202,8 +204,12 @@ def sound_blocks(
             if grid is None or grid.tick != _whole(tick):
                 grid = Grid(Fraction(tick or 0), rate, zero)
             block = _block(held, rate, grid)
-            if begun and source.untimed_sound:  # counted by one rate, in ticks that do not add up
+            refused = [] if followed is None else followed.refused_before(held)
+            if begun and followed is not None:  # counted by one rate, in ticks that do not add up
                 block = block._replace(place=None)
+                for each in refused:
+                    if lost := exact_length(stream, each, rate):
+                        yield Block(rate, None, lost, None, np.zeros(lost, np.float32))
             begun = True
             if frame is None:
                 length = last_length(stream, held, rate)
@@ -213,6 +219,35 @@ def sound_blocks(
             if block.length:
                 yield block
         held = frame
+
+
+class _Followed:
+    """The packets of a sound on their way to its decoder, to know those that it refuses.
+
+    Where packets tell no times, nothing else says that a part is missing.
+    """
+
+    def __init__(self, packets: Iterator[Encoded]) -> None:
+        self._packets = packets
+        self._decoding: deque[Encoded] = deque()
+
+    def __iter__(self) -> Iterator[Encoded]:
+        return self
+
+    def __next__(self) -> Encoded:
+        packet = next(self._packets)
+        self._decoding.append(packet)
+        return packet
+
+    def refused_before(self, frame: AudioFrame) -> list[Encoded]:
+        """The packets that gave nothing, between that of this frame and that of the last."""
+        passed: list[Encoded] = []
+        while self._decoding:
+            stamp = self._decoding[0].dts
+            if stamp is not None and frame.dts is not None and stamp > frame.dts:
+                break
+            passed.append(self._decoding.popleft())
+        return passed[:-1] if frame.dts is not None else []
 
 
 def _whole(tick: Fraction | None) -> tuple[int, int]:

@@ -272,17 +272,19 @@ class SoundTrack:
         rate = stream.codec_context.sample_rate or (self._plan.rate if self._plan else 1)
         usual = 0 if self._plan is None else self._plan.usual
 
-        def packets() -> Iterator[Encoded]:
-            for packet in self._shared.of(stream):
+        def packets() -> Iterator[tuple[int | None, Encoded]]:
+            for number, packet in enumerate(self._shared.of(stream)):
                 self._looked += 1
-                yield packet
+                follows = number and self._original.untimed_sound
+                yield None if follows else _place(packet, tick, rate), packet
 
-        def stated(packet: Encoded) -> Stamped:
-            return Stamped(_place(packet, tick, rate), packet_length(stream, packet) or usual)
+        def stated(each: tuple[int | None, Encoded]) -> Stamped:
+            own, packet = each
+            return Stamped(own, packet_length(stream, packet) or usual)
 
-        for packet, settled_at in settled(packets(), stated, float(rate)):
+        for (own, packet), settled_at in settled(packets(), stated, float(rate)):
             self._looked -= 1
-            own, place = _place(packet, tick, rate), settled_at.place
+            place = settled_at.place
             counted = exact_length(stream, packet) is not None
             if not counted and own is not None and abs(own - place) <= JITTER * rate:
                 place = own  # lengths that are rounded do not add up

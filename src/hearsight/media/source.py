@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -49,6 +49,7 @@ SBR = ("HE-AAC", "HE-AACv2")  # profiles of AAC whose upper octave is coded apar
 # in samples of the lower octaves, of which a packet holds 1024: how much earlier encoders of such
 # sound begin, and by how much the upper octave delays what a decoder gives
 SBR_PRIMING, SBR_DELAY, SBR_FRAME = 3553, 481, 1024
+REMEMBERED = 64  # files of FLAC of which it is known whether they were joined
 HEADS = 3  # first packets that tell a decoder of AAC how the upper octave is coded
 # what PyAV raises where a file is damaged; the second at its end, if a stream began in mid-file
 DAMAGE = (av.FFmpegError, IndexError)
@@ -144,10 +145,10 @@ class Source:
         """Whether times after a seek are those that reading from the start gives."""
         return self.kind in EXACT and not self._edited and not self.joined_flac
 
-    @cached_property
+    @property
     def joined_flac(self) -> bool:
         """Whether it is several FLAC files in one."""
-        return self.kind == "flac" and holds_two_flac(self.path)
+        return self.kind == "flac" and _holds_two_flac(self.path, *file_state(self.path))
 
     @property
     def reordered(self) -> bool:
@@ -381,6 +382,12 @@ def file_state(path: Path) -> tuple[int, int, int, int]:
     """What tells a file from another, and from itself after a change."""
     state = path.stat()
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _holds_two_flac(path: Path, *_: int) -> bool:
+    """As `holds_two_flac`, which reads the whole file: once, not for each part of it."""
+    return holds_two_flac(path)
 
 
 def _begins_as_mp4(path: Path) -> bool:

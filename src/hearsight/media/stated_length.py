@@ -20,6 +20,7 @@ PACKED = b"ima4"  # in AIFF-C, which counts its blocks of 64 samples, not sample
 FILLED = 320  # samples; a block is filled up by no more unless its file states its length
 FLAC_MARK = b"fLaC"  # followed by a block of 34 bytes, STREAMINFO (RFC 9639, 8)
 FLAC_HEADS = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
+SEARCHED = 1 << 20  # bytes that are searched at once
 W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 
 
@@ -45,11 +46,15 @@ def stated_length(path: Path, codec: str, decoded: int) -> int | None:
 
 def holds_two_flac(path: Path) -> bool:
     """Whether FLAC files were joined, so that the head of the first does not tell the length."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        heads, place = 0, content.find(FLAC_MARK)
-        while place >= 0 and heads < 2:
-            heads += content[place + 4 : place + 8] in FLAC_HEADS
-            place = content.find(FLAC_MARK, place + 4)
+    heads, last = 0, b""
+    with path.open("rb") as file:  # not mapped, or all of it would count as memory in use
+        while heads < 2 and (read := file.read(SEARCHED)):
+            content = last + read
+            place = content.find(FLAC_MARK)
+            while place >= 0:
+                heads += content[place + 4 : place + 8] in FLAC_HEADS
+                place = content.find(FLAC_MARK, place + 4)
+            last = content[-7:]  # less than a head, which is not to be counted twice
     return heads > 1
 
 

@@ -162,7 +162,9 @@ def _cut(entry: CatalogueEntry, content: bytes) -> bytes:
             return cut_background(content)
         return cut_sound(content, entry.part or WHOLE)
     except (OSError, ValueError, RuntimeError) as error:
-        raise HearsightError(f"'{entry.path}' in '{entry.package}' is damaged: {error}.") from error
+        # libsndfile's own words end with a full stop; around them stands the address of the content
+        why = getattr(error, "error_string", str(error)).rstrip(".")
+        raise HearsightError(f"'{entry.path}' in '{entry.package}' is damaged: {why}.") from error
 
 
 def attribute(

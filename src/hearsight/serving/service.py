@@ -142,7 +142,7 @@ def json_response(
     content: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """JSON whose names may be no UTF-8: they are escaped, where Starlette's own would raise."""
-    text = json.dumps(content, allow_nan=False)
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return Response(text, status, headers, media_type="application/json")
 
 
