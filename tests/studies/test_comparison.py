@@ -270,6 +270,15 @@ def test_operations_are_those_of_the_definition() -> None:
     assert cost.parameters == sum(part.numel() for part in encoders.parameters())
 
 
+def test_operations_of_fused_convolutions_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = make_recipe("composed:random_trunks", [], 0)
+    encoders = Encoders(recipe.encoder).eval()
+    cost = measure_cost(encoders, recipe, [None])
+    monkeypatch.setattr("hearsight.model.fused_convolution.AVAILABLE", False)
+    assert cost == measure_cost(encoders, recipe, [None])
+    assert cost.gflop > 1  # EfficientNet-lite0 alone has 0.8 in frames of 224 x 224
+
+
 @pytest.mark.parametrize(
     "name", [name for name in recipe_names() if name.endswith(":small")] + ["random:small"]
 )

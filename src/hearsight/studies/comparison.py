@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import AnnotatedClips, Box, Clips
@@ -19,6 +19,7 @@ from hearsight.datasets.open import check_composed, is_composed, is_pack, open_j
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.encoders import EMA_NETWORKS, RESNETS, Encoders
+from hearsight.model.fused_convolution import AVAILABLE
 from hearsight.progress import Progress, of_stage, renamed
 from hearsight.recipes.catalogue import load_recipe
 from hearsight.recipes.recipe import Recipe
@@ -424,13 +425,25 @@ def scratch_mark(name: str, recipe: Recipe) -> dict[str, str]:
     return {SCRATCH: MARKS[SCRATCH]}
 
 
+def _fused_operations(
+    values: Sequence[int],
+    weight: Sequence[int],
+    *_: object,
+    out_shape: Sequence[int],
+    **__: object,
+) -> int:
+    """Of a fused convolution, which torch's counter does not know."""
+    return int(conv_flop_count([*values], [*weight], [*out_shape]))
+
+
 def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | None]) -> MethodCost:
     """Count parameters, and the operations of one forward pass, on the CPU."""
     sound = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
     front = recipe.spectrogram
     spectrogram = front.finish(front.power(front.waveforms(sound)))
     frame = torch.zeros(1, 3, recipe.frame_size, recipe.frame_size)
-    counter = FlopCounterMode(display=False)
+    fused = {torch.ops.mkldnn._convolution_pointwise: _fused_operations} if AVAILABLE else {}
+    counter = FlopCounterMode(display=False, custom_mapping=fused)
     with torch.no_grad(), counter:
         encoders(frame, spectrogram)
     return MethodCost(

@@ -13,6 +13,7 @@ from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import PIXELS, SIZES, size_class
 from hearsight.files.tables import Row
+from hearsight.files.text import counted
 from hearsight.localising.painted_clips import paint_clip
 from hearsight.pages.curves import BarSeries, Curve, bar_chart, plot
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
@@ -101,9 +102,10 @@ def _as_text(value: object) -> str:
 
 def _summary(comparison: Comparison, methods: Sequence[ComparedMethod], clips: int) -> str:
     seeds = "one seed" if len(comparison.seeds) == 1 else f"{len(comparison.seeds)} seeds"
+    protocols = ", ".join(comparison.protocols)
     return (
-        f"{len(methods)} methods, each trained with {seeds} on the same clips and scored on the "
-        f"same {clips:,} others under {', '.join(comparison.protocols)}. A score is comparable "
+        f"{counted(len(methods), 'method')}, each trained with {seeds} on the same clips and "
+        f"scored on the same {clips:,} others under {protocols}. A score is comparable "
         "only under one protocol, and is meaningful only next to the blind rows and the ceiling."
     )
 
