@@ -44,14 +44,19 @@ from hearsight.media.samples import RATE
 SIDE = 224  # pixels, of the model's frames
 
 
+def repeat(short: Path, path: Path, ffmpeg: str, minutes: int) -> None:
+    """Write a film of `SECONDS` again and again without encoding it again."""
+    loop = ["-stream_loop", str(60 * minutes // SECONDS - 1), "-i", str(short)]
+    subprocess.run([ffmpeg, "-v", "error", *loop, "-c", "copy", str(path)], check=True)
+
+
 def make_films(folder: Path, ffmpeg: str, minutes: int) -> list[Path]:
     """A film for each distance of key frames: a short one, repeated without encoding it again."""
     films = []
     for seconds in (1, 2, 10):
         short, path = folder / f"short {seconds}.mp4", folder / f"a key every {seconds} s.mp4"
         film(short, seconds, group=FRAME_RATE * seconds)
-        loop = ["-stream_loop", str(60 * minutes // SECONDS - 1), "-i", str(short)]
-        subprocess.run([ffmpeg, "-v", "error", *loop, "-c", "copy", str(path)], check=True)
+        repeat(short, path, ffmpeg, minutes)
         films.append(path)
     return films
 

@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from indexing import SIDE, needed
+from indexing import SIDE, needed, repeat
 from vggsound_import import RATE as FRAME_RATE
-from vggsound_import import SECONDS, film, find_ffmpeg, timed
+from vggsound_import import film, find_ffmpeg, timed
 
 from hearsight.library.extraction import digest
 from hearsight.library.lance_table import MomentTable
@@ -54,8 +54,7 @@ def make_film(folder: Path, ffmpeg: str, minutes: int) -> Path:
     short, path = folder / "short.mp4", folder / f"{minutes} minutes.mp4"
     if not short.exists():
         film(short, 2, group=2 * FRAME_RATE)
-    loop = ["-stream_loop", str(60 * minutes // SECONDS - 1), "-i", str(short)]
-    subprocess.run([ffmpeg, "-v", "error", *loop, "-c", "copy", str(path)], check=True)
+    repeat(short, path, ffmpeg, minutes)
     return path
 
 
