@@ -62,7 +62,7 @@ $(VENV)/site-installed: $(VENV)/installed
 
 # What needs no GPU; python benchmarks/gpu.py is for a machine that has one.
 BENCHMARKS := train_step precision loader transforms curriculum stores scenes evaluation localise painting media_memory \
-	retrieval vggsound_import indexing
+	retrieval vggsound_import indexing fused_convolution
 
 bench: setup
 	@for name in $(BENCHMARKS); do \
