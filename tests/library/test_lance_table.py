@@ -530,3 +530,20 @@ def test_any_number_of_channels_has_a_vector_index(tmp_path: Path, channels: int
         times = table.nearest(query, "sound", 10)["time"].to_pylist()
         hits += len({3.0 * i for i in best} & set(times))
     assert hits >= 0.95 * 200
+
+
+@pytest.mark.parametrize("channels", [32, 384, 512, 2048, 4_000_000])
+def test_partitions_hold_a_thousand_moments_as_long_as_their_centres_are_few_numbers(
+    channels: int,
+) -> None:
+    """From a million numbers on LanceDB puts moments where they are not looked for."""
+    counts = [0, 1, 1999, 2000, 100_000, 999_999, 1_000_000, 3_814_209, 5_000_000, 10**8]
+    made = [lance_table._partitions(count, channels) for count in counts]
+    assert made == sorted(made)
+    for count, partitions in zip(counts, made, strict=True):
+        assert partitions == 1 or partitions * channels < 1_000_000
+        wanted = count // 1000 if count < 1_000_000 else int(count**0.5)
+        if partitions < max(1, wanted):  # one more would be too many
+            assert (partitions + 1) * channels >= 1_000_000
+        else:
+            assert partitions == max(1, wanted)

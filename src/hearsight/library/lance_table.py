@@ -54,6 +54,7 @@ LACKING = {1: ("kind", "box", "confidence", "heatmap"), 2: ("heatmap",)}
 INDEX_FROM = 100_000  # moments from which on there is a vector index; below, search is exact
 MOST_UNINDEXED = 0.25  # share of moments outside the vector index; above, it is built anew
 PER_PARTITION = 1000  # moments; in larger libraries there are as many partitions as moments in each
+MOST_CENTRES = 999_999  # numbers in the partitions' centres; see `_partitions`
 BITS = 4  # per dimension in the vector index
 SAMPLES = 64  # vectors per partition from which its centre is learned
 ITERATIONS = 10  # of that k-means
@@ -207,6 +208,15 @@ def sole_writer(library: str) -> Iterator[None]:
 def _quoted(text: str) -> str:
     """A string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _partitions(count: int, channels: int) -> int:
+    """The number of partitions for so many moments with embeddings of so many channels.
+
+    From a million numbers in all centres on, LanceDB looks up a moment's centre in a graph, which
+    often gives another one than the nearest. Such a moment lies where no search looks for it.
+    """
+    return max(1, min(count // PER_PARTITION, math.isqrt(count), MOST_CENTRES // channels))
 
 
 def _other(modality: Modality) -> Modality:
@@ -485,8 +495,7 @@ class MomentTable:
 
         These take channels in eights; of another number the lists hold a byte for each (IVF-SQ).
         """
-        count = len(self)
-        partitions = max(1, min(count // PER_PARTITION, math.isqrt(count)))
+        partitions = _partitions(len(self), self.info.channels)
         config: IvfRq | IvfSq
         if self.info.channels % 8 == 0:
             config = IvfRq("l2", partitions, BITS, ITERATIONS, SAMPLES)
