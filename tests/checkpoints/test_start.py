@@ -207,7 +207,9 @@ def test_a_run_that_cannot_begin_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b'{"model": "x"}', b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b'{"model": "x"}', b'{"model": 3, "digest": "x"}', b"\xff"]
+)
 def test_a_damaged_note_is_one_sentence(tmp_path: Path, text: bytes) -> None:
     (tmp_path / START).write_bytes(text)
     with pytest.raises(HearsightError, match=r"start\.json"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from hearsight.commands.console import Bars, keep_quiet, log_to_stderr
+from hearsight.commands.console import Bars, keep_quiet, log_to_stderr, tell_skipped
 from hearsight.training.report import TrainingReport
 
 
@@ -28,6 +28,17 @@ def run(bars: Bars) -> None:
         bars("ssl_tie:small, seed 4: training", 20_000, 25_000)
         bars.report(report(ended=False, stage="ssl_tie:small, seed 4: training"))
         bars.report(report(ended=True, stage="ssl_tie:small, seed 4: training"))
+
+
+@pytest.mark.usefixtures("loud")
+def test_each_clip_that_was_skipped_is_a_line_whatever_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell_skipped({"one": "it is torn", "two\nlines \x1b[2J": "its sound\nis empty"})
+    assert capsys.readouterr().err.splitlines() == [
+        "skipped one: it is torn",
+        r"skipped two lines \x1b[2J: its sound is empty",
+    ]
 
 
 @pytest.mark.usefixtures("loud")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.files.output import check_output, written_folder, written_whole
+from hearsight.files.output import check_output, write_text, written_folder, written_whole
 
 ENDINGS = (".png", ".jpg")
 
@@ -61,6 +61,16 @@ def test_a_name_as_long_as_the_file_system_takes_is_written(
         other.write_text("other")
     assert sorted(tmp_path.iterdir()) == sorted(targets)
     assert [target.read_text() for target in targets] == ["one", "other"]
+
+
+def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "sch\u00f6n\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"sch\xc3\xb6n\n"
+    (tmp_path / "folder").mkdir()
+    for name in ("folder", "none/a.txt"):
+        with pytest.raises(HearsightError, match=f"{name}' cannot be written"):
+            write_text(tmp_path / name, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "folder"]
 
 
 def test_a_folder_that_takes_no_files_is_named(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.files.walk import broken_links, check_link, walk
+from hearsight.files.walk import broken_links, check_link, check_there, walk
 
 
 def read(folder: Path) -> tuple[list[str], list[str]]:
@@ -98,3 +98,13 @@ def test_a_link_that_leads_nowhere_is_told_with_its_aim(tmp_path: Path) -> None:
         HearsightError, match=r"bad' is a link to '/mnt/none', which is not there\.$"
     ):
         check_link(tmp_path / "bad")
+
+
+def test_a_folder_that_is_not_there_or_is_a_file_is_named(tmp_path: Path) -> None:
+    check_there(fill(tmp_path / "here", "file"))
+    for path in (tmp_path / "none", tmp_path / "here" / "file"):
+        with pytest.raises(HearsightError) as raised:
+            check_there(path)
+        assert str(raised.value) == f"There is no folder '{path}'."
+        with pytest.raises(HearsightError, match=r"' with \.deb files\.$"):
+            check_there(path, "with .deb files")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
+from hearsight.model.aisfx import SoundEffectSpectrogram
 from hearsight.model.spectrogram import LogSpectrogram, MelSpectrogram, fit, mel_triangles
 
 FRONT_ENDS = [
@@ -169,6 +170,9 @@ def test_doubling_a_sound_adds_6_decibels(pcm: Tensor) -> None:
         lambda: LogSpectrogram(seconds=-1.0),
         lambda: LogSpectrogram(overlap=512),
         lambda: LogSpectrogram(taper=2.0),
+        lambda: MelSpectrogram(seconds=1e305),
+        lambda: LogSpectrogram(seconds=math.nan),
+        lambda: SoundEffectSpectrogram(seconds=1e305),
     ],
 )
 def test_impossible_settings_are_refused(make: Callable[[], object]) -> None:

@@ -1,5 +1,6 @@
 """Every recipe trains, takes a margin or says why not, and takes equivariance."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from hearsight.recipes.catalogue import load_recipe, recipe_names
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import assign
 from hearsight.training.batches import Batch
-from hearsight.training.step import Step, draw
+from hearsight.training.step import Step, box_coverage, draw, square_boxes
 
 LABELS = ("bell", "dog", "drum")
 MARGINLESS = {"coarse_to_fine", "dmc", "sspl", "vgg_h"}
@@ -124,3 +125,21 @@ def test_clips_without_boxes_are_named_where_boxes_are_learned() -> None:
     draws = draw(recipe, 3, 0, torch.Generator().manual_seed(0))
     with pytest.raises(HearsightError, match="Clip 'clip0' has no boxes"):
         step_of(recipe)(batch, draws)
+
+
+@pytest.mark.parametrize("edge", [math.nan, math.inf])
+def test_a_box_with_an_edge_that_is_no_number_is_named(edge: float) -> None:
+    recipe = tiny("attention10k:small_supervised")
+    batch = replace(annotated(3), boxes=(((0.25, 0.25, 0.75, 0.75),), ((0.0, 0.0, edge, 1.0),), ()))
+    draws = draw(recipe, 3, 0, torch.Generator().manual_seed(0))
+    with pytest.raises(HearsightError, match="Clip 'clip1' has a box with an edge that is no"):
+        step_of(recipe)(batch, draws)
+
+
+def test_a_box_that_reaches_beyond_the_frame_covers_what_of_it_lies_inside() -> None:
+    grids = torch.zeros(3, 1, 2, 2)
+    boxes = [((-0.5, 0.5, 9.0, 1.5),), ((-1e308, 0.0, 0.25, 1e308),), ((1.5, 0.0, 2.0, 1.0),)]
+    shares = box_coverage(boxes, grids)
+    assert shares.tolist() == [[[0, 0], [1, 1]], [[0.5, 0], [0.5, 0]], [[0, 0], [0, 0]]]
+    batch = replace(annotated(1), boxes=(((-1e308, 0.0, 1e308, 1.0),),))
+    assert box_coverage([square_boxes(batch, 0)], grids[:1]).tolist() == [[[1, 1], [1, 1]]]

@@ -180,6 +180,8 @@ def test_one_clip_alone_is_a_batch_only_where_clips_are_not_compared(name: str) 
         ('contrast={"margin":1}', "kind of contrast must be"),
         ("contrast=Contrast", "contrast must be TrimapContrast or PaperContrast"),
         ("spectrogram.hop=0", r"spectrogram\.hop"),
+        ("spectrogram.seconds=1e305", "seconds must be above 0 and at most 3,600, not 1e"),
+        ("mask.times=99999999999999999999", "mask.times must lie between 0 and 1000000, not 9"),
         ("seed.low=1", "seed is 4, so there is no seed.low"),
         ("warp=null", "it needs `warp`"),
         ("batch_size", "not of the form path=value"),

@@ -15,6 +15,7 @@ from hearsight.scoring.metrics import (
     order_statistics,
     pointing,
     success_rate,
+    whole_image_ciou,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -48,6 +49,13 @@ def test_ciou_is_its_definition(seed: int) -> None:
     marks, truths = draw(seed)
     wanted = [ciou_by_loops(m, t) for m, t in zip(marks, truths, strict=True)]
     assert each_ciou(marks, truths) == wanted
+
+
+@given(SEEDS)
+def test_the_whole_image_scores_as_a_marking_of_all_of_it(seed: int) -> None:
+    _, truths = draw(seed)
+    found = [whole_image_ciou(truth_of(one)) for one in truths]
+    assert found == pytest.approx(each_ciou(np.ones_like(truths, np.bool_), truths))
 
 
 @given(SEEDS)

@@ -182,6 +182,10 @@ def test_rows_of_another_protocol_have_a_board_of_their_own(tmp_path: Path) -> N
         ("t.csv", "id,value\na,0.5\n", "holds no scores"),
         ("t.csv", "name,protocol,AUC\na,lvs,50.5\n", "fractions from 0 to 1"),
         ("t.csv", "name,protocol,AUC\na,lvs,nan\n", "fractions from 0 to 1"),
+        pytest.param(
+            *("t.csv", f"name,protocol,AUC\n{'a' * 200_000},lvs,0.5\n", "does not hold a table"),
+            id="a cell that is too long",
+        ),
         ("t.json", "{", "does not hold JSON lines"),
         ("t.json", "[1]", "JSON lines of rows"),
         ("t.json", '{"name": "a", "protocol": "lvs", "AUC": NaN}', "fractions from 0 to 1"),
@@ -191,3 +195,18 @@ def test_files_of_other_things_are_refused(tmp_path: Path, name: str, text: str,
     (tmp_path / name).write_text(text)
     with pytest.raises(HearsightError, match=said):
         scored_numbers(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "name,protocol,AUC,marks\na,lvs,0.5,3\n"),
+        ("t.json", '{"name": "a", "protocol": "lvs", "AUC": 0.5, "marks": 3}'),
+    ],
+)
+def test_marks_that_are_a_number_are_shown_as_they_are(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    own = boards(scored_numbers(str(tmp_path / name)))[-1]
+    assert [(row["method"], row["AUC"]) for row in own.rows] == [("a 3", "50.00")]

@@ -329,6 +329,7 @@ def test_a_confidence_per_clip_may_be_given(tmp_path: Path) -> None:
         ("a,nan\n", "The confidence of 'a' in .* is no finite number"),
         ("a,b,c\n", "is neither a table of id,confidence nor"),
         ('{"a": [1]}', "is no finite number"),
+        pytest.param(f'{{"a": 1{"0" * 400}}}', "is no finite number", id="400 zeros"),
         ('{"a": 1, "a": 2}', "The id 'a' stands twice"),
         ("{]", "is neither a table"),
         ("id,confidence\n", "is neither a table"),

@@ -60,7 +60,7 @@ def test_mean_and_spread_are_those_of_the_seeds() -> None:
 
 
 def test_the_table_has_the_rungs_in_order_and_marks_the_papers_numbers() -> None:
-    text = table(made_rungs(), BLIND, "ssl-tie", seeds=[4, 5], command="hearsight ablate")
+    text = table(made_rungs(), BLIND, seeds=[4, 5], command="hearsight ablate")
     rows = [line for line in text.splitlines() if line.startswith("| ") and line[2] in "ABCDEF"]
     assert [row[2] for row in rows] == list("ABCDEF")
     assert "25.0 ± 7.1" in rows[0]
@@ -70,7 +70,7 @@ def test_the_table_has_the_rungs_in_order_and_marks_the_papers_numbers() -> None
     assert "| | ceiling | 52.0 | 50.2 | 100.0 | | |" in text
     assert "seeds 4, 5" in text
     alone = [replace(rung, ciou=(0.2,), auc=(0.3,), adaptive=(0.4,)) for rung in made_rungs()]
-    text = table(alone, BLIND, "ssl-tie", seeds=[4], command="hearsight ablate")
+    text = table(alone, BLIND, seeds=[4], command="hearsight ablate")
     assert "one seed, 4;" in text
     assert "±" not in text
     assert "None" not in text

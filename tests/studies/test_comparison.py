@@ -53,6 +53,7 @@ from hearsight.studies.comparison import (
 from hearsight.studies.comparison_folder import (
     locked_folder,
     read_or_make,
+    score_once,
     train_once,
 )
 from hearsight.studies.comparison_page import WIDE, describe
@@ -226,6 +227,17 @@ def test_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(HearsightError, match=r"folder\.json' cannot be read"):
         read_or_make(tmp_path / "folder.json", dict)
+
+
+def test_a_kept_file_of_something_else_is_damaged(
+    stores: tuple[Store, HeldOutClips], tmp_path: Path
+) -> None:
+    for name in ("trained.json", "scores-slavc-flickr.json"):
+        (tmp_path / name).write_text('{"a": 1}')
+    with pytest.raises(HearsightError, match=r"trained\.json' is damaged"):
+        train_once(make_recipe(METHODS[0], TINY, 4), stores[0], tmp_path, OPTIONS)
+    with pytest.raises(HearsightError, match=r"scores-slavc-flickr\.json' is damaged"):
+        score_once(tmp_path, stores[1].clips, "slavc:flickr", OPTIONS, name="ez_vsl:small")
 
 
 def test_a_checkpoint_whose_recipe_has_other_fields_is_refused(

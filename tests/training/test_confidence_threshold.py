@@ -105,6 +105,21 @@ def test_the_threshold_parts_own_sounds_from_others_and_restores_the_mode() -> N
     assert model.training
 
 
+class Stopping(Colours):
+    """Clips whose reading is interrupted."""
+
+    def __getitem__(self, index: int) -> DecodedClip:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_the_encoders_in_the_mode_that_they_had() -> None:
+    recipe = load_recipe("ssl_tie:small")
+    model = Knowing().train()
+    with pytest.raises(KeyboardInterrupt):
+        choose_threshold(model, recipe, Stopping(), device=torch.device("cpu"))
+    assert model.training
+
+
 def test_a_lone_clip_gives_no_threshold() -> None:
     recipe = load_recipe("ssl_tie:small")
     clips = Colours(1)

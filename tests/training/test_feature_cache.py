@@ -56,6 +56,19 @@ def test_trunks_without_weights_are_told_apart_by_their_kind(tmp_path: Path) -> 
         assert torch.equal(found, trunk(spectrograms).half().float())
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+def test_what_a_crash_has_cut_short_is_computed_anew(tmp_path: Path, share: float) -> None:
+    trunk = make_trunk()
+    cache = FeatureCache(trunk, tmp_path)
+    whole = cache(INPUTS)
+    file = sorted(tmp_path.rglob("*.npy"))[0]
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    assert torch.equal(cache(INPUTS), whole)
+    assert trunk.seen == len(INPUTS) + 1
+    assert file.read_bytes() == content
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(HearsightError, match="cannot be written to"):

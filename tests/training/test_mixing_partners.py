@@ -79,3 +79,22 @@ def test_embedding_leaves_the_encoders_as_they_were(small: Recipe) -> None:
     assert indices.tolist() == [0, 2]
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(2))
     assert all(torch.equal(before[name], value) for name, value in encoders.state_dict().items())
+
+
+def test_an_interrupt_leaves_the_encoders_in_the_mode_that_they_had(small: Recipe) -> None:
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    encoders = Encoders(small.encoder).train()
+    with pytest.raises(KeyboardInterrupt):
+        embed_sounds(
+            small,
+            encoders,
+            Tones([300.0, 2500.0]),
+            epoch=0,
+            wanted=[0, 1],
+            device=torch.device("cpu"),
+            workers=0,
+            advance=interrupt,
+        )
+    assert encoders.training

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearsight.checkpoints.hub import find_cached, is_hub_name
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_text
 
 LOGGER = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "weights"
-WEIGHTS = ".safetensors"
+SUFFIX = ".safetensors"
 README, LICENCE = "README.md", "LICENSE.md"  # card and notice in a model folder
 TITLE = re.compile(r"^# `([^`\n]+)`", re.MULTILINE)
 HEAD = re.compile(r"\A---\n.*?^---\n\s*", re.MULTILINE | re.DOTALL)
@@ -41,7 +41,7 @@ class ModelCard:
 
 def shipped_file(name: str) -> Path:
     """Where weights of that name lie if they come with the package."""
-    return SHIPPED / f"{name.replace(':', '_')}{WEIGHTS}"
+    return SHIPPED / f"{name.replace(':', '_')}{SUFFIX}"
 
 
 def _beside(model: str | Path, suffix: str, name: str) -> Path:
@@ -99,8 +99,7 @@ def write_card(model: Path, *, short: str, text: str) -> ModelCard:
         HearsightError: it cannot be written.
     """
     card = ModelCard(name=model.stem, short=short, path=model.with_suffix(".md"))
-    with written_whole(card.path) as part:
-        part.write_text(f"# `{card.name}`\n\n**In short:** {short}\n\n{text}\n", encoding="utf-8")
+    write_text(card.path, f"# `{card.name}`\n\n**In short:** {short}\n\n{text}\n")
     return card
 
 

@@ -18,7 +18,7 @@ from hearsight.checkpoints.card import card_of, log_card
 from hearsight.checkpoints.checkpoint import Checkpoint, find_model, load_checkpoint
 from hearsight.checkpoints.tensors import weights_digest
 from hearsight.errors import HearsightError
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_text
 from hearsight.files.text import parse_json
 from hearsight.model.encoders import EMA_NETWORKS, Encoder, Encoders
 from hearsight.recipes.recipe import Recipe
@@ -170,8 +170,7 @@ def write_start(folder: Path, start: Start) -> None:
     Raises:
         HearsightError: it cannot be written.
     """
-    with written_whole(folder / START) as part:
-        part.write_text(json.dumps(start.fact, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / START, json.dumps(start.fact, indent=2) + "\n")
 
 
 def read_start(folder: Path) -> Mapping[str, Any] | None:
@@ -187,7 +186,9 @@ def read_start(folder: Path) -> Mapping[str, Any] | None:
         found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise HearsightError(f"'{path}' cannot be read: {error}.") from error
-    if not (isinstance(found, dict) and {"model", "digest"} <= found.keys()):
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(name), str) for name in ("model", "digest")
+    ):
         raise HearsightError(f"'{path}' does not say what the run started from.")
     return found
 

@@ -23,6 +23,8 @@ from hearsight.media.sound_file import decode_sound_file
 Box = tuple[float, float, float, float]
 """[x0, y0, x1, y1] as fractions of the frame's width and height, unclamped: may exceed 0..1."""
 
+LISTED = 20  # skipped clips that are named, of however many
+
 
 class UnreadableClip(HearsightError):
     """A clip that cannot be read: skip it and name it in the summary, never substitute another."""
@@ -191,15 +193,15 @@ def encoded(clips: Clips, index: int) -> Clip:
     )
 
 
-def list_unreadable(unreadable: Sequence[UnreadableClip], total: int, *, most: int = 20) -> str:
-    """The number of skipped clips and, a line each, the ids and reasons of the first `most`."""
+def list_unreadable(unreadable: Sequence[UnreadableClip], total: int) -> str:
+    """The number of skipped clips and, a line each, the ids and reasons of the first `LISTED`."""
     if not unreadable:
         return ""
     were = "was" if len(unreadable) == 1 else "were"
     lines = [f"{len(unreadable):,} of {total:,} clips {were} left out:"]
-    lines += [f"  {one.id}: {one.reason}" for one in unreadable[:most]]
-    if len(unreadable) > most:
-        lines.append(f"  ... and {len(unreadable) - most:,} more")
+    lines += [f"  {one.id}: {one.reason}" for one in unreadable[:LISTED]]
+    if len(unreadable) > LISTED:
+        lines.append(f"  ... and {len(unreadable) - LISTED:,} more")
     return "\n".join(lines)
 
 

@@ -25,6 +25,7 @@ YOUTUBE = re.compile(rf"([\w-]{{11}})(?:_{NUMBER}(?:_{NUMBER})?)?", re.ASCII)
 FLICKR = re.compile(r"\d{8,12}", re.ASCII)
 MOMENT = re.compile(rf"(.+)@{NUMBER}")  # ids of clips of one's own videos, as VIDEO@SECOND
 PAIRED = ["video", "audio", "label"]  # head of lists that pair a frame with another clip's sound
+BETWEEN = "~"  # in the id of a pair of clips: between the two, as in VIDEO~AUDIO
 # what spreadsheets and their users write before an id that would be taken for a formula
 FORMULA = re.compile(r"""(?:="?|')([\w-]{11}(?:_[\d.]+){0,2})"?""", re.ASCII)
 # the address of a video of YouTube, and the second from which on it is shown

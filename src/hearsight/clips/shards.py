@@ -26,6 +26,7 @@ from hearsight.clips.fingerprint import bytes_fingerprint
 from hearsight.errors import HearsightError
 from hearsight.files.output import temporary_beside
 from hearsight.files.text import parse_json
+from hearsight.files.walk import check_there
 from hearsight.media.sound_file import decode_sound_file
 
 INDEX_VERSION = 2  # version 1 has no column TRUTH, and its shards no such file
@@ -207,8 +208,7 @@ def _boxes(held: Any) -> tuple[Box, ...] | None:
 
 def find_shards(folder: Path) -> list[Path]:
     """The shards of a store in order; raises HearsightError if there are none."""
-    if not folder.is_dir():
-        raise HearsightError(f"There is no folder '{folder}'.")
+    check_there(folder)
     shards = sorted(path for path in folder.glob("*.tar") if not path.name.startswith("."))
     if not shards:
         raise HearsightError(f"'{folder}' holds no shards (*.tar).")

@@ -81,8 +81,6 @@ app.command()(recipes)
 app.command("import-weights")(import_weights)
 app.command("export-model")(export_model)
 app.command("export-onnx")(export_onnx)
-
-
 app.command()(ablate)
 app.command()(compare)
 app.command()(demo)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -21,20 +21,24 @@ if TYPE_CHECKING:  # every command imports this module, and only some draw bars
 
     from hearsight.training.report import TrainingReport
 
-
-def table_width() -> int | None:
-    """Characters in a line of the terminal; None in a file or a pipe, where lines do not end."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-if TYPE_CHECKING:  # generic only there
-    LineHandler = logging.StreamHandler[TextIO]
+    LineHandler = logging.StreamHandler[TextIO]  # generic only there
 else:
     LineHandler = logging.StreamHandler
+
 LOGGER = logging.getLogger("hearsight")
 CARDS = logging.getLogger("hearsight.checkpoints.card")
 QUIET_TRACKERS = {"WANDB_SILENT": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}  # read when imported
 LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)  # without -v, with one, with two
+OPTIONS: dict[str, str] = {}  # of the command that runs, by the names of its arguments
+ARGUMENT = re.compile(r"`([a-z_.]+)(?:=([^`]*))?`")
+BAR = 24  # characters: with its numbers it fits 80
+STILL = 60.0  # seconds after which a run without a terminal says how it stands
+SPEED_PERIOD = 600.0  # seconds; of slow steps, half a minute would hold one
+
+
+def table_width() -> int | None:
+    """Characters in a line of the terminal; None in a file or a pipe, where lines do not end."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def results_apart() -> "redirect_stdout[TextIO]":
@@ -42,7 +46,7 @@ def results_apart() -> "redirect_stdout[TextIO]":
 
     MLflow prints the addresses of a run that ends.
     """
-    return redirect_stdout(sys.stderr if LOGGER.isEnabledFor(logging.ERROR) else io.StringIO())
+    return redirect_stdout(io.StringIO() if is_quiet() else sys.stderr)
 
 
 class Lines(LineHandler):
@@ -111,8 +115,9 @@ def tell(notes: Iterable[str]) -> None:
         print(as_typed(each), file=sys.stderr)
 
 
-OPTIONS: dict[str, str] = {}  # of the command that runs, by the names of its arguments
-ARGUMENT = re.compile(r"`([a-z_.]+)(?:=([^`]*))?`")
+def tell_skipped(reasons: Mapping[str, str]) -> None:
+    """Name on stderr each clip or file that was skipped, with the reason."""
+    tell(one_line(f"skipped {name}: {reason}") for name, reason in reasons.items())
 
 
 def as_typed(sentence: str) -> str:
@@ -134,11 +139,6 @@ def as_typed(sentence: str) -> str:
 def note(sentence: str) -> None:
     """Print one note, which may hold names of files, as `tell` does."""
     tell([one_line(sentence)])
-
-
-BAR = 24  # characters: with its numbers it fits 80
-STILL = 60.0  # seconds after which a run without a terminal says how it stands
-SPEED_PERIOD = 600.0  # seconds; of slow steps, half a minute would hold one
 
 
 class Bars:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, table_width, tell
+from hearsight.commands.console import Bars, table_width, tell, tell_skipped
 from hearsight.commands.options import WholeSentences, parse_folder
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
@@ -40,11 +40,6 @@ Split = Annotated[
         "by default train."
     ),
 ]
-
-
-def tell_skipped(unreadable: dict[str, str]) -> None:
-    """Name on stderr each clip that was skipped, with the reason."""
-    tell(f"skipped {name}: {reason}" for name, reason in unreadable.items())
 
 
 @data.command("import")

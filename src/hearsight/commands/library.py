@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsight.commands.console import Bars, note, tell
+from hearsight.commands.console import Bars, note, tell, tell_skipped
 from hearsight.commands.options import BatchSize, Device, Threads
 from hearsight.commands.outputs import Force, writing
 from hearsight.errors import HearsightError, nearest
@@ -101,7 +101,7 @@ def index(
             progress=bars,
             notice=note,
         )
-    tell(one_line(f"skipped {name}: {why}") for name, why in summary.unreadable.items())
+    tell_skipped(summary.unreadable)
     if summary.unreadable:
         number = len(summary.unreadable)
         tell([f"could not be read: {counted(number, 'file or folder', 'files or folders')}"])

@@ -196,7 +196,11 @@ def parse_protocols(text: str) -> list[str]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Different whole numbers from 0 on, separated by commas."""
+    """Different whole numbers from 0 on, separated by commas.
+
+    Raises:
+        HearsightError: it is no such list.
+    """
     written = [seed.strip() for seed in text.split(",")]
     if not all(seed.isdecimal() and len(seed) < 19 for seed in written) or len(set(written)) < len(
         written

@@ -9,6 +9,8 @@ import typer
 from hearsight.commands.console import table_width
 from hearsight.commands.options import Wide
 from hearsight.commands.outputs import Force, writing
+from hearsight.files.output import write_text
+from hearsight.files.tables import fitting, text_table, wrapped, write_rows
 
 if TYPE_CHECKING:
     from hearsight.scoring.published import Board
@@ -53,14 +55,13 @@ def results(
             width = None if wide else min(80, table_width() or 80)
             print("\n\n".join(board_text(board, width) for board in shown))
             print()
-            print("\n".join(_folded(note, width) for note in board_notes(shown)))
+            print("\n".join(wrapped(note, width) for note in board_notes(shown)))
         if out is not None:
             write_boards(shown, [*published_numbers(), *scored], out)
 
 
 def board_text(board: "Board", width: int | None) -> str:
     """The table of a board: what fits `width` characters, without sources, or all of it if None."""
-    from hearsight.files.tables import fitting, text_table
     from hearsight.scoring.published import SOURCES, WORDS
 
     scores = list(board.scores)
@@ -73,14 +74,12 @@ def board_text(board: "Board", width: int | None) -> str:
     left_out = [column for column in board.scores if column not in scores]
     if left_out:
         said = f"Not shown: {', '.join(left_out)} (--wide shows them and all sources)."
-        lines.append(_folded(said, width))
+        lines.append(wrapped(said, width))
     return "\n".join(lines)
 
 
 def write_boards(boards: "list[Board]", numbers: list[dict[str, str]], out: Path) -> None:
     """Write boards as a page or Markdown, or their numbers as .csv or .json."""
-    from hearsight.files.output import written_whole
-    from hearsight.files.tables import write_rows
     from hearsight.pages.leaderboard import leaderboard_markdown, leaderboard_page
 
     if out.suffix.lower() == ".csv":
@@ -91,11 +90,4 @@ def write_boards(boards: "list[Board]", numbers: list[dict[str, str]], out: Path
         ".md": lambda: leaderboard_markdown(boards),
         ".json": lambda: json.dumps(numbers, indent=1) + "\n",
     }
-    with written_whole(out) as part:
-        part.write_text(texts[out.suffix.lower()](), encoding="utf-8")
-
-
-def _folded(text: str, width: int | None) -> str:
-    import textwrap
-
-    return text if width is None else textwrap.fill(text, width, break_on_hyphens=False)
+    write_text(out, texts[out.suffix.lower()]())

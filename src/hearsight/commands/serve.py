@@ -7,7 +7,7 @@ import typer
 
 from hearsight.commands.console import note
 from hearsight.commands.options import Device
-from hearsight.errors import HearsightError
+from hearsight.files.walk import check_there
 
 PORT = 8420
 GIB = 1 << 30
@@ -56,8 +56,7 @@ def serve(
     from hearsight.serving.service import ServeOptions
 
     for one in [*(folder or []), *(runs or [])]:
-        if not one.is_dir():
-            raise HearsightError(f"There is no folder '{one}'.")
+        check_there(one)
     options = ServeOptions(
         state=(user_cache() / "serve" if state is None else state).absolute(),
         library=library,

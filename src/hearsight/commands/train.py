@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsight.commands.console import Bars, note, results_apart, tell
+from hearsight.commands.console import Bars, note, results_apart, tell, tell_skipped
 from hearsight.commands.options import (
     Data,
     Device,
@@ -168,7 +168,7 @@ def train(
         )
         with results_apart():
             result, told = run_training(method, clips, out, held_out, options, moments=moments)
-    tell(f"skipped {name}: {reason}" for name, reason in result.unreadable.items())
+    tell_skipped(result.unreadable)
     if result.main:
         print(json.dumps(result_facts(result) | told))
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.clips.clip import Box, Clip, Clips, DecodedClip, UnreadableClip
-from hearsight.clips.lists import clip_names, parse_list, read_duets
+from hearsight.clips.lists import BETWEEN, clip_names, parse_list, read_duets
 from hearsight.clips.selection import ChosenClips, passed_over_in
 from hearsight.datasets.folders import (
     FolderClips,
@@ -39,7 +39,6 @@ LISTS = ("music_duet.json", "music_solo.json", "vggss_duet_test.json")
 FRAMES, SOUNDS = ("frames", "frame"), "audio"
 SECONDS = 3.0  # of a sound: its middle, as NoPrior and GAR-SSL hear it
 BOTH = "bbox_src1"  # what entries of two sources have
-BETWEEN = "~"  # separates the two ids in the id of a duet
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from jaxtyping import Int16
 
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
-from hearsight.clips.lists import PAIRED, read_pairs
+from hearsight.clips.lists import BETWEEN, PAIRED, read_pairs
 from hearsight.datasets.folders import find_file, subfolder
 from hearsight.errors import HearsightError
 from hearsight.files.content import read_content
@@ -22,7 +22,6 @@ from hearsight.media.picture import decode_picture
 from hearsight.media.sound_file import decode_sound_file
 
 LABEL = "non-sounding"
-BETWEEN = "~"  # separates the two ids in the id of a pair
 SOUNDS = ("wav", "flac", "mp3")
 
 

@@ -27,7 +27,7 @@ from hearsight.datasets.folders import (
     unique,
     without_file,
 )
-from hearsight.errors import HearsightError
+from hearsight.files.walk import check_there
 
 FRAMES = ("frame", "frames")
 SOUNDS = {"audio": ("wav", "flac", "mp3"), "mp3": ("mp3",)}
@@ -78,8 +78,8 @@ def open_flickr(
     folder = Path(folder)
     frames, heard = subfolder(folder, *FRAMES), subfolder(folder, *SOUNDS)
     sounds = [f"{heard}/*.{suffix}" for suffix in SOUNDS[heard.name]]
-    if truth is not None and not Path(truth).is_dir():
-        raise HearsightError(f"There is no folder '{truth}'.")
+    if truth is not None:
+        check_there(Path(truth))
     annotations = Path(truth) if truth is not None else named_folder(folder, ANNOTATIONS)
     annotated = None if annotations is None else stems(annotations, [".xml"])
     said = list[str]()

@@ -27,6 +27,7 @@ from hearsight.clips.lists import ListEntry, read_list
 from hearsight.errors import HearsightError
 from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name
+from hearsight.files.walk import check_there
 from hearsight.media.picture import decode_picture, picture_suffix
 from hearsight.media.samples import RATE
 from hearsight.media.sound_file import decode_sound_file
@@ -195,8 +196,7 @@ def ending_in(folder: Path, ending: str) -> list[Path]:
 
 def subfolder(folder: Path, *names: str) -> Path:
     """The first of some subfolders that exists; raises HearsightError if none does."""
-    if not folder.is_dir():
-        raise HearsightError(f"There is no folder '{folder}'.")
+    check_there(folder)
     for name in names:
         if (folder / name).is_dir():
             return folder / name

@@ -20,6 +20,7 @@ from hearsight.datasets.masked_sets import DIVIDED, has_parts, open_masked
 from hearsight.datasets.spelling import link_hint, spelling_hint
 from hearsight.errors import HearsightError, nearest
 from hearsight.files.text import counted
+from hearsight.files.walk import check_there
 from hearsight.scenes.pack import PACKS
 
 LOGGER = logging.getLogger(__name__)
@@ -322,8 +323,7 @@ def _list_of(folder: Path, listed: str) -> Path:
 
 def _open_folder(folder: Path, listed: Path | None, split: str, every: float | None) -> Clips:
     """The clips of a folder, whose kind is found from its content."""
-    if not folder.is_dir():
-        raise HearsightError(f"There is no folder '{folder}'.")
+    check_there(folder)
     duets = duet_list(folder, listed)
     if duets is not None:
         if every is not None:

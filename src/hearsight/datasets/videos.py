@@ -17,7 +17,7 @@ from hearsight.clips.clip import DecodedClip, UnreadableClip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.errors import HearsightError
 from hearsight.files.text import one_line
-from hearsight.files.walk import walk
+from hearsight.files.walk import check_there, walk
 from hearsight.media.read import LEAST, Excerpt, ExcerptReader, probe, read_sound_around
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.source import MediaError
@@ -105,8 +105,7 @@ def find_videos(folder: Path | str, passed: PassedOver) -> list[Path]:
         HearsightError: no such folder.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise HearsightError(f"There is no folder '{folder}'.")
+    check_there(folder)
     found = []
     for path in sorted(walk_media(folder, passed)):
         if path.is_file():

@@ -120,6 +120,16 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8) whole or not at all.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def check_folder(folder: Path, *, force: bool) -> None:
     """Check, before any work, that files can be written into a folder that is new or empty.
 

@@ -178,6 +178,11 @@ def _drawn(
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
 
 
+def wrapped(text: str, width: int | None) -> str:
+    """A text in lines of at most `width` characters, unless a word is longer; None: in one."""
+    return text if width is None else textwrap.fill(text, width, break_on_hyphens=False)
+
+
 def wrapped_pairs(pairs: Mapping[str, str], *, width: int = 80) -> str:
     """Names and texts in two columns; a text that is too long goes on in the next line.
 

@@ -18,6 +18,18 @@ def ignore(_: object) -> None:
     """For what need not be told."""
 
 
+def check_there(folder: Path, what: str = "") -> None:
+    """Refuse a folder to read from that is not there, or is none.
+
+    what: it is to hold, as the end of the sentence: `with packages`.
+
+    Raises:
+        HearsightError: it is not there.
+    """
+    if not folder.is_dir():
+        raise HearsightError(f"There is no folder '{folder}'{what and f' {what}'}.")
+
+
 def walk(
     folder: Path,
     closed: Callable[[OSError], None] | None = None,

@@ -9,26 +9,26 @@ from functools import cache
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Int16
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.fused_convolution import PackedWeights
-from hearsight.model.spectrogram import fit
+from hearsight.model.spectrogram import FrontEnd, check_seconds, triangular_filters
 
-WIDTHS = (64, 128, 256, 512)
+WIDTHS = (64, 128, 256, 512)  # channels of each block
 EPSILON = 1e-5  # of the batch normalisation
 HEARD_RATE = 44_100  # samples per second of the sounds that the network learned from
-WINDOW, HOP, BANDS = 2048, 1024, 96
+WINDOW, HOP, BANDS = 2048, 1024, 96  # samples of a frame and between two; mel bands
 LOUDEST = 9.457798957824707  # the largest logarithm in the network's training data
 GAIN = 1e4  # of the power before the logarithm
 QUIETEST = 1e-5  # peak of a sound, below which it is not amplified to full scale
 
 
 @dataclass(slots=True, kw_only=True)
-class SoundEffectSpectrogram:
+class SoundEffectSpectrogram(FrontEnd):
     """The aiSFX network's spectrogram: 96 mel bands from 0 to 22,050 Hz, 23 ms apart.
 
     Sounds are brought to 44,100 samples a second and to a peak of 1. Hann window of 2048 samples,
@@ -43,6 +43,7 @@ class SoundEffectSpectrogram:
     seconds: float = 3.0  # of input; shorter sounds are repeated, longer ones cut to their middle
 
     def __post_init__(self) -> None:
+        check_seconds(self.seconds)
         if round(self.seconds * RATE) < 8 * HOP:
             raise HearsightError(
                 f"spectrogram.seconds must be at least {8 * HOP / RATE:.2f}, not {self.seconds}."
@@ -52,14 +53,6 @@ class SoundEffectSpectrogram:
     def shape(self) -> tuple[int, int]:
         """Bands and times of every spectrogram."""
         return BANDS, round(round(self.seconds * RATE) * HEARD_RATE / RATE) // HOP + 1
-
-    def waveforms(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b samples"]:
-        """`seconds` of sound at `RATE`, in [-1, 1], of sounds of any length.
-
-        Raises:
-            HearsightError: sounds without a sample.
-        """
-        return fit(pcm, round(self.seconds * RATE))
 
     def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
         """Mean power per band."""
@@ -77,10 +70,6 @@ class SoundEffectSpectrogram:
         """log10(10^4 power + 1) / 9.4578: 0 for silence, 1 for the loudest band learned from."""
         return (GAIN * power + 1).log10_().div_(LOUDEST)
 
-    def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
-        """All three stages."""
-        return self.finish(self.power(self.waveforms(pcm)))
-
 
 def resample(waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b more"]:
     """Waveforms at `RATE` as they are at `HEARD_RATE`, through their spectrum, as if periodic."""
@@ -94,15 +83,12 @@ def resample(waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b more"]:
 
 @cache
 def mel_weights(device: torch.device) -> Float[Tensor, "frequencies bins"]:
-    """The triangular filters, a column each, computed in double precision."""
+    """The triangular filters of unit sum, a column each, computed in double precision."""
     frequencies = torch.linspace(0, HEARD_RATE / 2, WINDOW // 2 + 1, dtype=torch.float64)
     mels = (1 + frequencies / 700).log()
     edges = torch.linspace(0, 1, BANDS + 2, dtype=torch.float64) * mels[-1]
-    gaps = edges.diff()[:, None]
-    rising = (mels - edges[:-2, None]) / gaps[:-1]
-    falling = (edges[2:, None] - mels) / gaps[1:]
-    triangles = torch.minimum(rising, falling).clamp(min=0)
-    return (triangles / triangles.sum(1, keepdim=True)).T.float().to(device)
+    filters = triangular_filters(mels, edges)
+    return (filters / filters.sum(1, keepdim=True)).T.float().to(device)
 
 
 class SoundEffectNetwork(nn.Module):

@@ -58,8 +58,8 @@ class Encoder:
 
     frame_trunk: Literal["resnet", "resnet50", "efficientnet_lite0"] = "resnet"
     sound_trunk: Literal["resnet", "aisfx", "statistics", "deaf"] = "resnet"
-    pretrained: bool = True  # such trunks start from their published weights; false: from noise
-    free_blocks: int = 0  # last blocks of each of them that are trained; the others are frozen
+    pretrained: bool = True  # trunks that are no ResNets have their published weights, else random
+    free_blocks: int = 0  # last blocks of each of these that are trained; the others are frozen
     widths: tuple[int, ...] = (64, 128, 256, 512)  # of a ResNet: channels of each stage
     blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage; resnet50 has its own
     strides: tuple[int, ...] = (1, 2, 2, 1)  # of each stage, for frames
@@ -70,9 +70,7 @@ class Encoder:
     momentum: float = 0.1  # of the batch normalisation of frames: share of the newest batch
     sound_momentum: float = 0.1  # the same for sounds; 0.19 equals the two released updates
     sync_batch_norm: bool = True  # statistics of the joined batch of all processes
-    weights: str | None = (
-        None  # a ResNet trained on ImageNet or a model, whose frame network begins
-    )
+    weights: str | None = None  # ResNet of ImageNet, or model: the frame network begins as it
     projection: int | None = None  # channels of a projection of each encoder; None: none
     hidden: int | None = None  # channels of its hidden layer; None: the projection is linear
     dropout: float = 0.0  # probability of dropout before the projection of frames, in training

@@ -14,12 +14,13 @@ def crop(
 ) -> Float[Tensor, "b 3 side side"]:
     """Each frame's box as a square image in [0, 1], mirrored left to right where asked.
 
-    Bilinear between the four nearest pixels, all of them inside the box, without antialiasing: a
-    box more than about twice `side` wide shows aliasing, so frames should be reduced beforehand.
+    Bilinear between the four nearest pixels, without antialiasing: a box more than about twice
+    `side` wide shows aliasing, so frames should be reduced beforehand. Of a box of whole pixels all
+    four lie inside it.
 
     Args:
         frames: RGB, 0..255.
-        boxes: [x0, y0, x1, y1] in whole pixels of the frame.
+        boxes: [x0, y0, x1, y1] in pixels of the frame, inside it.
         mirrored: per image.
         side: of the result, pixels.
     """

@@ -1,6 +1,6 @@
 """Mel and log spectrograms of 16-bit samples, batched, on CPU and GPU.
 
-Both front ends have three stages that can be called one by one, since training mixes waveforms and
+Front ends have three stages that can be called one by one, since training mixes waveforms and
 masks power spectrograms:
 
     waveforms   samples of any length -> `seconds` of them in [-1, 1]
@@ -22,11 +22,40 @@ from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE, fit_length
 
 QUIETEST = 1e-10  # power at -100 dB, the least of a decibel spectrogram
+MOST_SECONDS = 3600  # of a sound, which is computed with as a whole
 CACHED_SOUNDS = 4  # per pass on a CPU: frames of 10 s take 1.4 MB per sound
 
 
+class FrontEnd:
+    """The three stages of a front end, of which `power` and `finish` are its own."""
+
+    __slots__ = ()
+
+    seconds: float
+
+    def waveforms(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b samples"]:
+        """`seconds` of sound at `RATE`, in [-1, 1], of sounds of any length.
+
+        Raises:
+            HearsightError: sounds without a sample.
+        """
+        return fit(pcm, round(self.seconds * RATE))
+
+    def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
+        """Power per band and time."""
+        raise NotImplementedError
+
+    def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
+        """The input of the encoder."""
+        raise NotImplementedError
+
+    def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
+        """All three stages."""
+        return self.finish(self.power(self.waveforms(pcm)))
+
+
 @dataclass(slots=True, kw_only=True)
-class MelSpectrogram:
+class MelSpectrogram(FrontEnd):
     """Mel spectrogram in decibels; the defaults are SSL-TIE's 257 x 670 for 10 s.
 
     Hann window, centred frames (reflect padding), power divided by the window's energy,
@@ -58,14 +87,6 @@ class MelSpectrogram:
         """Bands and times of every spectrogram."""
         return self.bins, (round(self.seconds * RATE) - self.fft % 2) // self.hop + 1
 
-    def waveforms(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b samples"]:
-        """`seconds` of sound at `RATE`, in [-1, 1], of sounds of any length.
-
-        Raises:
-            HearsightError: sounds without a sample.
-        """
-        return fit(pcm, round(self.seconds * RATE))
-
     def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
         """Power per mel band, of each frame divided by the energy of its window."""
         device = waveforms.device
@@ -85,13 +106,9 @@ class MelSpectrogram:
         """Decibels, at least -100."""
         return power.clamp(min=QUIETEST).log10_().mul_(10)
 
-    def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
-        """All three stages."""
-        return self.finish(self.power(self.waveforms(pcm)))
-
 
 @dataclass(slots=True, kw_only=True)
-class LogSpectrogram:
+class LogSpectrogram(FrontEnd):
     """Log power spectrogram: 257 x 671 for the 10 s of LVS, 257 x 200 for the 3 s of EZ-VSL.
 
     Power density per hertz as `scipy.signal.spectrogram` computes it: mean of each frame
@@ -128,14 +145,6 @@ class LogSpectrogram:
         hop = self.fft - self.overlap
         return self.fft // 2 + 1, (round(self.seconds * RATE) - self.fft) // hop + 1
 
-    def waveforms(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b samples"]:
-        """`seconds` of sound at `RATE`, in [-1, 1], of sounds of any length.
-
-        Raises:
-            HearsightError: sounds without a sample.
-        """
-        return fit(pcm, round(self.seconds * RATE))
-
     def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
         """Power per hertz."""
         device = waveforms.device
@@ -153,10 +162,6 @@ class LogSpectrogram:
     def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
         """log(power + floor) / divisor."""
         return (power + self.floor).log_().div_(self.divisor)
-
-    def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
-        """All three stages."""
-        return self.finish(self.power(self.waveforms(pcm)))
 
 
 def fit(pcm: Int16[Tensor, "b n"], samples: int) -> Float[Tensor, "b samples"]:
@@ -187,9 +192,19 @@ def mel_triangles(fft: int, bins: int) -> Float[Tensor, "bins frequencies"]:
     mels = highest * torch.linspace(0, 1, bins + 2, dtype=torch.float64)
     edges = 700 * (10 ** (mels / 2595) - 1)
     frequencies = torch.linspace(0, RATE / 2, fft // 2 + 1, dtype=torch.float64)
+    return triangular_filters(frequencies, edges)
+
+
+def triangular_filters(
+    places: Float[Tensor, " frequencies"], edges: Float[Tensor, " edges"]
+) -> Float[Tensor, "bins frequencies"]:
+    """Triangles of height 1 at some places: from each edge to the next but one, the peak between.
+
+    edges: rising, two more than there are triangles; in the unit of `places`.
+    """
     gaps = edges.diff()[:, None]
-    rising = (frequencies - edges[:-2, None]) / gaps[:-1]
-    falling = (edges[2:, None] - frequencies) / gaps[1:]
+    rising = (places - edges[:-2, None]) / gaps[:-1]
+    falling = (edges[2:, None] - places) / gaps[1:]
     return torch.minimum(rising, falling).clamp(min=0)
 
 
@@ -253,10 +268,23 @@ def _centred(waveforms: Float[Tensor, "b samples"], half: int) -> Float[Tensor, 
 
 
 def _check(seconds: float, fft: int) -> None:
-    """Refuse lengths that hold no frame."""
+    """Refuse lengths that hold no frame, or cannot be held."""
     if fft < 2:
         raise HearsightError(f"spectrogram.fft must be at least 2, not {fft}.")
+    check_seconds(seconds)
     if round(seconds * RATE) < fft:
         raise HearsightError(
             f"spectrogram.seconds must hold a frame of {fft / RATE} s, not {seconds}."
+        )
+
+
+def check_seconds(seconds: float) -> None:
+    """Refuse a length of sounds that is not above 0, or above `MOST_SECONDS`.
+
+    Raises:
+        HearsightError: it is.
+    """
+    if not 0 < seconds <= MOST_SECONDS:
+        raise HearsightError(
+            f"spectrogram.seconds must be above 0 and at most {MOST_SECONDS:,}, not {seconds}."
         )

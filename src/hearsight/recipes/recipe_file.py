@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.errors import HearsightError
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_text
 from hearsight.files.text import first_names, parse_json
 from hearsight.recipes.recipe import Recipe
 from hearsight.recipes.serialisation import KIND, from_json, to_json
@@ -29,8 +29,7 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
     Raises:
         HearsightError: it cannot be written.
     """
-    with written_whole(path) as part:
-        part.write_text(recipe_text(recipe), encoding="utf-8")
+    write_text(path, recipe_text(recipe))
 
 
 def read_recipe(path: Path, base: Recipe | None = None) -> Recipe:

@@ -17,6 +17,7 @@ from tempfile import TemporaryFile
 from typing import IO, Literal
 
 from hearsight.errors import HearsightError, needs
+from hearsight.files.walk import check_there
 
 MAGIC = b"!<arch>\n"
 HEADER = 60  # bytes before every member: name 16, time 12, owner 6, group 6, mode 8, size 10, end 2
@@ -43,8 +44,7 @@ def find_debs(names: Sequence[str], folder: Path) -> list[Deb]:
     Raises:
         HearsightError: no such folder, or a package is not in it.
     """
-    if not folder.is_dir():
-        raise HearsightError(f"There is no folder '{folder}' with .deb files.")
+    check_there(folder, "with .deb files")
     found = []
     for name in names:
         files = sorted(folder.glob(f"{name}_*.deb"))

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from hearsight.errors import HearsightError
+from hearsight.files.walk import check_there
 
 LARGEST = 2**26  # bytes of one member that is read
 
@@ -22,8 +23,7 @@ def find_wheel(name: str, folder: Path) -> Path:
     Raises:
         HearsightError: no such folder, or the package is not in it.
     """
-    if not folder.is_dir():
-        raise HearsightError(f"There is no folder '{folder}' with packages.")
+    check_there(folder, "with packages")
     project, _, version = name.partition("==")
     for path in sorted(folder.glob("*.whl")):
         parts = path.name.split("-")

@@ -12,21 +12,26 @@ from hearsight.clips.frame_truth import FrameTruth
 from hearsight.clips.truth import PIXELS, TruthMask
 from hearsight.files.tables import rounded
 from hearsight.scoring.clip_maps import MapSource
-from hearsight.scoring.frame_groups import MaskedFrames, Values, mean_of, padded
+from hearsight.scoring.frame_groups import MaskedFrames, Values, padded
 from hearsight.scoring.metrics import (
     THRESHOLDS,
     areas_of_each,
     ciou,
+    mean_of,
     order_statistics,
     success_areas,
 )
 from hearsight.scoring.protocols import Protocol, adaptive_rank, mark
-from hearsight.scoring.results import CEILING, EvaluatedClips, Results
+from hearsight.scoring.results import CEILING, EvaluatedClips, Results, counted_alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScore:
-    """All from 0 to 1. marked: share of pixels at the protocol's threshold, pIA."""
+    """The scores of a frame, 0 to 1.
+
+    ciou, adaptive: cIoU at the threshold of the protocol, and of the truth's size. marked: the
+    share of pixels from the protocol's threshold on, pIA.
+    """
 
     ciou: float
     adaptive: float
@@ -68,26 +73,22 @@ def avatar_records(
     cious = np.array([one.ciou for one in scores])
     marked = np.array([one.marked for one in scores])
     seen = [not one.null for one in facts]
-
-    def of(which: Sequence[bool], values: Float64[np.ndarray, " n"]) -> list[float | None]:
-        return [float(v) if counts else None for v, counts in zip(values, which, strict=True)]
-
     off = [not one for one in seen]
     hits = (cious >= 0.5).astype(np.float64)
     adaptive = np.array([one.adaptive >= 0.5 for one in scores], np.float64)
     found = {
-        "cIoU@0.5": of(seen, hits),
-        "mean cIoU": of(seen, cious),
-        "AUC": of(seen, success_areas(cious)),
-        "adaptive cIoU@0.5": of(seen, adaptive),
+        "cIoU@0.5": counted_alone(seen, hits),
+        "mean cIoU": counted_alone(seen, cious),
+        "AUC": counted_alone(seen, success_areas(cious)),
+        "adaptive cIoU@0.5": counted_alone(seen, adaptive),
     }
     for kind in dict.fromkeys(one.kind for one in facts if one.kind and not one.null):
         which = [one.kind == kind and not one.null for one in facts]
-        found[f"cIoU@0.5 {kind}"] = of(which, hits)
-        found[f"mean cIoU {kind}"] = of(which, cious)
-    found["pIA"] = of(off, marked)
-    found["AUC_N released"] = of(off, dark_areas(marked, released=True))
-    found["AUC_N"] = of(off, dark_areas(marked))
+        found[f"cIoU@0.5 {kind}"] = counted_alone(which, hits)
+        found[f"mean cIoU {kind}"] = counted_alone(which, cious)
+    found["pIA"] = counted_alone(off, marked)
+    found["AUC_N released"] = counted_alone(off, dark_areas(marked, released=True))
+    found["AUC_N"] = counted_alone(off, dark_areas(marked))
     return found
 
 

@@ -8,25 +8,22 @@ from hearsight.clips.truth import TruthMask
 from hearsight.files.tables import rounded
 from hearsight.files.text import count_and_name
 from hearsight.scoring.clip_maps import MapSource
-from hearsight.scoring.frame_groups import (
-    Levels,
-    MaskedFrames,
-    Values,
-    highest_f,
-    level_sums,
-    mean_of,
-    padded,
-)
+from hearsight.scoring.frame_groups import MaskedFrames, Values, level_sums, padded
+from hearsight.scoring.metrics import mean_of
 from hearsight.scoring.protocols import Protocol, mark
 from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
-from hearsight.scoring.segmentation import UNMASKED, f_scores, mask_iou
+from hearsight.scoring.segmentation import UNMASKED, Levels, f_scores, highest_f, mask_iou
 
 BATCH = 4  # clips in a batch of the released test programs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScore:
-    """iou: of the pixels above the threshold. levels: F at 255 levels; None for an empty truth."""
+    """The scores of a frame.
+
+    iou: of the pixels above the threshold, 0 to 1. levels: F at 255 levels; None for an empty
+    truth.
+    """
 
     iou: float
     levels: Levels | None
@@ -42,7 +39,7 @@ def score_frame(values: Values, truth: TruthMask, protocol: Protocol) -> FrameSc
 
 
 Batches = list[list[list[FrameScore]]]
-"""Frames of clips of batches."""
+"""The frames of each clip of each batch."""
 
 
 def avsbench_row(name: str, protocol: str, batches: Batches) -> dict[str, Any]:

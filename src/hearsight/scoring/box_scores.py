@@ -22,6 +22,7 @@ from hearsight.scoring.metrics import (
     pointing,
     success_areas,
     success_rate,
+    whole_image_ciou,
 )
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise, upsample
 from hearsight.scoring.results import BLIND_DISC, BLIND_IMAGE, BLIND_MEAN, CEILING, Records
@@ -274,7 +275,7 @@ def blind_scores(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str
 
     found = [
         (
-            truth.weight / (truth.weight + PIXELS - truth.pixels),
+            whole_image_ciou(truth),
             truth.pixels / PIXELS,
             best_possible(truth, best_marking(truth, protocol)),
             best_possible(truth, PIXELS - 1 - adaptive_rank(truth)),

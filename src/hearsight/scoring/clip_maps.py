@@ -154,7 +154,11 @@ def check_scored(evaluated: EvaluatedClips, total: int) -> None:
 
 
 def check_edges(id: str, boxes: Sequence[Box]) -> None:
-    """Refuse a box with an edge that is not a finite number."""
+    """Refuse a box with an edge that is not a finite number.
+
+    Raises:
+        HearsightError: there is one; the clip is named by its `id`.
+    """
     if not np.isfinite(np.array(boxes, np.float64)).all():
         raise HearsightError(f"Clip '{id}' has a box with an edge that is no number.")
 

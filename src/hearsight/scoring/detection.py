@@ -21,7 +21,7 @@ from hearsight.scoring.box_scores import MapScores, blind_scores, confidences
 from hearsight.scoring.clip_maps import MapBatch, MapSource, score_clips
 from hearsight.scoring.metrics import area_under_curve, success_areas
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
+from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results, counted_alone
 
 AP_THRESHOLDS = 200  # about as many make the released average precision
 F1_THRESHOLDS = 10  # about one more than these make the highest F1
@@ -129,7 +129,7 @@ def _highest_after(precision: Float64[np.ndarray, " t"]) -> Float64[np.ndarray, 
     return highest
 
 
-def highest_f1(found: Detections, *, least: float = 0.5) -> float:
+def highest_f1(found: Detections) -> float:
     """The highest harmonic mean of precision and recall at about 11 thresholds.
 
     These are every max(1, n // 10)-th of the sorted confidences, from the lowest on.
@@ -137,23 +137,21 @@ def highest_f1(found: Detections, *, least: float = 0.5) -> float:
     Source: SLAVC, Mo and Morgado, NeurIPS 2022, as released.
     """
     thresholds = np.sort(found.confidence)[:: max(1, len(found.ciou) // F1_THRESHOLDS)]
-    precision, recall = precision_recall(found, thresholds, least=least)
+    precision, recall = precision_recall(found, thresholds)
     total = precision + recall
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     return float(f1.max(initial=0.0))
 
 
-def localisation_accuracy(
-    found: Detections, *, least: float = 0.5, above: bool = False
-) -> float | None:
-    """LocAcc, the share of sounding clips whose cIoU is at least `least`; None without such clips.
+def localisation_accuracy(found: Detections, *, above: bool = False) -> float | None:
+    """LocAcc, the share of sounding clips whose cIoU is at least 0.5; None without such clips.
 
-    above: count only cIoU above `least`, as the released code does while it runs.
+    above: count only cIoU above 0.5, as the released code does while it runs.
     """
     ciou = found.ciou[found.sounding]
     if not len(ciou):
         return None
-    return float(np.mean(ciou > least if above else ciou >= least))
+    return float(np.mean(ciou > 0.5 if above else ciou >= 0.5))
 
 
 def detection_row(
@@ -187,19 +185,15 @@ def size_classes(sizes: Float64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
 def detection_records(found: Detections, sizes: Float64[np.ndarray, " n"]) -> Records:
     """What the columns of `detection_row` are computed from, clip by clip."""
     seen, classes = found.sounding, size_classes(sizes)
-
-    def of(which: Bool[np.ndarray, " n"], values: Float64[np.ndarray, " n"]) -> list[float | None]:
-        return [float(one) if counts else None for one, counts in zip(values, which, strict=True)]
-
     localised = (found.ciou >= 0.5).astype(np.float64)
     return {
         "sounding": found.sounding.tolist(),
         "ciou": found.ciou.tolist(),
         "confidence": found.confidence.tolist(),
-        "LocAcc": of(seen, localised),
-        "LocAcc >": of(seen, (found.ciou > 0.5).astype(np.float64)),
-        "AUC": of(seen, success_areas(found.ciou)),
-        **{f"LocAcc {size}": of(seen & (classes == size), localised) for size in SIZES},
+        "LocAcc": counted_alone(seen, localised),
+        "LocAcc >": counted_alone(seen, (found.ciou > 0.5).astype(np.float64)),
+        "AUC": counted_alone(seen, success_areas(found.ciou)),
+        **{f"LocAcc {size}": counted_alone(seen & (classes == size), localised) for size in SIZES},
     }
 
 

@@ -31,7 +31,7 @@ from hearsight.scoring.inference import (
     waveforms_of,
 )
 from hearsight.scoring.interactive import group_key
-from hearsight.scoring.metrics import area_under_curve, ciou, success_areas
+from hearsight.scoring.metrics import THRESHOLDS, area_under_curve, ciou, success_areas
 from hearsight.scoring.protocols import HALF, Protocol, load_protocol, mark, normalise, upsample
 from hearsight.scoring.results import BLIND_DISC, FRAMES, EvaluatedClips, Records, Results
 
@@ -81,14 +81,12 @@ def swapped_average_precision(marks: Bool[np.ndarray, "h w"], truth: TruthMask) 
     return area
 
 
-def above_share_of_peak(
-    values: Float32[np.ndarray, "h w"], share: float = DUET_SHARE
-) -> Bool[np.ndarray, "h w"]:
-    """The pixels above a share of the map's highest value.
+def above_share_of_peak(values: Float32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The pixels above `DUET_SHARE` of the map's highest value.
 
-    Source: DSOL, Hu et al., NeurIPS 2020, as released: 0.5 for one source, 0.2 for two.
+    Source: DSOL, Hu et al., NeurIPS 2020, as released, where it is 0.5 for one source.
     """
-    marks: Bool[np.ndarray, "h w"] = values > np.float32(share) * values.max()
+    marks: Bool[np.ndarray, "h w"] = values > np.float32(DUET_SHARE) * values.max()
     return marks
 
 
@@ -167,7 +165,7 @@ def match_sources(
     return found
 
 
-def score_duet(duet: Sequence[PreparedClip], maps: Sequence[Views]) -> list["SourceScores"]:
+def score_duet(duet: Sequence[PreparedClip], maps: Sequence[Views]) -> list[SourceScores]:
     """Score the map of each source of a duet.
 
     maps: of each source, on the frame of the duet or on each of its two.
@@ -259,9 +257,9 @@ def duet_row(
 ) -> dict[str, Any]:
     """One row of the table, from the sources of every duet and the `silent_area` of those with one.
 
-    "CIoU" and "AUC" are of duets, by the mean `ciou_of_peak` of their sources (at least 0.3 or
-    0.5); "precision" and AP are of sources, by `ciou` (above 0.3 or 0.5; at least 0.3); "matched"
-    are of sources, "union" of duets.
+    "CIoU" and "AUC" are of duets, by the mean `ciou_of_peak` of their sources (from 0.3 or 0.5 of
+    `THRESHOLDS` on); "precision" and AP are of sources, by `ciou` (above 0.3 or 0.5; at least
+    0.3); "matched" are of sources, "union" of duets.
     """
     sources = [source for duet in duets for source in duet]
     means = np.array([np.mean([source.ciou_of_peak for source in duet]) for duet in duets])
@@ -278,8 +276,8 @@ def duet_row(
             "name": name,
             "protocol": protocol,
             "duets": len(duets),
-            "CIoU@0.3": float(np.mean(means >= 0.05 * 6)),
-            "CIoU@0.5": float(np.mean(means >= 0.05 * 10)),
+            "CIoU@0.3": float(np.mean(means >= THRESHOLDS[6])),
+            "CIoU@0.5": float(np.mean(means >= THRESHOLDS[10])),
             "AUC": area_under_curve(means),
             "NSA": float(np.mean(dark)) if dark else None,
             "precision>0.3": float(np.mean(scores > 0.3)),
@@ -312,8 +310,8 @@ def duet_records(duets: Sequence[Sequence[SourceScores]], dark: Sequence[float |
     scores, matched = each("ciou"), each("matched")
     union = np.array([duet[0].union for duet in duets])
     return {
-        "CIoU@0.3": (means >= 0.05 * 6).tolist(),
-        "CIoU@0.5": (means >= 0.05 * 10).tolist(),
+        "CIoU@0.3": (means >= THRESHOLDS[6]).tolist(),
+        "CIoU@0.5": (means >= THRESHOLDS[10]).tolist(),
         "AUC": success_areas(means).tolist(),
         "NSA": list(dark),
         "precision>0.3": [[one > 0.3 for one in duet] for duet in scores],

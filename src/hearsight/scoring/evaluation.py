@@ -36,17 +36,12 @@ from hearsight.scoring.clip_maps import MapBatch, MapSource, score_clips
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.object_guidance import ObjectGuide
 from hearsight.scoring.protocols import DEFAULT_PROTOCOL, Protocol, load_protocol
-from hearsight.scoring.results import (
-    BLIND,
-    EvaluatedClips,
-    Records,
-    Results,
-    name_unreadable,
-)
+from hearsight.scoring.results import BLIND, EvaluatedClips, Records, Results, name_unreadable
 from hearsight.scoring.score_table import tabulate
 
 WITHOUT_OBJECTS = "without objects"  # a part of a guided model
 OBJECTS_ALONE = f"{BLIND}objects alone"  # the same beside every model
+NAMED = 20  # ids in each note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,27 +299,27 @@ def table_text(evaluation: Evaluation, *, width: int | None = NARROW) -> str:
     return score_table.table_text(table, wide=True, width=width, footnotes=notes(evaluation))
 
 
-def notes(evaluation: Evaluation, *, most: int = 20) -> list[str]:
-    """Notes on faults of truths and on clips that were skipped, one line each."""
+def notes(evaluation: Evaluation) -> list[str]:
+    """Notes on faults of truths, and one on the clips that were skipped."""
     corrupt = "edges outside the frame (corrupt), scored as the released code does"
     total = len(evaluation.clips) + len(evaluation.skipped)
     return [
         *count_and_name(
-            evaluation.corrupt, f"box with {corrupt}", f"boxes with {corrupt}", most=most
+            evaluation.corrupt, f"box with {corrupt}", f"boxes with {corrupt}", most=NAMED
         ),
         *count_and_name(
             evaluation.degenerate,
             "box that covers no pixel (degenerate)",
             "boxes that cover no pixel (degenerate)",
-            most=most,
+            most=NAMED,
         ),
         *count_and_name(
             evaluation.empty,
             "clip whose truth is empty, so that its cIoU is 0",
             "clips whose truth is empty, so that their cIoU is 0",
-            most=most,
+            most=NAMED,
         ),
-        *name_unreadable(evaluation.skipped, total, most=most),
+        *name_unreadable(evaluation.skipped, total),
     ]
 
 

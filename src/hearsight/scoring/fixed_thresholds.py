@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from hearsight.clips.clip import Box, Clips
-from hearsight.clips.truth import PIXELS, rasterise
+from hearsight.clips.truth import rasterise
 from hearsight.files.tables import rounded
 from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.clip_maps import MapSource
@@ -17,6 +17,7 @@ from hearsight.scoring.metrics import (
     ciou,
     success_areas,
     success_rate,
+    whole_image_ciou,
 )
 from hearsight.scoring.protocols import Protocol, mark
 from hearsight.scoring.results import (
@@ -126,7 +127,7 @@ def _blind(boxes: Sequence[Sequence[Box]], protocol: Protocol) -> dict[str, Ciou
         name: np.array([cious_at_levels(values, own, protocol) for own in boxes])
         for name, values in maps.items()
     }
-    whole = [truth.weight / (truth.weight + PIXELS - truth.pixels) for truth in truths]
+    whole = [whole_image_ciou(truth) for truth in truths]
     ideal = [best_possible(truth, truth.pixels) for truth in truths]
     found[BLIND_IMAGE] = np.repeat(np.array(whole)[:, None], len(LEVELS), 1)
     found[CEILING] = np.repeat(np.array(ideal)[:, None], len(LEVELS), 1)

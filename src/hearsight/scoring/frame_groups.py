@@ -1,23 +1,28 @@
 """Frames with exact masks in the clips that they are of, scored at a fixed threshold and by F."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from hearsight.clips.clip import Clips
 from hearsight.clips.frame_truth import FrameTruth
-from hearsight.clips.truth import TruthMask
+from hearsight.clips.truth import SIDE, TruthMask
 from hearsight.errors import HearsightError
 from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.protocols import Protocol
-from hearsight.scoring.results import BLIND, EvaluatedClips, Records
-from hearsight.scoring.segmentation import LEVELS
+from hearsight.scoring.results import (
+    BLIND_DISC,
+    BLIND_IMAGE,
+    BLIND_MEAN,
+    EvaluatedClips,
+    Records,
+)
+from hearsight.scoring.segmentation import LEVELS, Levels
 
-Levels = Float64[np.ndarray, " levels"]
 Values = Float32[np.ndarray, "side side"]
 One = TypeVar("One")
 
@@ -70,11 +75,14 @@ class MaskedFrames:
                     own.append(score(values, truth, protocol))
                     self.facts.append(item.truth)
                     self.truths.append(truth)
-        whole = np.ones_like(centred_disc())
-        blind = {"centred disc": centred_disc(), "mean truth": mean_truth(self.truths)}
+        blind = {
+            BLIND_DISC: centred_disc(),
+            BLIND_MEAN: mean_truth(self.truths),
+            BLIND_IMAGE: np.ones((SIDE, SIDE), np.float32),
+        }
         return {source.name: own} | {
-            BLIND + name: [score(values, truth, protocol) for truth in self.truths]
-            for name, values in {**blind, "whole image": whole}.items()
+            name: [score(values, truth, protocol) for truth in self.truths]
+            for name, values in blind.items()
         }
 
 
@@ -92,12 +100,6 @@ def check_told(frame: FrameTruth, protocol: Protocol) -> None:
         )
 
 
-def highest_f(levels: Iterable[Levels | None]) -> float | None:
-    """The highest of the mean over frames at 255 levels; None where no frame has an F."""
-    known = [one for one in levels if one is not None]
-    return float(np.mean(known, axis=0).max()) if known else None
-
-
 def level_sums(groups: Sequence[Sequence[Levels | None]]) -> Records:
     """The records `F levels` and `F frames` of groups of frames: sums over those that have an F."""
     sums, counts = list[list[float]](), list[float]()
@@ -106,12 +108,6 @@ def level_sums(groups: Sequence[Sequence[Levels | None]]) -> Records:
         sums.append(np.sum([np.zeros(len(LEVELS)), *known], axis=0).round(5).tolist())
         counts.append(float(len(known)))
     return {"F levels": sums, "F frames": counts}
-
-
-def mean_of(values: Iterable[float | None]) -> float | None:
-    """The mean of the values that are there; None without any."""
-    known = [one for one in values if one is not None]
-    return float(np.mean(known)) if known else None
 
 
 def padded(groups: Sequence[Sequence[float | None]]) -> list[list[float | None]]:

@@ -67,14 +67,12 @@ def interactive_row(
     }
     for adaptive, ciou in (("", scores.ciou), ("adaptive ", scores.adaptive)):
         worst = worst_of_each(ciou, groups)
-        row[f"{adaptive}cIoU@0.5"], row[f"{adaptive}AUC"] = (
-            success_rate(ciou),
-            area_under_curve(ciou),
-        )
-        row[f"{adaptive}iIoU@0.5"], row[f"{adaptive}iAUC"] = (
-            success_rate(worst),
-            area_under_curve(worst),
-        )
+        row |= {
+            f"{adaptive}cIoU@0.5": success_rate(ciou),
+            f"{adaptive}AUC": area_under_curve(ciou),
+            f"{adaptive}iIoU@0.5": success_rate(worst),
+            f"{adaptive}iAUC": area_under_curve(worst),
+        }
     return rounded(row)
 
 

@@ -27,7 +27,7 @@ GREYS = {"1": 1, "L": 255, "I;16": 65_535, "I;16B": 65_535, "I": 65_535}  # mode
 UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 """What a damaged, encrypted or otherwise compressed file raises."""
 
-COLOURS = ("RGB", "RGBA", "LA")
+COLOURS = ("RGB", "RGBA", "LA")  # modes of pictures that may be grey all the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,11 @@ class MapFiles:
 
 
 class HeldMaps:
-    """Maps in memory, by name; as `MapFiles`."""
+    """Maps in memory, by name: arrays of numpy or torch; its methods are those of `MapFiles`.
+
+    Raises:
+        HearsightError: there is none.
+    """
 
     def __init__(self, maps: Mapping[str, Any]) -> None:
         self.maps = maps

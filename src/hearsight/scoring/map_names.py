@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hearsight.clips.lists import ClipName, clip_names, without_suffix
+from hearsight.clips.lists import BETWEEN, ClipName, clip_names, without_suffix
 from hearsight.errors import HearsightError
 
 ENDING = re.compile(r"(?<=.)[._ -](?=[^._ -]*[A-Za-z])")  # where an ending such as `_map` may begin
 LAST = 2  # the form without folders
-PAIR = "~"  # between the two ids of a clip with the sound of another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +115,9 @@ def _by_form(ids: Sequence[str]) -> list[dict[Hashable, str]]:
 
 def _as_pairs(ids: Sequence[str]) -> dict[str, str]:
     """Ids by the names that ACL gives its extended test sets; nothing where no id is of a pair."""
-    if not any(PAIR in id for id in ids):
+    if not any(BETWEEN in id for id in ids):
         return {}
-    return {id.replace(PAIR, "_") if PAIR in id else f"{id}_{id}": id for id in ids}
+    return {id.replace(BETWEEN, "_") if BETWEEN in id else f"{id}_{id}": id for id in ids}
 
 
 def _with_ending(names: Sequence[str], ids: Mapping[Hashable, str]) -> dict[str, str]:

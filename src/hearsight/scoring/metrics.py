@@ -4,7 +4,7 @@ Letters: `n` clips, `h w` pixels of the canvas (224 x 224 in every protocol of t
 A truth G gives every pixel a weight 0, 1/2 or 1; a marking M is a set of pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
@@ -84,6 +84,17 @@ def best_possible(truth: TruthMask, marked: int) -> float:
     whole = int(2 * truth.weight) - truth.pixels
     shared = min(marked, whole) + min(max(marked - whole, 0), truth.pixels - whole) / 2
     return shared / (truth.weight + max(0, marked - truth.pixels))
+
+
+def whole_image_ciou(truth: TruthMask) -> float:
+    """The cIoU of a marking of every pixel, the blind row "whole image"."""
+    return truth.weight / (truth.weight + truth.inside.size - truth.pixels)
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that are there; None without any."""
+    known = [one for one in values if one is not None]
+    return float(np.mean(known)) if known else None
 
 
 def order_statistics(values: Float32[np.ndarray, " p"], ranks: Sequence[int]) -> list[float]:

@@ -6,7 +6,6 @@ A universal threshold, one for all clips, is chosen from the maxima of a model's
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from itertools import chain
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor
 from hearsight.clips.clip import Box, Clips, UnreadableClip
 from hearsight.clips.truth import PIXELS, TruthMask, rasterise
 from hearsight.errors import HearsightError
-from hearsight.files.tables import rounded
+from hearsight.files.tables import Row, rounded
 from hearsight.files.text import counted
 from hearsight.scoring.box_scores import centred_disc
 from hearsight.scoring.inference import (
@@ -38,7 +37,14 @@ from hearsight.scoring.metrics import (
     success_areas,
 )
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import BLIND, CEILING, EvaluatedClips, Records, Results
+from hearsight.scoring.results import (
+    BLIND,
+    BLIND_DISC,
+    CEILING,
+    EvaluatedClips,
+    Records,
+    Results,
+)
 
 Kind = Literal["silence", "noise", "other clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -277,18 +283,6 @@ def evaluate_negatives(
         )
         for i, (rule, level) in enumerate(thresholds.items())
     ]
-    lines = [
-        evaluated.lines(
-            protocol,
-            threshold=[rule] * len(evaluated.ids),
-            ciou=ciou[i].tolist(),
-            **{
-                f"pia_{kind.replace(' ', '_')}": each[i].mean(0).tolist()
-                for kind, each in shares.items()
-            },
-        )
-        for i, rule in enumerate(thresholds)
-    ]
     references, known = _blind_rows(evaluated.boxes, protocol)
     own = {
         str(row["name"]): negative_records(
@@ -299,10 +293,28 @@ def evaluate_negatives(
     return evaluated.results(
         protocol,
         [*rows, *references],
-        chain(*lines),
+        _lines(evaluated, protocol, list(thresholds), ciou, shares),
         details=f"; {counted(draws, 'draw')}",
         records=own | known,
     )
+
+
+def _lines(
+    evaluated: EvaluatedClips,
+    protocol: Protocol,
+    rules: Sequence[str],
+    ciou: Float64[np.ndarray, "thresholds n"],
+    shares: Mapping[str, Float64[np.ndarray, "thresholds _ n"]],
+) -> Iterator[Row]:
+    """A line for each clip at each threshold; `shares` are pIA, by kind."""
+    for i, rule in enumerate(rules):
+        dark = {
+            f"pia_{kind.replace(' ', '_')}": each[i].mean(0).tolist()
+            for kind, each in shares.items()
+        }
+        yield from evaluated.lines(
+            protocol, threshold=[rule] * len(evaluated.ids), ciou=ciou[i].tolist(), **dark
+        )
 
 
 def _blind_rows(
@@ -319,7 +331,7 @@ def _blind_rows(
     best = np.array([float(truth.pixels > 0) for truth in truths])
     share, nothing = np.full(len(boxes), disc.sum() / PIXELS), np.zeros(len(boxes))
     marked = {
-        f"{BLIND}centred disc": (half, share),
+        BLIND_DISC: (half, share),
         f"{BLIND}nothing marked": (nothing, nothing),
         CEILING: (best, nothing),
     }

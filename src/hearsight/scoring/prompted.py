@@ -15,8 +15,16 @@ from hearsight.files.text import count_and_name
 from hearsight.scoring.box_scores import centred_disc, mean_truth
 from hearsight.scoring.clip_maps import MapSource
 from hearsight.scoring.duets import pixel_average_precision
+from hearsight.scoring.metrics import mean_of
 from hearsight.scoring.protocols import Protocol, upsample
-from hearsight.scoring.results import BLIND, CEILING, EvaluatedClips, Records, Results
+from hearsight.scoring.results import (
+    BLIND_DISC,
+    BLIND_MEAN,
+    CEILING,
+    EvaluatedClips,
+    Records,
+    Results,
+)
 
 STEPS = 20  # thresholds, from the lowest to the highest value of a class
 
@@ -147,8 +155,8 @@ def _every_map(
     disc, mean = centred_disc(), mean_truth(truths)
     return {
         name: one_range(maps),
-        f"{BLIND}centred disc": [disc] * len(maps),
-        f"{BLIND}mean truth": [mean] * len(maps),
+        BLIND_DISC: [disc] * len(maps),
+        BLIND_MEAN: [mean] * len(maps),
         CEILING: [truth.inside.astype(np.float32) for truth in truths],
     }
 
@@ -162,7 +170,6 @@ def _on_canvas(
 def prompted_row(name: str, protocol: str, classes: Mapping[str, ClassScores]) -> dict[str, Any]:
     """One row of the table: means over classes."""
     scores = list(classes.values())
-    known = [one.precision for one in scores if one.precision is not None]
     return rounded(
         {
             "name": name,
@@ -170,7 +177,7 @@ def prompted_row(name: str, protocol: str, classes: Mapping[str, ClassScores]) -
             "clips": sum(len(one.wanted) for one in scores),
             "classes": len(scores),
             "best IoU": float(np.mean([one.best_iou() for one in scores])),
-            "mAP": float(np.mean(known)) if known else None,
+            "mAP": mean_of(one.precision for one in scores),
         }
     )
 

@@ -216,6 +216,11 @@ CUSTOM_PROTOCOLS = (
 )
 
 
+def _every() -> list[tuple[Protocol, CustomProtocol | None]]:
+    """Every protocol, with its own evaluation where it has one."""
+    return [*((one, None) for one in PROTOCOLS), *((one.base, one) for one in CUSTOM_PROTOCOLS)]
+
+
 def _custom(name: str) -> CustomProtocol | None:
     """The protocol of that name, if it has an evaluation of its own."""
     return next((custom for custom in CUSTOM_PROTOCOLS if custom.base.name == name), None)
@@ -227,7 +232,7 @@ def check_name(name: str) -> None:
     Raises:
         HearsightError: no protocol has it; the message suggests the nearest name.
     """
-    check_known(name, [one.name for one in (*PROTOCOLS, *(own.base for own in CUSTOM_PROTOCOLS))])
+    check_known(name, [one.name for one, _ in _every()])
 
 
 def check_validation(name: str) -> None:
@@ -348,11 +353,11 @@ def _evaluate(source: MapSource, clips: Clips, name: str, draws: int | None) -> 
 
 def protocol_names() -> dict[str, str]:
     """Every protocol by name, with a few words on each: its paper, or what it is a variant of."""
-    kinds = [*PROTOCOLS, *(custom.base for custom in CUSTOM_PROTOCOLS)]
-    return {protocol.name: _brief(protocol) for protocol in kinds}
+    return {protocol.name: _brief(protocol) for protocol, _ in _every()}
 
 
 def _brief(protocol: Protocol) -> str:
+    """The paper of a protocol, or of what it is a variant."""
     method, colon, _ = protocol.name.partition(":")
     if colon:
         return f"{method}, each box of a clip half"
@@ -365,16 +370,11 @@ def _brief(protocol: Protocol) -> str:
 
 def protocol_table() -> list[dict[str, str]]:
     """The settings of every protocol, one row each."""
-    kinds: list[tuple[Protocol, CustomProtocol | None]] = [
-        (protocol, None) for protocol in PROTOCOLS
-    ]
-    return [
-        _described(*each)
-        for each in [*kinds, *((custom.base, custom) for custom in CUSTOM_PROTOCOLS)]
-    ]
+    return [_described(*each) for each in _every()]
 
 
 def _described(protocol: Protocol, custom: CustomProtocol | None) -> dict[str, str]:
+    """The settings of a protocol in words, by the columns of `protocol_table`."""
     threshold, compare = _threshold(protocol)
     boxes = "cIoU@0.5, AUC; adaptive cIoU@0.5, AUC; pointing"
     return {

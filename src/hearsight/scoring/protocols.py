@@ -219,7 +219,11 @@ def load_protocol(name: str) -> Protocol:
 
 
 def check_known(name: str, known: Collection[str]) -> None:
-    """Refuse a protocol that is not among the known ones, as `load_protocol` does."""
+    """Refuse a protocol that is not among the known ones.
+
+    Raises:
+        HearsightError: it is not; the message suggests the nearest.
+    """
     if name not in known:
         raise HearsightError(
             f"There is no protocol '{name}': choose from {', '.join(known)}.{nearest(name, known)}"

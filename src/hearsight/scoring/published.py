@@ -147,9 +147,10 @@ def scored_numbers(named: str) -> list[dict[str, str]]:
 
 
 def _scored_number(row: Row, metric: str, test_set: str, path: Path) -> dict[str, str]:
+    signs = str(row.get(MARKED) or "")
     return {
         "method": str(row["name"]),
-        MARKED: row.get(MARKED) or "",
+        MARKED: signs,
         "paper": cell(None),
         "year": cell(None),
         "table": cell(None),
@@ -159,7 +160,7 @@ def _scored_number(row: Row, metric: str, test_set: str, path: Path) -> dict[str
         "value": cell(row[metric]),
         "protocol": str(row["protocol"]),
         "protocol certainty": "code",
-        "selected on test": "yes" if SELECTED in (row.get(MARKED) or "") else UNSURE,
+        "selected on test": "yes" if SELECTED in signs else UNSURE,
         "certainty": "scored",
         "source": path.name,
     }
@@ -172,10 +173,13 @@ def _rows_of(path: Path) -> list[dict[str, Any]]:
     text = read_text(path)
     if path.suffix.lower() == ".csv":
         reader = csv.DictReader(io.StringIO(text, newline=""))
-        return [
-            {str(name): _parse_cell(value) for name, value in row.items() if name is not None}
-            for row in reader
-        ]
+        try:
+            return [
+                {str(name): _parse_cell(value) for name, value in row.items() if name is not None}
+                for row in reader
+            ]
+        except csv.Error as error:
+            raise HearsightError(f"'{path}' does not hold a table: {error}.") from error
     try:
         rows = [parse_json(line) for line in text.splitlines() if line.strip()]
     except ValueError as error:

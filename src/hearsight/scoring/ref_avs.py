@@ -10,10 +10,11 @@ from hearsight.clips.truth import PIXELS, TruthMask
 from hearsight.files.tables import rounded
 from hearsight.files.text import count_and_name
 from hearsight.scoring.clip_maps import MapSource
-from hearsight.scoring.frame_groups import Levels, MaskedFrames, Values, highest_f, mean_of
+from hearsight.scoring.frame_groups import MaskedFrames, Values
+from hearsight.scoring.metrics import mean_of
 from hearsight.scoring.protocols import Protocol, mark
 from hearsight.scoring.results import CEILING, EvaluatedClips, Records, Results
-from hearsight.scoring.segmentation import f_scores, mask_iou
+from hearsight.scoring.segmentation import Levels, f_scores, highest_f, mask_iou
 
 RELEASED_LEVEL = 0.4  # of J in the released program, whose S is at 0.5
 SUBSETS = {"test_s": "seen", "test_u": "unseen"}  # the data set's words, and the paper's
@@ -21,8 +22,10 @@ SUBSETS = {"test_s": "seen", "test_u": "unseen"}  # the data set's words, and th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScore:
-    """ious: of the pixels above the released level and above the protocol's. levels: F at 255
-    levels; None for an empty truth. marked: pixels above the protocol's level.
+    """The scores of a frame.
+
+    iou_released, iou: of the pixels above the released level, and above the protocol's, 0 to 1.
+    levels: F at 255 levels; None for an empty truth. marked: pixels above the protocol's level.
     """
 
     iou_released: float

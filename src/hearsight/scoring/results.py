@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool, Float64
+
 from hearsight.clips.clip import Box, UnreadableClip, list_unreadable
 from hearsight.files.tables import Row
 from hearsight.scoring.protocols import Protocol
@@ -65,6 +68,13 @@ def is_reference(row: Row) -> bool:
     return name == CEILING or name.startswith(BLIND)
 
 
+def counted_alone(
+    counts: Sequence[bool] | Bool[np.ndarray, " n"], values: Float64[np.ndarray, " n"]
+) -> list[float | None]:
+    """A record: of each unit its value where it counts, else None."""
+    return [float(one) if is_in else None for is_in, one in zip(counts, values, strict=True)]
+
+
 @dataclass(slots=True, kw_only=True)
 class EvaluatedClips:
     """The clips that an evaluation has read, without their frames and sounds.
@@ -115,7 +125,7 @@ class EvaluatedClips:
         )
 
 
-def name_unreadable(skipped: Sequence[UnreadableClip], total: int, *, most: int = 20) -> list[str]:
+def name_unreadable(skipped: Sequence[UnreadableClip], total: int) -> list[str]:
     """`list_unreadable` as one note; no note if every clip was read."""
-    text = list_unreadable(skipped, total, most=most)
+    text = list_unreadable(skipped, total)
     return [text] if text else []

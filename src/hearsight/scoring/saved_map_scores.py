@@ -57,8 +57,8 @@ def evaluate_maps(
 
     Raises:
         HearsightError: no such protocol, one that needs more than maps, or that uses no confidence
-            though one is given; no map is of any clip,
-            two are of one, one is not finite, no map, or of other values than the protocol takes.
+            though one is given; no map is of any clip, two are of one, or one is not finite, no
+            map, or of other values than the protocol takes.
     """
     refuse_name("clips", clips, "open_clips")
     check_maps_suffice(protocol)
@@ -181,7 +181,7 @@ def read_confidences(path: Path) -> dict[str, float]:
     for id, value in pairs:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # the last: of hundreds of digits
             number = math.nan
         if not math.isfinite(number):
             raise HearsightError(f"The confidence of '{id}' in '{path}' is no finite number.")

@@ -1,10 +1,9 @@
 """The table of one protocol: rows of several models, intervals, differences, and their text."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hearsight.files.tables import NARROW, Row, cell, fitting, text_table
+from hearsight.files.tables import NARROW, Row, cell, fitting, text_table, wrapped
 from hearsight.scoring.bootstrap import (
     CHANCE,
     CORRECTED,
@@ -267,22 +266,18 @@ def table_text(
         rows, left_out = narrowed(rows, max(width, NARROW))
         differences = [dict(list(one.items())[:5]) for one in differences]  # of the first score
     lines = [
-        _wrapped("; ".join([table.caption, *said_once(alike), "per cent"]), width),
+        wrapped("; ".join([table.caption, *said_once(alike), "per cent"]), width),
         text_table(rows, left=NAMES, ruled=False, width=width),
     ]
     if left_out:
         named = [name for name in left_out if not name.endswith(CONFIDENCE)]
         named += [f"other {CONFIDENCE}"] if len(named) < len(left_out) else []
-        lines.append(_wrapped(f"Not shown: {', '.join(named)} (--wide shows them).", width))
+        lines.append(wrapped(f"Not shown: {', '.join(named)} (--wide shows them).", width))
     if any(name.endswith(CONFIDENCE) for name in rows[0]):
         lines.append(table.confidence_note())
     lines += footnotes
     if differences:
         drawn = text_table(differences, left=NAMES, ruled=False, width=width)
         lines += ["", "Differences on the same clips, in points:", drawn]
-        lines.append(_wrapped(table.chance_note(), width))
+        lines.append(wrapped(table.chance_note(), width))
     return "\n".join(lines)
-
-
-def _wrapped(text: str, width: int | None) -> str:
-    return text if width is None else textwrap.fill(text, width, break_on_hyphens=False)

@@ -1,6 +1,6 @@
 """Segmentation: mIoU and F-score of maps against exact masks instead of boxes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hearsight.files.tables import rounded
 from hearsight.files.text import count_and_name
 from hearsight.scoring.box_scores import centred_disc, mean_truth, prepared_maps
 from hearsight.scoring.clip_maps import MapSource
-from hearsight.scoring.metrics import best_possible, order_statistics
+from hearsight.scoring.metrics import best_possible, mean_of, order_statistics
 from hearsight.scoring.protocols import HALF, Protocol, adaptive_rank, mark, normalise
 from hearsight.scoring.results import (
     BLIND_DISC,
@@ -27,6 +27,9 @@ LEVELS = np.linspace(0, 1 - 1e-10, 255)  # thresholds of the F-score
 UNMASKED = "without a masked pixel, scored by the share of pixels that are not marked"
 BETA_SQUARED = 0.3  # of the F-score: precision counts more than recall
 
+Levels = Float64[np.ndarray, " levels"]
+"""F-scores of a frame at each of `LEVELS`."""
+
 
 def mask_iou(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
     """Intersection over union; of an empty truth, the share of pixels that are not marked.
@@ -39,7 +42,7 @@ def mask_iou(marks: Bool[np.ndarray, "h w"], truth: TruthMask) -> float:
     return shared / (truth.pixels + int(np.count_nonzero(marks)) - shared)
 
 
-def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Float64[np.ndarray, " levels"]:
+def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Levels:
     """F-score of the pixels at or above each of 255 levels; 0 where precision and recall are 0.
 
     Args:
@@ -53,6 +56,12 @@ def f_scores(values: Float[np.ndarray, "h w"], truth: TruthMask) -> Float64[np.n
     right = _from_each_level(reached[truth.inside])
     # F = (1 + b) P R / (b P + R), with P = right / marked and R = right / pixels
     return (1 + BETA_SQUARED) * right / (BETA_SQUARED * truth.pixels + marked)
+
+
+def highest_f(levels: Iterable[Levels | None]) -> float | None:
+    """The highest of the mean over frames at 255 levels; None where no frame has an F."""
+    known = [one for one in levels if one is not None]
+    return float(np.mean(known, axis=0).max()) if known else None
 
 
 def _from_each_level(reached: Int64[np.ndarray, " pixels"]) -> Float64[np.ndarray, " levels"]:
@@ -77,7 +86,7 @@ class MaskScores:
         self.median: list[float] = []
         self.adaptive: list[float] = []
         self.marked_f: list[float | None] = []  # None for an empty truth: F is not defined
-        self.levels: list[Float64[np.ndarray, " levels"] | None] = []
+        self.levels: list[Levels | None] = []
 
     def add(self, values: Float32[np.ndarray, "side side"], truth: TruthMask) -> None:
         """Score one normalised map."""
@@ -100,8 +109,6 @@ class MaskScores:
         Differs from the released code of Zhou et al., ECCV 2022, where F is the highest of each
         batch and so depends on the batches.
         """
-        levels = [one for one in self.levels if one is not None]
-        marked = [one for one in self.marked_f if one is not None]
         return rounded(
             {
                 "name": name,
@@ -109,8 +116,8 @@ class MaskScores:
                 "clips": len(self.median),
                 "mIoU": float(np.mean(self.median)),
                 "adaptive mIoU": float(np.mean(self.adaptive)),
-                "F": float(np.mean(levels, axis=0).max()) if levels else None,
-                "F marked": float(np.mean(marked)) if marked else None,
+                "F": highest_f(self.levels),
+                "F marked": mean_of(self.marked_f),
             }
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hearsight.clips.leaks import footnotes
 from hearsight.errors import HearsightError, needs
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_text, written_whole
 from hearsight.files.tables import markdown_table
 from hearsight.progress import Progress
 from hearsight.scoring.metrics import area_under_curve, success_rate
@@ -24,7 +24,6 @@ from hearsight.studies.comparison import (
     HeldOutClips,
     reference_scores,
 )
-from hearsight.studies.comparison_folder import write_text
 from hearsight.studies.comparison_table import summarised
 
 PROTOCOL = "ssl-tie"
@@ -174,7 +173,7 @@ def write_ladder(
     """
     rungs = make_rungs(methods)
     blind = blind_rows(ablation.folder, methods, held_out, progress)
-    text = table(rungs, blind, PROTOCOL, seeds=ablation.seeds, command=command)
+    text = table(rungs, blind, seeds=ablation.seeds, command=command)
     write_text(ablation.folder / "table.md", text + "\n")
     plot(rungs, blind[BLIND_DISC], ablation.folder / "ladder.png")
 
@@ -182,19 +181,22 @@ def write_ladder(
 def table(
     rungs: Sequence[Rung],
     blind: Mapping[str, Mapping[str, float]],
-    protocol: str,
     *,
     seeds: Sequence[int],
     command: str,
 ) -> str:
     """The layout of Table 1 in Markdown, in per cent, the paper's numbers in columns of their own.
 
-    blind: by name, the rows below the rungs.
+    Args:
+        rungs: A to F, or some of them.
+        blind: by name, the rows below the rungs, as fractions.
+        seeds: of every rung.
+        command: that made the ablation.
     """
     signs = {sign: why for rung in rungs for sign, why in rung.marks.items()}
     scores = {
-        "ciou": f"cIoU@0.5 ({protocol})",
-        "auc": f"AUC ({protocol})",
+        "ciou": f"cIoU@0.5 ({PROTOCOL})",
+        "auc": f"AUC ({PROTOCOL})",
         "adaptive": "adaptive cIoU@0.5",
     }
     paper = {"paper_ciou": "paper: cIoU", "paper_auc": "paper: AUC"}

@@ -36,10 +36,10 @@ from hearsight.studies.comparison_folder import (
     train_once,
 )
 from hearsight.training.batches import COMPOSED
+from hearsight.training.run import FEATURES
 from hearsight.training.run_folder import TrainingOptions, clips_digest
 
 HELD_OUT = 600  # scenes
-FEATURES = "features"  # folder of frozen trunks' features, while the runs last
 FROM_IMAGENET = {  # recipes of papers whose frame network starts from ImageNet
     "attention10k",
     "coarse_to_fine",
@@ -439,8 +439,7 @@ def _fused_operations(
 def measure_cost(encoders: Encoders, recipe: Recipe, speeds: Sequence[float | None]) -> MethodCost:
     """Count parameters, and the operations of one forward pass, on the CPU."""
     sound = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
-    front = recipe.spectrogram
-    spectrogram = front.finish(front.power(front.waveforms(sound)))
+    spectrogram = recipe.spectrogram(sound)
     frame = torch.zeros(1, 3, recipe.frame_size, recipe.frame_size)
     fused = {torch.ops.mkldnn._convolution_pointwise: _fused_operations} if AVAILABLE else {}
     counter = FlopCounterMode(display=False, custom_mapping=fused)

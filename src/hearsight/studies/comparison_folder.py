@@ -13,7 +13,7 @@ from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK, sole_writer
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_text
 from hearsight.files.text import parse_json
 from hearsight.model.device import move
 from hearsight.progress import renamed
@@ -22,7 +22,12 @@ from hearsight.recipes.serialisation import from_json, to_json
 from hearsight.scoring.inference import Inference
 from hearsight.scoring.protocol_registry import evaluate_protocol
 from hearsight.scoring.results import CLIPS, Results
-from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
+from hearsight.training.run_folder import (
+    TrainingOptions,
+    check_same_recipe,
+    has_begun,
+    read_log,
+)
 from hearsight.training.trainer import train
 
 TRAINED, PLAN = "trained.json", "plan.json"
@@ -35,7 +40,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     Raises:
         HearsightError: the file cannot be read, or holds no object or an empty one.
     """
-    damaged = HearsightError(f"'{path}' is damaged: remove it, and it is made again.")
     try:
         held = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -43,10 +47,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise HearsightError(f"'{path}' cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        raise damaged from error
+        raise damaged(path) from error
     if not isinstance(held, dict) or not held:
-        raise damaged
+        raise damaged(path)
     return held
+
+
+def damaged(path: Path) -> HearsightError:
+    """The error of a file that does not hold what is kept in it."""
+    return HearsightError(f"'{path}' is damaged: remove it, and it is made again.")
 
 
 def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
@@ -61,16 +70,6 @@ def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
     made = make()
     write_text(path, json.dumps(made))
     return made
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises:
-        HearsightError: it cannot be written.
-    """
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 @contextmanager
@@ -156,7 +155,8 @@ def train_once(
         recipe, steps, samples_per_second (the median; None without a step).
 
     Raises:
-        HearsightError: the folder holds a run of another recipe, or what `train` raises.
+        HearsightError: the folder holds a run of another recipe, `trained.json` is damaged, or what
+            `train` raises.
     """
     wanted = to_json(recipe)
 
@@ -177,12 +177,9 @@ def train_once(
         }
 
     trained: dict[str, Any] = read_or_make(folder / TRAINED, run)
-    held = to_json(from_json(trained.get("recipe")))  # absent fields have their defaults
-    changed = [key for key, value in wanted.items() if held[key] != value]
-    if changed:
-        raise HearsightError(
-            f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."
-        )
+    if not trained.keys() >= {"recipe", "samples_per_second"}:
+        raise damaged(folder / TRAINED)
+    check_same_recipe(folder, from_json(trained["recipe"]), recipe, free=())
     return trained
 
 
@@ -192,7 +189,7 @@ def score_once(
     """Score a run's weights under a protocol, or read the results if they were scored before.
 
     Raises:
-        HearsightError: what `evaluate_protocol` and `load_model` raise.
+        HearsightError: what `evaluate_protocol` and `load_model` raise, or the results are damaged.
     """
 
     def score() -> dict[str, Any]:
@@ -206,7 +203,10 @@ def score_once(
         )
         return asdict(evaluate_protocol(model, held_out, protocol))
 
-    held = read_or_make(folder / f"scores-{protocol.replace(':', '-')}.json", score)
+    path = folder / f"scores-{protocol.replace(':', '-')}.json"
+    held = read_or_make(path, score)
+    if not held.keys() >= {"protocol", "caption", "rows", "notes", "clips"}:
+        raise damaged(path)
     return Results(
         protocol=held["protocol"],
         caption=held["caption"],

@@ -2,12 +2,10 @@
 
 import json
 import math
-import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
 
 from hearsight.checkpoints.checkpoint import load_model
 from hearsight.clips.clip import Clips, DecodedClip
@@ -21,10 +19,7 @@ from hearsight.recipes.serialisation import to_json
 from hearsight.scoring import score_table
 from hearsight.scoring.metrics import THRESHOLDS, success_curve
 from hearsight.scoring.results import BLIND_DISC, CEILING, is_reference
-from hearsight.scoring.score_table import (
-    CONFIDENCE,
-    ScoreTable,
-)
+from hearsight.scoring.score_table import CONFIDENCE, ScoreTable
 from hearsight.studies.comparison import ComparedMethod, Comparison
 from hearsight.studies.comparison_table import (
     COSTS,
@@ -36,7 +31,7 @@ from hearsight.studies.comparison_table import (
     signs,
 )
 from hearsight.training.run_folder import read_log
-from hearsight.version import __version__
+from hearsight.version import versions
 
 MOST_CLASSES = 20  # in the bars: those with the most clips
 SHOWN = 8  # first clips in the gallery, not a selection
@@ -86,8 +81,7 @@ def describe(
                 for name, value in comparison.plan.items()
                 if value
             },
-            "Versions": f"hearsight {__version__}, torch {torch.__version__}, "
-            f"Python {platform.python_version()}",
+            "Versions": versions(),
             **{
                 f"Recipe {one.name}": json.dumps(to_json(load_model(one.folders[0])[1]))
                 for one in methods

@@ -11,7 +11,7 @@ from hearsight.files.tables import NARROW, Row, write_rows
 from hearsight.scoring import score_table
 from hearsight.scoring.bootstrap import Sample
 from hearsight.scoring.results import MARKED, Results
-from hearsight.scoring.score_table import ScoreTable, make_score_table, samples_of
+from hearsight.scoring.score_table import SPREAD, ScoreTable, make_score_table, samples_of
 from hearsight.studies.comparison import ComparedMethod
 
 COSTS = ("samples/s", "parameters", "trained parameters", "GFLOP")
@@ -30,7 +30,7 @@ def summarised(column: str, values: Sequence[Any]) -> dict[str, Value]:
         return {column: values[0]}
     mean: dict[str, Value] = {column: float(np.mean(values))}
     if len(values) > 1:
-        mean[f"{column} ±"] = float(np.std(values, ddof=1))
+        mean[column + SPREAD] = float(np.std(values, ddof=1))
     return mean
 
 

@@ -1,7 +1,6 @@
 """The demo: compose scenes, train SSL-TIE, score held-out scenes, localise in a video, report."""
 
 import json
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from hearsight.checkpoints.pretrained_trunks import TRUNKS
 from hearsight.clips.clip import DecodedClip
 from hearsight.errors import HearsightError
 from hearsight.files.locks import sole_writer
+from hearsight.files.output import write_text
 from hearsight.localising import painting
 from hearsight.localising.localise import ResponseFunction, localise_video
 from hearsight.localising.moments import Moment, to_heatmap
@@ -44,7 +44,7 @@ from hearsight.studies.demo_plan import (
 )
 from hearsight.training.run_folder import TrainingOptions, has_begun, read_log
 from hearsight.training.trainer import train
-from hearsight.version import __version__
+from hearsight.version import __version__, versions
 
 NAMES = {SMALL: "SSL-TIE, small", PRETRAINED: "SSL-TIE A, pretrained trunks"}
 SHOWN = 16  # scenes of each kind in the report: the first ones, not a selection
@@ -276,7 +276,7 @@ def localise_composed(
         {"time": moment.time, "box": moment.box, "confidence": moment.confidence}
         for moment in moments
     ]
-    (folder / "moments.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_text(folder / "moments.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     return video, moments
 
 
@@ -414,7 +414,6 @@ def provenance(
         "New objects": "other cut-outs of the same classes, too",
         "Truth": "boxes around the visible part of the sounding object",
         "Protocol": "ssl-tie",
-        "Versions": f"hearsight {__version__}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}",
+        "Versions": versions(),
         "Recipe": json.dumps(to_json(recipe)),
     }

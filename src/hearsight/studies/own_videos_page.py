@@ -1,12 +1,10 @@
 """The page of training on one's own videos: numbers and painted moments, before and after."""
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from hearsight.checkpoints.card import ModelCard
@@ -20,7 +18,7 @@ from hearsight.media.samples import RATE, fit_sound
 from hearsight.media.sound_windows import SoundWindow
 from hearsight.pages.report import Gallery, Picture, Report, Role, Table
 from hearsight.recipes.serialisation import to_json
-from hearsight.version import __version__
+from hearsight.version import versions
 
 SHOWN, SIDE = 12, 400  # moments on the page, pixels of their longer side
 
@@ -143,7 +141,6 @@ def provenance(model: Model) -> dict[str, str]:
         "Data": ", ".join(facts.get("data", [])),
         "Held-out videos": ", ".join(facts["held_out_videos"]),
         "Seed": str(model.recipe.seed),
-        "Versions": f"hearsight {__version__}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}",
+        "Versions": versions(),
         "Recipe": json.dumps(to_json(model.recipe)),
     }

@@ -96,7 +96,10 @@ class Unread:
 
 
 class LoadedClips(Dataset[LoadedClip | UnreadableClip]):
-    """Reads slots as frames and sounds. For a clip that cannot be read it returns the error."""
+    """Reads slots as frames and sounds. For a clip that cannot be read it returns the error.
+
+    side: pixels, as `fit_frame` takes it.
+    """
 
     def __init__(self, clips: Clips, side: int) -> None:
         self.clips = clips
@@ -140,6 +143,11 @@ def collate(
 
     A sound without a partner (none requested, or unreadable) is its own partner, so mixing does
     not change it.
+
+    Args:
+        items: of one batch.
+        seconds: of each sound, where their lengths differ.
+        mixing: whether partners are collated too.
     """
     readable = [item for item in items if isinstance(item, LoadedClip)]
     unreadable = [item for item in items if isinstance(item, UnreadableClip)]
@@ -169,6 +177,11 @@ def collate(
 def stack(sounds: Sequence[Int16[np.ndarray, " samples"]]) -> Int16[Tensor, "b samples"]:
     """Sounds of one length as one tensor."""
     return torch.from_numpy(np.stack(sounds))
+
+
+def fitted_sound(sound: Int16[np.ndarray, " _"], seconds: float) -> Int16[Tensor, " samples"]:
+    """A sound of `seconds` seconds by `fit_sound`, as a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(fit_sound(sound, round(seconds * RATE))))
 
 
 def with_labels(recipe: Recipe, clips: Clips) -> Recipe:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.clips.selection import spread_evenly
-from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
-from hearsight.training.batches import set_epoch
+from hearsight.scoring.inference import evaluation_mode
+from hearsight.training.batches import fitted_sound, set_epoch
 
 MIN_RECALL = 0.9  # of clips with their own sound that the threshold must leave a source
 COUNT = 256  # clips that the threshold is chosen on
@@ -45,21 +45,20 @@ def choose_threshold(
     Returns:
         A cosine; None if fewer than two clips could be read.
     """
-    training = encoders.training
-    encoders.eval()
     set_epoch(clips, 0)  # training leaves them at an epoch that depends on who loads them
     own, others = [], []
     places = spread_evenly(len(clips), count)
-    for start in range(0, len(places), BLOCK):
-        frames, sounds = read_block(recipe, clips, places[start : start + BLOCK])
-        if len(frames) < 2:
-            continue
-        spectrograms = recipe.spectrogram(torch.stack(sounds).to(device))
-        peaks = encoders(torch.stack(frames).to(device), spectrograms).float().amax((2, 3)).cpu()
-        true = torch.eye(len(frames), dtype=torch.bool)
-        own.append(peaks[true].double().numpy())
-        others.append(peaks[~true].double().numpy())
-    encoders.train(training)
+    with evaluation_mode(encoders):
+        for start in range(0, len(places), BLOCK):
+            frames, sounds = read_block(recipe, clips, places[start : start + BLOCK])
+            if len(frames) < 2:
+                continue
+            spectrograms = recipe.spectrogram(torch.stack(sounds).to(device))
+            responses = encoders(torch.stack(frames).to(device), spectrograms)
+            peaks = responses.float().amax((2, 3)).cpu()
+            true = torch.eye(len(frames), dtype=torch.bool)
+            own.append(peaks[true].double().numpy())
+            others.append(peaks[~true].double().numpy())
     return best_threshold(np.concatenate(own), np.concatenate(others)) if own else None
 
 
@@ -74,8 +73,7 @@ def read_block(
         except UnreadableClip:
             continue  # training has reported it
         frames.append(evaluation_frame(clip.frame, recipe.frame_size))
-        samples = fit_sound(clip.sound, round(recipe.spectrogram.seconds * RATE))
-        sounds.append(torch.from_numpy(np.ascontiguousarray(samples)))
+        sounds.append(fitted_sound(clip.sound, recipe.spectrogram.seconds))
     return frames, sounds
 
 

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from hearsight.clips.clip import Clips, UnreadableClip
 from hearsight.errors import needs
-from hearsight.media.samples import RATE, fit_sound
 from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import nearest_other
 from hearsight.recipes.recipe import Recipe
-from hearsight.training.batches import NO_PARTNER, loaded, one_thread, set_epoch
+from hearsight.scoring.inference import evaluation_mode
+from hearsight.training.batches import NO_PARTNER, fitted_sound, loaded, one_thread, set_epoch
 
 with needs("train", "Training"):
     from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -33,8 +33,7 @@ class Sounds(Dataset[SoundItem]):
     """The sounds of an epoch without their frames, each fitted to the recipe's length."""
 
     def __init__(self, clips: Clips, seconds: float, epoch: int) -> None:
-        self.clips, self.epoch = clips, epoch
-        self.samples = round(seconds * RATE)
+        self.clips, self.seconds, self.epoch = clips, seconds, epoch
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -45,7 +44,7 @@ class Sounds(Dataset[SoundItem]):
             sound = self.clips.sound(index)
         except UnreadableClip as error:
             return index, error
-        return index, torch.from_numpy(np.ascontiguousarray(fit_sound(sound, self.samples)))
+        return index, fitted_sound(sound, self.seconds)
 
 
 def uncollated(items: list[SoundItem]) -> list[SoundItem]:
@@ -70,8 +69,6 @@ def embed_sounds(
     Returns:
         Unit embeddings, and for each the index of its clip.
     """
-    training = encoders.training
-    encoders.eval()
     embeddings: list[Tensor] = []
     indices: list[int] = []
     loader = DataLoader(
@@ -82,16 +79,16 @@ def embed_sounds(
         worker_init_fn=one_thread if workers else None,
         generator=torch.Generator(),  # of the workers' seeds, which nothing uses
     )
-    for items in loaded(loader):
-        read = [(i, sound) for i, sound in items if isinstance(sound, Tensor)]
-        if read:
-            pcm = torch.stack([sound for _, sound in read]).to(device)
-            embedded = encoders.embed_sounds(recipe.spectrogram(pcm))
-            embeddings.append(normalize(embedded.float(), dim=1))
-            indices.extend(i for i, _ in read)
-        if advance is not None:
-            advance(len(items))
-    encoders.train(training)
+    with evaluation_mode(encoders):
+        for items in loaded(loader):
+            read = [(i, sound) for i, sound in items if isinstance(sound, Tensor)]
+            if read:
+                pcm = torch.stack([sound for _, sound in read]).to(device)
+                embedded = encoders.embed_sounds(recipe.spectrogram(pcm))
+                embeddings.append(normalize(embedded.float(), dim=1))
+                indices.extend(i for i, _ in read)
+            if advance is not None:
+                advance(len(items))
     if not embeddings:
         return torch.zeros(0, 1, device=device), torch.zeros(0, dtype=torch.int64, device=device)
     return torch.cat(embeddings), torch.tensor(indices, device=device)

@@ -10,6 +10,7 @@ from hearsight.errors import HearsightError, needs
 from hearsight.model.augmentation import centre_crop
 from hearsight.model.encoders import Encoders
 from hearsight.recipes.recipe import Recipe
+from hearsight.scoring.inference import evaluation_mode
 from hearsight.training.batches import Batch
 
 with needs("train", "Training"):
@@ -41,16 +42,15 @@ def finite_model(encoders: Encoders, recipe: Recipe, batch: Batch) -> bool:
         return False
     frames = centre_crop(batch.frames, batch.sizes, recipe.frame_size)
     spectrograms = recipe.spectrogram(batch.sounds)
-    training, ema_eval = encoders.training, encoders.ema_eval
-    encoders.eval()
+    ema_eval = encoders.ema_eval
     try:
-        for by_ema in (False, True)[: 1 if encoders.ema is None else 2]:
-            encoders.ema_eval = by_ema
-            if not encoders(frames, spectrograms).isfinite().all():
-                return False
+        with evaluation_mode(encoders):
+            for by_ema in (False, True)[: 1 if encoders.ema is None else 2]:
+                encoders.ema_eval = by_ema
+                if not encoders(frames, spectrograms).isfinite().all():
+                    return False
     finally:
         encoders.ema_eval = ema_eval
-        encoders.train(training)
     return True
 
 

@@ -41,6 +41,12 @@ class Work:
     validations: int
 
 
+def mixes(recipe: Recipe, epoch: int) -> bool:
+    """Whether an epoch, counted from 0, mixes sounds."""
+    mixing = recipe.mixing
+    return mixing is not None and mixing.strength(epoch, recipe.epochs)[1] > 0
+
+
 def work_left(
     recipe: Recipe, batches: int, *, epoch: int, batch: int, validated: bool, partners: bool
 ) -> Work:
@@ -55,11 +61,7 @@ def work_left(
         partners: whether the mixing partners of this epoch are there.
     """
     epochs = range(epoch, recipe.epochs)
-    mixed = [
-        each
-        for each in epochs
-        if recipe.mixing is not None and recipe.mixing.strength(each, recipe.epochs)[1] > 0
-    ]
+    mixed = [each for each in epochs if mixes(recipe, each)]
     every = recipe.validate_every
     judged = [each for each in epochs if (each + 1) % every == 0 or each + 1 == recipe.epochs]
     return Work(

@@ -5,6 +5,7 @@ import math
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -34,12 +35,14 @@ from hearsight.training.pace import (
     Work,
     measure_closing,
     measure_search,
+    mixes,
     sampled_seconds,
     work_left,
 )
 from hearsight.training.report import TrainingReport
 from hearsight.training.run_folder import (
     LOG,
+    FolderState,
     Log,
     TrainingOptions,
     TrainingPosition,
@@ -109,15 +112,7 @@ class Run:
             self._restore(previous)
         if self.accelerator.is_main_process:
             self._warn(previous)
-        self.encoders.caches = feature_caches(
-            recipe, self.encoders, self.options.features or folder / FEATURES
-        )
-        step = Step(recipe, self.encoders)
-        if recipe.compile:
-            compile_networks(self.encoders)
-        if recipe.activation_checkpointing:
-            checkpoint_activations(self.encoders)
-        self.step, self.prepared = self.accelerator.prepare(step, self.optimiser)
+        self.step, self.prepared = self._prepare()
         self.batches = Batches(
             clips,
             recipe,
@@ -139,22 +134,46 @@ class Run:
         self.saved = False  # whether this process has saved a checkpoint
         self.saved_at = time.monotonic()
         self.nan_guard = NanGuard(self.encoders, recipe, self.accelerator, folder / LAST)
-        with ExitStack() as kept:  # the folder is made last: a run that cannot begin leaves none
-            if self.accelerator.is_main_process:
+        self._open_folder(state, start if previous is None else None)
+
+    def _prepare(self) -> tuple[Any, Any]:
+        """The step as a module, and the optimiser, as the processes and the recipe want them."""
+        recipe, encoders = self.recipe, self.encoders
+        encoders.caches = feature_caches(
+            recipe, encoders, self.options.features or self.folder / FEATURES
+        )
+        step = Step(recipe, encoders)
+        if recipe.compile:
+            compile_networks(encoders)
+        if recipe.activation_checkpointing:
+            checkpoint_activations(encoders)
+        step, optimiser = self.accelerator.prepare(step, self.optimiser)
+        return step, optimiser
+
+    def _open_folder(self, state: FolderState, start: Start | None) -> None:
+        """Lock the folder, begin the log, and note the model that a new run starts from.
+
+        The folder is made here, after all else: a run that cannot begin leaves none.
+
+        state: of the folder, when the run that is resumed was read.
+        """
+        folder, main = self.folder, self.accelerator.is_main_process
+        with ExitStack() as kept:
+            if main:
                 kept.enter_context(sole_writer(folder))
                 check_unchanged(folder, state)
                 for name in (LAST, BEST, LOG):
                     remove_parts(folder / name)
-                if start is not None and previous is None:
+                if start is not None:
                     write_start(folder, start)
             self.log = Log(
                 folder,
-                recipe,
+                self.recipe,
                 step=self.position.step,
-                active=self.accelerator.is_main_process,
-                fresh=not options.resume,
-                trackers=options.trackers,
-                command=str(options.facts.get("command", "")),
+                active=main,
+                fresh=not self.options.resume,
+                trackers=self.options.trackers,
+                command=str(self.options.facts.get("command", "")),
             )
             kept.callback(self.log.close)
             self.kept = kept.pop_all()
@@ -451,8 +470,7 @@ class Run:
 
     def mixes(self) -> bool:
         """Whether this epoch mixes sounds."""
-        mixing, epoch = self.recipe.mixing, self.position.epoch
-        return mixing is not None and mixing.strength(epoch, self.recipe.epochs)[1] > 0
+        return mixes(self.recipe, self.position.epoch)
 
     def find_partners(self) -> None:
         """Find the mixing partners of the coming epoch, if the recipe mixes sounds in it."""
@@ -480,6 +498,7 @@ class Run:
         self.curriculum_seconds += self.pace.search
 
     def record_unreadable(self, found: tuple[UnreadableClip, ...]) -> None:
+        """Note clips that this process could not read, each once, for the result."""
         for error in found:
             LOGGER.warning("not trained on: clip %s, because %s", error.id, error.reason)
             self.unreadable.setdefault(error.id, error.reason)

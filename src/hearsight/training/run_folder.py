@@ -7,7 +7,7 @@ resumed run continues from), `best.safetensors` the weights with the best valida
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -25,7 +25,7 @@ from hearsight.clips.clip import Clips
 from hearsight.clips.leaks import merge_leaks
 from hearsight.errors import HearsightError
 from hearsight.files.locks import LOCK
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_text
 from hearsight.files.text import parse_json
 from hearsight.progress import Notice, Progress, no_notice, no_progress
 from hearsight.recipes.recipe import Recipe
@@ -114,9 +114,8 @@ def run_recipe(folder: Path) -> Recipe | None:
         HearsightError: a recipe or a checkpoint that cannot be read.
     """
     if (folder / RECIPE).exists():
-        return read_recipe(
-            folder / RECIPE, Recipe()
-        )  # as in a checkpoint, new fields have defaults
+        # fields that are newer than the run have their defaults, as in a checkpoint
+        return read_recipe(folder / RECIPE, Recipe())
     if (folder / LAST).exists():
         return load_checkpoint(folder / LAST, with_state=False).recipe
     return None
@@ -143,14 +142,18 @@ def check_new(folder: Path) -> None:
         )
 
 
-def check_same_recipe(folder: Path, held: Recipe, recipe: Recipe) -> None:
-    """Refuse to resume the run in `folder`, whose recipe is `held`, with another recipe.
+def check_same_recipe(
+    folder: Path, held: Recipe, recipe: Recipe, *, free: Collection[str] = ("epochs",)
+) -> None:
+    """Refuse to go on with the run in `folder`, whose recipe is `held`, by another recipe.
+
+    free: fields that may differ.
 
     Raises:
-        HearsightError: they differ in more than `epochs`.
+        HearsightError: others do.
     """
     old, new = to_json(held), to_json(recipe)
-    changed = [key for key in new if old[key] != new[key] and key != "epochs"]
+    changed = [key for key in new if old[key] != new[key] and key not in free]
     if changed:
         raise HearsightError(
             f"The run in {folder} was made with another recipe: it differs in {', '.join(changed)}."
@@ -299,8 +302,7 @@ class Log:
 
     def _begin(self, recipe: Recipe, step: int, trackers: Sequence[str], command: str) -> None:
         kept = [entry for entry in read_log(self.path.parent) if entry["step"] <= step]
-        with written_whole(self.path) as part:
-            part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in kept))
         write_recipe(self.path.with_name(RECIPE), recipe)
         self.trackers = open_trackers(trackers, self.path.parent, step)
         for tracker in self.trackers:
@@ -321,6 +323,7 @@ class Log:
             tracker.pictures(step, pictures)
 
     def close(self) -> None:
+        """Close the trackers."""
         while self.trackers:
             self.trackers.pop().close()
 

@@ -9,6 +9,7 @@ from hearsight.model.encoders import Encoders
 from hearsight.model.nearest import unit
 from hearsight.objectives.clustering import soft_kmeans
 from hearsight.recipes.recipe import Recipe
+from hearsight.scoring.inference import evaluation_mode
 from hearsight.training.mixing_partners import embed_sounds
 
 COUNT = 1024  # sounds that they are chosen from
@@ -45,9 +46,8 @@ def choose_prototypes(
     points = unit(sounds.float(), encoders.heads) * length
     points = points.repeat(-(-count // len(sounds)), 1)
     centres = soft_kmeans(points[None], count, rounds=ROUNDS, sharpness=ASSIGNMENT)[0]
-    training = encoders.training
     silence = torch.zeros(1, round(recipe.spectrogram.seconds * RATE), dtype=torch.int16)
-    heard = encoders.eval().embed_sounds(recipe.spectrogram(silence.to(device)))
-    encoders.train(training)
+    with evaluation_mode(encoders):
+        heard = encoders.embed_sounds(recipe.spectrogram(silence.to(device)))
     both = torch.cat([centres, heard.to(centres.dtype)])
     prototypes.copy_(unit(both, encoders.heads) * length)

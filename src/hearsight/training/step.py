@@ -19,6 +19,7 @@ from hearsight.model.response import matched
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.trimap_contrast import PaperContrast, TrimapContrast
 from hearsight.recipes.recipe import Recipe
+from hearsight.scoring.clip_maps import check_edges
 from hearsight.training.batches import Batch
 
 
@@ -224,13 +225,17 @@ def losses(
 def box_coverage(
     boxes: Sequence[tuple[Box, ...]], grids: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b h w"]:
-    """The share of each grid cell that the boxes of its frame cover, to 1/16 of a cell's side."""
+    """The share of each grid cell that the boxes of its frame cover, to 1/16 of a cell's side.
+
+    boxes: of each frame, in fractions of it; their edges are finite, and may lie outside.
+    """
     fine, (rows, columns) = 16, grids.shape[-2:]
     inside = torch.zeros(len(grids), rows * fine, columns * fine)
     for canvas, own in zip(inside, boxes, strict=True):
-        for x0, y0, x1, y1 in own:
-            left, right = (round(x * columns * fine) for x in (max(x0, 0.0), max(x1, 0.0)))
-            top, bottom = (round(y * rows * fine) for y in (max(y0, 0.0), max(y1, 0.0)))
+        for box in own:
+            x0, y0, x1, y1 = (min(max(edge, 0.0), 1.0) for edge in box)
+            left, right = round(x0 * columns * fine), round(x1 * columns * fine)
+            top, bottom = round(y0 * rows * fine), round(y1 * rows * fine)
             canvas[top:bottom, left:right] = 1
     shares = torch.nn.functional.avg_pool2d(inside[:, None], fine)[:, 0]
     return shares.to(grids.device, grids.dtype)
@@ -297,11 +302,12 @@ def square_boxes(batch: Batch, index: int) -> tuple[Box, ...]:
     """The boxes of a clip as fractions of the central square of its frame.
 
     Raises:
-        HearsightError: the clip is not annotated.
+        HearsightError: the clip is not annotated, or an edge of a box is not a finite number.
     """
     boxes = batch.boxes[index]
     if boxes is None:
         raise HearsightError(f"Clip '{batch.ids[index]}' has no boxes, which the objective needs.")
+    check_edges(batch.ids[index], boxes)
     height, width = batch.sizes[index].tolist()
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2

@@ -35,10 +35,17 @@ Pictures = Mapping[str, UInt8[np.ndarray, "height width 3"]]
 class Tracker(Protocol):
     """Shows a run somewhere."""
 
-    def begin(self, recipe: Recipe, command: str) -> None: ...
-    def numbers(self, kind: str, step: int, numbers: Mapping[str, float]) -> None: ...
-    def pictures(self, step: int, pictures: Pictures) -> None: ...
-    def close(self) -> None: ...
+    def begin(self, recipe: Recipe, command: str) -> None:
+        """Show the recipe, and the command that began the run, if it is known."""
+
+    def numbers(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
+        """Show numbers of a kind, such as `train`, after so many steps."""
+
+    def pictures(self, step: int, pictures: Pictures) -> None:
+        """Show painted frames after so many steps."""
+
+    def close(self) -> None:
+        """Show no more."""
 
 
 def hyperparameters(recipe: Recipe) -> dict[str, int | float | str | bool]:
@@ -62,7 +69,7 @@ def check_trackers(names: Sequence[str]) -> None:
     """Refuse trackers that accelerate does not know, or that are not installed.
 
     Raises:
-        HearsightError: one of them is, or one name is given alone.
+        HearsightError: one of them is such a tracker, or one name is given alone.
     """
     if isinstance(names, str):
         raise HearsightError(f"`trackers` must be several, such as a tuple: '{names}' is one.")

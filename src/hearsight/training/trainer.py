@@ -8,12 +8,14 @@ for the same number of threads.
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import BEST, LAST, Model
 from hearsight.clips.clip import Clips, UnreadableClip
@@ -26,11 +28,7 @@ from hearsight.scoring.evaluation import evaluate
 from hearsight.training.batches import Batch
 from hearsight.training.pace import SAMPLE
 from hearsight.training.run import FEATURES, Run
-from hearsight.training.run_folder import (
-    TrainingOptions,
-    TrainingResult,
-    clips_digest,
-)
+from hearsight.training.run_folder import TrainingOptions, TrainingResult, clips_digest
 
 LOGGER = logging.getLogger(__name__)
 PAINTED, PAINTED_SIDE = 8, 224  # validation clips that trackers show, pixels of their longer side
@@ -167,15 +165,7 @@ def train_epoch(run: Run) -> bool:
         if position.step % options.log_every == 0:
             run.nan_guard.check_loss()
             now = time.monotonic()
-            run.log.write(
-                "train",
-                step=position.step,
-                epoch=position.epoch,
-                **{name: term.item() for name, term in terms.items()},
-                loss=sum(term.item() for term in terms.values()),
-                learning_rate=run.rate,
-                samples_per_second=clips_seen / (now - window),
-            )
+            log_step(run, terms, clips_seen / (now - window))
             window, clips_seen = now, 0
         if run.is_save_due() and done < total:  # else `save_final` does
             run.nan_guard.check_weights(position.step)
@@ -189,6 +179,20 @@ def train_epoch(run: Run) -> bool:
         few = "a clip" if run.recipe.least_clips == 1 else "enough clips"
         raise HearsightError(f"No batch holds {few} that can be read; of clip '{name}', {why}.")
     return finished
+
+
+def log_step(run: Run, terms: Mapping[str, Tensor], samples_per_second: float) -> None:
+    """Write the terms of the last step, their sum, its learning rate and the speed into the log."""
+    numbers = {name: term.item() for name, term in terms.items()}
+    run.log.write(
+        "train",
+        step=run.position.step,
+        epoch=run.position.epoch,
+        **numbers,
+        loss=sum(numbers.values()),
+        learning_rate=run.rate,
+        samples_per_second=samples_per_second,
+    )
 
 
 def fewer(run: Run, validation: Clips) -> Clips | None:
