@@ -55,6 +55,8 @@ def open_socket(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host.strip("[]"), port), family=family, backlog=128)
     except OSError as error:
         raise HearsightError(f"{host}:{port} cannot be used: {error.strerror}.") from error
+    except UnicodeError as error:  # of a part that is empty or has more than 63 letters
+        raise HearsightError(f"{host}:{port} cannot be used: no host has that name.") from error
     listening.setblocking(False)
     return listening
 
