@@ -1,5 +1,6 @@
 """What a user did wrong, said in one plain sentence."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -42,15 +43,43 @@ def needs(extra: str, purpose: str) -> Iterator[None]:
     purpose: what needs it, the subject of the sentence.
 
     Raises:
-        HearsightError: in place of an ImportError.
+        HearsightError: in place of an ImportError, also where the package is installed in a version
+            that lacks what is imported.
     """
     try:
         yield
-    except ImportError as missing:
-        package = (missing.name or "more").partition(".")[0]
-        raise HearsightError(
-            f"{purpose} needs {package}, which is not installed: {install_command(extra)}"
-        ) from missing
+    except ImportError as error:
+        package = (error.name or "more").partition(".")[0]
+        what = f"{package}, which is not installed"
+        if _is_installed(package):
+            what = f"{_wanted(package, extra)}, and what is installed does not do ({error})"
+        raise HearsightError(f"{purpose} needs {what}: {install_command(extra)}") from error
+
+
+def _is_installed(package: str) -> bool:
+    """Whether a package of that name is found, without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _wanted(package: str, extra: str) -> str:
+    """A package with the versions that an extra asks for, as `lancedb>=0.40`, where it is known."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        listed = requires("hearsight") or []
+    except PackageNotFoundError:
+        return package
+    for each in listed:
+        wanted, _, marker = each.partition(";")
+        name = re.match(r"[\w.-]+", wanted)
+        if name and name[0].replace("-", "_") == package and extra in re.split(r"\W", marker):
+            return wanted.strip()
+    return package
 
 
 def install_command(extra: str) -> str:

@@ -6,6 +6,7 @@ import pickle
 import random
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,7 @@ def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
         b'{"version": 1, "bytes": SIZE, "ids": ["a"], "places": [[[0,1],[-5,1],[0,1],[0,1]]]}',
         b'{"version": 1, "bytes": SIZE, "ids": ["a"], "places": [[[0,1],[0,1e9],[0,1],[0,1]]]}',
         b'{"version": 1, "bytes": SIZE, "ids": ["a"], "places": [[[0,1],[0,1e99],[0,1],[0,1]]]}',
+        b'{"version": 1, "bytes": SIZE, "ids": ["a"], "places": [[[0,1],[HALF,HALF],[0,1],[0,1]]]}',
         b'{"version": 1, "bytes": SIZE, "ids": "a", "places": [[[0,1],[0,1],[0,1],[0,1]]]}',
     ],
 )
@@ -94,6 +96,7 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     index = tmp_path / "clips-000000.index"
     whole = index.read_bytes()
     size = (tmp_path / "clips-000000.tar").stat().st_size
+    damage = damage.replace(b"HALF", b"%d" % (1 << 62))  # two halves are more than 63 bits hold
     index.write_bytes(damage.replace(b"SIZE", str(size).encode()))
     store = Store(tmp_path)
     assert [store.clip(n) for n in range(4)] == [made(n) for n in range(4)]
@@ -169,6 +172,28 @@ def test_a_text_file_named_tar_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.tar").write_text("hello" * 300)
     with pytest.raises(HearsightError, match=r"notes\.tar"):
         Store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"GNU.sparse.size": "many"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "x"},
+        {"GNU.sparse.map": "a,b"},
+        {"size": "-7"},
+        {"size": "-2048"},
+        {"size": "9" * 40},
+    ],
+)
+def test_a_shard_with_numbers_that_are_none_is_named(
+    tmp_path: Path, header: dict[str, str]
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("k.jpg")
+        member.size, member.pax_headers = 4, header
+        tar.addfile(member, BytesIO(b"jpeg"))
+    with pytest.raises(HearsightError, match=r"a\.tar' is not a whole tar file|cannot be read"):
+        Store(tmp_path)[0]
 
 
 def test_a_shard_cut_or_gone_after_opening_spares_the_other_clips(tmp_path: Path) -> None:

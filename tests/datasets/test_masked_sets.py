@@ -48,6 +48,17 @@ def test_a_resized_mask_is_cut_at_half_of_its_range(tmp_path: Path) -> None:
         assert read_mask(path).sum() == 2 * (5 if kind == "L" else 6)
 
 
+@pytest.mark.parametrize("kind", ["<u2", ">u2"])
+@pytest.mark.parametrize("top", [1, 255, 65_535])
+def test_a_mask_of_16_bits_is_read_in_either_order_of_bytes(
+    tmp_path: Path, kind: str, top: int
+) -> None:
+    path = tmp_path / "mask.tiff"
+    Image.fromarray((square() * top).astype(kind)).save(path)
+    assert path.read_bytes()[:2] == (b"II" if kind == "<u2" else b"MM")
+    assert np.array_equal(read_mask(path), square())
+
+
 def test_a_mask_is_scaled_to_its_frame_if_it_has_the_same_shape() -> None:
     mask = np.array([[True, False]])
     assert fitted(mask, 2, 4).tolist() == [[True, True, False, False]] * 2
@@ -213,6 +224,18 @@ def test_numbers_of_vpo_may_be_written_as_decimals(tmp_path: Path) -> None:
     [found] = truths(clips).values()
     assert found is not None
     assert [(each.label, each.sounds) for each in found.sources] == [("dog", True)]
+
+
+def test_a_row_of_vpo_that_no_file_or_mask_can_have_is_left_out(tmp_path: Path) -> None:
+    table = made.vpo(tmp_path) / "vpo.csv"
+    whole = table.read_text()
+    row = "dog,42,7,18,GGGGGGGGGGG_000030,val"
+    assert row in whole
+    for other in (row.replace("42", "4" * 300), row.replace("18", "1" * 5000)):
+        table.write_text(f"{whole}{other}\n")
+        [found] = truths(open_clips(str(table.parent), split="val")).values()
+        assert found is not None
+        assert [(each.label, each.sounds) for each in found.sources] == [("dog", True)]
 
 
 def test_an_expression_of_ref_avs_is_a_clip_and_null_ones_show_nothing(tmp_path: Path) -> None:

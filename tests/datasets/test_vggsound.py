@@ -50,6 +50,24 @@ def test_a_layout_becomes_a_store_and_gives_the_same_clips(tmp_path: Path) -> No
     assert np.array_equal(store[1].sound, clips[1].sound)
 
 
+def test_a_name_that_no_file_can_have_spares_the_other_clips(tmp_path: Path) -> None:
+    training_layout(tmp_path)
+    listed, long = tmp_path / "list.txt", "x" * 300
+    for order in ([long, *IDS], [*IDS, long]):
+        listed.write_text("\n".join(order))
+        clips = open_vggsound(tmp_path, listed=listed)
+        written = write_store(clips, tmp_path / f"store {order.index(long)}")
+        assert written.added == 3
+        assert [(one.id, "too long" in one.reason) for one in written.unreadable] == [(long, True)]
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    for name in ("a*b", "[ab]", "100 %", "ein Ordner", "?", "**"):
+        folder = training_layout(tmp_path / name)
+        clips = open_vggsound(folder)
+        assert (len(clips), len(clips[0].sound)) == (3, 3 * RATE)
+
+
 def test_missing_and_damaged_samples_are_skipped_by_name(tmp_path: Path) -> None:
     training_layout(tmp_path)
     (tmp_path / "total_video_frames" / IDS[0] / "125.jpg").unlink()

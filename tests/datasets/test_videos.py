@@ -13,13 +13,15 @@ import pytest
 from made_commands import Hearsight
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine
 
+from hearsight.clips import shard_writer
 from hearsight.clips.clip import FilmedClips, UnreadableClip, encoded
 from hearsight.clips.selection import JoinedClips, choose, name_left_out
 from hearsight.clips.shard_writer import write_store
 from hearsight.clips.shards import Store
 from hearsight.datasets import videos
-from hearsight.datasets.videos import SUFFIXES, NoVideosError, VideoClips
+from hearsight.datasets.videos import SUFFIXES, NoVideosError, VideoClips, video_of
 from hearsight.errors import HearsightError
+from hearsight.media.read import ExcerptReader
 from hearsight.media.samples import RATE
 
 
@@ -139,6 +141,55 @@ def test_films_that_a_list_names_are_read_in_runs_too(folder: Path, tmp_path: Pa
     assert [one.clip(index) for index in range(20)] == [two.clip(index) for index in range(20)]
 
 
+def test_a_list_in_any_order_opens_each_film_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = VideoClips(folder, every=0.5)
+    mixed = [clips.ids[place] for place in np.random.default_rng(0).permutation(24)]
+    (tmp_path / "list.txt").write_text("\n".join(mixed))
+    chosen = choose(clips, tmp_path / "list.txt")
+    alone = {
+        id: encoded(VideoClips(folder, every=0.5), place) for place, id in enumerate(clips.ids)
+    }
+    opened: list[str] = []
+
+    class Counted(ExcerptReader):
+        def __init__(self, path: Path, **options: Any) -> None:
+            opened.append(path.name)
+            super().__init__(path, **options)
+
+    monkeypatch.setattr(videos, "ExcerptReader", Counted)
+    for held, most in ((1000, 2), (12, 4), (5, 10)):
+        monkeypatch.setattr(shard_writer, "HELD", held)
+        opened.clear()
+        seen: list[int] = []
+        write_store(
+            chosen,
+            tmp_path / f"{held}",
+            clips_per_shard=7,
+            progress=lambda _, done, total, seen=seen: seen.append(done),
+        )
+        assert len(opened) <= most, held
+        assert seen == [*range(1, 25)]
+        store = Store(tmp_path / f"{held}")
+        assert list(store.ids) == mixed
+        assert [store.clip(place) for place in range(24)] == [alone[id] for id in mixed]
+    monkeypatch.undo()
+    write_store(chosen, tmp_path / "apart", workers=2)
+    apart = Store(tmp_path / "apart")
+    assert [apart.clip(place) for place in range(24)] == [alone[id] for id in mixed]
+
+
+def test_the_unreadable_are_named_in_the_order_of_the_list(folder: Path, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(b"no film")
+    names = ["long.mp4", "b.mp4", "deeper/short.mkv", "a.mp4"]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    written = write_store(choose(VideoClips(folder), tmp_path / "list.txt"), tmp_path / "store")
+    assert [one.id for one in written.unreadable] == ["b.mp4", "a.mp4"]
+    assert Store(tmp_path / "store").ids == ["long.mp4", "deeper/short.mkv"]
+
+
 def test_a_video_gone_since_is_reported(folder: Path) -> None:
     clips = VideoClips(folder, every=2.0)
     (folder / "long.mp4").unlink()
@@ -241,3 +292,14 @@ def test_folders_without_videos_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(HearsightError, match="must be a number from"):
             VideoClips(tmp_path, **wrong)
+
+
+def test_clips_close_to_each_other_have_ids_of_their_own(folder: Path) -> None:
+    for every in (0.01, 0.0125, 0.019, 0.02, 0.03):
+        clips = VideoClips(folder, every=every)
+        assert len(clips) > 12 / every - 2
+        assert len(set(clips.ids)) == len(clips)
+        assert {video_of(id) for id in clips.ids} == {"deeper/short.mkv", "long.mp4"}
+    clips = VideoClips(folder, every=0.01)
+    assert clips.ids[:3] == [f"deeper/short.mkv@0.{each}" for each in ("005", "015", "025")]
+    assert clips[205].time == pytest.approx(float(clips.ids[205].partition("@")[2]))

@@ -34,6 +34,7 @@ from hearsight.scenes.menagerie import read_menagerie
 DEEP = b"[" * 100_000
 HUGE = b'"' + b"x" * 200_000 + b'",b\n'
 NO_TEXT = json.dumps([{"file": "a\ud800", "class": "c", "bbox": [[0, 0, 1, 1]]}]).encode()
+ZERO = json.dumps([{"file": "a\0b", "class": "c", "bbox": [[0, 0, 1, 1]]}]).encode()
 HALF = json.dumps(["AAAAAAAAAAA_000001", "\udfff"]).encode()
 VAST = json.dumps([{"file": "a", "class": "c", "bbox": [[0, 0, 1, 10**400]]}]).encode()
 NUL = b"AAAAAAAAAAA_000001,a\0b\n"
@@ -75,6 +76,7 @@ def test_what_is_refused_is_named(tmp_path: Path) -> None:
         (HUGE, "no table of cells: field larger than field limit"),
         (NO_TEXT, r'a name that is no text: \{"file": "a\\ud800"'),
         (HALF, r'a name that is no text: "\\udfff"'),
+        (ZERO, r"a name that is no text: "),
         (VAST, r"as vggss\.json is"),
         (NUL, "not a text file"),
     ):

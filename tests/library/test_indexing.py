@@ -290,6 +290,24 @@ def test_a_file_that_cannot_be_reached_is_not_missing(
         index_videos(tmp_path / "library", [videos / "0.mp4"])
 
 
+def test_a_file_out_of_reach_is_named_and_the_rest_goes_in(
+    videos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = Path.stat
+
+    def refuse(path: Path, **options: Any) -> Any:  # as in a folder that may be listed alone
+        if path.name == "0.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    summary = index_videos(tmp_path / "library", [videos], model=model)
+    assert summary.added == 3
+    [(name, reason)] = summary.unreadable.items()
+    assert (Path(name).name, "Permission denied" in reason) == ("0.mp4", True)
+    assert names(tmp_path / "library") == WHOLE[4:]
+
+
 def test_broken_files_are_named_and_the_rest_goes_in(
     videos: Path, model: Path, tmp_path: Path
 ) -> None:

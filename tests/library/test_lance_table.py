@@ -1,5 +1,9 @@
 """The table of a library: search against the definition, writing, damage, locks."""
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import sleep
@@ -547,3 +551,74 @@ def test_partitions_hold_a_thousand_moments_as_long_as_their_centres_are_few_num
             assert (partitions + 1) * channels >= 1_000_000
         else:
             assert partitions == max(1, wanted)
+
+
+WITHOUT_LOOP = """
+import sys
+import lancedb
+import lancedb.background_loop
+del lancedb.background_loop.LOOP
+sys.modules["lancedb.background_loop"] = None
+sys.path[:0] = sys.argv[2:]
+from test_lance_table import info, rows, units
+from hearsight.library.lance_table import MomentTable
+
+table = MomentTable.create(sys.argv[1], info())
+vectors = units(40)
+table.append([rows(table, "/a", vectors[:20], vectors[20:])], [])
+again = MomentTable.open(sys.argv[1])
+print(again.nearest(vectors[3], "sound", 3)["time"].to_pylist(), len(again))
+"""
+
+
+def test_a_library_asks_for_no_part_of_lancedb_that_is_its_own(
+    table: MomentTable, tmp_path: Path
+) -> None:
+    vectors = units(40)
+    table.append([rows(table, "/a", vectors[:20], vectors[20:])], [])
+    times = table.nearest(vectors[3], "sound", 3)["time"].to_pylist()
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LOOP, str(tmp_path / "other"), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (f"{times} 20\n", "")
+
+
+def test_calls_are_answered_beside_a_loop_of_the_callers_and_after_a_fork() -> None:
+    async def answer(value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    async def fail() -> int:
+        raise KeyError("later")
+
+    async def beside() -> int:
+        return run(answer(2))  # as in a notebook, whose loop is at work
+
+    assert run(answer(1)) == 1
+    assert asyncio.run(beside()) == 2
+    with pytest.raises(KeyError, match="later"):
+        run(fail())
+    code = (
+        "import os, warnings\n"
+        "warnings.simplefilter('ignore')\n"  # of LanceDB and Python: they warn of forks
+        "from hearsight.library.lance_calls import run\n"
+        "async def answer():\n    return 7\n"
+        "assert run(answer()) == 7\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    os._exit(run(answer()))\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("7\n", "")

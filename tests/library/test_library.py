@@ -1,19 +1,22 @@
 """Searching a library finds the moments that the definition finds."""
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from made_library import RATE, make_clip, tiny_model
-from made_media import numbered, sine
+from made_media import make_video, numbered, sine
 from PIL import Image
 
 from hearsight.errors import HearsightError
 from hearsight.library.indexing import index_videos
 from hearsight.library.lance_table import MomentTable
-from hearsight.library.library import Library, SilenceWarning
+from hearsight.library.library import Library, SilenceWarning, finite
+from hearsight.media.read import stream_sound
+from hearsight.media.sound_windows import sound_windows
 
 
 @pytest.fixture(scope="module")
@@ -316,3 +319,26 @@ def test_results_are_shown_in_short(mixed: Library, folder: Path) -> None:
     assert repr(last).startswith("SearchResult('2.mp4', time=")
     assert ", silent, score=" in repr(last)
     assert len(repr(query)) < 120
+
+
+def test_the_sound_of_a_query_is_that_of_the_moment_also_where_it_has_ended(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Pictures of 20 s with a sound of 5 s: long after its end its last window is heard."""
+    film = make_video(
+        tmp_path / "film.mp4",
+        [numbered(number) for number in range(40)],
+        rate=Fraction(2),
+        sound=np.random.default_rng(0).normal(0, 0.2, 5 * RATE).astype(np.float32),
+        sound_rate=RATE,
+    )
+    index_videos(tmp_path / "library", [film], model=folder / "tiny.safetensors")
+    library = Library.open(tmp_path / "library")
+    for at in (0.0, 1.0, 3.7, 5.0, 6.4, 6.6, 9.5, 19.9):
+        [window] = sound_windows(stream_sound(film, rate=RATE), [at], 3.0)
+        query = library.query(video=film, at=at)
+        assert np.array_equal(query.vector, library.embedder.sounds([window.samples])[0]), at
+        assert query.shown.level == pytest.approx(finite(window.level))
+    for moment in library.table.moments(str(film), ["time", "sound"]).to_pylist():
+        query = library.query(video=film, at=moment["time"])
+        assert query.vector @ np.array(moment["sound"], np.float32) == pytest.approx(1, abs=1e-5)

@@ -12,11 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_media import make_video, numbered
+from made_media import make_sound, make_video, numbered
 
 from hearsight.media.edit_list import Edit, stated_by_itunes
 from hearsight.media.read import ExcerptReader, probe, read_sound
-from hearsight.media.write import paint_video
+from hearsight.media.source import longest_priming, open_media
+from hearsight.media.write import UNSHIFTED, paint_video
 
 CODED = Path(__file__).parent / "coded" / "he_aac.m4a"
 RATE, SECONDS, BURSTS = 32_000, 1.1, (0.25, 0.8)
@@ -195,3 +196,38 @@ def upper(sound: np.ndarray) -> float:
     """The level of what lies above 8 kHz."""
     spectrum = np.abs(np.fft.rfft(sound))
     return float(np.sqrt((spectrum[round(len(spectrum) / 2) :] ** 2).mean()))
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate", "samples"),
+    [("aac", 8_000, 2112), ("libmp3lame", 16_000, 2112), (None, RATE, 2 * 3553)],
+)
+def test_what_lies_before_0_is_hidden_as_far_as_an_encoder_may_need_it(
+    tmp_path: Path, codec: str | None, rate: int, samples: int
+) -> None:
+    """Matroska has no word for it, but milliseconds, one of which may be due to rounding."""
+    coded = CODED
+    if codec is not None:
+        suffix = ".aac" if codec == "aac" else ".mp3"
+        noise = np.random.default_rng(0).normal(0, 0.1, rate).astype(np.float32)
+        coded = make_sound(tmp_path / f"coded{suffix}", noise, rate, codec)
+    with open_media(coded) as source:
+        assert source.sound is not None
+        assert longest_priming(source.sound) == samples
+    longest = samples * 1000 // rate + 1  # milliseconds
+    heard = {}
+    for early in (0, 100, longest, longest + 1):
+        path, length = tmp_path / f"{early}.mka", 0
+        with av.open(str(coded)) as read, av.open(str(path), "w", options=UNSHIFTED) as written:
+            sound = read.streams.audio[0]
+            stream = written.add_stream_from_template(sound)
+            for packet in [packet for packet in read.demux(sound) if packet.size]:
+                lasts = round(packet.duration * sound.time_base * 1000)
+                packet.time_base, packet.stream = Fraction(1, 1000), stream
+                packet.pts = packet.dts = length - early
+                packet.duration, length = lasts, length + lasts
+                written.mux(packet)
+        heard[early] = len(read_sound(path, rate=rate)) / rate * 1000
+    assert heard[100] == pytest.approx(heard[0] - 100, abs=2)
+    assert heard[longest] == pytest.approx(heard[0] - longest, abs=2)
+    assert heard[longest + 1] == pytest.approx(heard[0], abs=2)

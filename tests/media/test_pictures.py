@@ -365,3 +365,21 @@ def test_a_heic_photograph_is_read_with_pillow_heif(tmp_path: Path) -> None:
     (tmp_path / "cut.heic").write_bytes(file.getvalue()[:-100])
     with pytest.raises(MediaError, match="is not a picture, or it is damaged"):
         read_picture(tmp_path / "cut.heic")
+
+
+def test_a_damaged_picture_of_pillow_ends_in_one_sentence() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    file = BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    whole = file.getvalue()
+    second = whole.index(b"IDAT", whole.index(b"IDAT") + 4)
+    kinds = set[type]()
+    for damaged in (
+        whole[:second] + b"\0\1\2\3" + whole[second + 4 :],
+        whole[: second + 40],
+        whole[:second] + b"IEND" + whole[second + 4 :],
+    ):
+        with pytest.raises(MediaError, match=r"picture of Pillow cannot be read: .*\.$") as told:
+            image_pixels(Image.open(BytesIO(damaged)))
+        kinds.add(type(told.value.__cause__))
+    assert SyntaxError in kinds

@@ -440,3 +440,31 @@ def test_pictures_left_out_on_the_way_to_a_time_change_no_frame(tmp_path: Path) 
             shown = max(place for place, tick in enumerate(times) if tick / 25 <= wanted)
             assert number_of(found.pixels) == number_of(held[shown])
             assert found.time == pytest.approx(times[shown] / 25)
+
+
+@pytest.mark.timeout(60)
+def test_lengths_and_rates_that_no_sound_has_are_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", sine(440, 1.0, 16_000), 16_000)
+    path, no_number = tmp_path / "a.wav", float("nan")
+    for wrong in (-1.0, -1e-9, no_number, float("inf")):
+        with pytest.raises(ValueError, match="cannot be read"):
+            read_sound(path, seconds=wrong)
+        with pytest.raises(ValueError, match="cannot be read"):
+            read_sound(path, start=wrong)
+        with pytest.raises(ValueError, match="cannot be read in blocks"):
+            next(stream_sound(path, seconds=wrong))
+    for rate in (0, -1):
+        with pytest.raises(ValueError, match="cannot be read"):
+            read_sound(path, rate=rate)
+        with pytest.raises(ValueError, match="cannot be read"):
+            next(stream_sound(path, rate=rate))
+    with pytest.raises(ValueError, match="cannot be read in blocks"):
+        next(stream_sound(path, seconds=0.0))
+    assert len(read_sound(path, seconds=0.0)) == 0
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    for name, why in (("a\0b.mp4", "no name of a file"), ("x" * 300, "File name too long")):
+        for read in (probe, read_sound, read_picture, lambda path: next(stream_frames(path))):
+            with pytest.raises(MediaError, match=why):
+                read(tmp_path / name)

@@ -13,9 +13,11 @@ from hearsight.clips.clip import Clip, encode_picture
 from hearsight.clips.shard_writer import StoreWriter
 from hearsight.clips.shards import Store
 from hearsight.datasets.vggsound import open_vggsound
+from hearsight.media import sound_file
 from hearsight.media.read import probe, read_sound
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_file import decode_sound_file
+from hearsight.media.sound_heads import APPENDED, end_in
 from hearsight.media.source import MediaError
 
 FRAME = encode_picture(np.zeros((8, 8, 3), np.uint8))
@@ -200,6 +202,69 @@ def test_a_part_of_a_wav_of_unknown_size_with_a_chunk_behind_it(tmp_path: Path) 
     assert np.array_equal(part, values[3 * RATE :] * 32_768)
 
 
+def test_the_name_of_a_file_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of a time, as recorders give them, is read from the working folder, too."""
+    monkeypatch.chdir(tmp_path)
+    wide = np.round(STEPS * 2.0**31).astype("<i4")
+    head = bytearray(wav("s32", STEPS, extensible=True))
+    place = head.index(b"fmt ") + 8
+    struct.pack_into("<H", head, place + 14, 24)  # 24 bits that are stored in 4 bytes
+    struct.pack_into("<H", head, place + 18, 24)
+    for name, file in (("12:30.wav", wav(told=0, after=LIST)), ("take:2.wav", bytes(head))):
+        Path(name).write_bytes(file)
+        seen = read_sound(name, rate=RATE)
+        assert np.array_equal(seen, read_sound(tmp_path / name, rate=RATE))
+        assert np.allclose(seen, wide / 2**31, atol=2**-15)
+
+
+def end_by_definition(content: bytes, names: tuple[bytes, ...], first: int) -> int | None:
+    """The first place from which chunks of known names lead to the end of the file."""
+    for place in range(first, len(content)):
+        following = place
+        while content[following : following + 4] in names and following + 8 <= len(content):
+            size = int.from_bytes(content[following + 4 : following + 8], "little")
+            end = following + 8 + size
+            padded = size % 2 and content[end : end + 4] not in (b"fmt ", b"data", *names)
+            following = end + bool(padded)
+        if following > place and following in (len(content), len(content) + 1):
+            return place
+    return None
+
+
+def test_chunks_behind_a_sound_of_unknown_size_are_found_as_defined() -> None:
+    draw = np.random.default_rng(3)
+    found = 0
+    for _ in range(400):
+        parts = [
+            (
+                LIST,
+                ID3,
+                ODD,
+                b"LIST" + bytes(4),
+                b"junk\5\0\0\0abcde",
+                b"x",
+                b"LIST\1\0\0\0",
+                b"ab",
+            )[draw.integers(8)]
+            for _ in range(draw.integers(1, 9))
+        ]
+        file = wav(values=STEPS[:20], told=0, after=b"".join(parts))
+        first = file.index(b"data") + 8
+        wanted = end_by_definition(file, APPENDED, first)
+        assert end_in(file) == wanted
+        found += wanted is not None
+    assert 50 < found < 350
+
+
+@pytest.mark.timeout(30)
+def test_many_chunks_that_lead_nowhere_take_no_time() -> None:
+    chunks = (b"LIST" + bytes(4)) * 40_000
+    for after in (chunks + b"12345", chunks + b"id3 \3\0\0\0abcd5", b"fact" + chunks[:-2]):
+        assert end_in(wav(told=0, after=after)) is None
+    whole = wav(told=0, after=b"id3 " + bytes(4) + chunks)
+    assert end_in(whole) == whole.index(b"id3 ")
+
+
 @pytest.mark.parametrize("kind", ["s16", "s24", "s64", "f32"])
 def test_several_channels_are_averaged_alike(tmp_path: Path, kind: str) -> None:
     both = np.stack([STEPS, STEPS[::-1] / 2], axis=1)
@@ -267,3 +332,24 @@ def test_a_store_refuses_other_rates_and_several_channels_of_any_width() -> None
         slow = wav(kind).replace(struct.pack("<I", RATE), struct.pack("<I", 8000), 1)
         with pytest.raises(ValueError, match="8000 Hz, a clip needs 16000 Hz"):
             decode_sound_file(slow, stored=True)
+
+
+def test_a_sound_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rate of one hertz makes 16,000 samples of each; a clock of a compressed sound as many."""
+    monkeypatch.setattr(sound_file, "MOST_SAMPLES", 20 * RATE)
+    for seconds in (20, 21):
+        slow = bytearray(wav("s16", STEPS[:seconds]))
+        place = slow.index(b"fmt ") + 8
+        struct.pack_into("<II", slow, place + 4, 1, 2)
+        packed = BytesIO()
+        soundfile.write(packed, np.zeros(seconds * 8_000, np.int16), 8_000, format="OGG")
+        for file in (bytes(slow), packed.getvalue()):
+            if seconds == 20:
+                assert len(decode_sound_file(file)) == pytest.approx(20 * RATE, abs=RATE)
+                continue
+            with pytest.raises(
+                ValueError, match=r"the sound (claims 336,000|has more than 320,000)"
+            ):
+                decode_sound_file(file)

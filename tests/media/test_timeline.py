@@ -27,8 +27,9 @@ from made_timed import (
 
 from hearsight.media import source, timeline
 from hearsight.media.read import frames_at, probe, read_sound, stream_frames, stream_sound
-from hearsight.media.sound import mono
+from hearsight.media.sound import last_length, mono
 from hearsight.media.sound_frames import HEADED
+from hearsight.media.source import open_media
 from hearsight.media.stated_length import holds_two_flac
 from hearsight.media.write import paint_video
 
@@ -571,22 +572,33 @@ def test_a_packet_that_is_refused_is_silence_where_none_tells_its_time(
 CODED = Path(__file__).parent / "coded"  # sounds that nothing here encodes
 
 
-def recoded(name: str, path: Path, length: int, early: int = 0) -> int:
+def recoded(
+    name: str,
+    path: Path,
+    length: int,
+    early: int = 0,
+    *,
+    last: int | None = None,
+    **options: str,
+) -> int:
     """Write the packets of such a sound, of so many samples each; how many samples there are.
 
-    early: samples by which it begins before 0, and which its last packet holds.
+    early: samples by which it begins before 0, and which its last packet holds. last: those that
+    this holds, of a sound that begins at 0. options: of the file that is written.
     """
-    with av.open(str(CODED / name)) as read, av.open(str(path), "w") as written:
+    ended = early or last
+    files = av.open(str(CODED / name)), av.open(str(path), "w", options=options)
+    with files[0] as read, files[1] as written:
         sound = read.streams.audio[0]
         stream = written.add_stream_from_template(sound)
         packets = [packet for packet in read.demux(sound) if packet.size]
         for number, packet in enumerate(packets):
-            last = early and number == len(packets) - 1
+            ends = ended and number == len(packets) - 1
             packet.time_base = Fraction(1, sound.codec_context.sample_rate)
             packet.pts = packet.dts = number * length - early
-            packet.duration, packet.stream = early if last else length, stream
+            packet.duration, packet.stream = ended if ends else length, stream
             written.mux(packet)
-    return len(packets) * length - early
+    return len(packets) * length - (early if last is None else length - last)
 
 
 def packets_of(path: Path) -> list[Any]:
@@ -693,3 +705,22 @@ def test_a_long_sound_with_a_hole_of_hours_lasts_as_long_as_what_is_read_of_it(
     heard = sum(len(block) for block in stream_sound(slow, rate=1000)) / 1000
     assert probe(slow).duration == pytest.approx(heard, abs=0.1)
     assert heard == pytest.approx(8000, abs=200)  # without the hole
+
+
+@pytest.mark.parametrize("last", [1, 40, 159, 160])
+def test_the_last_packet_of_speex_in_ogg_holds_as_much_as_its_page_says(
+    tmp_path: Path, last: int
+) -> None:
+    rate, path = 8_000, tmp_path / "a.ogg"
+    count = len(packets_of(CODED / "speex.mka"))
+    samples = recoded("speex.mka", path, 160, last=last, page_duration="100000")
+    assert samples == 160 * (count - 1) + last
+    with open_media(path) as source:
+        sound = source.sound
+        packets = list(source.packets(sound))
+        assert packets[0].pts == 0
+        assert [last_length(sound, each) for each in packets[-2:]] == [160, last]
+    assert probe(path).duration == samples / rate
+    assert np.array_equal(read_sound(path, rate=rate), decoded(path)[:samples])
+    part = read_sound(path, rate=rate, start=(samples - 100) / rate)
+    assert np.array_equal(part, decoded(path)[samples - 100 : samples])

@@ -94,6 +94,20 @@ def test_from_elsewhere_a_token_is_asked_for_once() -> None:
     assert fresh.headers["location"] == "/evil.example/"  # not another host
 
 
+@pytest.mark.parametrize(
+    "other", ["a@b=1", "a,b=1", "flag", "expires=1", "=1", 'x="un', "é=ü", "a b"]
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_cookies_of_other_programs_on_the_machine_do_no_harm(other: str, before: bool) -> None:
+    """A browser sends a host's cookies to every port of it, whatever they are called."""
+    token = new_token()
+    own = f"hearsight-8420={token}"
+    both = f"{other}; {own}" if before else f"{own}; {other}"
+    for cookie, status in ((both, 200), (other, 403), (both.replace(token, token[1:]), 403)):
+        headers = {"cookie": cookie.encode("latin-1")}
+        assert client(token).get("/films/1", headers=headers).status_code == status, cookie
+
+
 def test_all_addresses_have_no_one_name() -> None:
     assert hosts_of("0.0.0.0", 8420) is None
     assert hosts_of("192.168.0.7", 8420) == {"192.168.0.7:8420"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hearsight.files.locks import LOCK
-from hearsight.serving.runs import LOG, REPORT, find_runs
+from hearsight.serving.runs import LOG, REPORT, find_runs, read_entries
 
 
 def make_run(folder: Path, changed: float, *names: str) -> None:
@@ -47,3 +47,28 @@ def test_a_folder_that_may_not_be_entered_hides_no_other(
 
     monkeypatch.setattr(Path, "stat", stat_from_outside)
     assert [one.path.name for one in find_runs([tmp_path])] == ["open"]
+
+
+def test_a_log_is_read_line_by_line_whatever_is_written_there(tmp_path: Path) -> None:
+    log = tmp_path / LOG
+    lines = [
+        b'{"step": 1, "loss": 2.5, "kind": "train", "map": [1], "bad": NaN, "far": Infinity}',
+        b"[" * 100_000,
+        b'{"a": ' * 100_000,
+        b"{",
+        b"[]",
+        b'{"step": "2"}',
+        b"\xff\xfe\0",
+        b'{"step": ' + b"9" * 5000 + b"}",
+        b'{"step": 3}',
+    ]
+    log.write_bytes(b"\n".join(lines) + b'\n{"step": 4')
+    entries, end = read_entries(log, 0)
+    assert entries == [{"step": 1, "loss": 2.5, "kind": "train"}, {"step": 3}]
+    assert end == log.stat().st_size - len(b'{"step": 4')
+    with log.open("ab") as file:
+        file.write(b"}\n")
+    assert read_entries(log, end) == ([{"step": 4}], log.stat().st_size)
+    log.write_bytes(b'{"step": 5}\n')
+    assert read_entries(log, end) == ([{"step": 5}], 12)
+    assert read_entries(tmp_path / "none", 7) == ([], 7)

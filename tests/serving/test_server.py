@@ -18,7 +18,9 @@ from made_pages import Page
 from made_server import Served, serving
 
 from hearsight import Library, localise_video
+from hearsight.errors import HearsightError
 from hearsight.library.indexing import index_videos
+from hearsight.serving.application import open_socket
 from hearsight.serving.collection import MOST_BASKET
 from hearsight.serving.service import json_response
 
@@ -73,6 +75,15 @@ def test_a_picture_and_a_sound_are_localised(served: Served, folder: Path) -> No
     assert (found["kind"], len(found["moments"]), found["size"]) == ("picture", 1, [48, 64])
     assert served.ask(f"films/{key}/media")[2]["content-type"] == "image/jpeg"
     assert served.ask(f"films/{key}/sound")[1] == (folder / "s.wav").read_bytes()
+
+
+def test_a_picture_whose_sound_is_not_there_leaves_nothing(served: Served, folder: Path) -> None:
+    picture = served.send(folder / "p.png")
+    for sound in ("0" * 16, picture):
+        body = json.dumps({"picture": picture, "sound": sound}).encode()
+        status, answer, _ = served.ask("films", body)
+        assert (status, "send it again" in json.loads(answer)["error"]) == (400, True)
+    assert [each for each in (folder / "state" / "uploads").iterdir() if picture in each.name] == []
 
 
 def test_a_film_of_the_folder_is_known_by_an_id_and_stays_there(
@@ -284,3 +295,9 @@ def test_a_server_that_was_killed_has_lost_no_finished_result(
         assert [one.name for one in (tmp_path / "state" / "results").iterdir()] == [key]
         assert list((tmp_path / "state" / "uploads").iterdir()) == []
         assert "film.mp4" in second.ask("")[1].decode()
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "é" * 64, "é..b", "\u200b"])
+def test_an_address_that_no_host_has_is_refused(host: str) -> None:
+    with pytest.raises(HearsightError, match=r":0 cannot be used: "):
+        open_socket(host, 0)

@@ -37,6 +37,27 @@ def test_a_file_lies_on_disk_until_it_is_taken(held: Uploads) -> None:
         held.take(sent.id)
 
 
+def test_of_several_that_are_wanted_none_is_left_behind_if_one_is_not_there(held: Uploads) -> None:
+    for wanted in ("0", None):  # one that was never sent, and the same twice
+        sent = receive(held, "a.png", b"1")
+        with (
+            pytest.raises(HearsightError, match="send it again"),
+            held.taken(sent.id, wanted or sent.id),
+        ):
+            pytest.fail("one of them is not there")
+        assert list(held.folder.iterdir()) == []
+        assert held.held == {}
+    first, second = receive(held, "a.png", b"1"), receive(held, "b.wav", b"2")
+    with held.taken(first.id, second.id) as found:
+        assert found == [first, second]
+        first.path.rename(held.folder.parent / "a.png")
+    assert second.path.exists()
+    third = receive(held, "c.mp4", b"3")
+    with pytest.raises(OSError, match="full"), held.taken(third.id):
+        raise OSError("the disk is full")
+    assert not third.path.exists()
+
+
 @pytest.mark.parametrize("length", [None, 101])
 def test_what_is_too_large_is_refused_and_leaves_nothing(held: Uploads, length: int | None) -> None:
     with pytest.raises(UploadTooLargeError, match="larger than the 100 bytes"):

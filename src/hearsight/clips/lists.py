@@ -364,7 +364,7 @@ def parse_list(path: Path, text: str | bytes, *, truth: bool = False) -> list[Li
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise HearsightError(wrong) from error
     for one in found:
-        if not is_text(one.ids[0]) or not is_text(one.label or ""):
+        if not is_text(one.ids[0]) or "\0" in one.ids[0] or not is_text(one.label or ""):
             raise HearsightError(f"The list '{path}' has a name that is no text: {one.text[:200]}.")
     return found
 

@@ -17,7 +17,7 @@ from hearsight.clips.clip import UnreadableClip, encode_picture
 from hearsight.clips.frame_truth import FrameTruth, SourceMask, truth_of
 from hearsight.clips.shards import TRUTH, Store
 from hearsight.files.text import parse_json
-from hearsight.media.picture import decode_mask
+from hearsight.media.picture import MOST_PIXELS, decode_mask
 
 HALF = 127
 
@@ -61,6 +61,9 @@ def decode_truth(file: bytes, id: str, *, masks: bool = True) -> StoredTruth:
         if "size" not in held or not masks:
             return StoredTruth(clip, origins, None)
         height, width = map(int, held["size"])
+        if min(height, width) < 1 or height * width > MOST_PIXELS:
+            raise ValueError("a size that no picture has")
+        kind, subset = (_text_or_none(held[name]) for name in ("kind", "subset"))
         sources = tuple(_source(one, (height, width)) for one in held["sources"])
         truth = FrameTruth(
             id=id,
@@ -69,8 +72,8 @@ def decode_truth(file: bytes, id: str, *, masks: bool = True) -> StoredTruth:
             size=(height, width),
             sources=sources,
             null=bool(held["null"]),
-            kind=held["kind"],
-            subset=held["subset"],
+            kind=kind,
+            subset=subset,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("its truth.json is damaged") from error
@@ -81,9 +84,16 @@ def _source(held: dict[str, Any], size: tuple[int, int]) -> SourceMask:
     mask = decode_mask(b64decode(held["mask"], validate=True)) > HALF
     if mask.shape != size:
         raise ValueError("a mask of another size")
-    return SourceMask(
-        name=held["name"], mask=mask, label=held["label"], sounds=bool(held["sounds"])
-    )
+    name, label = _text_or_none(held["name"]), _text_or_none(held["label"])
+    if name is None:
+        raise ValueError("a source without a name")
+    return SourceMask(name=name, mask=mask, label=label, sounds=bool(held["sounds"]))
+
+
+def _text_or_none(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 class MaskedStore(Store):

@@ -4,7 +4,8 @@ import logging
 import os
 import re
 import tarfile
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +43,7 @@ from hearsight.progress import Progress, no_progress
 
 LOGGER = logging.getLogger(__name__)
 SHARD_NAME = re.compile(r"clips-(\d+)\.tar")
+HELD = 1000  # clips of films that wait for their turn, at most: some hundred megabytes
 
 
 class StoreWriter:
@@ -225,9 +227,10 @@ def write_store(
 ) -> StoreSummary:
     """Write every readable clip to a store, except those that it already has.
 
-    Encoded clips keep their bytes; composed ones are encoded here. Each that does not come from a
-    film is decoded once, to be sure that it can be; of a clip whose id is already there only the
-    fingerprint is compared.
+    They are written in the order of `clips`. Encoded clips keep their bytes; composed ones are
+    encoded here. Each that does not come from a film is decoded once, to be sure that it can be; of
+    a clip whose id is already there only the fingerprint is compared. Clips of films, in whatever
+    order a list names them, are read film by film, `HELD` of them at a time.
 
     Args:
         clips: what to write.
@@ -235,7 +238,7 @@ def write_store(
         clips_per_shard: fewer only in the last shard.
         workers: threads that read ahead; processes for `FilmedClips`, for more than one of which a
             script must call this under `if __name__ == "__main__":`, since they import it.
-        progress: called after each clip with (`stage`, done, total).
+        progress: called after each clip that was read with (`stage`, done, total).
         stage: its name in `progress`.
 
     Raises:
@@ -248,11 +251,12 @@ def write_store(
         present = len(clips) - len(wanted)
         others = _others(clips, Store(folder)) if present else ()
         with closing(_read_all(clips, wanted, workers)) as read:
-            for done, (index, clip) in enumerate(zip(wanted, read, strict=True), start=present + 1):
-                if isinstance(clip, UnreadableClip):
-                    unreadable.append(clip)
-                else:
-                    added += writer.add(clip, fingerprint(clips, index))
+            for done, ready in enumerate(_in_turn(wanted, read), start=present + 1):
+                for index, clip in ready:
+                    if isinstance(clip, UnreadableClip):
+                        unreadable.append(clip)
+                    else:
+                        added += writer.add(clip, fingerprint(clips, index))
                 progress(stage, done, len(clips))
     if unreadable and not added + present:
         raise HearsightError(
@@ -279,19 +283,42 @@ def _others(clips: Clips, store: Store) -> tuple[str, ...]:
     )
 
 
+def _in_turn(
+    wanted: Sequence[int], read: Iterable[tuple[int, Clip | UnreadableClip]]
+) -> Iterator[list[tuple[int, Clip | UnreadableClip]]]:
+    """For each clip that was read those whose turn has come with it, in the order of `wanted`."""
+    turns, waiting = deque(wanted), dict[int, Clip | UnreadableClip]()
+    for index, clip in read:
+        waiting[index] = clip
+        ready = []
+        while turns and turns[0] in waiting:
+            turn = turns.popleft()
+            ready.append((turn, waiting.pop(turn)))
+        yield ready
+
+
+def _film_by_film(clips: FilmedClips, wanted: Sequence[int]) -> list[int]:
+    """The same indices, each `HELD` of them sorted so that each film is read from its start."""
+    parts = (wanted[start : start + HELD] for start in range(0, len(wanted), HELD))
+    return [index for part in parts for index in sorted(part, key=clips.film_order)]
+
+
 def _read_all(
     clips: Clips, wanted: Sequence[int], workers: int
-) -> Generator[Clip | UnreadableClip, None, None]:
-    """The clips at some indices, encoded and checked, in order."""
+) -> Generator[tuple[int, Clip | UnreadableClip], None, None]:
+    """The clips at some indices, encoded and checked, in the order in which they are read."""
     ahead = 2 * workers
-    if workers < 2 or not isinstance(clips, FilmedClips):
-        yield from read_ahead(partial(_read_checked, clips), wanted, workers=workers, ahead=ahead)
+    films = clips if isinstance(clips, FilmedClips) else None
+    order = wanted if films is None else _film_by_film(films, wanted)
+    if workers < 2 or films is None:
+        read = partial(_read_checked, clips)
+        yield from zip(order, read_ahead(read, order, workers=workers, ahead=ahead), strict=True)
         return
-    found = read_apart(_read_remarked, clips, clips.runs(wanted), workers=workers, ahead=ahead)
-    for index, (clip, flaws) in zip(wanted, found, strict=True):
+    found = read_apart(_read_remarked, films, films.runs(order), workers=workers, ahead=ahead)
+    for index, (clip, flaws) in zip(order, found, strict=True):
         if isinstance(clips, RemarkedClips):
             clips.note_flaws(index, flaws)
-        yield clip
+        yield index, clip
 
 
 def _read_remarked(clips: FilmedClips, index: int) -> tuple[Clip | UnreadableClip, frozenset[str]]:

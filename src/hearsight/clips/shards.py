@@ -104,8 +104,8 @@ def _load_index(path: Path, size: int) -> ShardIndex | None:
     listed = isinstance(ids, list) and all(isinstance(id, str) for id in ids)
     if not listed or places.shape != (len(ids), COLUMNS, 2):
         return None
-    if (places < 0).any() or (places.sum(axis=2) > size).any():
-        return None
+    if ((places < 0) | (places > size)).any() or (places.sum(axis=2) > size).any():
+        return None  # the first also lest the sum overflow
     return ShardIndex(ids=ids, places=places)
 
 
@@ -132,6 +132,8 @@ def scan_shard(shard: Path) -> ShardIndex:
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
+                if member.size < 0:  # what is behind it would be read again and again
+                    raise tarfile.ReadError("a file of a negative size")
                 folder, slash, name = member.name.rpartition("/")
                 stem, _, suffix = name.partition(".")
                 column = PARTS.get(suffix.lower())
@@ -142,7 +144,7 @@ def scan_shard(shard: Path) -> ShardIndex:
                 if column == FACTS and (file := tar.extractfile(member)):
                     ids[key] = _id_in(file.read(), key)
             _check_end(shard, tar.offset)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:  # the last two of pax headers
         raise HearsightError(
             f"'{shard}' is not a whole tar file ({error}): it is truncated or damaged."
         ) from error

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hearsight.clips.frame_truth import SourceMask
-from hearsight.datasets.folders import spelt
+from hearsight.datasets.folders import is_file, spelt
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -129,7 +129,7 @@ def _sounds(video: str) -> tuple[str, ...]:
 
 
 def _first(paths: Iterable[Path]) -> Path | None:
-    return next((found for path in paths if (found := spelt(path)).is_file()), None)
+    return next((found for path in paths if is_file(found := spelt(path))), None)
 
 
 class Outline(NamedTuple):

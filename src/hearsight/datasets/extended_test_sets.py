@@ -15,7 +15,7 @@ from jaxtyping import Int16
 from hearsight.clips.clip import Clip, DecodedClip, UnreadableClip, encode_clip
 from hearsight.clips.fingerprint import file_fingerprint
 from hearsight.clips.lists import BETWEEN, PAIRED, read_pairs
-from hearsight.datasets.folders import find_file, subfolder
+from hearsight.datasets.folders import find_file, is_file, subfolder
 from hearsight.errors import HearsightError
 from hearsight.files.content import read_content
 from hearsight.media.picture import decode_picture
@@ -65,7 +65,7 @@ class ExtendedClips:
             (dict.fromkeys(video for video, _ in pairs), self._frame_path, "frame"),
             (dict.fromkeys(audio for _, audio in pairs), self._sound_path, "sound"),
         ):
-            if not any(place(name).is_file() for name in names):
+            if not any(is_file(place(name)) for name in names):
                 first = place(next(iter(names)))
                 raise HearsightError(f"None of {len(names):,} clips has a {kind}: no '{first}'.")
 

@@ -32,6 +32,8 @@ from hearsight.media.picture import decode_picture, picture_suffix
 from hearsight.media.samples import RATE
 from hearsight.media.sound_file import decode_sound_file
 
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")  # suffixes, in small letters
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedClip:
@@ -81,13 +83,12 @@ def without_file(
 
 def frame_names(folder: Path) -> list[str]:
     """The sorted ids of the frames in a folder: pictures, or folders of pictures."""
-    suffixes = (".jpg", ".jpeg", ".png")
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".")]
     return sorted(
-        name[: name.rindex(".")] if name.lower().endswith(suffixes) else name
+        name[: name.rindex(".")] if name.lower().endswith(FRAME_SUFFIXES) else name
         for name in names
-        if name.lower().endswith(suffixes) or "." not in name or name.endswith(".mp4")
+        if name.lower().endswith(FRAME_SUFFIXES) or "." not in name or name.endswith(".mp4")
     )
 
 
@@ -122,11 +123,27 @@ def unique(named: Iterator[ListedClip]) -> list[ListedClip]:
     return list(first.values())
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; none is where one may not look, or of a name that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """As `is_file`, of a folder."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def first_existing(patterns: Sequence[str], ids: Sequence[str]) -> str | None:
-    """The first pattern for which one of the ids has a file; `*` is replaced by the id."""
+    """The first pattern for which one of the ids has a file; its last `*` stands for the id."""
     for id in ids:
         for pattern in patterns:
-            if find_file(id, [pattern]).is_file():
+            if is_file(find_file(id, [pattern])):
                 return pattern
     return None
 
@@ -136,11 +153,17 @@ def find_file(id: str, patterns: Sequence[str]) -> Path:
 
     Its suffix may be spelt otherwise, as `spelt` says.
     """
-    paths = [Path(pattern.replace("*", id)) for pattern in patterns]
+    paths = [Path(_filled(pattern, id)) for pattern in patterns]
     for path in (*paths, *map(spelt, paths)):
-        if path.is_file():
+        if is_file(path):
             return path
     return paths[0]
+
+
+def _filled(pattern: str, id: str) -> str:
+    """The path of an id; a folder before it may have a `*` in its name, too."""
+    before, _, behind = pattern.rpartition("*")
+    return f"{before}{id}{behind}"
 
 
 def spelt(path: Path) -> Path:
@@ -148,12 +171,12 @@ def spelt(path: Path) -> Path:
 
     Content tells what a picture is. The path itself where there is none.
     """
-    if path.is_file():
+    if is_file(path):
         return path
-    suffixes = (".jpg", ".jpeg", ".png") if path.suffix == ".jpg" else (path.suffix,)
+    suffixes = FRAME_SUFFIXES if path.suffix == ".jpg" else (path.suffix,)
     for suffix in (each for lower in suffixes for each in (lower, lower.upper())):
         found = path.parent / f"{path.name.removesuffix(path.suffix)}{suffix}"
-        if found.is_file():
+        if is_file(found):
             return found
     return path
 
@@ -165,7 +188,7 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in (".jpg", ".jpeg", ".png") and not path.name.startswith(".")
+        if path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
     )
 
 
@@ -206,7 +229,7 @@ def subfolder(folder: Path, *names: str) -> Path:
 class FolderClips:
     """Clips read from one frame file and one sound file each.
 
-    frames, sounds: paths in which `*` is replaced by the id. Sounds of another rate are
+    frames, sounds: paths whose last `*` stands for the id. Sounds of another rate are
     resampled, several channels averaged. sound_names: the names that the sound of an id may have,
     by default the id. seconds: of each sound only the beginning of this length is used, or the
     middle. passed_over: sentences on files that belong to none of the clips, and on clips that
@@ -238,7 +261,7 @@ class FolderClips:
             if first_existing(patterns, names) is None:
                 raise HearsightError(
                     f"None of {len(named):,} clips has a {kind}: for '{self.ids[0]}' there is no "
-                    f"'{patterns[0].replace('*', self.ids[0])}'."
+                    f"'{_filled(patterns[0], self.ids[0])}'."
                     if named
                     else f"There is no sound at '{sounds[0]}'."
                 )
@@ -306,7 +329,7 @@ class FolderClips:
     def _sound_file(self, id: str) -> Path:
         """The first file that the sound of a clip may be in; where none is there, of its own id."""
         paths = [find_file(name, self._sounds) for name in self._sound_names(id)]
-        return next((path for path in paths if path.is_file()), paths[0])
+        return next((path for path in paths if is_file(path)), paths[0])
 
     def _file(self, id: str, path: Path) -> tuple[Path, bytes]:
         try:

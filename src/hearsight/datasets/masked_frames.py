@@ -240,7 +240,7 @@ def read_mask(path: Path) -> Bool[np.ndarray, "height width"]:
     if picture_suffix(file) == "jpg":
         within: Bool[np.ndarray, "height width"] = np.asarray(image.convert("L")) > HALF
         return within
-    if image.mode not in ("1", "L", "I", "F", "I;16"):
+    if image.mode not in ("1", "L", "F") and not image.mode.startswith("I"):
         has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
         image = image.convert("RGBA" if has_alpha else "RGB")
         colours = np.asarray(image)

@@ -14,7 +14,7 @@ released.
 
 from pathlib import Path
 
-from hearsight.datasets.folders import picture_files, spelt
+from hearsight.datasets.folders import is_file, is_folder, picture_files, spelt
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -134,12 +134,12 @@ def _frames_of(
     """The frames of an expression, if all that it needs is there."""
     uid, null = told["uid"], told["split"] == NULL
     names = _folder_names(told)
-    media = next((folder / MEDIA / n for n in names if (folder / MEDIA / n).is_dir()), None)
+    media = next(filter(is_folder, (folder / MEDIA / name for name in names)), None)
     sound = None if media is None else spelt(media / "audio.wav")
-    if media is None or sound is None or not sound.is_file():
+    if media is None or sound is None or not is_file(sound):
         return []
     masked = [folder / MASKS / name / f"fid_{told['fid']}" for name in names]
-    masks = next((each for each in masked if each.is_dir()), None)
+    masks = next(filter(is_folder, masked), None)
     if masks is None and not null:
         return []
     if media.name not in places:

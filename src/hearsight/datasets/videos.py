@@ -28,7 +28,8 @@ SUFFIXES = (
     *(".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb"),
     *(".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
 )
-AT_SECOND = re.compile(r"(.+)@\d+\.\d\d", re.DOTALL)  # end of the id of a clip of several
+AT_SECOND = re.compile(r"(.+)@\d+\.\d\d\d?", re.DOTALL)  # end of the id of a clip of several
+CLOSE = 0.02  # seconds; closer clips have a third digit in their ids, or two would have one id
 RUN = 20  # clips of a film that a process reads at a time
 MOST_NAMED = 5  # of what is passed over
 
@@ -150,6 +151,7 @@ class VideoClips:
         self.ids: list[str] = []
         self._moments: list[tuple[str, float | None]] = []
         self._readers: dict[tuple[int, int], ExcerptReader] = {}
+        digits = 3 if every is not None and every < CLOSE else 2
         passed = PassedOver()
         found = find_videos(folder, passed)
         self.passed_over = passed.sentences()
@@ -157,7 +159,7 @@ class VideoClips:
             name = path.relative_to(self._folder).as_posix()
             times = [None] if every is None else _times(path, every)
             for time in times:
-                self.ids.append(name if time is None else f"{name}@{time:.2f}")
+                self.ids.append(name if time is None else f"{name}@{time:.{digits}f}")
                 self._moments.append((name, time))
 
     def __len__(self) -> int:
@@ -202,6 +204,9 @@ class VideoClips:
             else:
                 found.append([index])
         return found
+
+    def film_order(self, index: int) -> int:
+        return index
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_readers": {}}

@@ -10,13 +10,14 @@ baby; 255 is no class. An image of several rows has the sounds of all of them at
 Source: Chen et al., Unraveling instance associations (CAVP), CVPR 2024, as released.
 """
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from hearsight.clips.frame_truth import SourceMask
 from hearsight.clips.lists import SPLITS
-from hearsight.datasets.folders import ending_in, picture_files, spelt
+from hearsight.datasets.folders import ending_in, is_file, picture_files, spelt
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
     MaskedFrames,
@@ -31,6 +32,7 @@ from hearsight.files.text import count_and_name, read_table
 COLUMNS = ("cateName", "img_Id", "ann_Ids", "cateId", "vgg_file", "split")
 DIGITS = 12
 IGNORED = 255
+NUMBER = re.compile(r"[0-9]{1,3}")  # of a class, as a mask can hold it
 SOUND_FOLDERS = ("audios", "audio", "audio_wav")
 
 
@@ -76,7 +78,7 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
         split = SPLITS.get(told["split"].lower(), told["split"].lower())
         name = f"{_padded(told['img_Id'])}_{_padded(told['ann_Ids'])}.png"
         single = spelt(folder / "mask" / name)
-        key = single.stem if single.is_file() else _padded(told["img_Id"])
+        key = single.stem if is_file(single) else _padded(told["img_Id"])
         every.setdefault(key, set()).add(split)
         if subset in (None, split):
             images.setdefault(key, []).append(told)
@@ -112,7 +114,8 @@ def open_vpo(folder: Path, table: Path, *, subset: str | None = None) -> MaskedF
     check_any(frames, folder, said)
     rows = [told for own in images.values() for told in own]
     numbers = {told["cateId"].removesuffix(".0"): told["cateName"] for told in rows}
-    classes = {int(number): name for number, name in numbers.items() if number.isdecimal()}
+    known = ((number, name) for number, name in numbers.items() if NUMBER.fullmatch(number))
+    classes = {int(number): name for number, name in known}
     return MaskedFrames(frames, partial(read_categories, classes), passed_over=said)
 
 
@@ -143,7 +146,7 @@ def _frame(
     picture = spelt(folder / "data" / f"{_padded(own[0]['img_Id'])}.jpg")
     mask = spelt(folder / "mask" / f"{key}.png")
     heard = tuple(dict.fromkeys(spelt(sounds / f"{told['vgg_file']}.wav") for told in own))
-    if not all(path.is_file() for path in (picture, mask, *heard)):
+    if not all(map(is_file, (picture, mask, *heard))):
         return None
     labels = dict.fromkeys(told["cateName"] for told in own)
     split = own[0]["split"].lower()

@@ -230,7 +230,7 @@ def extract_locally(
     files: Sequence[Path], extractor: Extractor, progress: Progress
 ) -> Iterator[tuple[Path, FileMoments | str]]:
     """The engine that extracts moments in this process, one file after the other."""
-    sizes = [max(1, path.stat().st_size if path.exists() else 1) / 1e6 for path in files]
+    sizes = [_size(path) / 1e6 for path in files]
     total = math.ceil(sum(sizes))
     before = 0.0
     for path, size in zip(files, sizes, strict=True):
@@ -245,6 +245,14 @@ def extract_locally(
             yield path, failure(error)
         before += size
         file_progress(0.0)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, at least 1, also where it is gone or out of reach: reading it says so."""
+    try:
+        return max(1, path.stat().st_size)
+    except OSError:
+        return 1
 
 
 def _is_still(info: MediaInfo) -> bool:

@@ -1,16 +1,19 @@
 """Calls of LanceDB: imported without traces, made in one event loop, failing in one sentence.
 
-LanceDB's event loop has a thread of its own. Each way there and back takes a tenth of a millisecond
-or more. A search by its synchronous calls takes six of them, asking for the index before one more:
-by asynchronous calls both are one.
+A search by LanceDB's synchronous calls crosses six times to the thread of its event loop and back,
+asking for the index before once more, a tenth of a millisecond or more each. Asynchronous calls in
+one coroutine cross once. The loop is one of ours, since LanceDB's own is no part of its interface.
 """
 
+import asyncio
 import os
 import re
+import threading
 import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 from hearsight.errors import HearsightError, needs
@@ -38,7 +41,6 @@ def unchanged_caller() -> Iterator[None]:
 
 with needs("library", "A library"), unchanged_caller():
     import lancedb
-    from lancedb.background_loop import LOOP
 
 Answer = TypeVar("Answer")
 FRESH = timedelta(seconds=5)  # after which an open table looks for newer moments
@@ -48,10 +50,22 @@ UNWRITTEN = "cannot be written"
 LANCE_PREFIX = re.compile(r"lance error: (LanceError\(\w+\): )?")  # of its messages
 
 
+@cache
+def _event_loop(process: int) -> asyncio.AbstractEventLoop:
+    """The event loop of a process, in a thread of its own; threads do not survive a fork."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="hearsight-library", daemon=True).start()
+    return loop
+
+
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Do something in LanceDB's event loop, and wait for it."""
-    answer: Answer = LOOP.run(work)  # type: ignore[no-untyped-call]
-    return answer
+    """Do something in the event loop, and wait for it, whether or not the caller has a loop."""
+    waiting = asyncio.run_coroutine_threadsafe(work, _event_loop(os.getpid()))
+    try:
+        return waiting.result()
+    except BaseException:  # such as Ctrl-C
+        waiting.cancel()
+        raise
 
 
 async def connect(library: str) -> lancedb.AsyncConnection:

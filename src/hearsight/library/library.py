@@ -463,6 +463,8 @@ def _window_at(video: Path, at: float, seconds: float) -> SoundWindow:
     begin = max(0, first - (length - len(samples)))
     if begin < first:  # the sound ends within the window, which is moved inwards
         samples = read_sound(video, rate=RATE, start=begin / RATE, seconds=seconds)
+        if begin > 0 and len(samples) < length:  # it ended before, where is not known
+            return next(sound_windows(stream_sound(video, rate=RATE), [at], seconds))
     window = next(sound_windows([samples], [at - begin / RATE], seconds))
     return SoundWindow(time=at, samples=window.samples, level=window.level)
 

@@ -17,7 +17,7 @@ source either, and the confidence is 0.
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -458,6 +458,11 @@ def paint_film(
     progress(done, done)  # what the duration promised may be a few frames more
 
 
+def threshold_of(facts: Mapping[str, Any]) -> float:
+    """The confidence (a cosine) below which a model finds no source, by its checkpoint's facts."""
+    return float(facts.get("threshold", THRESHOLD))
+
+
 def load_localiser(
     model: Model | Path | str | None,
     *,
@@ -480,7 +485,7 @@ def load_localiser(
         encoders, recipe, facts = load_model(MODEL if model is None else model)
         place = move(encoders, device)
     if threshold is None:
-        threshold = float(facts.get("threshold", THRESHOLD))
+        threshold = threshold_of(facts)
     if not -1 <= threshold <= 1:
         raise HearsightError(f"The threshold is a cosine from -1 to 1, not {threshold}.")
     return Localiser(

@@ -20,7 +20,7 @@ from hearsight.checkpoints.export_model import write_papers
 from hearsight.checkpoints.model_folder import CONFIG
 from hearsight.errors import HearsightError, needs
 from hearsight.files.output import check_folder, written_folder
-from hearsight.localising.localise import SOUND_SECONDS, STEP, STRETCH, THRESHOLD
+from hearsight.localising.localise import SOUND_SECONDS, STEP, STRETCH, threshold_of
 from hearsight.localising.moments import RASTER
 from hearsight.localising.painting import LEVEL
 from hearsight.media.samples import RATE
@@ -130,7 +130,7 @@ def config_of(model: Model) -> dict[str, Any]:
         "format": "onnx",
         "version": __version__,
         "name": recipe.name,
-        "threshold": float(model.facts.get("threshold", THRESHOLD)),  # cosine
+        "threshold": threshold_of(model.facts),  # cosine
         "frame": {  # shorter side, step of the longer side and its most, RGB in [0, 1]
             "side": recipe.frame_size,
             "step": STEP,

@@ -186,7 +186,10 @@ def read_sound(
 
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.
+        ValueError: a rate that is not above 0, or times below 0 or without end.
     """
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise ValueError(f"{seconds} s of sound cannot be read")
     wanted = None if seconds is None else round(seconds * rate)
     return _first_samples(_sound(path, rate, start), wanted)
 
@@ -262,8 +265,11 @@ def stream_sound(
 
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.
+        ValueError: a rate that is not above 0, or blocks of less than a sample.
     """
-    size = round(seconds * rate)
+    size = round(seconds * rate) if 0 <= seconds < math.inf else 0
+    if size < 1:
+        raise ValueError(f"sound cannot be read in blocks of {seconds} s at {rate} Hz")
     kept: list[Samples] = []
     count = 0
     for block in _sound(path, rate, 0.0):

@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int16, Shaped
 from hearsight.media.samples import RATE, to_samples
 from hearsight.media.sound_heads import UNKNOWN_LENGTH, end_in
 
-MOST_SAMPLES = 2**27  # of one sound: 2.3 hours at `RATE`; a hostile header may claim any number
+MOST_SAMPLES = 2**27  # of one sound, as coded and at `RATE` (2.3 hours): hostile heads claim any
 PLAIN = {"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
 
 
@@ -93,7 +93,10 @@ def _by_ffmpeg(file: bytes, path: Path | None, stored: bool) -> Int16[np.ndarray
         if stored:
             info = probe(path)
             _check_stored(info.sound_rate or 0, info.channels or 0)
-        return to_samples(read_sound(path, rate=RATE))
+        samples = read_sound(path, rate=RATE, seconds=(MOST_SAMPLES + 1) / RATE)
+        if len(samples) > MOST_SAMPLES:
+            raise ValueError(f"the sound has more than {MOST_SAMPLES:,} samples at {RATE} Hz")
+        return to_samples(samples)
     except MediaError as error:
         known = sound_suffix(file) is not None
         raise ValueError("the sound is empty or damaged" if known else str(error)) from error
@@ -113,8 +116,9 @@ def _check_stored(rate: int, channels: int) -> None:
 
 def _read_whole(opened: Any, kind: str) -> Shaped[np.ndarray, "samples channels"]:
     """All samples of an open `soundfile.SoundFile`; ValueError if they are not all there."""
-    if opened.frames > MOST_SAMPLES:
-        raise ValueError(f"the sound claims {opened.frames:,} samples")
+    claimed = max(opened.frames, opened.frames * RATE // max(1, opened.samplerate))
+    if claimed > MOST_SAMPLES:
+        raise ValueError(f"the sound claims {claimed:,} samples")
     samples = np.asarray(opened.read(dtype=kind, always_2d=True))
     if len(samples) < opened.frames:
         raise ValueError(f"the sound ends after {len(samples):,} of {opened.frames:,} samples")

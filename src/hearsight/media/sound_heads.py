@@ -33,6 +33,7 @@ FIRST = (b"fmt ", b"data", *APPENDED)
 EXTENSIBLE, PCM = 0xFFFE, 1  # forms of samples
 RF64 = b"RF64"  # begins a WAV file whose sizes, of 64 bits, stand in a chunk `ds64`
 SEARCHED = 1 << 26  # bytes at the end in which appended chunks are looked for
+VAIN, LEADS = 1, 2
 
 
 class WideSamples(NamedTuple):
@@ -186,18 +187,31 @@ def end_in(content: bytes | mmap) -> int | None:
     if place is None or 0 < _size(content, place) < UNKNOWN_LENGTH:
         return None
     first = max(place + 8, len(content) - SEARCHED)
-    ends = [end for name in APPENDED if (end := _chain(content, name, first)) is not None]
+    known = bytearray(max(0, len(content) - first))
+    ends = [end for name in APPENDED if (end := _chain(content, name, first, known)) is not None]
     return min(ends, default=None)
 
 
-def _chain(content: bytes | mmap, name: bytes, first: int) -> int | None:
-    """Where the first chunk of a name begins of which a chain leads to the end of the file."""
+def _chain(content: bytes | mmap, name: bytes, first: int, known: bytearray) -> int | None:
+    """Where the first chunk of a name begins of which a chain leads to the end of the file.
+
+    known: for each place from `first` on whether a chain from there leads to the end: `LEADS`,
+    `VAIN`, or 0 where none was followed yet, so that none is followed twice.
+    """
     place = content.find(name, first)
     while place >= 0:
         following = place
         while content[following : following + 4] in APPENDED and following + 8 <= len(content):
+            if known[following - first]:
+                break
+            known[following - first] = VAIN
             following = _after(content, following)
-        if following in (len(content), len(content) + 1):  # the last byte of padding may be missing
+        leads = following < len(content) and known[following - first] == LEADS
+        if leads or following in (len(content), len(content) + 1):  # padding may be missing
+            following = place
+            while following < len(content) and known[following - first] != LEADS:
+                known[following - first] = LEADS
+                following = _after(content, following)
             return place
         place = content.find(name, place + 1)
     return None

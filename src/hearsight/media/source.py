@@ -80,14 +80,14 @@ class Source:
         self._format: str | None = None  # told by the content
         sound = sound_in(path)
         if isinstance(sound, WideSamples):
-            self._address = f"subfile,,start,{sound.begin},end,{sound.end},,:{path}"
+            self._address = f"subfile,,start,{sound.begin},end,{sound.end},,:file:{path}"
             self._format = f"s{8 * sound.width}le"
             layout = f"{sound.channels}c" if sound.channels > 1 else "mono"
             self._options |= {"sample_rate": str(sound.rate), "ch_layout": layout}
         elif isinstance(sound, NewHead):
             self._address = Spliced(path, sound)
         elif sound is not None:
-            self._address = f"subfile,,start,0,end,{sound},,:{path}"
+            self._address = f"subfile,,start,0,end,{sound},,:file:{path}"
         self._open()
         # FFmpeg gives each track a stream, in their order; where it does not, it has to apply edits
         tracks = [stream for stream in self.container.streams if not _is_cover(stream)]
@@ -375,6 +375,8 @@ def existing_file(path: Path | str) -> Path:
         raise MediaError(f"'{path}' is a folder, not a file.") from error
     except OSError as error:
         raise MediaError(f"'{path}' cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # of a name with a zero in it
+        raise MediaError(f"{str(path)!r} is no name of a file: {error}.") from error
     return path
 
 

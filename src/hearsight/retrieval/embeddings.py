@@ -27,6 +27,7 @@ from hearsight.localising.localise import (
     EncoderFrame,
     normalised,
     stacked,
+    threshold_of,
 )
 from hearsight.media.samples import to_samples
 from hearsight.model.augmentation import evaluation_frame
@@ -198,7 +199,7 @@ def load_embedder(model: str | Path, device: str | None = None) -> Embedder:
         recipe=recipe,
         source=source,
         device=place,
-        threshold=float(facts.get("threshold", THRESHOLD)),
+        threshold=threshold_of(facts),
     )
 
 

@@ -51,10 +51,13 @@ def open_socket(host: str, port: int) -> socket.socket:
         HearsightError: the address cannot be used.
     """
     try:
+        host.encode("idna")  # where that fails, the socket would be left open
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host.strip("[]"), port), family=family, backlog=128)
     except OSError as error:
         raise HearsightError(f"{host}:{port} cannot be used: {error.strerror}.") from error
+    except UnicodeError as error:
+        raise HearsightError(f"{host}:{port} cannot be used: no host has that name.") from error
     listening.setblocking(False)
     return listening
 

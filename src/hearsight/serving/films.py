@@ -115,11 +115,11 @@ async def localise(request: Request) -> Response:
 async def _film_job(service: Service, key: str, asked: dict[str, Any], every: float) -> Job:
     """The job for a film that was sent, is in a folder, or is in the library."""
     if "upload" in asked:
-        sent = service.uploads.take(word(asked, "upload"))
-        name, kept = sent.name, f"film{sent.path.suffix}"
-        folder = service.results.create(key, {"name": name, "film": kept})
-        film = folder / kept
-        shutil.move(sent.path, film)
+        with service.uploads.taken(word(asked, "upload")) as [sent]:
+            name, kept = sent.name, f"film{sent.path.suffix}"
+            folder = service.results.create(key, {"name": name, "film": kept})
+            film = folder / kept
+            shutil.move(sent.path, film)
     else:
         film = await _known_file(service, asked)
         name = writable(film.name)
@@ -142,12 +142,12 @@ async def _known_file(service: Service, asked: dict[str, Any]) -> Path:
 
 def _picture_job(service: Service, key: str, picture: str, sound: str) -> Job:
     """The job for a picture and a sound that were sent."""
-    seen, heard = service.uploads.take(picture), service.uploads.take(sound)
-    kept, kept_sound = f"film{seen.path.suffix}", f"heard{heard.path.suffix}"
-    name = f"{seen.name} + {heard.name}"
-    folder = service.results.create(key, {"name": name, "film": kept, "sound": kept_sound})
-    shutil.move(seen.path, folder / kept)
-    shutil.move(heard.path, folder / kept_sound)
+    with service.uploads.taken(picture, sound) as [seen, heard]:
+        kept, kept_sound = f"film{seen.path.suffix}", f"heard{heard.path.suffix}"
+        name = f"{seen.name} + {heard.name}"
+        folder = service.results.create(key, {"name": name, "film": kept, "sound": kept_sound})
+        shutil.move(seen.path, folder / kept)
+        shutil.move(heard.path, folder / kept_sound)
     arguments = {
         "picture": str(folder / kept),
         "picture_name": seen.name,
@@ -163,17 +163,17 @@ def _result_job(service: Service, key: str, name: str, task: str, arguments: dic
         await service.worker.call(task, arguments, progress)
         service.results.trim(keep=key)
 
+    def undo() -> None:
+        if service.results.path(key) is None:
+            service.results.discard(key)
+
     return Job(
         id=key,
         title=TEXTS["jobs"]["localise"].format(name=name),
         page=f"/films/{key}",
         work=work,
-        undo=lambda: None if service.results.path(key) else _discard(service, key),
+        undo=undo,
     )
-
-
-def _discard(service: Service, key: str) -> None:
-    service.results.discard(key)
 
 
 async def film_page(request: Request) -> Response:

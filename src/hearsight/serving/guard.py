@@ -7,10 +7,10 @@ printed, and a request that another site began is refused.
 
 import secrets
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -81,15 +81,15 @@ class Guard:
         visits = mode == "navigate" and scope["method"] == "GET"
         if site not in ("none", "same-origin") and not visits:
             return PlainTextResponse(TEXTS["refused"]["origin"], 403)
-        return self._refuse_stranger(scope, headers)
+        return self._refuse_stranger(scope)
 
-    def _refuse_stranger(self, scope: Scope, headers: Headers) -> Response | None:
+    def _refuse_stranger(self, scope: Scope) -> Response | None:
         """As `refuse`, of one who does not bring the token; brought in the address it is kept."""
         if self.token is None:
             return None
         cookie = f"hearsight-{(scope.get('server') or ('', 0))[1]}"
-        kept = SimpleCookie(headers.get("cookie", "")).get(cookie)
-        if kept is not None and _same(kept.value, self.token):
+        kept = HTTPConnection(scope).cookies.get(cookie, "")  # beside those of other programs here
+        if _same(kept, self.token):
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(query).get("token", "")

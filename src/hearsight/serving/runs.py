@@ -1,10 +1,10 @@
 """Requests about runs: reports and trainings below the folders, and the curve of one that runs."""
 
 import asyncio
-import json
 import os
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from hearsight.files.locks import LOCK
+from hearsight.files.text import parse_json
 from hearsight.serving.folders import file_key
 from hearsight.serving.service import Service, json_response, missing, number, page, service_of
 
@@ -77,7 +78,8 @@ def _changed(path: Path) -> float | None:
     return facts.st_mtime if stat.S_ISREG(facts.st_mode) else None
 
 
-def _folders_in(folder: Path, depth: int) -> Any:
+def _folders_in(folder: Path, depth: int) -> Iterator[Path]:
+    """A folder, and those in it so many steps deep, in the order of their names."""
     yield folder
     if depth == 0:
         return
@@ -153,7 +155,7 @@ def read_entries(path: Path, begin: int) -> tuple[list[dict[str, Any]], int]:
     entries = []
     for line in lines:
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except ValueError:
             continue
         if isinstance(entry, dict) and isinstance(entry.get("step"), int):

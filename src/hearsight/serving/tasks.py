@@ -53,7 +53,7 @@ def localise_film(
     Raises:
         HearsightError: as `localise_video`.
     """
-    from hearsight.localising.localise import load_localiser
+    from hearsight.localising.localise import threshold_of
     from hearsight.media.picture import is_picture
     from hearsight.media.read import probe
     from hearsight.pages.playable import is_playable
@@ -70,9 +70,7 @@ def localise_film(
             "size": [info.height, info.width],
             "frame_rate": None if info.frame_rate is None else str(info.frame_rate),
             "every": every,
-            "threshold": load_localiser(
-                state.model, threshold=None, maps=False, device=None, batch_size=1
-            ).threshold,
+            "threshold": threshold_of(state.model.facts),
             "model": state.settings.model or state.model.recipe.name,
         }
         write_result(Path(folder), facts, moments, levels_of(path, info.duration))
@@ -108,7 +106,7 @@ def localise_picture(
         HearsightError: as `localise_image`.
     """
     from hearsight.clips.clip import encode_picture
-    from hearsight.localising.localise import load_localiser
+    from hearsight.localising.localise import threshold_of
     from hearsight.media.picture import read_picture
     from hearsight.media.read import probe
     from hearsight.pages.playable import is_playable_sound, make_sound_clip
@@ -122,16 +120,13 @@ def localise_picture(
         duration = probe(heard).duration
         if not is_playable_sound(heard):
             (target / SOUND).write_bytes(make_sound_clip(heard, 0.0, duration))
-        localiser = load_localiser(
-            state.model, threshold=None, maps=False, device=None, batch_size=1
-        )
         facts = {
             "kind": "picture",
             "duration": duration,
             "size": list(pixels.shape[:2]),
             "frame_rate": None,
             "every": duration,
-            "threshold": localiser.threshold,
+            "threshold": threshold_of(state.model.facts),
             "model": state.settings.model or state.model.recipe.name,
         }
         write_result(target, facts, [moment], levels_of(heard, duration))

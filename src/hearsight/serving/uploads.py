@@ -3,7 +3,8 @@
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +97,23 @@ class Uploads:
         if upload is None:
             raise HearsightError("The file that was sent is not here any more: send it again.")
         return upload
+
+    @contextmanager
+    def taken(self, *keys: str) -> Iterator[list[Upload]]:
+        """Uploads that are moved within; if that or one of them fails, none is left behind.
+
+        Raises:
+            HearsightError: as `take`.
+        """
+        uploads = list[Upload]()
+        try:
+            for key in keys:
+                uploads.append(self.take(key))
+            yield uploads
+        except BaseException:
+            for upload in uploads:
+                upload.path.unlink(missing_ok=True)
+            raise
 
     def discard(self, key: str) -> None:
         """Remove an upload if it is there."""
