@@ -83,8 +83,8 @@ def needed(path: Path, every: float) -> dict[str, float]:
                         break
                     early = packet.pts < wanted and not packet.is_keyframe
                     stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
-                    for frame in stream.codec_context.decode(packet):
-                        shown = frame
+                    stream.codec_context.decode(packet)
+                shown = stream.codec_context.decode(None)[-1]  # those that were held back
                 stream.codec_context.flush_buffers()
         return shown
 
