@@ -10,6 +10,7 @@ masks power spectrograms:
 A spectrogram is "b 1 bins times", lowest band first.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -26,7 +27,7 @@ MOST_SECONDS = 3600  # of a sound, which is computed with as a whole
 CACHED_SOUNDS = 4  # per pass on a CPU: frames of 10 s take 1.4 MB per sound
 
 
-class FrontEnd:
+class FrontEnd(ABC):
     """The three stages of a front end, of which `power` and `finish` are its own."""
 
     __slots__ = ()
@@ -41,13 +42,13 @@ class FrontEnd:
         """
         return fit(pcm, round(self.seconds * RATE))
 
+    @abstractmethod
     def power(self, waveforms: Float[Tensor, "b samples"]) -> Float[Tensor, "b 1 bins times"]:
         """Power per band and time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, power: Float[Tensor, "b 1 bins times"]) -> Float[Tensor, "b 1 bins times"]:
         """The input of the encoder."""
-        raise NotImplementedError
 
     def __call__(self, pcm: Int16[Tensor, "b n"]) -> Float[Tensor, "b 1 bins times"]:
         """All three stages."""
