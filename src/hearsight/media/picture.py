@@ -8,7 +8,7 @@ content, never by its name.
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from hearsight.errors import install_command
-from hearsight.media.picture_tags import PictureFile, whole_exif, whole_tags
 
 MOST_PIXELS = 2**30 // 12  # of one picture, Pillow's own bound; a hostile header may claim any size
 ORIENTATION = 0x0112  # EXIF tag
@@ -150,7 +149,7 @@ def _decode_jpeg(file: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
         return None
     if any(mark in file for mark in TURN_MARKS):
         with suppress(Exception):  # what Pillow cannot open, it refuses later in a sentence
-            if _turn(Image.open(whole_tags(BytesIO(file)))) is not None:
+            if _turn(Image.open(BytesIO(file))) is not None:
                 return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(file, strict=True)
@@ -166,7 +165,7 @@ def open_picture(file: bytes) -> Image.Image:
     return _loaded(BytesIO(file))
 
 
-def _decoded(file: PictureFile, mode: str) -> np.ndarray:
+def _decoded(file: BytesIO | BufferedReader, mode: str) -> np.ndarray:
     """An opened picture file as pixels of `mode` (RGB or L)."""
     image = _loaded(file)
     try:
@@ -177,7 +176,7 @@ def _decoded(file: PictureFile, mode: str) -> np.ndarray:
         raise ValueError(f"the picture is damaged ({error})") from error
 
 
-def _loaded(file: PictureFile) -> Image.Image:
+def _loaded(file: BytesIO | BufferedReader) -> Image.Image:
     try:
         with _open(file) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -196,11 +195,11 @@ def _loaded(file: PictureFile) -> Image.Image:
         raise ValueError(f"the picture is damaged ({error})") from error
 
 
-def _open(file: PictureFile) -> Image.Image:
+def _open(file: BytesIO | BufferedReader) -> Image.Image:
     heic = is_heic(file.read(HEAD))
     file.seek(0)
     if not heic:
-        return _opened(whole_tags(file))
+        return _opened(file)
     try:
         import pillow_heif
     except ImportError as error:
@@ -210,7 +209,7 @@ def _open(file: PictureFile) -> Image.Image:
     return opened
 
 
-def _opened(file: PictureFile) -> Image.Image:
+def _opened(file: BytesIO | BufferedReader) -> Image.Image:
     """What Pillow opens, and a TIFF of the other byte order whose white is 0, of 16 bits."""
     try:
         return Image.open(file)
@@ -245,19 +244,8 @@ def _needs_heic() -> str:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """How a picture is made upright; None if it is, or if its EXIF data are damaged."""
     with suppress(Exception):
-        return TURNS.get(_whole_exif(image).get(ORIENTATION, 1))
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
     return None
-
-
-def _whole_exif(image: Image.Image) -> Image.Exif:
-    """The EXIF data of a picture, as far as they are whole."""
-    held = image.info.get("exif")
-    whole = whole_exif(held) if isinstance(held, bytes) else held
-    if whole == held:
-        return image.getexif()
-    stand_in = Image.new("1", (1, 1))  # as the picture may be its caller's
-    stand_in.info = {**image.info, "exif": whole}
-    return stand_in.getexif()
 
 
 def _load(image: Image.Image) -> None:
