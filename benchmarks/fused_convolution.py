@@ -67,7 +67,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--moments", type=int, default=4)
     options = parser.parse_args()
-    assert fused_convolution.AVAILABLE, "torch has no fused convolutions on this machine"
+    if not fused_convolution.AVAILABLE:
+        print("nothing to compare: torch has no fused convolutions on this machine")
+        return
     torch.set_num_threads(1)
     embedder = load_embedder(MODEL)
     random = np.random.default_rng(0)

@@ -49,3 +49,9 @@ def test_a_package_that_no_extra_names_is_called_by_its_name() -> None:
     said = r"needs json, and what is installed does not do"
     with pytest.raises(HearsightError, match=said), needs("library", "A library"):
         from json import later  # noqa: F401
+
+
+def test_a_package_that_does_not_fit_together_is_not_called_missing() -> None:
+    said = r"^A library cannot import what it needs \(core failed to import\): pip install "
+    with pytest.raises(HearsightError, match=said), needs("library", "A library"):
+        raise ImportError("core failed to import")

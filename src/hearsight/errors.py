@@ -49,7 +49,11 @@ def needs(extra: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        package = (error.name or "more").partition(".")[0]
+        if error.name is None:  # as of a package whose own parts do not fit together
+            raise HearsightError(
+                f"{purpose} cannot import what it needs ({error}): {install_command(extra)}"
+            ) from error
+        package = error.name.partition(".")[0]
         what = f"{package}, which is not installed"
         if _is_installed(package):
             what = f"{_wanted(package, extra)}, and what is installed does not do ({error})"

@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from threading import enumerate as enumerate_threads
 from time import sleep
 from typing import Any
 
@@ -14,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.library import lance_table
+from hearsight.library import lance_calls, lance_table
 from hearsight.library.lance_calls import run
 from hearsight.library.lance_table import (
     FORMAT,
@@ -622,3 +625,25 @@ def test_calls_are_answered_beside_a_loop_of_the_callers_and_after_a_fork() -> N
         timeout=120,
     )
     assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+def test_threads_that_begin_at_once_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance_calls, "_LOOPS", {})
+    begin = Barrier(16)
+
+    def call(_: int) -> int:
+        begin.wait()
+
+        async def loop() -> int:
+            return id(asyncio.get_running_loop())
+
+        return run(loop())
+
+    before = set(enumerate_threads())
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(call, range(16)))) == 1
+    [begun] = set(enumerate_threads()) - before
+    [loop] = lance_calls._LOOPS.values()
+    loop.call_soon_threadsafe(loop.stop)
+    begun.join()
+    loop.close()

@@ -350,6 +350,6 @@ def test_a_sound_that_would_fill_the_memory_is_refused(
                 assert len(decode_sound_file(file)) == pytest.approx(20 * RATE, abs=RATE)
                 continue
             with pytest.raises(
-                ValueError, match=r"the sound (claims 336,000|has more than 320,000)"
+                ValueError, match=r"the sound (claims .* 336,000 at|has more than 320,000)"
             ):
                 decode_sound_file(file)

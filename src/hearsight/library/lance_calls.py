@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
 from typing import Any, TypeVar
 
 from hearsight.errors import HearsightError, needs
@@ -50,17 +49,24 @@ UNWRITTEN = "cannot be written"
 LANCE_PREFIX = re.compile(r"lance error: (LanceError\(\w+\): )?")  # of its messages
 
 
-@cache
-def _event_loop(process: int) -> asyncio.AbstractEventLoop:
-    """The event loop of a process, in a thread of its own; threads do not survive a fork."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="hearsight-library", daemon=True).start()
-    return loop
+_LOOPS: dict[int, asyncio.AbstractEventLoop] = {}  # by process: threads do not survive a fork
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of this process, in a thread of its own."""
+    process = os.getpid()
+    if process not in _LOOPS:
+        made = asyncio.new_event_loop()
+        if _LOOPS.setdefault(process, made) is made:
+            threading.Thread(target=made.run_forever, name="hearsight-library", daemon=True).start()
+        else:  # another thread was first
+            made.close()
+    return _LOOPS[process]
 
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Do something in the event loop, and wait for it, whether or not the caller has a loop."""
-    waiting = asyncio.run_coroutine_threadsafe(work, _event_loop(os.getpid()))
+    waiting = asyncio.run_coroutine_threadsafe(work, _event_loop())
     try:
         return waiting.result()
     except BaseException:  # such as Ctrl-C

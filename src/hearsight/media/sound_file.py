@@ -116,9 +116,10 @@ def _check_stored(rate: int, channels: int) -> None:
 
 def _read_whole(opened: Any, kind: str) -> Shaped[np.ndarray, "samples channels"]:
     """All samples of an open `soundfile.SoundFile`; ValueError if they are not all there."""
-    claimed = max(opened.frames, opened.frames * RATE // max(1, opened.samplerate))
-    if claimed > MOST_SAMPLES:
-        raise ValueError(f"the sound claims {claimed:,} samples")
+    at_rate = opened.frames * RATE // max(1, opened.samplerate)
+    if max(opened.frames, at_rate) > MOST_SAMPLES:
+        claimed = f"{opened.frames:,} samples at {opened.samplerate} Hz"
+        raise ValueError(f"the sound claims {claimed}, {at_rate:,} at {RATE}")
     samples = np.asarray(opened.read(dtype=kind, always_2d=True))
     if len(samples) < opened.frames:
         raise ValueError(f"the sound ends after {len(samples):,} of {opened.frames:,} samples")
