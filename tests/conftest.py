@@ -20,6 +20,14 @@ settings.load_profile("untimed")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(autouse=True)
+def scheduling() -> Iterator[None]:
+    """No test leaves the process in real time, where it starves whatever else runs."""
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
+
+
 @pytest.fixture
 def shared() -> Callable[[str], Path]:
     """Find a file or folder of the reference data beside the checkout, or skip the test."""

@@ -1,7 +1,9 @@
 """Small media files made for tests: a frame's colour is its number, a sound is a sine."""
 
+import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import wraps
 from hashlib import blake2b
@@ -38,6 +40,20 @@ def made_once(make: Maker[Given]) -> Maker[Given]:
         return path
 
     return write
+
+
+@contextmanager
+def scheduling_kept() -> Iterator[None]:
+    """Schedules the calling thread as before, whatever an encoder made of it.
+
+    SVT-AV1 run by root leaves it in real time, and with it all threads and processes that it starts
+    from then on: what else runs on the machine, tests too, hardly gets a turn.
+    """
+    policy, settings = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, settings)
 
 
 def numbered(number: int, width: int = 64, height: int = 48) -> np.ndarray:

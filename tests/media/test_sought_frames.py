@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
-from made_media import made_once, make_video, sine
+from made_media import made_once, make_video, scheduling_kept, sine
 
 from hearsight.media import decode
 from hearsight.media.near_frames import frames_near
@@ -43,7 +43,7 @@ def film(
     ticks: list[int] | None = None,
 ) -> Path:
     """A film of `moving`, 25 frames a second where no ticks (thousandths) say otherwise."""
-    with av.open(str(path), "w") as output:
+    with scheduling_kept(), av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=RATE, options=options or {})
         stream.width, stream.height, stream.pix_fmt = 64, 48, kind
         stream.codec_context.gop_size = group
