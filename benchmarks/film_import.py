@@ -1,8 +1,10 @@
 """How fast are clips of films imported, against one ffmpeg for each clip?
 
-    python benchmarks/film_import.py [--films 4] [--minutes 2] [--every 3] [--ffmpeg PATH]
+    python benchmarks/film_import.py [--films 4] [--minutes 2] [--every 3] [--film FILM...]
+        [--ffmpeg PATH]
 
-Films are made as `vggsound_import.py` makes them, with a key frame every 2 s. Ours is
+Films are made as `vggsound_import.py` makes them, with a key frame every 2 s; of films that are
+named instead, each `--minutes` long at least, there are as many copies in all. Ours is
 `hearsight data import FOLDER --every 3` as a command, its start included: each film is opened once,
 and of each clip the frame and the 3 s of sound around it are written into shards. ffmpeg is run
 once for each clip, as many at once as there are processors, and seeks to it before it writes a
@@ -27,6 +29,7 @@ from subprocess import DEVNULL
 import av
 import numpy as np
 import soxr
+from indexing import repeat
 from vggsound_import import RATE, film, find_ffmpeg, timed
 
 from hearsight.clips.clip import encode_picture, encode_sound
@@ -36,6 +39,24 @@ from hearsight.media.samples import RATE as SAMPLES
 
 SECONDS = 3.0  # of sound in a clip
 DIFFERENT = 4  # films that are made; the others are copies
+
+
+def fill(folder: Path, named: list[Path], count: int, minutes: int, ffmpeg: str) -> list[Path]:
+    """Films made, or those named repeated until they are long enough, and copies of them."""
+    folder.mkdir()
+    films = []
+    for number in range(count):
+        different = len(named) or DIFFERENT
+        suffix = named[number % different].suffix if named else ".mp4"
+        path = folder / f"film{number}{suffix}"
+        if number >= different:
+            shutil.copy(films[number % different], path)
+        elif named:
+            repeat(named[number], path, ffmpeg, minutes)
+        else:
+            film(path, number, group=2 * RATE, seconds=60 * minutes)
+        films.append(path)
+    return films
 
 
 def by_ffmpeg(ffmpeg: str, wanted: list[tuple[Path, float]], out: Path) -> None:
@@ -119,6 +140,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=2)
     parser.add_argument("--every", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--film", type=Path, nargs="+", default=[])
     parser.add_argument("--ffmpeg")
     chosen = parser.parse_args()
     ffmpeg = find_ffmpeg(chosen.ffmpeg)
@@ -126,13 +148,9 @@ def main() -> None:
         raise SystemExit("no ffmpeg to compare with: pip install imageio-ffmpeg, or --ffmpeg PATH")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        (folder / "films").mkdir()
-        for number in range(chosen.films):
-            path = folder / f"films/film{number}.mp4"
-            if number < DIFFERENT:
-                film(path, number, group=2 * RATE, seconds=60 * chosen.minutes)
-            else:
-                shutil.copy(folder / f"films/film{number % DIFFERENT}.mp4", path)
+        films = fill(
+            folder / "films", chosen.film, chosen.films, chosen.minutes, ffmpeg
+        )
         clocks, works = [], []
         for turn in range(chosen.rounds):
             store = folder / f"store{turn}"
@@ -142,7 +160,7 @@ def main() -> None:
                 (folder / "films" / name, float(time))
                 for name, time in (id.rsplit("@", 1) for id in ids)
             ]
-            assert len(wanted) == chosen.films * int(60 * chosen.minutes / chosen.every)
+            assert len(wanted) >= chosen.films * int(60 * chosen.minutes / chosen.every)
             clock, work = timed(partial(by_ffmpeg, ffmpeg, wanted, folder / f"out{turn}"))
             clocks.append(clock / took)
             works.append(work / worked)
@@ -152,7 +170,7 @@ def main() -> None:
                 f"{1000 * work / len(wanted):.0f} ms",
                 flush=True,
             )
-        parts = needed(folder / "films/film0.mp4", chosen.every)
+        parts = needed(films[0], chosen.every)
         told = ", ".join(f"{name} {1000 * part:.1f}" for name, part in parts.items())
         print(f"it cannot be less than {1000 * sum(parts.values()):.1f} ms a clip: {told}")
         for what, ratios in (("as fast", clocks), ("by processor time", works)):

@@ -23,6 +23,7 @@ import argparse
 import subprocess
 import tempfile
 from collections import deque
+from math import ceil
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ import av
 import numpy as np
 import soxr
 from vggsound_import import RATE as FRAME_RATE
-from vggsound_import import SECONDS, film, find_ffmpeg, timed
+from vggsound_import import film, find_ffmpeg, timed
 
 from hearsight.library import extraction
 from hearsight.library.indexing import EVERY, index_videos
@@ -45,8 +46,8 @@ SIDE = 224  # pixels, of the model's frames
 
 
 def repeat(short: Path, path: Path, ffmpeg: str, minutes: int) -> None:
-    """Write a film of `SECONDS` again and again without encoding it again."""
-    loop = ["-stream_loop", str(60 * minutes // SECONDS - 1), "-i", str(short)]
+    """Write a film again and again until it lasts so long, without encoding it again."""
+    loop = ["-stream_loop", str(ceil(60 * minutes / probe(short).duration) - 1), "-i", str(short)]
     subprocess.run([ffmpeg, "-v", "error", *loop, "-c", "copy", str(path)], check=True)
 
 

@@ -1,8 +1,10 @@
 """What does indexing hours of film take against another checkout, and what must it take?
 
-    python benchmarks/long_film.py --minutes 10 120 480 [--before CHECKOUT] [--ffmpeg PATH]
+    python benchmarks/long_film.py --minutes 10 120 480 [--before CHECKOUT] [--film FILM...]
+        [--ffmpeg PATH]
 
-Films of 640x360 with 25 frames a second are made, with a key frame every 2 s. Each is indexed by
+Films of 640x360 with 25 frames a second are made, with a key frame every 2 s; films that are named
+are repeated instead until they last as long. Each is indexed by
 the command, with `ssl_tie:small` on one thread, in a process of its own for each checkout:
 processor seconds, its start included, bytes that it asked the system for as a share of the file,
 and its largest resident set (VmHWM; so Linux only). Both are asserted to make as many moments.
@@ -21,6 +23,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +52,12 @@ finally:
 """
 
 
-def make_film(folder: Path, ffmpeg: str, minutes: int) -> Path:
-    """A short film, repeated without encoding it again."""
-    short, path = folder / "short.mp4", folder / f"{minutes} minutes.mp4"
+def make_film(folder: Path, ffmpeg: str, minutes: int, given: Path | None) -> Path:
+    """A film that was given, or a short one, repeated without encoding it again."""
+    short = given or folder / "short.mp4"
     if not short.exists():
         film(short, 2, group=2 * FRAME_RATE)
+    path = folder / f"{minutes} minutes{short.suffix}"
     repeat(short, path, ffmpeg, minutes)
     return path
 
@@ -109,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=int, nargs="+", default=[10, 120])
     parser.add_argument("--before", type=Path, help="another checkout")
+    parser.add_argument("--film", type=Path, nargs="+", default=[None])
     parser.add_argument("--ffmpeg")
     chosen = parser.parse_args()
     ffmpeg = find_ffmpeg(chosen.ffmpeg)
@@ -118,14 +123,14 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for minutes in chosen.minutes:
-            path = make_film(folder, ffmpeg, minutes)
-            figures: dict[str, Any] = {"minutes": minutes}
-            figures["after"] = index(HERE, path, folder / f"{minutes} after")
+        for number, (given, minutes) in enumerate(product(chosen.film, chosen.minutes)):
+            path = make_film(folder, ffmpeg, minutes, given)
+            figures: dict[str, Any] = {"film": given and given.name, "minutes": minutes}
+            figures["after"] = index(HERE, path, folder / f"{number} after")
             least = cannot_be_saved(path, figures["after"]["moments"])
             figures["cannot_be_saved"] = least | {"all": round(sum(least.values()), 1)}
             if chosen.before is not None:
-                before = index(chosen.before.resolve(), path, folder / f"{minutes} before")
+                before = index(chosen.before.resolve(), path, folder / f"{number} before")
                 assert before["moments"] == figures["after"]["moments"]
                 figures["before"] = before
                 figures["ratios"] = {
