@@ -96,6 +96,7 @@ def needed(path: Path, every: float) -> dict[str, float]:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
             stream.codec_context.thread_type = "NONE"
+            shown: list[av.VideoFrame] = []
             for time in times:
                 wanted = round(time / stream.time_base)
                 file.seek(wanted, stream=stream)
@@ -104,10 +105,10 @@ def needed(path: Path, every: float) -> dict[str, float]:
                         break
                     early = packet.pts < wanted and not packet.is_keyframe
                     stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
-                    stream.codec_context.decode(packet)
-                shown = stream.codec_context.decode(None)[-1]  # those that were held back
+                    shown = stream.codec_context.decode(packet) or shown
+                shown = stream.codec_context.decode(None) or shown  # what was held back
                 stream.codec_context.flush_buffers()
-        return shown
+        return shown[-1]
 
     def decode_sound() -> None:
         with av.open(str(path)) as file:
@@ -148,9 +149,7 @@ def main() -> None:
         raise SystemExit("no ffmpeg to compare with: pip install imageio-ffmpeg, or --ffmpeg PATH")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        films = fill(
-            folder / "films", chosen.film, chosen.films, chosen.minutes, ffmpeg
-        )
+        films = fill(folder / "films", chosen.film, chosen.films, chosen.minutes, ffmpeg)
         clocks, works = [], []
         for turn in range(chosen.rounds):
             store = folder / f"store{turn}"
