@@ -10,8 +10,9 @@ and of each clip the frame and the 3 s of sound around it are written into shard
 once for each clip, as many at once as there are processors, and seeks to it before it writes a
 JPEG and a WAV. Ratios are of clips a second, and of clips a second of all processors; in turns,
 `--rounds` of them, of which the middle, least and largest are printed. Beside them stands what of
-ours cannot be saved, on one film in one process: decoding the frames that lead to each clip's, less
-those that no other is decoded from, and the sound, resampling it, and encoding JPEG and FLAC.
+ours cannot be saved, in one process, on each film that was named or on the first that was made:
+decoding the frames that lead to the clips', once each, less those that no other is decoded from,
+and the sound, resampling it, and encoding JPEG and FLAC.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -85,30 +87,42 @@ def ours(folder: Path, store: Path, every: float) -> None:
     )
 
 
+def shown_frames(path: Path, times: list[float]) -> tuple[set[int], list[int]]:
+    """Stamps of the frames shown at some times, and of them the last after each key frame."""
+    with av.open(str(path)) as file:
+        stream = file.streams.video[0]
+        found = [(one.pts, one.is_keyframe) for one in file.demux(stream) if one.pts is not None]
+        wanted = [round(time / stream.time_base) for time in times]  # not of a closed file
+    stamps, keys = sorted(pts for pts, _ in found), sorted(pts for pts, key in found if key)
+    shown = [stamps[bisect_right(stamps, stamp) - 1] for stamp in wanted]
+    last = {bisect_right(keys, stamp): stamp for stamp in sorted(shown)}
+    return set(shown), list(last.values())
+
+
 def needed(path: Path, every: float) -> dict[str, float]:
     """Processor seconds for all clips of a film, of each part that any importer has to do."""
     with av.open(str(path)) as file:
         seconds = float((file.duration or 0) / av.time_base)
         rate = file.streams.audio[0].rate
     times = [every * (number + 0.5) for number in range(int(seconds / every))]
+    shown, last = shown_frames(path, times)
 
     def decode_frames() -> av.VideoFrame:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
             stream.codec_context.thread_type = "NONE"
-            shown: list[av.VideoFrame] = []
-            for time in times:
-                wanted = round(time / stream.time_base)
+            frames: list[av.VideoFrame] = []
+            for wanted in last:
                 file.seek(wanted, stream=stream)
                 for packet in file.demux(stream):
                     if packet.dts is None or packet.dts > wanted:
                         break
-                    early = packet.pts < wanted and not packet.is_keyframe
-                    stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
-                    shown = stream.codec_context.decode(packet) or shown
-                shown = stream.codec_context.decode(None) or shown  # what was held back
+                    kept = packet.is_keyframe or packet.pts in shown
+                    stream.codec_context.skip_frame = "DEFAULT" if kept else "NONREF"
+                    frames = stream.codec_context.decode(packet) or frames
+                frames = stream.codec_context.decode(None) or frames  # what was held back
                 stream.codec_context.flush_buffers()
-        return shown[-1]
+        return frames[-1]
 
     def decode_sound() -> None:
         with av.open(str(path)) as file:
@@ -169,7 +183,8 @@ def main() -> None:
                 f"{1000 * work / len(wanted):.0f} ms",
                 flush=True,
             )
-        parts = needed(films[0], chosen.every)
+        each = [needed(path, chosen.every) for path in films[: len(chosen.film) or 1]]
+        parts = {name: sum(one[name] for one in each) / len(each) for name in each[0]}
         told = ", ".join(f"{name} {1000 * part:.1f}" for name, part in parts.items())
         print(f"it cannot be less than {1000 * sum(parts.values()):.1f} ms a clip: {told}")
         for what, ratios in (("as fast", clocks), ("by processor time", works)):
