@@ -1,5 +1,6 @@
 """Shapes, start and statistics of the two networks."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,10 @@ def test_one_process_gathers_itself() -> None:
         {"blocks": (2, 2, 0, 2)},
         {"stem_kernel": 4},
         {"sound_momentum": 0.0},
+        {"widths": (8, 8, 8, 65_537)},
+        {"blocks": (1, 1, 1, 998)},
+        {"stem_kernel": 257},
+        {"strides": (1, 1, 1, 256)},
     ],
 )
 def test_a_shape_that_makes_no_network_is_refused(wrong: dict[str, object]) -> None:
@@ -162,12 +167,29 @@ def test_the_momentum_encoder_answers_outside_of_training_if_it_is_to() -> None:
         {"ema": 1.0},
         {"dropout": 1.0},
         {"projection": 0},
+        {"projection": 65_537},
+        {"projection": 4, "heads": 1_025},
+        {"projection": 4, "hidden": 10**20},
+        {"predictor": 10**20},
+        {"classes": 10**20},
+        {"prototypes": 10**20},
         {"ema_eval": True},
     ],
 )
 def test_what_makes_no_network_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(HearsightError, match=r"encoder\."):
         replace(TINY, **change)
+
+
+def test_more_weights_than_a_machine_holds_are_refused_before_they_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count = sum(value.numel() for value in Encoders(TINY).state_dict().values())
+    for most in (count, count - 1):
+        monkeypatch.setattr("hearsight.model.encoders.MOST_WEIGHTS", most, raising=False)
+        refused = pytest.raises(HearsightError, match=f"makes {count:,} weights, and a model may")
+        with nullcontext() if most == count else refused:
+            Encoders(TINY)
 
 
 def test_linear_heads_project_sounds_without_the_hidden_layer() -> None:

@@ -232,7 +232,8 @@ def test_one_clip_alone() -> None:
     ("wrong", "says"),
     [
         ({"clusters": 0}, "clusters must be at least 1"),
-        ({"rounds": -1}, "rounds must not be negative"),
+        ({"rounds": -1}, "rounds 0 to 1,000"),
+        ({"rounds": 1_001}, "rounds 0 to 1,000"),
         ({"sharpness": 0.0}, "must be positive"),
         ({"distance": 0.0}, "must be positive"),
     ],

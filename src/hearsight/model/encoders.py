@@ -38,6 +38,18 @@ SOUND_TRUNKS: Mapping[str, type[SoundEffectNetwork] | type[SoundControl]] = Mapp
 RESNET_50 = (3, 4, 6, 3)
 """Bottlenecks of each stage of a ResNet-50 (He et al., CVPR 2016, table 1)."""
 
+MOST_WEIGHTS = 2**30  # of a model: 4 GiB in single precision
+MOST_BLOCKS = 1_000  # residual blocks of a trunk
+MOST: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("strides", "sound_strides", "stem_stride", "stem_kernel"), 255),
+        **dict.fromkeys(("widths", "projection", "hidden", "predictor"), 65_536),
+        **dict.fromkeys(("classes", "prototypes"), 10_000_000),
+        "heads": 1_024,
+    }
+)
+"""The most that a number of an `Encoder` may be, far above what the field has."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Encoder:
@@ -126,9 +138,22 @@ class Encoder:
             raise HearsightError("encoder.noise must not be negative, and needs encoder.hidden.")
         if self.prototypes < 0 or self.prototypes == 1:
             raise HearsightError("encoder.prototypes must be 0, or at least 2: one is silence's.")
+        self._check_sizes()
         self._check_trunks()
         if self.ema_eval and not self.ema:
             raise HearsightError("encoder.ema_eval needs a momentum encoder: encoder.ema above 0.")
+
+    def _check_sizes(self) -> None:
+        """Refuse numbers of which one alone makes a network that no machine holds."""
+        if (total := sum(self.blocks)) > MOST_BLOCKS:
+            raise HearsightError(
+                f"encoder.blocks must be at most {MOST_BLOCKS:,} together, not {total:,}."
+            )
+        for name, most in MOST.items():
+            given = getattr(self, name)
+            largest = max(given) if isinstance(given, tuple) else given
+            if largest is not None and largest > most:
+                raise HearsightError(f"encoder.{name} must be at most {most:,}, not {largest:,}.")
 
     def _check_trunks(self) -> None:
         """Refuse trunks and projections that contradict each other."""
@@ -247,6 +272,9 @@ class Encoders(nn.Module):
         encoder: the architecture.
         generator: of the initial weights; by default torch's global generator.
         bare: give no values: all tensors are on torch's device `meta`, as `to_empty` takes them.
+
+    Raises:
+        HearsightError: more than `MOST_WEIGHTS`, unless `bare`.
     """
 
     ema: nn.ModuleDict | None
@@ -293,6 +321,7 @@ class Encoders(nn.Module):
         prototypes = torch.zeros(encoder.prototypes, channels, device=BARE)
         self.register_buffer("sound_prototypes", prototypes if encoder.prototypes else None)
         if not bare:
+            self._check_weights()
             self.to_empty(device="cpu")
             self._initialise(generator)
         for trunk in (self.frames, self.sounds):
@@ -302,6 +331,15 @@ class Encoders(nn.Module):
         if encoder.ema:
             self.ema = nn.ModuleDict({name: deepcopy(getattr(self, name)) for name in EMA_NETWORKS})
             self.ema.requires_grad_(False)
+
+    def _check_weights(self) -> None:
+        """Refuse more than `MOST_WEIGHTS`, before they take memory."""
+        count = sum(one.numel() for one in (*self.parameters(), *self.buffers()))
+        if count > MOST_WEIGHTS:
+            raise HearsightError(
+                f"encoder makes {count:,} weights, and a model may have {MOST_WEIGHTS:,}: set its "
+                "widths, projection, heads, hidden, predictor, classes or prototypes lower."
+            )
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator | None) -> None:

@@ -24,6 +24,9 @@ from hearsight.media.samples import RATE, fit_length
 
 QUIETEST = 1e-10  # power at -100 dB, the least of a decibel spectrogram
 MOST_SECONDS = 3600  # of a sound, which is computed with as a whole
+MOST_FFT = 16_384  # samples per frame: a second
+MOST_BINS = 2_048  # mel bands; the methods of the field have up to 257
+MOST_VALUES = 2**28  # of all frames of a sound, or of its spectrogram: 1 GiB each
 CACHED_SOUNDS = 4  # per pass on a CPU: frames of 10 s take 1.4 MB per sound
 
 
@@ -77,11 +80,12 @@ class MelSpectrogram(FrontEnd):
 
     def __post_init__(self) -> None:
         _check(self.seconds, self.fft)
-        for name in ("hop", "bins"):
-            if getattr(self, name) < 1:
+        for name, most in (("hop", MOST_SECONDS * RATE), ("bins", MOST_BINS)):
+            if not 1 <= getattr(self, name) <= most:
                 raise HearsightError(
-                    f"spectrogram.{name} must be at least 1, not {getattr(self, name)}."
+                    f"spectrogram.{name} must be 1 to {most:,}, not {getattr(self, name)}."
                 )
+        _check_size(self, "set spectrogram.hop higher")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,6 +143,7 @@ class LogSpectrogram(FrontEnd):
             raise HearsightError(
                 "spectrogram.taper must lie in [0, 1], spectrogram.floor and .divisor above 0."
             )
+        _check_size(self, "set spectrogram.overlap lower")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -270,12 +275,22 @@ def _centred(waveforms: Float[Tensor, "b samples"], half: int) -> Float[Tensor, 
 
 def _check(seconds: float, fft: int) -> None:
     """Refuse lengths that hold no frame, or cannot be held."""
-    if fft < 2:
-        raise HearsightError(f"spectrogram.fft must be at least 2, not {fft}.")
+    if not 2 <= fft <= MOST_FFT:
+        raise HearsightError(f"spectrogram.fft must be 2 to {MOST_FFT:,}, not {fft}.")
     check_seconds(seconds)
     if round(seconds * RATE) < fft:
         raise HearsightError(
             f"spectrogram.seconds must hold a frame of {fft / RATE} s, not {seconds}."
+        )
+
+
+def _check_size(front_end: MelSpectrogram | LogSpectrogram, remedy: str) -> None:
+    """Refuse frames or spectrograms of more than `MOST_VALUES`; `remedy` ends the sentence."""
+    (bins, times), fft = front_end.shape, front_end.fft
+    if times * max(bins, fft) > MOST_VALUES:
+        raise HearsightError(
+            f"The {front_end.seconds:g} s of spectrogram.seconds have {times:,} frames of {fft:,} "
+            f"samples and {bins:,} bins, more than can be held: {remedy}, or take fewer seconds."
         )
 
 

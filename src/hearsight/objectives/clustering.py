@@ -14,6 +14,8 @@ from hearsight.objectives.attention import EXACT, Others, negative_pairs, row_me
 from hearsight.objectives.embedded_batch import EmbeddedBatch
 from hearsight.objectives.trimap_contrast import true_pairs
 
+MOST_ROUNDS = 1_000  # of k-means, each of which is held for the gradient
+
 
 def soft_kmeans(
     points: Float[Tensor, "b n c"], count: int, *, rounds: int, sharpness: float
@@ -184,9 +186,9 @@ class PseudoLabelContrast:
 
 def _check(clusters: int, rounds: int, sharpness: float, distance: float) -> None:
     """Refuse numbers out of range."""
-    if clusters < 1 or rounds < 0:
+    if clusters < 1 or not 0 <= rounds <= MOST_ROUNDS:
         raise HearsightError(
-            "contrast.clusters must be at least 1, contrast.rounds must not be negative."
+            f"contrast.clusters must be at least 1, contrast.rounds 0 to {MOST_ROUNDS:,}."
         )
     if sharpness <= 0 or distance <= 0:
         raise HearsightError("contrast.sharpness and contrast.distance must be positive.")

@@ -38,6 +38,7 @@ Objective = (
 Spectrogram = MelSpectrogram | LogSpectrogram | SoundEffectSpectrogram
 
 LEAST_SIDE, MOST_SIDE = 32, 4096  # pixels, range of frame_size
+MOST_EPOCHS = 1_000_000  # a run looks at each of them to tell how long it will take
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +90,8 @@ class Recipe:
         for name in ("equivariance", "weight_decay", "seed", "epochs"):
             if getattr(self, name) < 0:
                 raise HearsightError(f"{name} must not be negative, not {getattr(self, name)}.")
+        if self.epochs > MOST_EPOCHS:
+            raise HearsightError(f"epochs must be at most {MOST_EPOCHS:,}, not {self.epochs}.")
         if self.seed >= 2**63:
             raise HearsightError(f"seed must be below 2^63, not {self.seed}.")
         if not 0 < self.learning_rate <= 1e30:  # larger steps of Adam overflow fp32
