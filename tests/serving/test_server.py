@@ -79,10 +79,13 @@ def test_a_picture_and_a_sound_are_localised(served: Served, folder: Path) -> No
 
 def test_a_picture_whose_sound_is_not_there_leaves_nothing(served: Served, folder: Path) -> None:
     picture = served.send(folder / "p.png")
-    for sound in ("0" * 16, picture):
+    for sound, gone in (("0" * 16, "sound"), (picture, "picture")):
         body = json.dumps({"picture": picture, "sound": sound}).encode()
         status, answer, _ = served.ask("films", body)
-        assert (status, "send it again" in json.loads(answer)["error"]) == (400, True)
+        assert status == 400
+        assert json.loads(answer)["error"] == (
+            f"The {gone} that was sent is not here any more: send the picture and the sound again."
+        )
     assert [each for each in (folder / "state" / "uploads").iterdir() if picture in each.name] == []
 
 

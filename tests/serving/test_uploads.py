@@ -38,22 +38,31 @@ def test_a_file_lies_on_disk_until_it_is_taken(held: Uploads) -> None:
 
 
 def test_of_several_that_are_wanted_none_is_left_behind_if_one_is_not_there(held: Uploads) -> None:
+    said = "The {} that was sent is not here any more: send the picture and the sound again."
     for wanted in ("0", None):  # one that was never sent, and the same twice
         sent = receive(held, "a.png", b"1")
         with (
-            pytest.raises(HearsightError, match="send it again"),
-            held.taken(sent.id, wanted or sent.id),
+            pytest.raises(HearsightError, match=said.format("sound")),
+            held.taken(picture=sent.id, sound=wanted or sent.id),
         ):
             pytest.fail("one of them is not there")
         assert list(held.folder.iterdir()) == []
         assert held.held == {}
+    for gone in ("picture", "sound"):  # from the disk, such as by who tidies up there
+        both = {"picture": receive(held, "a.png", b"1"), "sound": receive(held, "b.wav", b"2")}
+        both[gone].path.unlink()
+        keys = {called: upload.id for called, upload in both.items()}
+        with pytest.raises(HearsightError, match=said.format(gone)), held.taken(**keys):
+            pytest.fail("one of them is not there")
+        assert list(held.folder.iterdir()) == []
+        assert held.held == {}
     first, second = receive(held, "a.png", b"1"), receive(held, "b.wav", b"2")
-    with held.taken(first.id, second.id) as found:
+    with held.taken(picture=first.id, sound=second.id) as found:
         assert found == [first, second]
         first.path.rename(held.folder.parent / "a.png")
     assert second.path.exists()
     third = receive(held, "c.mp4", b"3")
-    with pytest.raises(OSError, match="full"), held.taken(third.id):
+    with pytest.raises(OSError, match="full"), held.taken(file=third.id):
         raise OSError("the disk is full")
     assert not third.path.exists()
 

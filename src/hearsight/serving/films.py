@@ -115,7 +115,7 @@ async def localise(request: Request) -> Response:
 async def _film_job(service: Service, key: str, asked: dict[str, Any], every: float) -> Job:
     """The job for a film that was sent, is in a folder, or is in the library."""
     if "upload" in asked:
-        with service.uploads.taken(word(asked, "upload")) as [sent]:
+        with service.uploads.taken(file=word(asked, "upload")) as [sent]:
             name, kept = sent.name, f"film{sent.path.suffix}"
             folder = service.results.create(key, {"name": name, "film": kept})
             film = folder / kept
@@ -142,7 +142,7 @@ async def _known_file(service: Service, asked: dict[str, Any]) -> Path:
 
 def _picture_job(service: Service, key: str, picture: str, sound: str) -> Job:
     """The job for a picture and a sound that were sent."""
-    with service.uploads.taken(picture, sound) as [seen, heard]:
+    with service.uploads.taken(picture=picture, sound=sound) as [seen, heard]:
         kept, kept_sound = f"film{seen.path.suffix}", f"heard{heard.path.suffix}"
         name = f"{seen.name} + {heard.name}"
         folder = service.results.create(key, {"name": name, "film": kept, "sound": kept_sound})

@@ -93,27 +93,37 @@ class Uploads:
         Raises:
             HearsightError: there is none, or not any more.
         """
-        upload = self.held.pop(key, None)
+        upload = self._there(key)
         if upload is None:
-            raise HearsightError("The file that was sent is not here any more: send it again.")
+            raise _gone("file")
         return upload
 
     @contextmanager
-    def taken(self, *keys: str) -> Iterator[list[Upload]]:
+    def taken(self, **keys: str) -> Iterator[list[Upload]]:
         """Uploads that are moved within; if that or one of them fails, none is left behind.
 
+        keys: by what each is to its sender, such as `picture` and `sound`.
+
         Raises:
-            HearsightError: as `take`.
+            HearsightError: one is not here, or not any more; it says which, and what to send again.
         """
-        uploads = list[Upload]()
+        uploads = {called: self._there(key) for called, key in keys.items()}
+        again = "it" if len(uploads) == 1 else f"the {' and the '.join(uploads)}"
         try:
-            for key in keys:
-                uploads.append(self.take(key))
-            yield uploads
+            for called, upload in uploads.items():
+                if upload is None:
+                    raise _gone(called, again)
+            yield [upload for upload in uploads.values() if upload is not None]
         except BaseException:
-            for upload in uploads:
-                upload.path.unlink(missing_ok=True)
+            for upload in uploads.values():
+                if upload is not None:
+                    upload.path.unlink(missing_ok=True)
             raise
+
+    def _there(self, key: str) -> Upload | None:
+        """An upload, not held any more; None if there is none, or its file has gone from disk."""
+        upload = self.held.pop(key, None)
+        return upload if upload is not None and upload.path.is_file() else None
 
     def discard(self, key: str) -> None:
         """Remove an upload if it is there."""
@@ -130,6 +140,11 @@ class Uploads:
     def _too_large(self, name: str) -> UploadTooLargeError:
         most = f"{self.most / 2**30:.3g} GiB" if self.most >= 2**30 else f"{self.most:,} bytes"
         return UploadTooLargeError(f"'{name}' is larger than the {most} that are taken.")
+
+
+def _gone(called: str, again: str = "it") -> HearsightError:
+    """What is said of an upload that is not here, or not any more."""
+    return HearsightError(f"The {called} that was sent is not here any more: send {again} again.")
 
 
 def clean_name(name: str) -> str:
