@@ -1,5 +1,6 @@
 """Data sets with exact masks in their own layouts: sources, clips, parts, and what is missing."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from hearsight.clips.masked_store import MaskedStore, encode_truth
 from hearsight.clips.selection import JoinedClips, name_left_out, restrict
 from hearsight.clips.shard_writer import StoreWriter, write_store
 from hearsight.datasets.avsbench_semantic import palette
-from hearsight.datasets.masked_frames import fitted, read_mask
+from hearsight.datasets.masked_frames import MaskedFrame, Sources, fitted, read_mask
 from hearsight.datasets.open import name_as_test, open_clips, tells_splits
 from hearsight.datasets.statistics import count, statistics_text
 from hearsight.errors import HearsightError
@@ -446,6 +447,18 @@ def test_a_mask_of_another_shape_is_an_unreadable_clip(tmp_path: Path) -> None:
         clips[3]
 
 
+def test_a_mask_that_a_disk_fails_to_give_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(frame: MaskedFrame) -> Sources:
+        raise OSError(errno.EIO, "Input/output error")  # as of reading, which names no file
+
+    clips = open_clips(str(made.flat(tmp_path)))
+    monkeypatch.setattr(clips, "_read_sources", fail)
+    with pytest.raises(UnreadableClip, match=r"gt_masks/BBBBBBBBBBB_1.png': Input/output error"):
+        clips[0]
+
+
 @pytest.mark.parametrize(
     ("box", "words"),
     [
@@ -557,6 +570,19 @@ def test_the_kind_of_an_avatar_frame_is_that_of_what_is_seen(tmp_path: Path) -> 
             name_left_out(clips, "AVATAR")
         )
         assert said == named
+
+
+@pytest.mark.parametrize(("side", "outlines"), [(16_384, 1), (8_000, 200)])
+def test_an_annotation_of_avatar_whose_masks_no_memory_holds_is_damaged(
+    tmp_path: Path, side: int, outlines: int
+) -> None:
+    place = made.avatar(tmp_path) / "metadata/l_7B1wnTNtA_00020"
+    one = {"task": "Mixed-sound", "audio_visual_category": "dog"}
+    one |= {"segmentation": [[0, 0, 1, 0, 0, 1]]}
+    held = {"original_width": side, "original_height": side, "annotations": [one] * outlines}
+    (place / "00009.json").write_text(json.dumps(held))
+    said = " ".join(name_left_out(open_clips(str(tmp_path)), "AVATAR"))
+    assert "2 of 3 annotations are damaged" in said
 
 
 @pytest.mark.parametrize("box", [[], None, [[]], [None]])

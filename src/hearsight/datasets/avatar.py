@@ -33,10 +33,12 @@ from hearsight.datasets.masked_frames import (
 )
 from hearsight.files.content import read_content
 from hearsight.files.text import count_and_name, parse_json
+from hearsight.media.picture import MOST_PIXELS
 
 OFF_SCREEN = "off-screen"
 PICTURES = ("metadata", "frames")  # folders in which frames lie
 LARGEST = 1 << 14  # pixels; the side of a frame
+MOST_MASKED = 2**30  # pixels; of all masks of a frame
 
 
 def is_avatar(folder: Path) -> bool:
@@ -160,7 +162,8 @@ def read_annotation(path: Path) -> Annotation:
     held: Any = parse_json(read_content(path))
     try:
         size = int(held["original_height"]), int(held["original_width"])
-        if not all(0 < side <= LARGEST for side in size):
+        pixels = size[0] * size[1]
+        if not all(0 < side <= LARGEST for side in size) or pixels > MOST_PIXELS:
             raise ValueError(f"its size is {size[1]} x {size[0]} pixels")
         every = list(held["annotations"])
         labels = [str(each["audio_visual_category"]) for each in every]
@@ -174,6 +177,8 @@ def read_annotation(path: Path) -> Annotation:
             for label, task, each in zip(labels, tasks, every, strict=True)
             if each.get("segmentation")
         )
+        if pixels * len(outlines) > MOST_MASKED:
+            raise ValueError(f"it has {len(outlines):,} outlines of {size[1]} x {size[0]} pixels")
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"'{path.name}' is no annotation of AVATAR") from error
     seen = [task for task in tasks if not _is_off_screen(task)]

@@ -162,7 +162,8 @@ class MaskedFrames:
         try:
             size, sources = self._read_sources(one)
         except OSError as error:
-            raise UnreadableClip(one.id, f"'{error.filename}': {error.strerror}") from error
+            named = error.filename or one.masks[0]
+            raise UnreadableClip(one.id, f"'{named}': {error.strerror}") from error
         except ValueError as error:
             raise UnreadableClip(one.id, f"its mask is not used: {error}") from error
         return FrameTruth(
