@@ -37,6 +37,7 @@ from vggsound_import import RATE, film, find_ffmpeg, timed
 from hearsight.clips.clip import encode_picture, encode_sound
 from hearsight.clips.read_ahead import available_cores
 from hearsight.clips.shards import Store
+from hearsight.media.read import probe
 from hearsight.media.samples import RATE as SAMPLES
 
 SECONDS = 3.0  # of sound in a clip
@@ -173,7 +174,7 @@ def main() -> None:
                 (folder / "films" / name, float(time))
                 for name, time in (id.rsplit("@", 1) for id in ids)
             ]
-            assert len(wanted) >= chosen.films * int(60 * chosen.minutes / chosen.every)
+            assert len(wanted) == sum(int(probe(path).duration / chosen.every) for path in films)
             clock, work = timed(partial(by_ffmpeg, ffmpeg, wanted, folder / f"out{turn}"))
             clocks.append(clock / took)
             works.append(work / worked)

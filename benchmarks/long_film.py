@@ -4,13 +4,13 @@
         [--ffmpeg PATH]
 
 Films of 640x360 with 25 frames a second are made, with a key frame every 2 s; films that are named
-are repeated instead until they last as long. Each is indexed by
-the command, with `ssl_tie:small` on one thread, in a process of its own for each checkout:
-processor seconds, its start included, bytes that it asked the system for as a share of the file,
-and its largest resident set (VmHWM; so Linux only). Both are asserted to make as many moments.
-Beside it stands what any build has to do that reads the sound, takes a frame every 3 s and gives
-the same digits: decoding, resampling and scaling as in `indexing.py`, and the network, measured on
-some moments. Prints one JSON object for each film.
+are repeated instead until they last as long. Each is indexed by the command, with `ssl_tie:small`
+on one thread, in a process of its own for each checkout: processor seconds, its start included,
+bytes that it asked the system for as a share of the file, and its largest resident set (VmHWM; so
+Linux only). Both are asserted to make as many moments. Beside it stands what any build has to do
+that reads the sound, takes a frame every 3 s and gives the same digits: decoding, resampling and
+scaling as in `indexing.py`, and the network, measured on some moments. Prints one JSON object for
+each film.
 """
 
 import os
