@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from threading import Barrier
 from threading import enumerate as enumerate_threads
@@ -28,7 +29,7 @@ from hearsight.library.lance_table import (
     MomentTable,
     sole_writer,
 )
-from hearsight.library.library import Library
+from hearsight.library.library import Library, Query, ShownMoment
 
 CHANNELS = 32
 
@@ -492,6 +493,43 @@ def test_one_film_does_not_flood_what_the_index_finds(
         assert scores == sorted(scores)
         hits += len({(one.file, one.time) for one in quick} & {(o.file, o.time) for o in exact})
     assert hits >= 0.9 * 4 * min(k, 24)
+
+
+@pytest.mark.parametrize("missed", range(6))
+def test_what_an_index_missed_at_first_takes_its_place_when_it_is_found(
+    tmp_path: Path, missed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A further search, for other files than those found, finds one that the first one missed."""
+    table = MomentTable.create(str(tmp_path), info())
+    vectors = units(6 * 8)
+    for part in range(6):
+        some = vectors[part::6]
+        table.append([with_levels(rows(table, f"/{part}", some, some), [-20.0] * 8)], [])
+    complete = table.nearest
+
+    def nearest(
+        vector: np.ndarray, to: Modality, k: int, *, without: Sequence[str], **options: Any
+    ) -> pa.Table:
+        if without:
+            return complete(vector, to, k, without=without, **options)
+        ranked = complete(vector, to, len(vectors), **options)
+        return ranked.filter(pa.array(name != f"/{missed}" for name in ranked["file"].to_pylist()))[
+            :k
+        ]
+
+    monkeypatch.setattr(table, "nearest", nearest)
+    library = Library(table, model=None, device=None)
+    shown = ShownMoment(file=Path("/query"), time=0.0, level=-20.0, thumbnail=b"")
+    times_found = 0
+    for vector, to in product(units(20, seed=9), MODALITIES):
+        found = library.nearest(Query(vector=vector, to=to, shown=shown), 6)
+        scores = [one.score for one in found]
+        files = [str(one.file) for one in found]
+        assert len(found) == 6
+        assert scores == sorted(scores, reverse=True)
+        assert all(file not in files[:place] for place, file in enumerate(files) if place >= 3)
+        times_found += f"/{missed}" in files
+    assert times_found >= 5
 
 
 def test_a_library_with_an_older_vector_index_is_searched_and_added_to(tmp_path: Path) -> None:

@@ -455,7 +455,7 @@ class MomentTable:
         found = await query(some)
         if index is not None and len(found) < k and some < EVERY_PARTITION:
             found = await query(EVERY_PARTITION)
-        cosine = 1 - found["_distance"].to_numpy() / 2
+        cosine = np.clip(1 - found["_distance"].to_numpy() / 2, -1, 1)  # it may round beyond
         found = found.drop_columns("_distance").append_column("score", pa.array(cosine))
         if "kind" in shown:
             alone = "sound" if modality == "sound" else "picture"

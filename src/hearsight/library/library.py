@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -356,11 +357,12 @@ class Library:
         """
         check_count(k)
         check_same_video(same_video)
-        found: list[SearchResult] = []
+        found: list[dict[str, Any]] = []
         heard = query.to == "sound" and query.silent is None
         for silent in (False, True) if heard else (None,):
-            self._find(query, k, same_video, exact, silent, only, found)
-        return found
+            if len(found) < k:
+                found += self._find(query, k, same_video, exact, silent, only, found)
+        return [SearchResult(**_shown(row)) for row in found]
 
     def _find(
         self,
@@ -370,17 +372,18 @@ class Library:
         exact: bool,
         silent: bool | None,
         only: MomentFilter,
-        found: list[SearchResult],
-    ) -> None:
-        """Find more moments, silent ones or others, until there are `k`; see `nearest`.
+        found: Sequence[dict[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """Rows of moments, silent ones or others, to follow `found` up to `k`; see `nearest`.
 
-        Files that are shown already are left out of a further search, so that it ends.
+        Files that are shown already are left out of a further search, so that it ends. It may find
+        a moment that the vector index missed before, nearer than others, so all are ranked anew.
         """
-        own = str(query.shown.file)
-        without = {own} if same_video == "drop" else set[str]()
-        seen = {str(one.file) for one in found}
-        while len(found) < k:
-            wanted = k - len(found) + (query.moment is not None)
+        without = {str(query.shown.file)} if same_video == "drop" else set[str]()
+        seen: list[dict[str, Any]] = []
+        chosen: list[dict[str, Any]] = []
+        while True:
+            wanted = k - len(found) - len(chosen) + (query.moment is not None)
             rows = self.table.nearest(
                 query.vector,
                 query.to,
@@ -391,19 +394,12 @@ class Library:
                 only=only,
                 more=same_video == "one",
             ).to_pylist()
-            for row in rows:
-                if len(found) == k:
-                    return
-                if (row["file"], row["time"]) == query.moment:
-                    continue
-                flooding = same_video == "one" and len(found) >= FREE and row["file"] in seen
-                seen.add(row["file"])
-                if not flooding:
-                    score = min(1.0, max(-1.0, row.pop("score")))
-                    found.append(SearchResult(**_shown(row), score=score))
-            if same_video != "one" or len(rows) < wanted:
-                return
-            without |= seen
+            others = (row for row in rows if (row["file"], row["time"]) != query.moment)
+            seen = sorted([*seen, *others], key=_rank)
+            chosen = (_unflooded(found, seen) if same_video == "one" else seen)[: k - len(found)]
+            if len(found) + len(chosen) == k or same_video != "one" or len(rows) < wanted:
+                return chosen
+            without |= {row["file"] for row in (*found, *seen)}
 
     def _query_by_video(self, video: Path, at: float, to: Modality) -> Query:
         info = probe(video)
@@ -474,8 +470,26 @@ def finite(level: float) -> float | None:
     return level if math.isfinite(level) else None
 
 
+def _rank(row: dict[str, Any]) -> tuple[float, str, float]:
+    """By what rows of moments are sorted: best first, equal ones by file and time."""
+    return -row["score"], row["file"], row["time"]
+
+
+def _unflooded(
+    found: Sequence[dict[str, Any]], ranked: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Those of `ranked` that may follow `found` where beyond `FREE` each file is shown once."""
+    files = {row["file"] for row in found}
+    kept: list[dict[str, Any]] = []
+    for row in ranked:
+        if len(found) + len(kept) < FREE or row["file"] not in files:
+            kept.append(row)
+            files.add(row["file"])
+    return kept
+
+
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a `ShownMoment` from a row of the table."""
+    """The arguments of a `ShownMoment`, or a result with its score, from a row of the table."""
     box = row.pop("box", None)
     return {**row, "file": Path(row["file"]), "box": None if box is None else tuple(box)}
 
