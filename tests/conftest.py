@@ -1,23 +1,35 @@
 """What the tests share: the field's real files, where they are at hand, and the command line."""
 
+import gc
 import logging
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import checked_types  # noqa: F401 - before the package, whose types it has checked
 import pytest
+import typer.main
 from hypothesis import settings
 from made_commands import Hearsight
 
 from hearsight.commands import cli, console
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub; read when huggingface_hub is imported
+# threads that wait do not compute, which changes no number; read when torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("untimed")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+TREE = cache(typer.main.get_command)  # of all commands and options, which takes long to build
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: the garbage collector need not look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +79,7 @@ def typed(
     environment = dict(os.environ)  # as do those that are quiet
     monkeypatch.chdir(folder)
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(typer.main, "get_command", TREE)
 
     def run(line: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hearsight", *shlex.split(line)])

@@ -133,6 +133,12 @@ def test_the_walks_of_the_index_name_functions_that_are_there() -> None:
 # Commands
 
 
+@cache
+def command_tree() -> Any:
+    """All commands and their options, which take long to build."""
+    return typer.main.get_command(app)
+
+
 def command_lines(page: Path) -> Iterator[tuple[list[str], bool]]:
     """Words after `hearsight` wherever it is called, and whether the line could be run as it is."""
     prose, blocks = read(page)
@@ -160,7 +166,7 @@ def command_lines(page: Path) -> Iterator[tuple[list[str], bool]]:
 
 def find_command(words: list[str]) -> tuple[Any, list[str], str]:
     """The command that the first words name, what follows them, and its name."""
-    command: Any = typer.main.get_command(app)
+    command = command_tree()
     name = "hearsight"
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         if words[0] in ("...", "…") or PLACEHOLDER.fullmatch(words[0]):
@@ -213,7 +219,7 @@ def test_every_command_is_documented() -> None:
         if not hasattr(command, "commands"):
             yield name
 
-    assert set(leaves(typer.main.get_command(app), "hearsight")) <= used
+    assert set(leaves(command_tree(), "hearsight")) <= used
 
 
 # Names

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,48 +26,53 @@ EXTRAS = (
 )
 
 
-FORKED = """
+FORKING = """
 import json, os, sys
-for name in {without!r}:
-    sys.modules[name] = None
 {first}
-for number, code in enumerate({codes!r}):
-    if os.fork() == 0:  # each in a process of its own, which has imported only what is above
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{{number}}.{{name}}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-        exec(code, {{"sys": sys}})
-        sys.exit()
-    print(os.waitstatus_to_exitcode(os.wait()[1]))
-    sys.stdout.flush()
+for line in sys.stdin:
+    without, codes = json.loads(line)
+    for number, code in enumerate(codes):
+        if os.fork() == 0:  # each in a process of its own, which has imported only what is above
+            sys.modules.update(dict.fromkeys(without))
+            for stream, name in ((1, "out"), (2, "err")):
+                file = os.open(f"{{number}}.{{name}}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                os.dup2(file, stream)
+            exec(code, {{"sys": sys}})
+            sys.exit()
+        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
 
 Ended = tuple[int, str, str]
+Run = Callable[..., list[Ended]]
 
 
-def run(
-    folder: Path, *codes: str, without: tuple[str, ...] = (), first: str = "import torch"
-) -> list[Ended]:
-    """Exit code, stdout and stderr of programs that lack some packages.
+@contextmanager
+def forking(folder: Path, first: str) -> Iterator[Run]:
+    """Runs programs, `without` some packages: exit code, stdout and stderr of each.
 
-    first: what they all import, once, as torch takes most of their time.
+    first: what they all have imported, once, as torch takes most of their time.
     """
-    program = FORKED.format(without=without, first=first, codes=codes)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKING.format(first=first)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": SOURCE},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    ended = [int(code) for code in done.stdout.split()]
-    assert len(ended) == len(codes)
-    said = [
-        [(folder / f"{at}.{name}").read_text() for name in ("out", "err")]
-        for at in range(len(codes))
-    ]
-    return [(code, out, err) for code, (out, err) in zip(ended, said, strict=True)]
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def run(*codes: str, without: tuple[str, ...] = ()) -> list[Ended]:
+            print(json.dumps((without, codes)), file=process.stdin, flush=True)
+            ended = []
+            for number, _ in enumerate(codes):
+                code = int(process.stdout.readline())
+                said = [(folder / f"{number}.{name}").read_text() for name in ("out", "err")]
+                ended.append((code, *said))
+            return ended
+
+        yield run
 
 
 def command(line: str) -> str:
@@ -86,7 +93,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_the_base_installation_localises_and_evaluates(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Iterator[Run]:
+    """Runs programs that have torch."""
+    with forking(folder, "import torch") as run:
+        yield run
+
+
+def test_the_base_installation_localises_and_evaluates(run: Run) -> None:
     lines = (
         "hearsight localise street.png --sound street.wav -o painted.png",
         "hearsight localise film.mp4 --style heat -o painted.mp4",
@@ -98,7 +112,7 @@ def test_the_base_installation_localises_and_evaluates(folder: Path) -> None:
         "clips = hearsight.open_clips('toys', size=48, count=4, classes=2)\n"
         "print(len(hearsight.evaluate(model, clips, 'adaptive').rows()))"
     )
-    *localised, evaluated = run(folder, *map(command, lines), evaluates, without=EXTRAS)
+    *localised, evaluated = run(*map(command, lines), evaluates, without=EXTRAS)
     for line, (code, out, err) in zip(lines, localised, strict=True):
         assert (code, "Traceback" in err) == (0, False), (line, err)
         assert out, line
@@ -107,7 +121,7 @@ def test_the_base_installation_localises_and_evaluates(folder: Path) -> None:
     assert int(out) > 2
 
 
-def test_what_needs_an_extra_names_it_in_one_sentence(folder: Path) -> None:
+def test_what_needs_an_extra_names_it_in_one_sentence(run: Run) -> None:
     lines = {
         "hearsight train ssl_tie:small --data toys --out run": "train",
         "hearsight index made.library film.mp4": "library",
@@ -115,7 +129,7 @@ def test_what_needs_an_extra_names_it_in_one_sentence(folder: Path) -> None:
         "hearsight index made.library film.mp4 --engine ray": "library",
         "hearsight serve --port 0 --state state": "web",
     }
-    ended = run(folder, *map(command, lines), without=EXTRAS)
+    ended = run(*map(command, lines), without=EXTRAS)
     for (line, extra), (code, _, err) in zip(lines.items(), ended, strict=True):
         assert (code, "Traceback" in err) == (2, False), (line, err)
         said = f"which is not installed: {install_command(extra)}"
@@ -123,18 +137,19 @@ def test_what_needs_an_extra_names_it_in_one_sentence(folder: Path) -> None:
         assert f"[{extra}]" in install_command(extra)
 
 
-def test_loading_a_model_compiles_nothing(folder: Path) -> None:
+def test_loading_a_model_compiles_nothing(run: Run) -> None:
     code = (
         "import json, hearsight\nhearsight.load_model('ssl_tie:small')\n"
         "hearsight.localise_image('street.png', 'street.wav')\n"
         "print(json.dumps([name for name in sys.modules if name in "
         "('sympy', 'torch._dynamo', 'torch._inductor', 'matplotlib', 'accelerate', 'pyarrow')]))"
     )
-    [(_, out, _)] = run(folder, code)
+    [(_, out, _)] = run(code)
     assert json.loads(out) == []
 
 
 def test_moments_like_one_of_the_library_are_found_without_torch(folder: Path) -> None:
     line = "hearsight similar made.library film.mp4 --at 1 --sheet sheet.png --page page.html"
-    [(code, _, err)] = run(folder, command(line), without=("torch",), first="")
+    with forking(folder, "") as run:
+        [(code, _, err)] = run(command(line), without=("torch",))
     assert (code, err) == (0, "wrote sheet.png\nwrote page.html\n")

@@ -64,7 +64,7 @@ def test_an_import_tells_another_video_from_the_one_that_is_there(
     shutil.copytree("va", "moved")
 
     def imported(source: str) -> tuple[list[int], str]:
-        code, out, err = hearsight(f"data import {source} --out store")
+        code, out, err = hearsight(f"data import {source} --out store --workers 1")
         assert code == 0, err
         return [json.loads(out)[name] for name in ("added", "already_there", "skipped")], err
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,14 +26,15 @@ TRAIN = f"train ssl_tie:small_a --out out {TINY}"
 COMPARE = "compare random:small lvs:small --seeds 1 --out out --workers 0 --threads 1 --device cpu"
 
 
-@pytest.fixture
-def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
-    """The command line beside good and bad sources."""
-    fill(tmp_path / "mixed", range(4))  # some have no boxes
-    fill(tmp_path / "bare", range(1, 3))  # none has any
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of good and bad sources."""
+    made = tmp_path_factory.mktemp("sources")
+    fill(made / "mixed", range(4))  # some have no boxes
+    fill(made / "bare", range(1, 3))  # none has any
     boxes = ((0.1, 0.2, 0.6, 0.9),)
     for folder in ("good", "kept", "damaged", "no text"):
-        with StoreWriter(tmp_path / folder) as writer:
+        with StoreWriter(made / folder) as writer:
             for number in range(4):
                 name = f"{folder}\udcff {number}" if folder == "no text" else f"{folder} {number}"
                 clip = encode_clip(name, picture(number), tone(seed=number), boxes=boxes)
@@ -40,9 +42,9 @@ def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
                     object.__setattr__(clip, "frame", clip.frame[:200])
                 assert writer.add(clip)
     edges = ((0.1, 0.2, float("nan"), 0.9),)
-    with StoreWriter(tmp_path / "corrupt") as writer:
+    with StoreWriter(made / "corrupt") as writer:
         assert writer.add(encode_clip("corrupt", picture(), tone(), boxes=edges))
-    scoring_layout(tmp_path / "layout")
+    scoring_layout(made / "layout")
     for name, content in {
         "empty.txt": b"",
         "deep.json": b"[" * 100_000,
@@ -51,9 +53,16 @@ def hearsight(hearsight: Hearsight, tmp_path: Path) -> Hearsight:
         "long.txt": b"x" * 100_000,
         "nul.csv": b"a\0b,c\n",
     }.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / "film.mp4").write_bytes(b"no film")
+        (made / name).write_bytes(content)
+    (made / "videos").mkdir()
+    (made / "videos" / "film.mp4").write_bytes(b"no film")
+    return made
+
+
+@pytest.fixture
+def hearsight(hearsight: Hearsight, sources: Path, tmp_path: Path) -> Hearsight:
+    """The command line beside copies of them."""
+    shutil.copytree(sources, tmp_path, dirs_exist_ok=True)
     return hearsight
 
 

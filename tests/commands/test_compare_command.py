@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ from made_clips import store
 from made_commands import Hearsight
 
 from hearsight.clips.clip import Box, Clips
-from hearsight.datasets.open import open_clips
+from hearsight.datasets.open import COUNTS, open_clips
 from hearsight.files.locks import LOCK
 from hearsight.pages import report
 from hearsight.studies import comparison, comparison_table
@@ -27,6 +28,24 @@ def hearsight(hearsight: Hearsight) -> Hearsight:
     """The command line beside two stores."""
     store("train", range(4))
     store("test", range(10, 13))
+    return hearsight
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `compared` keeps its comparison."""
+    return tmp_path_factory.mktemp("kept") / "out"
+
+
+@pytest.fixture
+def compared(hearsight: Hearsight, kept: Path) -> Hearsight:
+    """The same beside the comparison of both stores, which is made once, and gone on with once."""
+    if kept.exists():
+        shutil.copytree(kept, "out")
+        return hearsight
+    assert hearsight(STORES)[0] == 0
+    assert hearsight(STORES)[0] == 0
+    shutil.copytree("out", kept)
     return hearsight
 
 
@@ -81,23 +100,20 @@ def test_smaller_methods_are_scored_on_the_scenes_of_the_largest(
     ],
 )
 def test_other_clips_of_the_same_name_are_refused(
-    hearsight: Hearsight, folder: str, numbers: range, box: Box, said: str
+    compared: Hearsight, folder: str, numbers: range, box: Box, said: str
 ) -> None:
-    assert hearsight(STORES)[0] == 0
-    assert hearsight(STORES)[0] == 0
     store(folder, numbers, box)
-    line = told(hearsight(f"{STORES} --protocols adaptive,lvs"))
+    line = told(compared(f"{STORES} --protocols adaptive,lvs"))
     assert f"'out' holds another comparison, which differs in {said}: name another folder" in line
     assert not Path("out/scores-lvs.json").exists()
 
 
-def test_a_folder_of_an_earlier_version_is_gone_on_with(hearsight: Hearsight) -> None:
-    assert hearsight(STORES)[0] == 0
+def test_a_folder_of_an_earlier_version_is_gone_on_with(compared: Hearsight) -> None:
     held = plan()
     assert "count" not in held
     old = {key: value for key, value in held.items() if " " not in key}
     Path("out/plan.json").write_text(json.dumps({**old, "count": 600}))
-    assert hearsight(STORES)[0] == 0
+    assert compared(STORES)[0] == 0
 
 
 def test_what_was_never_trained_is_not_marked_as_leaked(hearsight: Hearsight) -> None:
@@ -148,6 +164,7 @@ def test_classes_hold_for_validation_scenes_too(
         return clips
 
     monkeypatch.setattr("hearsight.datasets.open.open_clips", counted)
+    monkeypatch.setitem(COUNTS, "val", 8)
     tiny = "--set encoder.widths=[8,8,8,8] --set frame_size=32 --epochs 1"
     line = "compare random:small lvs:small --data train --test test --validation toys --classes 3"
     code, _, err = hearsight(f"{line} {FEW} --set batch_size=2 {tiny}")

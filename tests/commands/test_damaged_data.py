@@ -10,6 +10,7 @@ import resource
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ MEDIA = [
     (name, kind) for name, reader in READERS.items() for kind in KINDS if getattr(reader, kind)
 ]
 APART = [name for name in READERS if " boxes" not in name and name != "vggsound table"]
+Held = dict[str, tuple[bytes, bytes, object]]  # of each clip: its picture, sound and mask
 
 
 def spec_of(name: str, opened: Path) -> str:
@@ -38,13 +40,17 @@ def split_of(name: str) -> str:
     return f" --split {READERS[name].split}" if READERS[name].split else ""
 
 
+def clips_of(name: str, opened: Path) -> Clips:
+    return open_clips(spec_of(name, opened), split=READERS[name].split or "train")
+
+
 def files_of(name: str, kind: str, opened: Path) -> list[Path]:
     found = sorted(opened.glob(getattr(READERS[name], kind)))
     assert found
     return found
 
 
-def held(clips: Clips) -> dict[str, tuple[bytes, bytes, object]]:
+def held(clips: Clips) -> Held:
     """The picture, sound and mask of every clip that can be read."""
     found = {}
     for index, id in enumerate(clips.ids):
@@ -72,32 +78,66 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], Path
 Made = Callable[[str, Path], Path]
 
 
+@pytest.fixture(scope="module")
+def imported() -> dict[str, Held]:
+    """What the command stores of undamaged data sets, by their names: each is imported once."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def stored(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Held]:
+    """What `write_store` stores of an undamaged data set; each is written once."""
+
+    @cache
+    def write(name: str) -> Held:
+        folder = tmp_path_factory.mktemp("stored")
+        write_store(clips_of(name, made(name, folder / "set")), folder / "out")
+        return held(open_store(folder / "out"))
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def undamaged(
+    made: Made, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], set[tuple[bytes, bytes]]]:
+    """The pictures and sounds of an undamaged data set; each is read once."""
+
+    @cache
+    def read(name: str) -> set[tuple[bytes, bytes]]:
+        return contents(clips_of(name, made(name, tmp_path_factory.mktemp("read") / "set")))
+
+    return read
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
 
 @pytest.mark.parametrize(("name", "kind"), MEDIA)
 def test_what_is_damaged_is_named_and_imported_once_it_is_whole(
-    hearsight: Hearsight, made: Made, name: str, kind: str
+    hearsight: Hearsight, made: Made, imported: dict[str, Held], name: str, kind: str
 ) -> None:
     opened = made(name, Path("set"))
     whole = {path: path.read_bytes() for path in files_of(name, kind, opened)}
     line = f"data import '{spec_of(name, opened)}' --out {{}} --workers 1{split_of(name)}"
-    assert hearsight(line.format("first"))[0] == 0
+    if name not in imported:
+        assert hearsight(line.format("first"))[0] == 0
+        imported[name] = held(open_store("first"))
     for path in whole:
         cut(path)
     code, _, err = hearsight(line.format("second"))
     assert code == 0, err
-    undamaged, damaged = open_store("first"), open_store("second")
-    for id in set(undamaged.ids) - set(damaged.ids):
+    undamaged, damaged = imported[name], held(open_store("second"))
+    for id in undamaged.keys() - damaged.keys():
         clip = id.rsplit("/", 1)[0].rsplit("_", 1)[0]
         assert id in err or clip in err
-    assert held(damaged).items() <= held(undamaged).items()
+    assert damaged.items() <= undamaged.items()
     for path, content in whole.items():
         path.write_bytes(content)
     code, _, err = hearsight(line.format("second"))
     assert (code, "skipped" in err) == (0, False), err
-    assert held(open_store("second")) == held(undamaged)
+    assert held(open_store("second")) == undamaged
 
 
 @pytest.mark.parametrize(("name", "kind"), MEDIA)
@@ -186,20 +226,17 @@ def contents(clips: Clips) -> set[tuple[bytes, bytes]]:
 
 @pytest.mark.parametrize("name", APART)
 def test_two_layouts_in_one_folder_are_never_mixed_up(
-    made: Made, name: str, tmp_path: Path
+    made: Made, undamaged: Callable[[str], set[tuple[bytes, bytes]]], name: str, tmp_path: Path
 ) -> None:
-    split = READERS[name].split or "train"
     own = made(name, tmp_path / "own")
-    known = contents(open_clips(spec_of(name, own), split=split))
     for other in APART:
         if other == name:
             continue
         both = made(other, tmp_path / other / "set")
-        theirs = contents(open_clips(spec_of(other, both), split=READERS[other].split or "train"))
         shutil.copytree(own, both, dirs_exist_ok=True)
+        known = undamaged(name) | undamaged(other)
         with suppress(HearsightError):
-            found = contents(open_clips(f"{both}{READERS[name].part}", split=split))
-            assert found <= known | theirs
+            assert contents(clips_of(name, both)) <= known
         shutil.rmtree(tmp_path / other)
 
 
@@ -222,7 +259,7 @@ def test_a_pipe_is_not_waited_for(made: Made, name: str, kind: str, tmp_path: Pa
     path = files_of(name, kind, opened)[0]
     path.unlink()
     os.mkfifo(path)
-    clips = open_clips(spec_of(name, opened), split=READERS[name].split or "train")
+    clips = clips_of(name, opened)
     written = write_store(clips, tmp_path / "out")
     said = [*(one.reason for one in written.unreadable), *getattr(clips, "passed_over", [])]
     assert any("pipe" in one or READERS[name].is_second(one) for one in said), said
@@ -240,23 +277,20 @@ def test_a_pipe_for_a_list_is_not_waited_for(
     path.unlink()
     os.mkfifo(path)
     with suppress(HearsightError):
-        open_clips(spec_of(name, opened), split=READERS[name].split or "train")
+        clips_of(name, opened)
 
 
 @pytest.mark.parametrize(("name", "kind"), MEDIA)
 def test_files_that_vanish_after_the_folder_was_listed_are_named(
-    made: Made, name: str, kind: str, tmp_path: Path
+    made: Made, stored: Callable[[str], Held], name: str, kind: str, tmp_path: Path
 ) -> None:
     opened = made(name, tmp_path / "set")
-    clips = open_clips(spec_of(name, opened), split=READERS[name].split or "train")
-    write_store(clips, tmp_path / "whole")
-    whole = held(open_store(tmp_path / "whole"))
-    clips = open_clips(spec_of(name, opened), split=READERS[name].split or "train")
+    clips = clips_of(name, opened)
     for path in files_of(name, kind, opened):
         path.unlink()
     written = write_store(clips, tmp_path / "out")
     kept = held(open_store(tmp_path / "out"))
-    assert kept.items() <= whole.items()
+    assert kept.items() <= stored(name).items()
     assert set(kept) | {one.id for one in written.unreadable} == set(clips.ids)
 
 

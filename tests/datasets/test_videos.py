@@ -274,7 +274,7 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(folder: Path, tmp_path: P
 
 def test_import_names_what_it_passes_over(folder: Path, hearsight: Hearsight) -> None:
     (folder / "a\nb.doc").write_text("no video")
-    code, out, err = hearsight(f"data import {folder} --out store")
+    code, out, err = hearsight(f"data import {folder} --out store --workers 1")
     assert (code, json.loads(out)["added"]) == (0, 2)
     assert "1 of the files and folders there was passed over" in err
     assert ": a b.doc." in err

@@ -735,13 +735,31 @@ def test_an_engine_that_fails_later_keeps_what_is_finished(
     assert names(tmp_path / "library") == WHOLE
 
 
+def add_made_up(table: MomentTable, file: str, vectors: np.ndarray) -> None:
+    """Commit moments of a file whose sounds and pictures have these vectors."""
+    count = len(vectors)
+    values = {"file": [file] * count, "time": np.arange(float(count))}
+    values |= {modality: list(vectors) for modality in MODALITIES}
+    held = [pa.array(values.get(one.name, [None] * count), one.type) for one in table.schema]
+    table.append([pa.RecordBatch.from_arrays(held, schema=table.schema)], [])
+
+
+def directions(count: int, channels: int) -> np.ndarray:
+    """Vectors of length 1."""
+    vectors = np.random.default_rng(0).normal(size=(count, channels)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def test_a_vector_index_is_built_when_needed(videos: Path, model: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
 
     def has_index() -> bool:
         return any((library / "moments.lance" / "_indices").glob("*"))
 
-    index_videos(library, [videos], model=model, every=0.075)
+    index_videos(library, [videos], model=model)
+    table = MomentTable.open(str(library))
+    assert table is not None
+    add_made_up(table, "/more", directions(273, table.info.channels))
     assert not has_index()
     done = index_videos(library, [], optimize=True)
     assert not has_index()
@@ -754,13 +772,9 @@ def made_up(library: Path) -> tuple[MomentTable, np.ndarray]:
     """4,000 moments of 4 files, in 4 commits, and their vectors."""
     facts = {"model": "m", "recipe": "r", "fingerprint": "0", "every": 3.0, "seconds": 3.0}
     table = MomentTable.create(str(library), LibraryInfo(channels=16, **facts))
-    vectors = np.random.default_rng(0).normal(size=(4000, 16)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = directions(4000, 16)
     for part in range(4):
-        values = {"file": [f"/{part}"] * 1000, "time": np.arange(1000.0)}
-        values |= {modality: list(vectors[part::4]) for modality in MODALITIES}
-        held = [pa.array(values.get(one.name, [None] * 1000), one.type) for one in table.schema]
-        table.append([pa.RecordBatch.from_arrays(held, schema=table.schema)], [])
+        add_made_up(table, f"/{part}", vectors[part::4])
     return table, vectors
 
 

@@ -1,5 +1,6 @@
 """The menagerie's folder: which file belongs to which split, and damaged folders."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,10 +99,15 @@ def test_the_usual_place_is_the_users_cache(
 GOOD = [*rows_of("bear", "tv", "tv"), *rows_of("camel", "tv", "tv"), *BACKGROUNDS]
 
 
-def damaged(tmp_path: Path, damage: Callable[[Path], object]) -> Path:
-    folder = write_pack(tmp_path / "pack", GOOD)
-    damage(folder)
-    return folder
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pack(tmp_path_factory.mktemp("good") / "pack", GOOD)
+
+
+@pytest.fixture
+def copied(good: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return shutil.copytree(good, tmp_path / "pack")
 
 
 def rewrite(old: str, new: str) -> Callable[[Path], object]:
@@ -116,13 +122,12 @@ def write_other_rate(folder: Path) -> None:
     soundfile.write(folder / "bear0.opus", np.zeros(4800), 3 * RATE, format="OGG", subtype="OPUS")
 
 
-def test_a_sound_above_full_scale_is_clipped_and_keeps_its_sign(tmp_path: Path) -> None:
-    folder = write_pack(tmp_path / "pack", GOOD)
+def test_a_sound_above_full_scale_is_clipped_and_keeps_its_sign(copied: Path) -> None:
     loud = 1.6 * np.sin(np.arange(RATE) * 2 * np.pi * 440 / RATE)
-    soundfile.write(folder / "bear0.opus", loud, RATE, format="OGG", subtype="OPUS")
-    as_floats, _ = soundfile.read(folder / "bear0.opus")
+    soundfile.write(copied / "bear0.opus", loud, RATE, format="OGG", subtype="OPUS")
+    as_floats, _ = soundfile.read(copied / "bear0.opus")
     assert np.abs(as_floats).max() > 1.2
-    sound = read_menagerie(folder, split="train").recordings[0].samples
+    sound = read_menagerie(copied, split="train").recordings[0].samples
     assert np.abs(sound.astype(int)).max() >= 32_767
     wanted = as_floats[: len(sound)]
     heard = np.abs(wanted) > 0.01
@@ -153,18 +158,18 @@ def write_silence(folder: Path) -> None:
     ],
 )
 def test_a_folder_that_is_no_pack_is_refused(
-    damage: Callable[[Path], object], complaint: str, tmp_path: Path
+    damage: Callable[[Path], object], complaint: str, copied: Path
 ) -> None:
-    folder = damaged(tmp_path, damage)
+    damage(copied)
     with pytest.raises(HearsightError, match=complaint) as caught:
-        read_menagerie(folder, split="train", classes=["bear", "camel"])
+        read_menagerie(copied, split="train", classes=["bear", "camel"])
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_cut_short_is_refused(tmp_path: Path) -> None:
-    folder = damaged(tmp_path, rewrite("camel0.webp,camel,train", "camel0.webp"))
+def test_a_table_cut_short_is_refused(copied: Path) -> None:
+    rewrite("camel0.webp,camel,train", "camel0.webp")(copied)
     with pytest.raises(HearsightError, match="a row needs a kind"):
-        read_menagerie(folder, split="train")
+        read_menagerie(copied, split="train")
 
 
 def test_the_real_pack(shared: Callable[[str], Path]) -> None:

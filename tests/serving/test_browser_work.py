@@ -200,5 +200,5 @@ def test_pages_that_are_open_when_the_server_is_killed_say_so_and_find_the_next_
             "() => Math.abs(document.getElementById('map').dataset.time - 1) < 0.3"
         )
         assert "counted.mp4" in done.inner_text("h1")
-    done.close()
-    waiting.close()
+        for page in (done, waiting):  # else the server waits for what they listen to
+            page.close()

@@ -76,6 +76,7 @@ def test_one_seed_one_result(tiny: Recipe, scenes: Scenes, tmp_path: Path) -> No
 
 KILLED = """
 import os, sys, torch
+import torch._dynamo, torch.utils.tensorboard  # by training too, then by each process anew
 from pathlib import Path
 torch.set_num_threads(1)
 from hearsight.checkpoints.checkpoint import load_checkpoint
