@@ -14,7 +14,8 @@ from numpy.testing import assert_allclose
 from torch import Tensor
 
 from hearsight.errors import HearsightError
-from hearsight.model import colour, resampling
+from hearsight.media.picture import resize_bicubic
+from hearsight.model import augmentation, colour, resampling
 from hearsight.model.augmentation import (
     Appearance,
     AppearanceDraw,
@@ -200,6 +201,33 @@ def test_any_frame_can_be_tested_on(shape: tuple[int, int]) -> None:
     ours = evaluation_frame(frame, 32)
     assert ours.shape == (3, 32, 32)
     assert ours.amax((1, 2)).tolist() == ours.amin((1, 2)).tolist()
+
+
+@pytest.mark.parametrize("shape", [(1, 300_000), (300_000, 1), (7, 1000), (1000, 7)])
+def test_of_a_strip_only_what_is_seen_is_resized(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of the first would take 92 million pixels of 32 to a side."""
+    asked = []
+
+    def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+        asked.append(width * height)
+        return resize_bicubic(pixels, width, height)
+
+    long = max(shape)
+    waves = 128 + 100 * np.sin((np.arange(long) - (long - 1) / 2) / (4 * min(shape)))
+    strip = np.broadcast_to(np.round(waves), sorted(shape)).astype(np.uint8)
+    frame = np.stack([strip if shape[1] == long else strip.T] * 3, -1)
+    monkeypatch.setattr(augmentation, "resize_bicubic", resized)
+    ours = evaluation_frame(frame, 32)
+    assert max(asked) <= 32 * 32 * 64
+    if long == 1000:
+        monkeypatch.setattr(augmentation, "LONGEST", long)
+        assert_allclose(ours.numpy(), evaluation_frame(frame, 32).numpy(), rtol=0, atol=0.04)
+    middle = frame[shape[0] // 2, shape[1] // 2] / 255
+    assert ours.shape == (3, 32, 32)
+    found = ours[:, 16, 16].numpy() * np.array(colour.DEVIATION) + np.array(colour.MEAN)
+    assert_allclose(found, middle, rtol=0, atol=0.1)
 
 
 # Spectrogram mask

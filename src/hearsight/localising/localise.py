@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int16, UInt8
-from PIL import Image
 from torch import Tensor
 
 from hearsight.checkpoints.checkpoint import Model, load_model
@@ -55,7 +54,7 @@ from hearsight.media.in_memory import (
     open_picture,
     open_sound,
 )
-from hearsight.media.picture import is_picture
+from hearsight.media.picture import is_picture, resize_bicubic
 from hearsight.media.pixels import Pixels
 from hearsight.media.read import (
     LEAST,
@@ -363,8 +362,7 @@ def scale_whole_frame(
     height, width, _ = pixels.shape
     long = min(max(height, width) / min(height, width), STRETCH) * side
     long = side if height == width else max(side, round(long / STEP) * STEP)
-    size = (long, side) if width > height else (side, long)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    return resize_bicubic(pixels, *((long, side) if width > height else (side, long)))
 
 
 def stacked(frames: Sequence[EncoderFrame]) -> UInt8[Tensor, "b seen_height seen_width 3"]:

@@ -24,13 +24,14 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from PIL import Image
 from torch import Tensor
 
 from hearsight.errors import HearsightError
+from hearsight.media.picture import resize_bicubic
 from hearsight.model import colour, resampling
 
 TRIES = 10  # crops drawn per image, of which the first that fits into the frame is taken
+LONGEST = 64  # times its shorter side, of which a frame is resized to be tested on
 CACHED_PIXELS = 2**19  # of the output per pass on a CPU: ten images of 224 x 224
 MOST_MASKED = 1_000_000  # times or bins: more than spectrograms of the field have
 
@@ -401,14 +402,19 @@ def evaluation_frame(
 ) -> Float[Tensor, "3 side side"]:
     """A frame as evaluation sees it: shorter side to `side` (bicubic), central square, normalised.
 
-    Source: SSL-TIE as released; resized by Pillow, so each value is the released one.
+    Of a frame more than `LONGEST` times as long as wide the ends are cut off before.
+
+    Source: SSL-TIE as released; resized as by the Pillow of its time, so each value is the released
+    one.
     """
     height, width = pixels.shape[:2]
     shorter = min(height, width)
-    size = (side * width // shorter, side * height // shorter)
-    image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
-    square = np.asarray(image.crop((left, top, left + side, top + side)))
+    top, left = (max(0, (edge - LONGEST * shorter) // 2) for edge in (height, width))
+    pixels = pixels[top : height - top, left : width - left]
+    height, width = pixels.shape[:2]
+    across, down = side * width // shorter, side * height // shorter
+    left, top = round((across - side) / 2), round((down - side) / 2)
+    square = resize_bicubic(pixels, across, down)[top : top + side, left : left + side]
     return colour.normalise(colour.as_batch(square))[0]
 
 

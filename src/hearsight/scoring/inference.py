@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int16, UInt8
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -15,6 +14,7 @@ from hearsight.clips.clip import Clips, DecodedClip, UnreadableClip
 from hearsight.clips.frame_truth import FrameTruth, MaskedClips, truth_of
 from hearsight.clips.read_ahead import in_batches, read_ahead
 from hearsight.errors import HearsightError
+from hearsight.media.picture import resize_bicubic
 from hearsight.model.augmentation import evaluation_frame
 from hearsight.model.colour import as_batch, normalise
 from hearsight.model.encoders import Encoders
@@ -96,8 +96,7 @@ def prepare_frame(
         grown = interpolate(as_batch(pixels), (side, side), mode="bicubic", align_corners=False)
         return normalise(grown)[0]
     if way == "stretch":
-        small = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
-        pixels = np.asarray(small)
+        pixels = resize_bicubic(pixels, side, side)
     return evaluation_frame(pixels, side)
 
 
