@@ -198,3 +198,27 @@ def test_parts_of_a_sound_with_two_descriptions_are_those_of_the_whole(
     with av.open(str(path)) as opened:
         assert {frame.sample_rate for frame in opened.decode(audio=0)} == set(rates)
     check_parts(path, (2.2, 3.5, 4.123, 5.2))
+
+
+def test_an_mp3_whose_bit_rate_falls_and_that_does_not_tell_its_length_is_heard_to_its_end(
+    tmp_path: Path,
+) -> None:
+    """What its first frame lets expect is less than half of it."""
+    times = np.arange(40 * RATE) / RATE
+    hiss = np.random.default_rng(0).standard_normal(len(times))
+    rising = np.where(times < 2, 0.2 * hiss, 0.01 * np.sin(2 * np.pi * (200 + 20 * times) * times))
+    path = tmp_path / "a.mp3"
+    with av.open(str(path), "w", options={"write_xing": "0"}) as output:
+        stream = output.add_stream("libmp3lame", rate=RATE, layout="mono")
+        stream.options = {"flags": "+qscale", "global_quality": "472"}  # of -q:a 4
+        add_sound(output, stream, rising.astype(np.float32)[None], RATE)
+    with av.open(str(path)) as read:
+        sizes = [packet.size for packet in read.demux() if packet.size]
+    assert sizes[0] * len(sizes) > 2 * sum(sizes)
+    heard = read_sound(path, rate=RATE)
+    assert probe(path).duration == pytest.approx(len(heard) / RATE, abs=0.001)
+    assert 40 <= len(heard) / RATE < 40.1
+    for time in (1.0, 13.0, 26.5, 39.0):
+        first = round(time * RATE)
+        part = read_sound(path, rate=RATE, start=time, seconds=0.5)
+        assert np.array_equal(part, heard[first : first + RATE // 2])
