@@ -12,7 +12,7 @@ JPEG and a WAV. Ratios are of clips a second, and of clips a second of all proce
 `--rounds` of them, of which the middle, least and largest are printed. Beside them stands what of
 ours cannot be saved, in one process, on each film that was named or on the first that was made:
 decoding the frames that lead to the clips', once each, less those that no other is decoded from,
-and the sound, resampling it, and encoding JPEG and FLAC.
+and their sound, resampling it, and encoding JPEG and FLAC.
 """
 
 import argparse
@@ -128,7 +128,9 @@ def needed(path: Path, every: float) -> dict[str, float]:
     def decode_sound() -> None:
         with av.open(str(path)) as file:
             for packet in file.demux(file.streams.audio[0]):
-                packet.decode()
+                at = float((packet.pts or 0) * packet.time_base)
+                if abs(at % every - every / 2) <= SECONDS / 2:
+                    packet.decode()
 
     def resample() -> None:
         resampler = soxr.ResampleStream(rate, SAMPLES, 1, dtype="float32", quality="HQ")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hearsight.clips import masked_store
 from hearsight.clips.frame_truth import FrameTruth, SourceMask
 from hearsight.clips.masked_store import decode_truth, encode_truth
 
@@ -65,3 +66,15 @@ def test_a_damaged_truth_is_refused(change: dict[str, Any]) -> None:
     held["sources"][0] |= change.pop("source", {})
     with pytest.raises(ValueError, match=r"^its truth\.json is damaged$"):
         decode_truth(json.dumps(held | change).encode(), "a/0")
+
+
+def test_masks_that_memory_does_not_hold_together_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(masked_store, "MOST_MASKED", 2 * MASK.size - 1, raising=False)
+    held = json.loads(encode_truth("a", (), TRUTH))
+    assert decode_truth(json.dumps(held).encode(), "a/0").truth is not None
+    held["sources"].append(held["sources"][0] | {"name": "dog 3"})
+    with pytest.raises(ValueError, match=r"^its truth\.json is damaged$"):
+        decode_truth(json.dumps(held).encode(), "a/0")
+    assert decode_truth(json.dumps(held).encode(), "a/0", masks=False).clip == "a"

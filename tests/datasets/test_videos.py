@@ -14,9 +14,9 @@ from made_commands import Hearsight
 from made_media import frequency_of, make_sound, make_video, number_of, numbered, sine
 
 from hearsight.clips import shard_writer
-from hearsight.clips.clip import FilmedClips, UnreadableClip, encoded
+from hearsight.clips.clip import Clip, FilmedClips, UnreadableClip, encoded
 from hearsight.clips.selection import JoinedClips, choose, name_left_out
-from hearsight.clips.shard_writer import write_store
+from hearsight.clips.shard_writer import StoreWriter, write_store
 from hearsight.clips.shards import Store
 from hearsight.datasets import videos
 from hearsight.datasets.videos import SUFFIXES, NoVideosError, VideoClips, video_of
@@ -178,6 +178,29 @@ def test_a_list_in_any_order_opens_each_film_once(
     write_store(chosen, tmp_path / "apart", workers=2)
     apart = Store(tmp_path / "apart")
     assert [apart.clip(place) for place in range(24)] == [alone[id] for id in mixed]
+
+
+@pytest.mark.parametrize("every", [None, 2.0])
+def test_a_list_that_names_one_film_after_the_other_is_written_as_it_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: float | None
+) -> None:
+    """In whatever order it names the films: no clip waits for another one's turn."""
+    clips = VideoClips(folder, every=every)
+    listed = [id for name in ("long", "deeper") for id in clips.ids if id.startswith(name)]
+    (tmp_path / "list.txt").write_text("\n".join(listed))
+    written: list[str] = []
+    add = StoreWriter.add
+
+    def note(writer: StoreWriter, clip: Clip, *given: Any) -> bool:
+        written.append(clip.id)
+        return add(writer, clip, *given)
+
+    def progress(_: str, done: int, total: int | None) -> None:
+        assert written == listed[:done]
+
+    monkeypatch.setattr(StoreWriter, "add", note)
+    write_store(choose(clips, tmp_path / "list.txt"), tmp_path / "store", progress=progress)
+    assert len(written) == len(clips)
 
 
 def test_the_unreadable_are_named_in_the_order_of_the_list(folder: Path, tmp_path: Path) -> None:

@@ -3,13 +3,20 @@
 import errno
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hearsight.errors import HearsightError
-from hearsight.files.output import check_output, write_text, written_folder, written_whole
+from hearsight.files.output import (
+    check_output,
+    write_bytes,
+    write_text,
+    written_folder,
+    written_whole,
+)
 
 ENDINGS = (".png", ".jpg")
 
@@ -68,8 +75,9 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == b"sch\xc3\xb6n\n"
     (tmp_path / "folder").mkdir()
     for name in ("folder", "none/a.txt"):
-        with pytest.raises(HearsightError, match=f"{name}' cannot be written"):
-            write_text(tmp_path / name, "")
+        for write in (partial(write_text, text=""), partial(write_bytes, content=b"")):
+            with pytest.raises(HearsightError, match=f"{name}' cannot be written"):
+                write(tmp_path / name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "folder"]
 
 

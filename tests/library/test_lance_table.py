@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 from threading import enumerate as enumerate_threads
 from time import sleep
 from typing import Any
@@ -680,6 +680,32 @@ def test_threads_that_begin_at_once_share_one_loop(monkeypatch: pytest.MonkeyPat
     before = set(enumerate_threads())
     with ThreadPoolExecutor(16) as pool:
         assert len(set(pool.map(call, range(16)))) == 1
+    [begun] = set(enumerate_threads()) - before
+    [loop] = lance_calls._LOOPS.values()
+    loop.call_soon_threadsafe(loop.stop)
+    begun.join()
+    loop.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_loop_whose_thread_could_not_begin_is_begun_by_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def answer() -> int:
+        return 5
+
+    monkeypatch.setattr(lance_calls, "_LOOPS", {})
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", refuse)
+        unanswered = answer()
+        with pytest.raises(RuntimeError, match="new thread"):
+            run(unanswered)
+        unanswered.close()
+    before = set(enumerate_threads())
+    assert run(answer()) == 5
     [begun] = set(enumerate_threads()) - before
     [loop] = lance_calls._LOOPS.values()
     loop.call_soon_threadsafe(loop.stop)

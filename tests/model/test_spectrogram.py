@@ -173,6 +173,7 @@ def test_doubling_a_sound_adds_6_decibels(pcm: Tensor) -> None:
         lambda: MelSpectrogram(seconds=1e305),
         lambda: LogSpectrogram(seconds=math.nan),
         lambda: SoundEffectSpectrogram(seconds=1e305),
+        lambda: SoundEffectSpectrogram(seconds=3600.0),
         lambda: MelSpectrogram(bins=2_049),
         lambda: MelSpectrogram(bins=10**20),
         lambda: MelSpectrogram(hop=10**20),
@@ -192,6 +193,7 @@ def test_an_hour_is_taken_with_the_settings_of_the_field() -> None:
     assert MelSpectrogram(seconds=3600.0).shape == (257, 241_005)
     assert MelSpectrogram(seconds=3600.0, hop=160, bins=128).shape == (128, 360_001)
     assert LogSpectrogram(seconds=3600.0).shape == (257, 242_015)
+    assert SoundEffectSpectrogram(seconds=3000.0).shape == (96, 129_200)
 
 
 def test_a_sound_without_samples_is_refused() -> None:

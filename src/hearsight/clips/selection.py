@@ -129,7 +129,7 @@ class ChosenFilms(ChosenClips):
         runs = self._films.runs([self._places[index][1] for index in indices])
         return [[*islice(left, len(run))] for run in runs]
 
-    def film_order(self, index: int) -> int:
+    def film_order(self, index: int) -> tuple[str, int]:
         return self._films.film_order(self._places[index][1])
 
     def flaws(self, index: int) -> frozenset[str]:

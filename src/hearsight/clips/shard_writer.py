@@ -298,9 +298,18 @@ def _in_turn(
 
 
 def _film_by_film(clips: FilmedClips, wanted: Sequence[int]) -> list[int]:
-    """The same indices, each `HELD` of them sorted so that each film is read from its start."""
-    parts = (wanted[start : start + HELD] for start in range(0, len(wanted), HELD))
-    return [index for part in parts for index in sorted(part, key=clips.film_order)]
+    """The same indices, each `HELD` of them film by film, and each film from its start.
+
+    Films come in the order in which they are first wanted, so that clips wait as shortly as may be.
+    """
+    ordered: list[int] = []
+    for start in range(0, len(wanted), HELD):
+        films: dict[str, list[tuple[int, int]]] = {}
+        for index in wanted[start : start + HELD]:
+            film, place = clips.film_order(index)
+            films.setdefault(film, []).append((place, index))
+        ordered += [index for own in films.values() for _, index in sorted(own)]
+    return ordered
 
 
 def _read_all(

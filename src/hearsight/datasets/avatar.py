@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hearsight.clips.frame_truth import SourceMask
+from hearsight.clips.frame_truth import MOST_MASKED, SourceMask
 from hearsight.datasets.folders import is_file, spelt
 from hearsight.datasets.masked_frames import (
     MaskedFrame,
@@ -38,7 +38,6 @@ from hearsight.media.picture import MOST_PIXELS
 OFF_SCREEN = "off-screen"
 PICTURES = ("metadata", "frames")  # folders in which frames lie
 LARGEST = 1 << 14  # pixels; the side of a frame
-MOST_MASKED = 2**30  # pixels; of all masks of a frame
 
 
 def is_avatar(folder: Path) -> bool:

@@ -221,8 +221,8 @@ class VggSoundVideos:
     def runs(self, indices: Sequence[int]) -> list[list[int]]:
         return [[*indices[start : start + RUN]] for start in range(0, len(indices), RUN)]
 
-    def film_order(self, index: int) -> int:
-        return index  # a video holds one clip
+    def film_order(self, index: int) -> tuple[str, int]:
+        return self._paths[index], 0  # a video holds one clip
 
     def flaws(self, index: int) -> frozenset[str]:
         return self._flaws.get(index, frozenset())

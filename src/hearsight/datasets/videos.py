@@ -205,8 +205,8 @@ class VideoClips:
                 found.append([index])
         return found
 
-    def film_order(self, index: int) -> int:
-        return index
+    def film_order(self, index: int) -> tuple[str, int]:
+        return self._moments[index][0], index
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_readers": {}}

@@ -120,14 +120,23 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        HearsightError: it cannot be written.
+    """
+    with written_whole(path) as part:
+        part.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8) whole or not at all.
 
     Raises:
         HearsightError: it cannot be written.
     """
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def check_folder(folder: Path, *, force: bool) -> None:

@@ -57,8 +57,14 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     process = os.getpid()
     if process not in _LOOPS:
         made = asyncio.new_event_loop()
+        thread = threading.Thread(target=made.run_forever, name="hearsight-library", daemon=True)
         if _LOOPS.setdefault(process, made) is made:
-            threading.Thread(target=made.run_forever, name="hearsight-library", daemon=True).start()
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads can be had: the next call tries again
+                del _LOOPS[process]
+                made.close()
+                raise
         else:  # another thread was first
             made.close()
     return _LOOPS[process]

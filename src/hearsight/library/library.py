@@ -378,9 +378,9 @@ class Library:
 
         Files that are shown already are left out of a further search, so that it ends. It may find
         a moment that the vector index missed before, nearer than others, so all are ranked anew.
+        Moments that are left out are not kept: what is found later only moves them further back.
         """
         without = {str(query.shown.file)} if same_video == "drop" else set[str]()
-        seen: list[dict[str, Any]] = []
         chosen: list[dict[str, Any]] = []
         while True:
             wanted = k - len(found) - len(chosen) + (query.moment is not None)
@@ -395,11 +395,13 @@ class Library:
                 more=same_video == "one",
             ).to_pylist()
             others = (row for row in rows if (row["file"], row["time"]) != query.moment)
-            seen = sorted([*seen, *others], key=_rank)
-            chosen = (_unflooded(found, seen) if same_video == "one" else seen)[: k - len(found)]
+            chosen = sorted([*chosen, *others], key=_rank)
+            if same_video == "one":
+                chosen = _unflooded(found, chosen)
+            chosen = chosen[: k - len(found)]
             if len(found) + len(chosen) == k or same_video != "one" or len(rows) < wanted:
                 return chosen
-            without |= {row["file"] for row in (*found, *seen)}
+            without |= {row["file"] for row in (*found, *chosen)}
 
     def _query_by_video(self, video: Path, at: float, to: Modality) -> Query:
         info = probe(video)

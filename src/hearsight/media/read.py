@@ -146,7 +146,7 @@ def probe(path: Path | str) -> MediaInfo:
 
 
 def _sound(path: Path | str, rate: int, start: float) -> Iterator[Samples]:
-    if rate <= 0 or not 0 <= start < math.inf:
+    if rate <= 0 or not 0 <= start * rate < math.inf:
         raise ValueError(f"a rate of {rate} Hz from {start} s on cannot be read")
     with open_media(path) as source:
         yield from _sound_in(source, rate, start)
@@ -186,9 +186,9 @@ def read_sound(
 
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.
-        ValueError: a rate that is not above 0, or times below 0 or without end.
+        ValueError: a rate that is not above 0, or times below 0, without end, or too long to count.
     """
-    if seconds is not None and not 0 <= seconds < math.inf:
+    if seconds is not None and not 0 <= seconds * rate < math.inf:
         raise ValueError(f"{seconds} s of sound cannot be read")
     wanted = None if seconds is None else round(seconds * rate)
     return _first_samples(_sound(path, rate, start), wanted)
@@ -265,9 +265,9 @@ def stream_sound(
 
     Raises:
         MediaError: if the file cannot be read, has no sound, or none can be decoded.
-        ValueError: a rate that is not above 0, or blocks of less than a sample.
+        ValueError: a rate that is not above 0, or blocks of no sample or too many to count.
     """
-    size = round(seconds * rate) if 0 <= seconds < math.inf else 0
+    size = round(seconds * rate) if 0 <= seconds * rate < math.inf else 0
     if size < 1:
         raise ValueError(f"sound cannot be read in blocks of {seconds} s at {rate} Hz")
     kept: list[Samples] = []

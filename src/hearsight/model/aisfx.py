@@ -16,7 +16,7 @@ from torch.nn.functional import max_pool2d, pad
 from hearsight.errors import HearsightError
 from hearsight.media.samples import RATE
 from hearsight.model.fused_convolution import PackedWeights
-from hearsight.model.spectrogram import FrontEnd, check_seconds, triangular_filters
+from hearsight.model.spectrogram import FrontEnd, check_seconds, check_size, triangular_filters
 
 WIDTHS = (64, 128, 256, 512)  # channels of each block
 EPSILON = 1e-5  # of the batch normalisation
@@ -48,6 +48,7 @@ class SoundEffectSpectrogram(FrontEnd):
             raise HearsightError(
                 f"spectrogram.seconds must be at least {8 * HOP / RATE:.2f}, not {self.seconds}."
             )
+        check_size(self.seconds, self.shape, WINDOW)
 
     @property
     def shape(self) -> tuple[int, int]:

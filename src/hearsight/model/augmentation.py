@@ -33,7 +33,7 @@ from hearsight.model import colour, resampling
 TRIES = 10  # crops drawn per image, of which the first that fits into the frame is taken
 LONGEST = 64  # times its shorter side, of which a frame is resized to be tested on
 CACHED_PIXELS = 2**19  # of the output per pass on a CPU: ten images of 224 x 224
-MOST_MASKED = 1_000_000  # times or bins: more than spectrograms of the field have
+LARGEST_MASK = 1_000_000  # times or bins: more than spectrograms of the field have
 
 Kind = TypeVar("Kind", bound="Draw")
 
@@ -292,8 +292,8 @@ class SpectrogramMask:
     probability: float = 0.8  # per sound
 
     def __post_init__(self) -> None:
-        _check("mask.times", self.times, 0, MOST_MASKED)
-        _check("mask.bins", self.bins, 0, MOST_MASKED)
+        _check("mask.times", self.times, 0, LARGEST_MASK)
+        _check("mask.bins", self.bins, 0, LARGEST_MASK)
         _check("mask.probability", self.probability, 0, 1)
 
     def draw(self, batch: int, generator: torch.Generator) -> "MaskDraw":

@@ -85,7 +85,7 @@ class MelSpectrogram(FrontEnd):
                 raise HearsightError(
                     f"spectrogram.{name} must be 1 to {most:,}, not {getattr(self, name)}."
                 )
-        _check_size(self, "set spectrogram.hop higher")
+        check_size(self.seconds, self.shape, self.fft, remedy="set spectrogram.hop higher, or ")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,7 +143,8 @@ class LogSpectrogram(FrontEnd):
             raise HearsightError(
                 "spectrogram.taper must lie in [0, 1], spectrogram.floor and .divisor above 0."
             )
-        _check_size(self, "set spectrogram.overlap lower")
+        remedy = "set spectrogram.overlap lower, or "
+        check_size(self.seconds, self.shape, self.fft, remedy=remedy)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -284,13 +285,23 @@ def _check(seconds: float, fft: int) -> None:
         )
 
 
-def _check_size(front_end: MelSpectrogram | LogSpectrogram, remedy: str) -> None:
-    """Refuse frames or spectrograms of more than `MOST_VALUES`; `remedy` ends the sentence."""
-    (bins, times), fft = front_end.shape, front_end.fft
+def check_size(seconds: float, shape: tuple[int, int], fft: int, *, remedy: str = "") -> None:
+    """Refuse frames or spectrograms of more than `MOST_VALUES`.
+
+    Args:
+        seconds: of a sound.
+        shape: bands and times of its spectrogram.
+        fft: samples of a frame.
+        remedy: what else can be done, before the end of the sentence, which takes fewer seconds.
+
+    Raises:
+        HearsightError: there are more.
+    """
+    bins, times = shape
     if times * max(bins, fft) > MOST_VALUES:
         raise HearsightError(
-            f"The {front_end.seconds:g} s of spectrogram.seconds have {times:,} frames of {fft:,} "
-            f"samples and {bins:,} bins, more than can be held: {remedy}, or take fewer seconds."
+            f"The {seconds:g} s of spectrogram.seconds have {times:,} frames of {fft:,} samples "
+            f"and {bins:,} bins, more than can be held: {remedy}take fewer seconds."
         )
 
 

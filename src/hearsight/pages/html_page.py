@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from hearsight.checkpoints.card import ModelCard
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_text
 from hearsight.files.text import writable
 
 
@@ -62,8 +62,7 @@ def write_page(page: str, path: Path) -> None:
     Raises:
         HearsightError: it cannot be written.
     """
-    with written_whole(path) as part:
-        part.write_text(writable(page), encoding="utf-8")
+    write_text(path, writable(page))
 
 
 PAGE = """<!DOCTYPE html>

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hearsight.files.output import written_whole
+from hearsight.files.output import write_bytes, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,20 +21,22 @@ PLAYABLE, PICTURE, SOUND = "playable.mp4", "picture.jpg", "sound.wav"  # made of
 def write_result(
     folder: Path, facts: Mapping[str, Any], moments: "Sequence[Moment]", levels: Mapping[str, Any]
 ) -> None:
-    """Write moments, their maps and the facts of a film; with the facts the result is there."""
+    """Write moments, their maps and the facts of a film; with the facts the result is there.
+
+    Raises:
+        HearsightError: they cannot be written.
+    """
     import numpy as np
 
     from hearsight.localising.moments import Moment
 
     mapped = cast("Sequence[MappedMoment]", moments)
     maps = np.stack([heatmap_of(moment) for moment in mapped])
-    (folder / MAPS).write_bytes(maps.tobytes())
+    write_bytes(folder / MAPS, maps.tobytes())
     listed = [Moment.to_dict(one) for one in mapped]  # without the map
-    (folder / MOMENTS).write_text(
-        json.dumps({"grid": list(maps.shape[1:]), "moments": listed, "levels": levels}), "utf-8"
-    )
-    with written_whole(folder / FACTS) as part:
-        part.write_text(json.dumps(dict(facts)), "utf-8")
+    held = {"grid": list(maps.shape[1:]), "moments": listed, "levels": levels}
+    write_text(folder / MOMENTS, json.dumps(held))
+    write_text(folder / FACTS, json.dumps(dict(facts)))
 
 
 def read_moment(held: Mapping[str, Any]) -> "Moment":

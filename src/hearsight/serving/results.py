@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearsight.files.output import written_whole
+from hearsight.errors import HearsightError
+from hearsight.files.output import temporary_beside
 from hearsight.serving.result_files import FACTS, MAPS, MOMENTS, PICTURE, PLAYABLE, SOUND
 
 KEPT = 20 << 30  # bytes of all results together
@@ -50,11 +51,20 @@ class Results:
 
         source: its `name`; its `film`, and the `sound` of a picture: the name of a file in the
         folder, or an absolute path.
+
+        Raises:
+            HearsightError: it cannot be written; nothing is left of it.
         """
         folder = self.folder / key
-        folder.mkdir()
-        with written_whole(folder / SOURCE) as part:
-            part.write_text(json.dumps({**source, "created": time.time()}), "utf-8")
+        try:
+            folder.mkdir()
+            with temporary_beside(folder / SOURCE) as part:
+                part.write_text(json.dumps({**source, "created": time.time()}), "utf-8")
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise HearsightError(
+                f"No result of '{source['name']}' can be kept: {error.strerror}."
+            ) from error
         return folder
 
     def path(self, key: str) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsight.errors import HearsightError
+from hearsight.files.output import write_bytes
 from hearsight.progress import Progress, no_notice, of_stage
 from hearsight.serving.result_files import (
     FACTS,
@@ -51,7 +52,7 @@ def localise_film(
     name: of the film, in what is said about it. every: seconds between two moments.
 
     Raises:
-        HearsightError: as `localise_video`.
+        HearsightError: as `localise_video`, or the result cannot be written.
     """
     from hearsight.localising.localise import threshold_of
     from hearsight.media.picture import is_picture
@@ -103,7 +104,7 @@ def localise_picture(
     """Localise a sound in a picture; the result is written into `folder`.
 
     Raises:
-        HearsightError: as `localise_image`.
+        HearsightError: as `localise_image`, or the result cannot be written.
     """
     from hearsight.clips.clip import encode_picture
     from hearsight.localising.localise import threshold_of
@@ -116,10 +117,10 @@ def localise_picture(
         progress("localising", 0, 1)
         moment = state.model.localise_image(picture, sound, maps=True)
         pixels = read_picture(picture)
-        (target / PICTURE).write_bytes(encode_picture(pixels))
+        write_bytes(target / PICTURE, encode_picture(pixels))
         duration = probe(heard).duration
         if not is_playable_sound(heard):
-            (target / SOUND).write_bytes(make_sound_clip(heard, 0.0, duration))
+            write_bytes(target / SOUND, make_sound_clip(heard, 0.0, duration))
         facts = {
             "kind": "picture",
             "duration": duration,
