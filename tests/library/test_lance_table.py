@@ -495,6 +495,40 @@ def test_one_film_does_not_flood_what_the_index_finds(
     assert hits >= 0.9 * 4 * min(k, 24)
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_films_that_follow_each_other_take_few_searches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    """All moments of a film lie nearer than those of the next one."""
+    table = MomentTable.create(str(tmp_path), info())
+    angles = np.repeat(0.02 * np.arange(40), 30) + np.tile(1e-4 * np.arange(30), 40)
+    vectors = np.zeros((len(angles), CHANNELS), np.float32)
+    vectors[:, 0], vectors[:, 1] = np.cos(angles), np.sin(angles)
+    parts = [
+        rows(table, f"/{film:02}", each, each)
+        for film, each in enumerate(vectors.reshape(40, 30, -1))
+    ]
+    table.append([with_levels(part, [-20.0] * 30) for part in parts], [])
+    if indexed:
+        table.build_vector_index()
+    asked: list[int] = []
+    nearest = table.nearest
+
+    def count(*given: Any, **options: Any) -> pa.Table:
+        asked.append(given[2])
+        return nearest(*given, **options)
+
+    monkeypatch.setattr(table, "nearest", count)
+    library = Library(table, model=None, device=None)
+    shown = ShownMoment(file=Path("/query"), time=0.0, level=-20.0, thumbnail=b"")
+    query = Query(vector=vectors[0], to="sound", shown=shown)
+    for k in (4, 24, 40):
+        asked.clear()
+        files = [one.file.name for one in library.nearest(query, k)]
+        assert files == ["00", "00", "00", *(f"{film:02}" for film in range(1, k - 2))]
+        assert len(asked) <= 4
+
+
 @pytest.mark.parametrize("missed", range(6))
 def test_what_an_index_missed_at_first_takes_its_place_when_it_is_found(
     tmp_path: Path, missed: int, monkeypatch: pytest.MonkeyPatch

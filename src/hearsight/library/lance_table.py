@@ -64,6 +64,8 @@ REFINE_CODES = 4  # the same for what `build_vector_index` makes; older librarie
 EVERY_PARTITION = 2**31 - 1  # probes
 TRIES = (1, 4)  # times k moments among which k are hoped for that are not left out
 SPARE_TRIES = (2, 8)  # the same where more than k are of use: a second search costs more than they
+SPARE = 32  # times k moments that a search without some files gives: they cost little more than k
+MOST_SPARE = 1000  # of these
 FILES_PER_DELETE = 500  # names in one condition
 OLD = timedelta(milliseconds=1)  # versions that compacting deletes; of 0 LanceDB warns
 SHOWN = ("file", "kind", "time", "level", "box", "heatmap", "thumbnail")  # of what is found
@@ -392,7 +394,7 @@ class MomentTable:
 
         exact: do not use the vector index. without: files to leave out. silent: only moments under
         `QUIET` or without sound, or only others; None for both. only: which moments of them.
-        more: give those beyond k, too, that a vector index found without being asked again.
+        more: give those beyond k, too, that take no further search; without files up to `SPARE` k.
         """
         without = sorted(without)
         conditions = only.conditions()
@@ -412,7 +414,11 @@ class MomentTable:
                     kept = _remaining(found, without, silent)
                     if len(kept) >= k or len(found) < times * k:
                         return kept if more else kept[:k]
-            return await self._search(table, vector, modality, k, conditions, index)
+            # many may be of one file, each of which would take a search of its own
+            count = max(k, min(SPARE * k, MOST_SPARE)) if more and without else k
+            return await self._search(
+                table, vector, modality, count, conditions, index, spare=count // k
+            )
 
         return self._read(find)
 
