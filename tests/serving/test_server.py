@@ -249,6 +249,10 @@ def test_cards_of_a_search_are_in_the_order_of_the_library(tmp_path: Path, folde
         asked = {"upload": server.send(sound), "to": "sound"}
         _, body, _ = server.ask("library/queries", json.dumps(asked).encode())
         page = Page(server.ask(json.loads(body)["page"])[1].decode())
+        row = next(one["data-row"] for one in page.all("li") if "data-moment" in one)
+        assert server.ask(f"library/clips/{row}?start=1.5")[0] == 200
+        for start in ("nan", "1e999", "1e308", "-1e308"):  # the last: too long to count
+            assert server.ask(f"library/clips/{row}?start={start}")[0] == 400
     cards = [json.loads(str(one["data-moment"])) for one in page.all("li") if "data-moment" in one]
     found = Library.open(tmp_path / "lib", device="cpu").search(sound=sound, k=len(cards))
     assert len(cards) > 3

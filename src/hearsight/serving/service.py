@@ -27,6 +27,7 @@ from hearsight.serving.worker import Worker
 from hearsight.version import __version__
 
 MOST_BODY = 1 << 20  # bytes of a request that is no upload
+LARGEST = 1e12  # of a number in a request: seconds, bytes or pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,13 +177,13 @@ def word(values: Mapping[str, Any], name: str, default: str = "") -> str:
 
 
 def number(values: Mapping[str, Any], name: str, default: float) -> float:
-    """A finite number among values that a stranger sent, as a number or as its text."""
+    """A number up to `LARGEST` among values that a stranger sent, as a number or as its text."""
     value = values.get(name, default)
     try:
         found = float(value) if value != "" else default
     except (TypeError, ValueError, OverflowError) as error:
         raise HTTPException(400, TEXTS["refused"]["body"]) from error
-    if found != found or abs(found) == float("inf"):
+    if not abs(found) <= LARGEST:  # so, too, if it is none
         raise HTTPException(400, TEXTS["refused"]["body"])
     return found
 
