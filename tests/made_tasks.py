@@ -1,5 +1,6 @@
 """Tasks for a worker that load nothing: they answer, report, fail, crash, and wait."""
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -31,6 +32,10 @@ def crash(state: object, progress: Progress, *, code: int) -> None:
     os._exit(code)
 
 
+def fill(state: object, progress: Progress) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/part")
+
+
 def exhaust(state: object, progress: Progress) -> None:
     raise MemoryError
 
@@ -42,5 +47,5 @@ def wait(state: object, progress: Progress, *, begun: str) -> None:
 
 
 TASKS: dict[str, Callable[..., Any]] = {
-    one.__name__: one for one in (answer, process, refuse, fault, crash, exhaust, wait)
+    one.__name__: one for one in (answer, process, refuse, fault, fill, crash, exhaust, wait)
 }

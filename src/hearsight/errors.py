@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePath
 
+NO_MEMORY = "There is not enough memory for this."
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch on a CPU, on a GPU
+
 
 class HearsightError(Exception):
     """A mistake in the input: its text is one sentence that names the file, option or value.
@@ -14,6 +17,20 @@ class HearsightError(Exception):
     place of them (--every, --set batch_size=8) to stderr and ends with exit code 2; no traceback is
     shown.
     """
+
+
+def sentence_of(error: Exception) -> str | None:
+    """What a user is told of a mistake, of what the system refuses, and of too little memory.
+
+    None for any other error: it is a fault of the program, whose traceback is wanted.
+    """
+    if isinstance(error, HearsightError):
+        return str(error)
+    if isinstance(error, OSError):
+        named = f"{error.filename}: " if error.filename else ""
+        return f"{named}{error.strerror or error}."
+    by_torch = isinstance(error, RuntimeError) and any(each in str(error) for each in OUT_OF_MEMORY)
+    return NO_MEMORY if by_torch or isinstance(error, MemoryError) else None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

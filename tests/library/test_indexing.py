@@ -336,9 +336,9 @@ class UnsendableError(Exception):
     ("error", "said"),
     [
         (ValueError("negative dimensions"), "It failed: ValueError: negative dimensions"),
-        (MemoryError(), "It failed: MemoryError: "),
+        (MemoryError(), "There is not enough memory for this."),
         (UnsendableError("one", "two"), "It failed: UnsendableError: one two"),
-        (OSError(95, "Operation not supported"), "[Errno 95] Operation not supported"),
+        (OSError(95, "Operation not supported"), "Operation not supported."),
         (HearsightError("No frame can be decoded."), "No frame can be decoded."),
     ],
 )

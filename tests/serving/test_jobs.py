@@ -43,6 +43,8 @@ def test_a_worker_answers_and_survives_what_tasks_do() -> None:
             await worker.call("fault", {})
         with pytest.raises(HearsightError, match="not enough memory"):
             await worker.call("exhaust", {})
+        with pytest.raises(HearsightError, match=r"^/full/part: No space left on device\.$"):
+            await worker.call("fill", {})
         assert await worker.call("process", {}) == first  # none of these ended it
         with pytest.raises(WorkEndedError, match="code 7"):
             await worker.call("crash", {"code": 7})

@@ -25,14 +25,12 @@ from hearsight.commands.score import evaluate, protocols, score
 from hearsight.commands.serve import serve
 from hearsight.commands.studies import ablate, compare, demo
 from hearsight.commands.train import train
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, sentence_of
 from hearsight.files.text import one_line
 from hearsight.version import __version__
 
 # the base of typer's usage errors has no public name that all its versions share
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
-NO_MEMORY = "There is not enough memory for this."
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch on a CPU, on a GPU
 LONGEST = 1000  # characters of an error sentence
 TWICE = (r"Image size \(", "Detected pickle protocol")  # Pillow and torch warn, and we refuse
 INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
@@ -114,23 +112,19 @@ def run() -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             print(error.format_message())
         else:
-            said = hint(error)
-            say(f"{error.message}.{said}" if said else error.format_message())
+            hinted = hint(error)
+            say(f"{error.message}.{hinted}" if hinted else error.format_message())
     except BrokenPipeError:
         # the reader of stdout has gone: stay silent, also when Python flushes at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1  # as typer does
-    except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        say(f"{named}{error.strerror or error}.")
-    except MemoryError:
-        say(NO_MEMORY)
-    except RuntimeError as error:
-        if not any(words in str(error) for words in OUT_OF_MEMORY):
-            raise
-        say(NO_MEMORY)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except Exception as error:
+        said = sentence_of(error)
+        if said is None:
+            raise
+        say(said)
     else:
         return code if isinstance(code, int) else 0
     return 2

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hearsight.clips.read_ahead import in_batches, read_ahead
-from hearsight.errors import HearsightError, needs
+from hearsight.errors import HearsightError, needs, sentence_of
 from hearsight.library.lance_table import FileVersion, Kind, LibraryInfo, schema
 from hearsight.library.thumbnails import (
     encode_heatmap,
@@ -220,8 +220,9 @@ def _seen(pixels: UInt8[np.ndarray, "height width 3"], side: int, time: float = 
 
 def failure(error: Exception) -> str:
     """Why a file cannot be read; an error that nobody foresaw is named by its type."""
-    if isinstance(error, (HearsightError, OSError)):
-        return str(error)
+    said = sentence_of(error)
+    if said is not None:
+        return said
     reason = " ".join(str(error).split())[:LONGEST_REASON]
     return f"It failed: {type(error).__name__}: {reason}"
 

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from hearsight.clips.read_ahead import end_with_parent
-from hearsight.errors import HearsightError
+from hearsight.errors import HearsightError, sentence_of
 from hearsight.progress import Progress, no_progress
 from hearsight.serving.state import Settings, State
 
@@ -164,12 +164,9 @@ def _answer(
 ) -> tuple[str, Any]:
     try:
         return "done", task(state, progress, **arguments)
-    except HearsightError as error:
-        return "refused", str(error)
-    except MemoryError:
-        return "refused", "There is not enough memory for this."
-    except Exception:
-        return "fault", traceback.format_exc()
+    except Exception as error:
+        said = sentence_of(error)
+        return ("fault", traceback.format_exc()) if said is None else ("refused", said)
 
 
 class _Reporter:
