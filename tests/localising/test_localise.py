@@ -323,6 +323,17 @@ def test_a_picture_and_a_sound(tmp_path: Path, hertz: float, truth: tuple[int, .
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_a_picture_too_long_for_the_painted_one_is_refused_before_the_model_is_loaded(
+    tmp_path: Path,
+) -> None:
+    image, painted = tmp_path / "long.png", tmp_path / "painted.webp"
+    Image.new("RGB", (16384, 1)).save(image)
+    sound = write_wave(tmp_path / "sound.wav", tone(LOW, 2))
+    with pytest.raises(HearsightError, match=r"painted\.webp' cannot hold 16384 x 1 pixels"):
+        localise_image(image, sound, overlay=painted, model="no such model")
+    assert not painted.exists()
+
+
 def test_a_picture_in_silence_has_no_source(tmp_path: Path) -> None:
     image = tmp_path / "picture.png"
     Image.fromarray(picture(0.0)).save(image)

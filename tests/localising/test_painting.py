@@ -269,3 +269,24 @@ def test_the_outline_of_a_mask_is_coloured_on_a_frame_of_any_size(
     sheet = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
     coloured = (sheet[..., 1] > 90) & (sheet[..., 0] < 0.5 * sheet[..., 1])
     assert coloured.sum() > around
+
+
+@pytest.mark.parametrize(
+    ("ending", "longest"), [(".webp", 16383), (".jpg", 65500), (".JPEG", 65500)]
+)
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_picture_longer_than_its_format_can_hold_is_refused(
+    tmp_path: Path, ending: str, longest: int, upright: bool
+) -> None:
+    path = tmp_path / f"long{ending}"
+    for side in (longest + 1, longest):
+        height, width = (side, 2) if upright else (2, side)
+        pixels = np.zeros((height, width, 3), np.uint8)
+        if side == longest:
+            painting.save_picture(pixels, path)
+            continue
+        with pytest.raises(HearsightError, match=rf"{width} x {height} pixels: .* Name a \.png"):
+            painting.save_picture(pixels, path)
+        assert list(tmp_path.iterdir()) == []
+    with Image.open(path) as written:
+        assert written.size == (width, height)

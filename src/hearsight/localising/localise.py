@@ -45,7 +45,7 @@ from hearsight.localising.moments import (
     region_box,
     to_heatmap,
 )
-from hearsight.localising.painting import PICTURES, save_picture
+from hearsight.localising.painting import PICTURES, check_sides, save_picture
 from hearsight.media.in_memory import (
     MediaFile,
     PictureSource,
@@ -232,6 +232,8 @@ def localise_image(
         check_output(target, PICTURES, *files)
     with open_sound(sound) as blocks:
         pixels = open_picture(image)
+        if target is not None:
+            check_sides(target, *pixels.shape[:2])
         localiser = load_localiser(
             model, threshold=threshold, maps=maps, device=device, batch_size=1
         )

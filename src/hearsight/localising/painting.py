@@ -20,6 +20,7 @@ from hearsight.files.output import written_whole
 
 STRIPS = ("none", "thin", "full")  # how a timeline is laid over painted videos
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of pictures that can be written
+LONGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels that the format can hold
 NODES = 8  # pixels of a veil on each side of a place of its heatmap
 LEVEL = 0.5  # of a heatmap: contours are drawn there, and boxes bound what lies above
 Colour = tuple[int, int, int]
@@ -370,13 +371,25 @@ def save_picture(pixels: UInt8[np.ndarray, "height width 3"], path: Path) -> Non
     """Write a picture whole or not at all.
 
     Raises:
-        HearsightError: it cannot be written, or `path` has no ending of `PICTURES`.
+        HearsightError: it cannot be written, is longer than its format can hold, or `path` has no
+            ending of `PICTURES`.
     """
     if path.suffix.lower() not in PICTURES:
         raise HearsightError(f"'{path}' must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
+    check_sides(path, *pixels.shape[:2])
     kind = Image.registered_extensions()[path.suffix.lower()]
     with written_whole(path) as part:
         Image.fromarray(pixels).save(part, format=kind)
+
+
+def check_sides(path: Path, height: int, width: int) -> None:
+    """Raise HearsightError if a picture of so many pixels is too long for the format of `path`."""
+    longest = LONGEST_SIDE.get(path.suffix.lower())
+    if longest is not None and max(height, width) > longest:
+        raise HearsightError(
+            f"'{path}' cannot hold {width} x {height} pixels: a {path.suffix.lower()} has at most "
+            f"{longest:,} on a side. Name a .png."
+        )
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
