@@ -296,6 +296,19 @@ def test_localise_refuses_in_one_sentence(hearsight: Hearsight, options: str, sa
     refused(hearsight, f"localise {options}{model}", said)
 
 
+@pytest.mark.parametrize("name", ["-zoo.mp4", "--zoo.mp4", "-1 0.mp4"])
+@pytest.mark.parametrize("command", ["localise", "index library", "similar library"])
+def test_a_file_that_begins_with_a_dash_is_told_from_an_option(
+    hearsight: Hearsight, command: str, name: str
+) -> None:
+    refused(hearsight, f"{command} '{name}'", "No such option: -")
+    Path(name).touch()
+    refused(hearsight, f"{command} '{name}'", f"name begins with a dash write './{name}'.")
+    code, _, err = hearsight(f"{command} './{name}'")
+    assert code == 2
+    assert "option" not in err
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(
     hearsight: Hearsight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
