@@ -271,6 +271,8 @@ def test_other_commands_refuse_in_one_sentence(
         ("film.mp4 -o none/painted.mp4", "none"),
         ("film.mp4 --export a.json", "'a.json' must end in one of .jsonl, "),
         ("film.mp4 --export a.csv --export a.csv", "'a.csv' is named twice"),
+        ("film.mp4 --export a.csv --export folder/../a.csv", "/a.csv' is named twice"),
+        ("film.mp4 --export pipe.csv --force", "'pipe.csv' is a pipe or a device"),
         ("film.mp4 --export film.mp4 --export-format csv", "'film.mp4' is read for this"),
         ("film.mp4 --export none/a.csv", "there is no folder 'none'"),
         ("film.mp4 --export a.csv --export-format cvs", "'cvs'"),
@@ -289,8 +291,22 @@ def test_localise_refuses_in_one_sentence(hearsight: Hearsight, options: str, sa
     Image.new("RGB", (64, 48), "red").save("a.png")
     Path("text.mp4").write_text("no film")
     Path("folder").mkdir()
+    os.mkfifo("pipe.csv")
     model = "" if "--model" in options else " --model good.safetensors"
     refused(hearsight, f"localise {options}{model}", said)
+
+
+@pytest.mark.parametrize("name", ["-zoo.mp4", "--zoo.mp4", "-1 0.mp4"])
+@pytest.mark.parametrize("command", ["localise", "index library", "similar library"])
+def test_a_file_that_begins_with_a_dash_is_told_from_an_option(
+    hearsight: Hearsight, command: str, name: str
+) -> None:
+    refused(hearsight, f"{command} '{name}'", "No such option: -")
+    Path(name).touch()
+    refused(hearsight, f"{command} '{name}'", f"name begins with a dash write './{name}'.")
+    code, _, err = hearsight(f"{command} './{name}'")
+    assert code == 2
+    assert "option" not in err
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(

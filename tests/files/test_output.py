@@ -51,6 +51,22 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         check_output(tmp_path / "a.png", (".html",))
 
 
+def test_pipes_and_devices_are_not_replaced_by_files(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.png", tmp_path / "link.png"
+    os.mkfifo(pipe)
+    link.symlink_to(os.devnull)
+    for path in (pipe, link):
+        with pytest.raises(HearsightError, match=f"{path.name}' is a pipe or a device: name a"):
+            check_output(path, ENDINGS)
+        with pytest.raises(HearsightError, match="pipe or a device"):
+            write_text(path, "lost")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    for path in (Path("/dev/stdout"), Path("/dev/none")):
+        with pytest.raises(HearsightError, match=f"'{path}' is a pipe or a device"):
+            check_output(path, ("",))
+
+
 @pytest.mark.parametrize("letter", ["a", "é", "\udcff"])
 @pytest.mark.parametrize("size", [229, 255])
 def test_a_name_as_long_as_the_file_system_takes_is_written(

@@ -93,11 +93,16 @@ def say(sentence: str) -> None:
 def hint(error: Any) -> str:
     """What to write in place of an option that does not exist, where that is known.
 
+    A file whose name begins with a dash is read as one.
+
     error: typer's of any kind; the one of an unknown option alone names it.
     """
     option, context = getattr(error, "option_name", None), error.ctx
     if option is None or context is None:
         return ""
+    for word in sys.argv[1:]:
+        if word.startswith(option) and os.path.lexists(word):
+            return f" Of a file whose name begins with a dash write './{word}'."
     return option_hint(option, [each for one in context.command.params for each in one.opts])
 
 

@@ -36,13 +36,18 @@ def writing(*outputs: Output, force: bool, sources: Sequence[Path] = ()) -> Iter
     named = [(path, endings) for path, endings in outputs if path is not None]
     for number, (path, endings) in enumerate(named):
         check_output(path, endings or (path.suffix.lower(),), *sources)
-        if path in [one for one, _ in named[:number]]:
+        if _place(path) in [_place(one) for one, _ in named[:number]]:
             raise HearsightError(f"'{path}' is named twice: name two files to write.")
     for path, _ in named:
         if path.exists() and not force:
             _ask(path)
     yield
     tell_written(*(path for path, _ in named))
+
+
+def _place(path: Path) -> Path:
+    """The same for two spellings of one file; a link at its end is written over, not followed."""
+    return path.parent.resolve() / path.name
 
 
 def tell_written(*paths: Path) -> None:

@@ -27,7 +27,7 @@ def check_output(path: Path, endings: Sequence[str], *sources: Path) -> None:
 
     Raises:
         HearsightError: another suffix, a folder that is missing or not writable, or `path` is a
-            folder or one of the sources.
+            folder, a pipe, a device or one of the sources.
     """
     if path.suffix.lower() not in endings:
         listed = ", ".join(endings[:-1]) + " or " if len(endings) > 1 else ""
@@ -37,6 +37,7 @@ def check_output(path: Path, endings: Sequence[str], *sources: Path) -> None:
             path.lstat()  # refuses a name that is too long
         if path.is_dir():
             raise HearsightError(f"'{path}' is a folder, not a file to write.")
+        refuse_device(path)
         if not path.parent.is_dir():
             raise HearsightError(f"'{path}' cannot be written: there is no folder '{path.parent}'.")
         if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
@@ -46,6 +47,16 @@ def check_output(path: Path, endings: Sequence[str], *sources: Path) -> None:
         raise HearsightError(f"'{path}' cannot be written: {error.strerror}.") from error
     os.close(handle)
     Path(name).unlink()
+
+
+def refuse_device(path: Path) -> None:
+    """Raise HearsightError for a pipe or a device: a file renamed to its name would replace it.
+
+    A link to a device, such as /dev/stdout, would be replaced as well; so of /dev itself nothing is
+    written, whatever its links lead to just now.
+    """
+    if (path.exists() and not path.is_file()) or path.parent.resolve() == Path("/dev"):
+        raise HearsightError(f"'{path}' is a pipe or a device: name a file to write.")
 
 
 def hidden_part(path: Path) -> Path:
@@ -111,9 +122,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     """As `temporary_beside`, but a file that cannot be written is the user's error.
 
     Raises:
-        HearsightError: it cannot be written.
+        HearsightError: it cannot be written, or is a pipe or a device.
     """
     try:
+        if not path.is_dir():  # of which renaming says so
+            refuse_device(path)
         with temporary_beside(path) as part:
             yield part
     except OSError as error:
