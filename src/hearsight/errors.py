@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePath
 
+INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 NO_MEMORY = "There is not enough memory for this."
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch on a CPU, on a GPU
 

@@ -356,6 +356,23 @@ def test_what_ends_a_command_is_one_line(
     assert hearsight("recipes") == (code, "", said)
 
 
+def test_an_interruption_while_the_commands_are_imported_is_no_traceback() -> None:
+    interrupted = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, path, target=None):\n"
+        "        if name == 'hearsight.commands.cli':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder)\n"
+        "from hearsight.__main__ import main\n"
+        "main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", interrupted], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_has_had_enough_hears_nothing(unbuffered: str) -> None:
     reading, writing = os.pipe()

@@ -25,7 +25,7 @@ from hearsight.commands.score import evaluate, protocols, score
 from hearsight.commands.serve import serve
 from hearsight.commands.studies import ablate, compare, demo
 from hearsight.commands.train import train
-from hearsight.errors import HearsightError, sentence_of
+from hearsight.errors import INTERRUPTED, HearsightError, sentence_of
 from hearsight.files.text import one_line
 from hearsight.version import __version__
 
@@ -33,7 +33,6 @@ from hearsight.version import __version__
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 LONGEST = 1000  # characters of an error sentence
 TWICE = (r"Image size \(", "Detected pickle protocol")  # Pillow and torch warn, and we refuse
-INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 
 app = typer.Typer(
     help="See where in the picture a sound comes from; learn it from raw video alone.",
