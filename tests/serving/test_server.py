@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from made_library import make_clip
 from made_pages import Page
 from made_server import Served, serving
+from PIL import Image
 
 from hearsight import Library, localise_video
 from hearsight.errors import HearsightError
@@ -75,6 +77,19 @@ def test_a_picture_and_a_sound_are_localised(served: Served, folder: Path) -> No
     assert (found["kind"], len(found["moments"]), found["size"]) == ("picture", 1, [48, 64])
     assert served.ask(f"films/{key}/media")[2]["content-type"] == "image/jpeg"
     assert served.ask(f"films/{key}/sound")[1] == (folder / "s.wav").read_bytes()
+
+
+def test_a_picture_longer_than_jpeg_can_hold_is_localised_and_shown(
+    served: Served, folder: Path
+) -> None:
+    Image.new("RGB", (66_000, 2)).save(folder / "long.png")
+    picture, sound = served.send(folder / "long.png"), served.send(folder / "s.wav")
+    key = served.localise(picture=picture, sound=sound)
+    job = wait(served, key)
+    assert (job["state"], job["error"]) == ("done", "")
+    assert facts(served, key)["size"] == [2, 66_000]
+    with Image.open(BytesIO(served.ask(f"films/{key}/media")[1])) as shown:
+        assert shown.size == (65_500, 2)
 
 
 def test_a_picture_whose_sound_is_not_there_leaves_nothing(served: Served, folder: Path) -> None:

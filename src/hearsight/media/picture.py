@@ -138,6 +138,17 @@ def resize_bicubic(
     return np.asarray(of_width.resize((new_width, new_height), Image.Resampling.BICUBIC))
 
 
+def squeezed(
+    pixels: UInt8[np.ndarray, "height width 3"], longest: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture with no side of more than `longest` pixels: a longer one is squeezed to that."""
+    height, width, _ = pixels.shape
+    if max(height, width) <= longest:
+        return pixels
+    size = (min(width, longest), min(height, longest))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
 def is_picture(path: Path | str) -> bool:
     """Whether a file is a picture that can be read, or could be with pillow-heif."""
     from hearsight.media.source import MediaError
