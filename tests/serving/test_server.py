@@ -25,6 +25,7 @@ from hearsight.library.indexing import index_videos
 from hearsight.serving.application import open_socket
 from hearsight.serving.collection import MOST_BASKET
 from hearsight.serving.service import json_response
+from hearsight.serving.texts import TEXTS
 
 
 def wait(served: Served, key: str, *states: str) -> dict[str, Any]:
@@ -223,6 +224,17 @@ def test_numbers_that_are_none_are_left_out_of_a_basket(served: Served) -> None:
     assert [row["file"] for row in rows] == ["\\ud800", ""]
     huge = f'{{"upload": "0", "every": 1{"0" * 400}}}'
     assert served.ask("films", huge.encode())[0] == 400
+
+
+def test_addresses_that_nothing_has_are_refused_in_a_sentence(served: Served) -> None:
+    for path, method in (("nothing", "GET"), ("static/nothing.js", "GET"), ("films/x/y", "POST")):
+        status, body, _ = served.ask(path, method=method)
+        assert (status, json.loads(body)) == (404, {"error": TEXTS["refused"]["gone"]})
+    page = served.ask("nothing", Accept="text/html")[1].decode()
+    assert f'<p class="lead">{TEXTS["refused"]["gone"]}</p>' in page
+    status, body, headers = served.ask("jobs", method="PUT")
+    assert (status, json.loads(body)) == (405, {"error": TEXTS["refused"]["method"]})
+    assert "GET" in headers["allow"]
 
 
 def test_names_that_are_no_utf_8_are_shown_with_escapes(tmp_path: Path, folder: Path) -> None:
