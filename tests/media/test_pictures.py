@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -429,3 +430,22 @@ def test_pictures_are_resized_along_rows_and_then_along_columns(
     assert ours.shape == (down, across, 3)
     assert np.abs(ours - known).max() <= 1
     assert (ours != known).mean() < 0.001 < (ours != other).mean()
+
+
+def test_a_very_high_strip_takes_little_memory_to_resize(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The half-way picture of its rows would have 22 million pixels."""
+    sizes = []
+    resize = Image.Image.resize
+
+    def note(image: Image.Image, size: tuple[int, int], *given: Any) -> Image.Image:
+        sizes.append(size)
+        return resize(image, size, *given)
+
+    monkeypatch.setattr(Image.Image, "resize", note)
+    waves = 128 + 100 * np.sin(np.arange(100_000) / 5000)
+    strip = np.repeat(np.round(waves).astype(np.uint8), 3).reshape(-1, 1, 3)
+    ours = resize_bicubic(strip, 224, 896)
+    assert max(width * height for width, height in sizes) <= 224 * 896
+    centres = (np.arange(896) + 0.5) * 100_000 / 896
+    expected = 128 + 100 * np.sin((centres - 0.5) / 5000)
+    assert np.abs(ours.astype(float) - expected[:, None, None]).max() <= 1

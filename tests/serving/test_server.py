@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from made_library import make_clip
 from made_pages import Page
 from made_server import Served, serving
+from PIL import Image
 
 from hearsight import Library, localise_video
 from hearsight.errors import HearsightError
@@ -23,6 +25,7 @@ from hearsight.library.indexing import index_videos
 from hearsight.serving.application import open_socket
 from hearsight.serving.collection import MOST_BASKET
 from hearsight.serving.service import json_response
+from hearsight.serving.texts import TEXTS
 
 
 def wait(served: Served, key: str, *states: str) -> dict[str, Any]:
@@ -75,6 +78,19 @@ def test_a_picture_and_a_sound_are_localised(served: Served, folder: Path) -> No
     assert (found["kind"], len(found["moments"]), found["size"]) == ("picture", 1, [48, 64])
     assert served.ask(f"films/{key}/media")[2]["content-type"] == "image/jpeg"
     assert served.ask(f"films/{key}/sound")[1] == (folder / "s.wav").read_bytes()
+
+
+def test_a_picture_longer_than_jpeg_can_hold_is_localised_and_shown(
+    served: Served, folder: Path
+) -> None:
+    Image.new("RGB", (66_000, 2)).save(folder / "long.png")
+    picture, sound = served.send(folder / "long.png"), served.send(folder / "s.wav")
+    key = served.localise(picture=picture, sound=sound)
+    job = wait(served, key)
+    assert (job["state"], job["error"]) == ("done", "")
+    assert facts(served, key)["size"] == [2, 66_000]
+    with Image.open(BytesIO(served.ask(f"films/{key}/media")[1])) as shown:
+        assert shown.size == (65_500, 2)
 
 
 def test_a_picture_whose_sound_is_not_there_leaves_nothing(served: Served, folder: Path) -> None:
@@ -208,6 +224,17 @@ def test_numbers_that_are_none_are_left_out_of_a_basket(served: Served) -> None:
     assert [row["file"] for row in rows] == ["\\ud800", ""]
     huge = f'{{"upload": "0", "every": 1{"0" * 400}}}'
     assert served.ask("films", huge.encode())[0] == 400
+
+
+def test_addresses_that_nothing_has_are_refused_in_a_sentence(served: Served) -> None:
+    for path, method in (("nothing", "GET"), ("static/nothing.js", "GET"), ("films/x/y", "POST")):
+        status, body, _ = served.ask(path, method=method)
+        assert (status, json.loads(body)) == (404, {"error": TEXTS["refused"]["gone"]})
+    page = served.ask("nothing", Accept="text/html")[1].decode()
+    assert f'<p class="lead">{TEXTS["refused"]["gone"]}</p>' in page
+    status, body, headers = served.ask("jobs", method="PUT")
+    assert (status, json.loads(body)) == (405, {"error": TEXTS["refused"]["method"]})
+    assert "GET" in headers["allow"]
 
 
 def test_names_that_are_no_utf_8_are_shown_with_escapes(tmp_path: Path, folder: Path) -> None:

@@ -8,14 +8,16 @@ from PIL import Image
 
 from hearsight.clips.clip import encode_picture, fit_frame, fitted_size
 from hearsight.localising.painting import FOUND, INK
+from hearsight.media.picture import squeezed
 
 SIDE = 144  # pixels, shorter side
+LONGEST = 16 * SIDE  # pixels, longer side, to which a strip is squeezed: JPEG has a limit
 QUALITY = 80  # of JPEG
 
 
 def small_picture(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """A frame, its shorter side `SIDE` pixels."""
-    return encode_picture(fit_frame(pixels, SIDE), quality=QUALITY)
+    """A frame, its shorter side at most `SIDE` pixels, its longer one at most `LONGEST`."""
+    return encode_picture(squeezed(fit_frame(pixels, SIDE), LONGEST), quality=QUALITY)
 
 
 def small_picture_of_scaled(
@@ -27,7 +29,8 @@ def small_picture_of_scaled(
     """
     if min(scaled.shape[:2]) < SIDE or min(height, width) < SIDE:
         return None
-    size = fitted_size(height, width, SIDE)
+    wide, tall = fitted_size(height, width, SIDE)
+    size = (min(wide, LONGEST), min(tall, LONGEST))
     small = Image.fromarray(scaled).resize(size, Image.Resampling.BILINEAR)
     return encode_picture(np.asarray(small), quality=QUALITY)
 

@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from hearsight.errors import install_command
 
 MOST_PIXELS = 2**30 // 12  # of one picture, Pillow's own bound; a hostile header may claim any size
+HIGHEST = 2**16  # pixels of a picture that is resized along its rows first
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # its value: how the stored rows become upright; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -132,10 +133,24 @@ def resize_bicubic(
 
     Between the two it is rounded to bytes. Up to version 12 Pillow took the rows first; from 13 on
     it takes the columns first where the height shrinks more than the width, and so gives other
-    values.
+    values. A picture higher than `HIGHEST` is resized along its columns first here, too: the other
+    way a strip of a few pixels' width would fill the memory.
     """
-    of_width = Image.fromarray(pixels).resize((new_width, len(pixels)), Image.Resampling.BICUBIC)
-    return np.asarray(of_width.resize((new_width, new_height), Image.Resampling.BICUBIC))
+    height, width, _ = pixels.shape
+    between = (new_width, height) if height <= HIGHEST else (width, new_height)
+    half = Image.fromarray(pixels).resize(between, Image.Resampling.BICUBIC)
+    return np.asarray(half.resize((new_width, new_height), Image.Resampling.BICUBIC))
+
+
+def squeezed(
+    pixels: UInt8[np.ndarray, "height width 3"], longest: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture with no side of more than `longest` pixels: a longer one is squeezed to that."""
+    height, width, _ = pixels.shape
+    if max(height, width) <= longest:
+        return pixels
+    size = (min(width, longest), min(height, longest))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
 
 
 def is_picture(path: Path | str) -> bool:

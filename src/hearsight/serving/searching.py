@@ -190,6 +190,7 @@ def plays(state: State, progress: Progress, *, row: str) -> Mapping[str, Any] | 
         HearsightError: it cannot be read.
     """
     from hearsight.media.picture import is_picture
+    from hearsight.media.source import open_media
     from hearsight.pages.playable import is_playable, is_playable_sound
 
     name = file_of(state, progress, row=row)
@@ -198,13 +199,10 @@ def plays(state: State, progress: Progress, *, row: str) -> Mapping[str, Any] | 
     path = Path(name)
     if is_picture(path):
         return {"kind": "picture", "whole": False}
-    if is_playable(path):
-        return {"kind": "video", "whole": True}
-    if is_playable_sound(path):
-        return {"kind": "sound", "whole": True}
-    from hearsight.media.read import probe
-
-    return {"kind": "video" if probe(path).has_picture else "sound", "whole": False}
+    with open_media(path) as source:
+        seen = source.picture is not None
+    whole = is_playable(path) if seen else is_playable_sound(path)
+    return {"kind": "video" if seen else "sound", "whole": whole}
 
 
 def clip(state: State, progress: Progress, *, row: str, start: float) -> bytes | None:

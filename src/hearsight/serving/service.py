@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from hearsight.serving.worker import Worker
 from hearsight.version import __version__
 
 MOST_BODY = 1 << 20  # bytes of a request that is no upload
+UNROUTED = {404: "gone", 405: "method"}  # what is said where Starlette has two words
 LARGEST = 1e12  # of a number in a request: seconds, bytes or pixels
 
 
@@ -195,11 +197,14 @@ def missing() -> HTTPException:
 
 async def refused(request: Request, error: Exception) -> Response:
     """The answer to what raised: a page where one looks at it, a sentence for the page's code."""
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    sentence = error.detail if isinstance(error, HTTPException) else str(error)
+    status, sentence, headers = 400, str(error), None
+    if isinstance(error, HTTPException):
+        status, sentence, headers = error.status_code, error.detail, error.headers
+        if status in UNROUTED and sentence == HTTPStatus(status).phrase:
+            sentence = TEXTS["refused"][UNROUTED[status]]
     shown = "text/html" in request.headers.get("accept", "") and request.method == "GET"
     if shown and not request.headers.get("hx-request"):  # a part of a page is no page
         titles = TEXTS["missing"]
         title = titles["title"] if status == 404 else titles["refused"]
         return page(request, "missing.html", status=status, title=title, sentence=sentence)
-    return json_response({"error": sentence}, status)
+    return json_response({"error": sentence}, status, headers)

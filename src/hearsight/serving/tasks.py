@@ -108,7 +108,8 @@ def localise_picture(
     """
     from hearsight.clips.clip import encode_picture
     from hearsight.localising.localise import threshold_of
-    from hearsight.media.picture import read_picture
+    from hearsight.localising.painting import LONGEST_SIDE
+    from hearsight.media.picture import read_picture, squeezed
     from hearsight.media.read import probe
     from hearsight.pages.playable import is_playable_sound, make_sound_clip
 
@@ -117,7 +118,8 @@ def localise_picture(
         progress("localising", 0, 1)
         moment = state.model.localise_image(picture, sound, maps=True)
         pixels = read_picture(picture)
-        write_bytes(target / PICTURE, encode_picture(pixels))
+        shown = squeezed(pixels, LONGEST_SIDE[".jpg"])
+        write_bytes(target / PICTURE, encode_picture(shown))
         duration = probe(heard).duration
         if not is_playable_sound(heard):
             write_bytes(target / SOUND, make_sound_clip(heard, 0.0, duration))

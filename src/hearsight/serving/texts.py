@@ -18,6 +18,7 @@ TEXTS: dict[str, Any] = {
         "origin": "A page from elsewhere may not ask this.",
         "token": "The token is missing or wrong: use the whole address that hearsight printed.",
         "gone": "There is no such thing here, or not any more.",
+        "method": "That cannot be done with what is here.",
         "body": "What was sent cannot be understood.",
         "large": "That is more than is taken here.",
     },
