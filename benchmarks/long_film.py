@@ -1,13 +1,14 @@
 """What does indexing hours of film take against another checkout, and what must it take?
 
-    python benchmarks/long_film.py --minutes 10 120 480 [--before CHECKOUT] [--film FILM...]
-        [--ffmpeg PATH]
+    python benchmarks/long_film.py --minutes 10 120 480 [--before CHECKOUT] [--pairs 1]
+        [--film FILM...] [--ffmpeg PATH]
 
 Films of 640x360 with 25 frames a second are made, with a key frame every 2 s; films that are named
 are repeated instead until they last as long. Each is indexed by the command, with `ssl_tie:small`
 on one thread, in a process of its own for each checkout: processor seconds, its start included,
 bytes that it asked the system for as a share of the file, and its largest resident set (VmHWM; so
-Linux only). Both are asserted to make as many moments. Beside it stands what any build has to do
+Linux only). Both are asserted to make as many moments; of several pairs, in turns, the medians are
+told, and the least and largest of their ratios. Beside it stands what any build has to do
 that reads the sound, takes a frame every 3 s and gives the same digits: decoding, resampling and
 scaling as in `indexing.py`, and the network, measured on some moments. Prints one JSON object for
 each film.
@@ -87,6 +88,17 @@ def index(checkout: Path, path: Path, library: Path) -> dict[str, Any]:
     }
 
 
+def medians(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Of each figure."""
+    return {name: float(np.median([run[name] for run in runs])) for name in runs[0]}
+
+
+def ratios_of(after: list[dict[str, Any]], before: list[dict[str, Any]], name: str) -> list[float]:
+    """The median, the least and the largest ratio of a figure in pairs."""
+    found = [one[name] / other[name] for one, other in zip(after, before, strict=True)]
+    return [round(float(each), 2) for each in (np.median(found), min(found), max(found))]
+
+
 def cannot_be_saved(path: Path, moments: int) -> dict[str, float]:
     """Processor seconds of its parts, each by itself."""
     sound, frames, resampling, scaling = needed(path)
@@ -113,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=int, nargs="+", default=[10, 120])
     parser.add_argument("--before", type=Path, help="another checkout")
+    parser.add_argument("--pairs", type=int, default=1)
     parser.add_argument("--film", type=Path, nargs="+", default=[None])
     parser.add_argument("--ffmpeg")
     chosen = parser.parse_args()
@@ -126,19 +139,24 @@ def main() -> None:
         for number, (given, minutes) in enumerate(product(chosen.film, chosen.minutes)):
             path = make_film(folder, ffmpeg, minutes, given)
             figures: dict[str, Any] = {"film": given and given.name, "minutes": minutes}
-            figures["after"] = index(HERE, path, folder / f"{number} after")
+            after, before = [], []
+            for pair in range(chosen.pairs):
+                after.append(index(HERE, path, folder / f"{number} after {pair}"))
+                if chosen.before is not None:
+                    checkout = chosen.before.resolve()
+                    before.append(index(checkout, path, folder / f"{number} before {pair}"))
+                    assert before[-1]["moments"] == after[-1]["moments"]
+            figures["after"] = medians(after)
             least = cannot_be_saved(path, figures["after"]["moments"])
             figures["cannot_be_saved"] = least | {"all": round(sum(least.values()), 1)}
-            if chosen.before is not None:
-                before = index(chosen.before.resolve(), path, folder / f"{number} before")
-                assert before["moments"] == figures["after"]["moments"]
-                figures["before"] = before
+            if before:
+                figures["before"] = medians(before)
                 figures["ratios"] = {
-                    name: round(figures["after"][name] / before[name], 2)
+                    name: ratios_of(after, before, name)
                     for name in ("processor_s", "files_read", "peak_mib")
                 }
-                least_share = sum(least.values()) / before["processor_s"]
-                figures["ratios"]["cannot_be_less_than"] = round(least_share, 2)
+                least_share = sum(least.values()) / figures["before"]["processor_s"]
+                figures["cannot_be_less_than"] = round(least_share, 2)
             print(json.dumps(figures), flush=True)
             path.unlink()
 
