@@ -90,7 +90,7 @@ def index(checkout: Path, path: Path, library: Path) -> dict[str, Any]:
 
 def medians(runs: list[dict[str, Any]]) -> dict[str, float]:
     """Of each figure."""
-    return {name: float(np.median([run[name] for run in runs])) for name in runs[0]}
+    return {name: round(float(np.median([run[name] for run in runs])), 2) for name in runs[0]}
 
 
 def ratios_of(after: list[dict[str, Any]], before: list[dict[str, Any]], name: str) -> list[float]:
