@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hearsight.errors import HearsightError
+from hearsight.errors import sentence_of
 from hearsight.progress import Progress
 from hearsight.serving.texts import TEXTS
 
@@ -98,13 +98,11 @@ class JobQueue:
             if not job.cancelled or (queue is not None and queue.cancelling()):
                 raise  # the server ends
             self._end(job, "cancelled")
-        except HearsightError as error:
-            self._end(job, "failed", str(error))
-        except OSError as error:
-            self._end(job, "failed", f"{error.strerror or error}.")
-        except Exception as fault:
-            LOGGER.exception("'%s' failed", job.title, exc_info=fault)
-            self._end(job, "failed", TEXTS["jobs"]["fault"])
+        except Exception as error:
+            said = sentence_of(error)
+            if said is None:
+                LOGGER.exception("'%s' failed", job.title, exc_info=error)
+            self._end(job, "failed", TEXTS["jobs"]["fault"] if said is None else said)
         else:
             self._end(job, "done")
 
